@@ -1,0 +1,63 @@
+# Two commands for a fresh machine: `make quickstart` and `make test`.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+PYTHON ?= python3
+CORES ?= 2
+MIRROR ?=
+STUDY ?= quickstart
+BIN := .venv/bin
+SNAKEMAKE = $(BIN)/snakemake --profile workflow/profiles/default --cores $(CORES)
+CONFIG = $(if $(MIRROR),--config mirror=$(MIRROR),)
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: help quickstart study report figures test test-fast lint format clean
+
+help:  ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %d.%d; set PYTHON=/path/to/python3.11" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@echo "making .venv (a few minutes the first time)"
+	@$(PYTHON) -m venv .venv
+	@$(INSTALL) -e .
+	@touch $@
+
+.venv/installed-test: .venv/installed
+	@$(INSTALL) -e '.[test]'
+	@touch $@
+
+quickstart: .venv/installed  ## Run the quickstart study and print where its report is
+	@$(SNAKEMAKE) $(CONFIG) quickstart
+	@$(BIN)/python workflow/scripts/summary.py results/studies/quickstart
+
+study: .venv/installed  ## Run another study: make study STUDY=first-light MIRROR=/path/to/mirror
+	@$(SNAKEMAKE) $(CONFIG) $(STUDY)
+	@$(BIN)/python workflow/scripts/summary.py results/studies/$(STUDY)
+
+report: .venv/installed  ## Build the HTML report
+	@$(SNAKEMAKE) $(CONFIG) report
+
+figures: .venv/installed  ## Redraw every figure and table from the metrics on disk
+	@$(SNAKEMAKE) figures
+
+test: .venv/installed-test  ## Run the whole test suite
+	@$(BIN)/python -m pytest
+
+test-fast: .venv/installed-test  ## Run the tests that need seconds
+	@$(BIN)/python -m pytest -m 'not slow'
+
+lint: .venv/installed-test  ## Check style of code and workflow
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/snakefmt --check Snakefile rules
+	@$(BIN)/snakemake --lint >/dev/null || { $(BIN)/snakemake --lint; exit 1; }
+
+format: .venv/installed-test  ## Format code and workflow
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+	@$(BIN)/snakefmt Snakefile rules
+
+clean:  ## Remove generated results (keeps results/reference)
+	@find results -mindepth 1 -maxdepth 1 ! -name reference -exec rm -rf {} +

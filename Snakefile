@@ -1,0 +1,14 @@
+"""RecSpectra: one workflow from raw interactions to tables, figures and a report.
+
+Targets: the name of any study in config/studies (quickstart is the default),
+`figures` (redraw from metrics on disk), `report`.
+"""
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/spectra.smk"
+include: "rules/fit.smk"
+include: "rules/evaluate.smk"
+include: "rules/study.smk"
+include: "rules/report.smk"

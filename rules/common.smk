@@ -1,0 +1,44 @@
+# Configuration, paths and helpers. Only pydantic and PyYAML are needed to parse the
+# workflow; the package is imported from this checkout, whatever is installed.
+
+import shlex
+import sys
+from pathlib import Path
+
+ROOT = Path(workflow.basedir)
+sys.path.insert(0, str(ROOT / "workflow"))
+
+from recspectra import planning
+from recspectra.artifacts import code_hash
+from recspectra.config import ConfigError
+from snakemake.exceptions import WorkflowError
+
+try:
+    PLAN = planning.load(ROOT, config, sys.argv)
+except ConfigError as error:
+    raise WorkflowError(f"configuration error\n{error}") from None
+
+SCRIPTS = ROOT / "workflow" / "scripts"
+# Inside a conda environment `python` is the environment's; otherwise it is the one that
+# runs Snakemake, whatever PATH says.
+INTERPRETER = "python" if planning.uses_environments(workflow) else shlex.quote(sys.executable)
+# Jobs get it as a resource: unlike a parameter, it reruns nothing when the checkout moves.
+PYTHON = f"RECSPECTRA_ROOT={shlex.quote(str(ROOT))} {INTERPRETER} {shlex.quote(str(SCRIPTS))}"
+
+
+wildcard_constraints:
+    dataset="[A-Za-z0-9][A-Za-z0-9._-]*",
+    model="[a-z][a-z0-9_]*",
+    key="[0-9a-f]{10}",
+    seed="[0-9]+",
+    operator="[A-Za-z0-9._-]+@train(_valid)?",
+    rank="[0-9]+",
+    study="[A-Za-z0-9][A-Za-z0-9._-]*",
+
+
+# The default target: the study named in the configuration and its report.
+rule all:
+    default_target: True
+    input:
+        "results/report/index.html",
+        PLAN.drawn(PLAN.default),

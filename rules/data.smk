@@ -1,0 +1,72 @@
+# Raw files -> interactions -> train, valid, test.
+
+
+rule fetch:
+    output:
+        "results/raw/{source}/{path}",
+    log:
+        "results/logs/fetch/{source}/{path}.log",
+    wildcard_constraints:
+        source="[A-Za-z0-9][A-Za-z0-9._-]*",
+    conda:
+        "../envs/recspectra.yaml"
+    resources:
+        python=PYTHON,
+        mirror=PLAN.mirror,
+    params:
+        dataset=lambda w: PLAN.dataset_of_file(w.source, w.path),
+        sha256=lambda w: PLAN.sha256_of_file(w.source, w.path),
+    message:
+        "fetch {wildcards.path}"
+    shell:
+        "{resources.python}/fetch.py --dataset {params.dataset} --path {wildcards.path:q}"
+        " --mirror {resources.mirror:q} --output {output:q} 2> {log:q}"
+
+
+rule prepare:
+    input:
+        lambda w: PLAN.raw_files(w.dataset),
+    output:
+        "results/interactions/{dataset}.npz",
+    log:
+        "results/logs/prepare/{dataset}.log",
+    conda:
+        "../envs/recspectra.yaml"
+    resources:
+        python=PYTHON,
+    params:
+        reader=lambda w: PLAN.reader_params(w.dataset),
+        code=code_hash(
+            "recspectra.data.readers",
+            "recspectra.data.tables",
+            scripts=[SCRIPTS / "prepare.py"],
+        ),
+    message:
+        "prepare {wildcards.dataset}"
+    shell:
+        "{resources.python}/prepare.py --dataset {wildcards.dataset} --raw results/raw"
+        " --output {output:q} > {log:q} 2>&1"
+
+
+rule split:
+    input:
+        "results/interactions/{dataset}.npz",
+    output:
+        train="results/data/{dataset}/train.npz",
+        valid="results/data/{dataset}/valid.npz",
+        test="results/data/{dataset}/test.npz",
+        stats="results/data/{dataset}/stats.json",
+    log:
+        "results/logs/split/{dataset}.log",
+    conda:
+        "../envs/recspectra.yaml"
+    resources:
+        python=PYTHON,
+    params:
+        split=lambda w: PLAN.split_params(w.dataset),
+        code=code_hash("recspectra.data.splits", scripts=[SCRIPTS / "split.py"]),
+    message:
+        "split {wildcards.dataset}"
+    shell:
+        "{resources.python}/split.py --dataset {wildcards.dataset} --interactions {input:q}"
+        " --folder results/data/{wildcards.dataset} > {log:q} 2>&1"

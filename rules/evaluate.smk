@@ -1,0 +1,26 @@
+# Metrics of a study on one dataset: the only rule that reads test data.
+
+
+rule evaluate:
+    input:
+        rankings=lambda w: PLAN.rankings(w.study, w.dataset),
+        test="results/data/{dataset}/test.npz",
+        valid="results/data/{dataset}/valid.npz",
+    output:
+        metrics="results/studies/{study}/parts/{dataset}.csv",
+        per_user="results/studies/{study}/per_user/{dataset}.parquet",
+    log:
+        "results/logs/evaluate/{study}/{dataset}.log",
+    conda:
+        "../envs/recspectra.yaml"
+    resources:
+        python=PYTHON,
+        study=lambda w: PLAN.studies[w.study].origin,
+    params:
+        plan=lambda w: PLAN.evaluation_params(w.study, w.dataset),
+        code=code_hash("recspectra.evaluation.measure", scripts=[SCRIPTS / "evaluate.py"]),
+    message:
+        "evaluate {wildcards.study} on {wildcards.dataset}"
+    shell:
+        "{resources.python}/evaluate.py --study {resources.study:q} --dataset {wildcards.dataset}"
+        " --output {output.metrics:q} --per-user {output.per_user:q} > {log:q} 2>&1"

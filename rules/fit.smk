@@ -1,0 +1,33 @@
+# One run: fit a system and rank. Test data are not among the inputs.
+
+
+rule fit:
+    input:
+        train="results/data/{dataset}/train.npz",
+        valid="results/data/{dataset}/valid.npz",
+        spectra=lambda w: PLAN.run_spectra(w.dataset, w.model, w.key),
+    output:
+        rankings="results/runs/{dataset}/{model}/{key}/seed-{seed}/rankings.npz",
+        record="results/runs/{dataset}/{model}/{key}/seed-{seed}/run.json",
+    log:
+        "results/logs/fit/{dataset}/{model}/{key}-seed-{seed}.log",
+    conda:
+        "../envs/recspectra.yaml"
+    threads: 1
+    resources:
+        python=PYTHON,
+        minutes=str(PLAN.settings.budget.minutes),
+        memory=str(PLAN.settings.budget.memory_gb),
+    params:
+        run=lambda w: PLAN.run_json(w.model, w.key),
+        ordered=lambda w: PLAN.catalog.dataset(w.dataset).ordered,
+        device=PLAN.settings.device,
+        code=lambda w: PLAN.fit_code(w.model, SCRIPTS / "fit.py"),
+    message:
+        "fit {wildcards.model} {wildcards.key} on {wildcards.dataset}, seed {wildcards.seed}"
+    shell:
+        "OMP_NUM_THREADS={threads} {resources.python}/fit.py --data results/data/{wildcards.dataset}"
+        " --run {params.run:q} --seed {wildcards.seed} --device {params.device}"
+        " --minutes {resources.minutes} --memory-gb {resources.memory} --code {params.code}"
+        " --checkpoints results/checkpoints/{wildcards.dataset}/{wildcards.model}/{wildcards.key}-{params.code}-{wildcards.seed}"
+        " --folder $(dirname {output.record:q}) > {log:q} 2>&1"

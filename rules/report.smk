@@ -1,0 +1,53 @@
+# The HTML report, and the targets that people type.
+
+
+localrules:
+    report,
+    figures,
+
+
+rule report:
+    input:
+        [PLAN.drawn(study) for study in PLAN.requested],
+        template=ROOT / "workflow" / "report" / "report.html.j2",
+    output:
+        "results/report/index.html",
+    log:
+        "results/logs/report.log",
+    conda:
+        "../envs/recspectra.yaml"
+    resources:
+        python=PYTHON,
+    params:
+        folders=PLAN.reported,
+        code=code_hash("recspectra.studies.report", scripts=[SCRIPTS / "report.py"]),
+    message:
+        "report: {params.folders}"
+    shell:
+        "{resources.python}/report.py --output {output:q} {params.folders:q} > {log:q} 2>&1"
+
+
+# Redraw every table and figure from the metrics on disk; nothing is fitted.
+rule figures:
+    log:
+        "results/logs/figures.log",
+    conda:
+        "../envs/recspectra.yaml"
+    resources:
+        python=PYTHON,
+    params:
+        folders=PLAN.on_disk,
+    message:
+        "redraw {params.folders}"
+    shell:
+        "{resources.python}/draw.py --folder {params.folders:q} > {log:q} 2>&1"
+
+
+for study in PLAN.studies:
+
+    rule:
+        name:
+            study
+        input:
+            PLAN.drawn(study),
+            "results/report/index.html",

@@ -1,0 +1,23 @@
+# Eigenpairs of graph operators, computed once and shared by all runs.
+
+
+rule spectrum:
+    input:
+        lambda w: PLAN.spectrum_inputs(w.dataset, w.operator),
+    output:
+        "results/spectra/{dataset}/{operator}-r{rank}.npz",
+    log:
+        "results/logs/spectrum/{dataset}/{operator}-r{rank}.log",
+    conda:
+        "../envs/recspectra.yaml"
+    threads: 1
+    resources:
+        python=PYTHON,
+    params:
+        code=code_hash("recspectra.spectral.eigen", scripts=[SCRIPTS / "spectrum.py"]),
+    message:
+        "spectrum {wildcards.operator} r={wildcards.rank} of {wildcards.dataset}"
+    shell:
+        "OMP_NUM_THREADS={threads} {resources.python}/spectrum.py"
+        " --data results/data/{wildcards.dataset} --operator {wildcards.operator}"
+        " --rank {wildcards.rank} --output {output:q} > {log:q} 2>&1"

@@ -1,0 +1,50 @@
+# A study: gather its numbers, draw its tables and figures.
+
+
+rule collect:
+    input:
+        parts=lambda w: PLAN.parts(w.study),
+        records=lambda w: PLAN.records(w.study),
+        stats=lambda w: PLAN.stats(w.study),
+    output:
+        expand("results/studies/{{study}}/{name}", name=planning.COLLECTED),
+    log:
+        "results/logs/collect/{study}.log",
+    conda:
+        "../envs/recspectra.yaml"
+    resources:
+        python=PYTHON,
+        study=lambda w: PLAN.studies[w.study].origin,
+    params:
+        config=lambda w: PLAN.study_params(w.study),
+        code=code_hash("recspectra.evaluation.collect", scripts=[SCRIPTS / "collect.py"]),
+    message:
+        "collect {wildcards.study}"
+    shell:
+        "{resources.python}/collect.py --study {resources.study:q} > {log:q} 2>&1"
+
+
+# One rule per study: what it draws depends on its configuration.
+for study in PLAN.studies:
+
+    rule:
+        name:
+            f"draw_{study}"
+        input:
+            expand("results/studies/{study}/{name}", study=study, name=planning.COLLECTED),
+            PLAN.published,
+        output:
+            PLAN.drawn(study),
+        log:
+            f"results/logs/draw/{study}.log",
+        conda:
+            "../envs/recspectra.yaml"
+        resources:
+            python=PYTHON,
+        params:
+            study=study,
+            code=code_hash("recspectra.studies.draw", scripts=[SCRIPTS / "draw.py"]),
+        message:
+            f"draw {study}"
+        shell:
+            "{resources.python}/draw.py --folder results/studies/{params.study} > {log:q} 2>&1"

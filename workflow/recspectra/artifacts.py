@@ -1,0 +1,254 @@
+"""Files on disk: atomic writes, safe reads, checksums, code hashes, provenance.
+
+A reader either sees a whole artefact or none: everything is written to a
+temporary file beside its target, flushed to the disk and renamed.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import errno
+import functools
+import hashlib
+import json
+import os
+import platform
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PACKAGE = "recspectra"
+WRITE_ERRORS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+}
+PACKAGE_DIR = Path(__file__).resolve().parent
+
+
+class ArtifactError(Exception):
+    """A file cannot be read or written; the message says which and what to do."""
+
+
+# ----------------------------------------------------------------------------- writing
+
+
+@contextlib.contextmanager
+def atomic(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path that replaces `path` when the block ends without error.
+
+    Raises
+    ------
+    ArtifactError
+        The disk is full, the folder is read-only, or another write error.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        _flush(temporary)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        if error.errno not in WRITE_ERRORS:
+            raise
+        raise ArtifactError(
+            f"{path}: cannot be written ({error.strerror or error}); "
+            "nothing was left behind, free space or permissions and run again"
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    with open(path, "rb+") as stream:
+        os.fsync(stream.fileno())
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write indented JSON with sorted keys atomically; NaN and infinity are refused."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def write_npz(path: Path | str, **arrays: Any) -> None:
+    """Write a compressed npz atomically; equal arrays give equal bytes."""
+    import numpy as np
+
+    with atomic(path) as temporary, open(temporary, "wb") as stream:
+        np.savez_compressed(stream, **arrays)
+
+
+# ----------------------------------------------------------------------------- reading
+
+
+def read_npz(path: Path | str) -> dict[str, np.ndarray]:
+    """Read every array of an npz, without pickle.
+
+    Raises
+    ------
+    ArtifactError
+        The file is missing, truncated, corrupted or holds pickled objects.
+    """
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: file not found") from None
+    except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError, AttributeError) as error:
+        raise ArtifactError(f"{path}: truncated or corrupted ({error}); delete it and run again") from None
+
+
+def read_json(path: Path | str) -> Any:
+    """Read JSON; a broken file raises `ArtifactError` with its name."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: file not found") from None
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: truncated or corrupted ({error}); delete it and run again") from None
+
+
+def sha256(path: Path | str) -> str:
+    """Return the sha256 of a file in hex digits."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+# --------------------------------------------------------------------------- code hash
+
+# These carry configuration and files, not numbers; what a job takes from them is in its
+# parameters. Counting them would refit everything when a schema gains a key.
+NEUTRAL = {f"{PACKAGE}.{name}" for name in ("config", "artifacts", "cli", "planning")}
+
+
+def code_hash(*modules: str, scripts: Iterable[Path | str] = ()) -> str:
+    """Hash what some modules do: their syntax trees and those of all they import.
+
+    Comments and docstrings do not count, so editing one reruns nothing; an edit
+    of any module of this package that is imported, directly or not, does.
+
+    Parameters
+    ----------
+    modules : str
+        Dotted names inside the package, such as `recspectra.models.gsprec`.
+    scripts : paths
+        Script files whose own trees and imports count as well.
+    """
+    trees = {str(Path(s).name): _fingerprint(Path(s)) for s in scripts}
+    todo = list(modules)
+    for script in scripts:
+        todo += _imports(Path(script), "")
+    while todo:
+        name = todo.pop()
+        if name in trees or name in NEUTRAL or (path := _module_path(name)) is None:
+            continue
+        trees[name] = _fingerprint(path)
+        todo += _imports(path, name)
+    digest = hashlib.sha256()
+    for name in sorted(trees):
+        digest.update(f"{name}={trees[name]}\n".encode())
+    return digest.hexdigest()[:12]
+
+
+def _module_path(name: str) -> Path | None:
+    if name.split(".")[0] != PACKAGE:
+        return None
+    base = PACKAGE_DIR.joinpath(*name.split(".")[1:])
+    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+        if candidate.is_file() and base != PACKAGE_DIR:
+            return candidate
+    return None
+
+
+@functools.cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+@functools.cache
+def _fingerprint(path: Path) -> str:
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and _is_docstring(body[0]):
+            body[0] = ast.Pass()
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+@functools.cache
+def _imports(path: Path, name: str) -> tuple[str, ...]:
+    """Return the package modules that a file imports (`from x import y` gives x and x.y)."""
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    found: list[str] = []
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1]
+            prefix = ".".join(parents) if node.level else ""
+            base = ".".join(filter(None, [prefix, node.module]))
+            found += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    return tuple(n for n in found if n.split(".")[0] == PACKAGE)
+
+
+# -------------------------------------------------------------------------- provenance
+
+VERSIONED = ("numpy", "scipy", "pandas", "torch", "pydantic", "snakemake")
+
+
+def provenance() -> dict[str, Any]:
+    """Return the versions and the machine that made a result."""
+    versions = {}
+    for name in VERSIONED:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return {
+        "recspectra": __import__(PACKAGE).__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "processor": _processor(),
+        "packages": versions,
+    }
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as stream:
+        for line in stream:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"

@@ -1,0 +1,43 @@
+"""What all scripts share: one clear line for a known error, and the project's folder."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from recspectra.artifacts import ArtifactError
+from recspectra.config import Catalog, ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def known_errors() -> tuple[type[Exception], ...]:
+    """Return the errors whose message is meant for users; others keep their traceback."""
+    found: list[type[Exception]] = [ConfigError, ArtifactError]
+    for module, name in (
+        ("recspectra.data.interactions", "DataError"),
+        ("recspectra.spectral.operators", "OperatorError"),
+        ("recspectra.spectral.eigen", "SpectrumError"),
+        ("recspectra.studies.frames", "StudyError"),
+    ):
+        if module in sys.modules and hasattr(sys.modules[module], name):
+            found.append(getattr(sys.modules[module], name))
+    return tuple(found)
+
+
+def main(function: Callable[[], None]) -> None:
+    """Run a script's function; print a known error as one message and exit with 1."""
+    try:
+        function()
+    except Exception as error:
+        if not isinstance(error, known_errors()):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def catalog() -> Catalog:
+    """Return the project's configuration files."""
+    return Catalog(os.environ.get("RECSPECTRA_ROOT") or ROOT)

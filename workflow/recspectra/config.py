@@ -1,0 +1,672 @@
+"""Typed configuration: datasets, systems, protocols, studies, settings.
+
+Everything here needs only pydantic and PyYAML, so that the Snakefile can
+validate a whole study in a fraction of a second without importing NumPy,
+SciPy or PyTorch. An unknown key, a wrong type or a value out of bounds raises
+`ConfigError`, whose message names the file, the path of the key, what is
+allowed and the nearest match.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import itertools
+import json
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+METRICS = (
+    "recall",
+    "recall_min",
+    "precision",
+    "hr",
+    "ndcg",
+    "ndcg_hit",
+    "ndcg_set",
+    "mrr",
+    "mrr_set",
+)
+Part = Literal["train", "train+valid"]
+Scalar = bool | int | float | str
+
+
+class ConfigError(Exception):
+    """A configuration is wrong; the message says where and what to do."""
+
+
+class Strict(BaseModel):
+    """Base of every schema: unknown keys and silent type changes are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+# --------------------------------------------------------------------------- datasets
+
+
+class SourceFile(Strict):
+    """One raw file: where it lies in a mirror and how to know it is the right one."""
+
+    path: str = Field(pattern=r"^[A-Za-z0-9._][A-Za-z0-9._/-]*$")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    part: Literal["all", "train", "valid", "test"] = "all"
+    url: str | None = None
+
+    @model_validator(mode="after")
+    def _stays_inside(self) -> SourceFile:
+        if ".." in Path(self.path).parts:
+            raise ValueError("path must stay inside the mirror (no '..')")
+        return self
+
+
+class SourceConfig(Strict):
+    """Where a dataset comes from and on what terms."""
+
+    name: str = Field(pattern=SAFE_NAME)
+    homepage: str = ""
+    licence: str
+    citation: str
+    fetch: str = ""
+    files: list[SourceFile] = []
+
+
+class ReaderConfig(Strict):
+    """Which reader turns the raw files into interactions, and its options."""
+
+    format: str
+    options: dict[str, Scalar] = {}
+
+
+class SplitConfig(Strict):
+    """How interactions become train, valid and test."""
+
+    recipe: Literal["shipped", "temporal-user", "random"]
+    valid: float = Field(0.1, ge=0, lt=1)
+    test: float = Field(0.2, gt=0, lt=1)
+    seed: int = Field(0, ge=0)
+
+
+class Expected(Strict):
+    """Counts that the prepared dataset must show; a mismatch is an error."""
+
+    users: int
+    items: int
+    interactions: int
+    train: int | None = None
+    valid: int | None = None
+    test: int | None = None
+
+
+class DatasetConfig(Strict):
+    """One dataset version: `config/datasets/<name>.yaml`."""
+
+    name: str = Field(pattern=SAFE_NAME)
+    title: str
+    source: SourceConfig
+    reader: ReaderConfig
+    split: SplitConfig
+    ordered: bool
+    expected: Expected | None = None
+    notes: list[str] = []
+
+
+# ---------------------------------------------------------------------------- systems
+
+
+class ParamSpec(Strict):
+    """Name, type, bounds and default of one hyperparameter."""
+
+    type: Literal["int", "float", "bool", "choice"]
+    default: Scalar
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
+    choices: list[str] | None = None
+    help: str = ""
+
+    def check(self, value: Any) -> str | None:
+        """Return what is wrong with `value`, or None when it is fine."""
+        if self.type == "choice":
+            if value not in (self.choices or []):
+                return f"{value!r} is not one of {self.choices}{nearest(value, self.choices or [])}"
+            return None
+        wanted = {"int": int, "float": (int, float), "bool": bool}[self.type]
+        if not isinstance(value, wanted) or (self.type != "bool" and isinstance(value, bool)):
+            return f"{value!r} is not of type {self.type}"
+        for bound, holds, sign in (
+            (self.ge, lambda b: value >= b, ">="),
+            (self.gt, lambda b: value > b, ">"),
+            (self.le, lambda b: value <= b, "<="),
+            (self.lt, lambda b: value < b, "<"),
+        ):
+            if bound is not None and not holds(bound):
+                return f"{value!r} is out of bounds: must be {sign} {bound:g}"
+        return None
+
+
+class SpectrumNeed(Strict):
+    """A spectrum that a system asks for; `{param}` is filled from its parameters."""
+
+    operator: str
+    rank: str
+
+
+class Paper(Strict):
+    """The paper that a system or protocol comes from."""
+
+    title: str
+    venue: str
+    citation: str
+
+
+class ModelConfig(Strict):
+    """One system: `config/models/<name>.yaml`."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    class_name: str
+    title: str
+    paper: Paper
+    kind: Literal["closed-form", "trained"]
+    order: bool = False
+    cost: Literal["light", "medium", "heavy"] = "light"
+    spectra: list[SpectrumNeed] = []
+    params: dict[str, ParamSpec] = {}
+    search: dict[str, list[Scalar]] = {}
+    best: dict[str, dict[str, Scalar]] = {}
+    notes: list[str] = []
+
+    @model_validator(mode="after")
+    def _defaults_are_valid(self) -> ModelConfig:
+        for name, spec in self.params.items():
+            if problem := spec.check(spec.default):
+                raise ValueError(f"params.{name}.default: {problem}")
+        for block in [*self.best.values(), *({k: v} for k, vs in self.search.items() for v in vs)]:
+            self.resolve(block)
+        return self
+
+    def resolve(self, overrides: dict[str, Any], where: str = "") -> dict[str, Scalar]:
+        """Return all parameters, defaults filled in; raise `ConfigError` on a bad one."""
+        values = {name: spec.default for name, spec in self.params.items()}
+        prefix = where or f"system '{self.name}'"
+        for name, value in overrides.items():
+            if name not in self.params:
+                raise ConfigError(
+                    f"{prefix}: unknown parameter '{name}' of system '{self.name}'; "
+                    f"allowed: {', '.join(sorted(self.params)) or 'none'}{nearest(name, self.params)}"
+                )
+            if problem := self.params[name].check(value):
+                raise ConfigError(f"{prefix}: parameter '{name}' of system '{self.name}': {problem}")
+            values[name] = float(value) if self.params[name].type == "float" else value
+        return {k: float(v) if self.params[k].type == "float" else v for k, v in values.items()}
+
+
+class RunConfig(Strict):
+    """A resolved run. Its `key` names the folder that holds the results."""
+
+    model: str
+    params: dict[str, Scalar]
+    fit: Part = "train"
+    top: int = Field(50, ge=1)
+
+    @property
+    def key(self) -> str:
+        """First 10 hex digits of the hash of the sorted configuration (no labels)."""
+        return hashlib.sha256(canonical_json(self.model_dump()).encode()).hexdigest()[:10]
+
+
+# -------------------------------------------------------------------------- protocols
+
+
+class View(Strict):
+    """What a system is shown at test (`history`) and what may not be recommended (`mask`)."""
+
+    history: Part
+    mask: Part
+
+    @model_validator(mode="after")
+    def _history_is_masked(self) -> View:
+        if self.history == "train+valid" and self.mask == "train":
+            raise ValueError("history train+valid with mask train would recommend seen items")
+        return self
+
+
+class ProtocolConfig(Strict):
+    """Exactly what is measured: `config/protocols/<name>.yaml`."""
+
+    name: str = Field(pattern=SAFE_NAME)
+    title: str
+    why: str
+    target: Literal["test", "valid"] = "test"
+    views: list[View] = Field(min_length=1)
+    metrics: list[str] = Field(min_length=1)
+    k: list[int] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _metrics_exist(self) -> ProtocolConfig:
+        for name in self.metrics:
+            if name not in METRICS:
+                raise ValueError(
+                    f"unknown metric '{name}'; allowed: {', '.join(METRICS)}{nearest(name, METRICS)}"
+                )
+        if min(self.k) < 1:
+            raise ValueError("every k must be at least 1")
+        return self
+
+
+# ---------------------------------------------------------------------------- studies
+
+
+class SystemEntry(Strict):
+    """A system in a study, once or along a sweep of parameter values."""
+
+    model: str
+    variant: str = "default"
+    params: dict[str, Scalar] = {}
+    use_best: bool = False
+    fit: list[Part] = ["train"]
+    sweep: dict[str, list[Scalar]] = {}
+    group: str = "main"
+    seeds: list[int] | None = None
+    datasets: list[str] | None = None
+
+
+class TableConfig(Strict):
+    """One table of a study, drawn from `metrics.csv`."""
+
+    name: str = Field(pattern=SAFE_NAME)
+    title: str
+    protocol: str
+    metrics: list[str] = Field(min_length=1)
+    k: list[int] = Field(min_length=1)
+    datasets: list[str] | None = None
+    groups: list[str] = ["main"]
+    views: list[View] | None = None
+    fit: list[Part] | None = None
+    published: str | None = None
+    caption: str = ""
+
+
+class FigureConfig(Strict):
+    """One figure of a study, drawn from a CSV on disk."""
+
+    name: str = Field(pattern=SAFE_NAME)
+    title: str
+    kind: Literal["sensitivity", "snr", "frequency-response", "timing", "learning-curves"]
+    group: str | None = None
+    param: str | None = None
+    protocol: str = "standard"
+    metric: str = "ndcg"
+    k: int = 10
+    model: str | None = None
+    datasets: list[str] | None = None
+    caption: str = ""
+
+
+class StudyConfig(Strict):
+    """What to run and what to draw: `config/studies/<name>.yaml` or any file."""
+
+    name: str = Field(pattern=SAFE_NAME)
+    title: str
+    description: str = ""
+    datasets: list[str] = Field(min_length=1)
+    seeds: list[int] = Field([0], min_length=1)
+    protocols: list[str] = Field(["standard"], min_length=1)
+    views: list[View] | None = None
+    top: int = Field(50, ge=1, le=10_000)
+    systems: list[SystemEntry] = Field(min_length=1)
+    tables: list[TableConfig] = []
+    figures: list[FigureConfig] = []
+
+
+class Budget(Strict):
+    """Limits of one fit; exceeding one ends the run as `timeout` or `oom`."""
+
+    minutes: float = Field(60.0, gt=0)
+    memory_gb: float = Field(24.0, gt=0)
+
+
+class Settings(Strict):
+    """`config/config.yaml`: what to build by default, and on what."""
+
+    study: str = "quickstart"
+    mirror: str | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    budget: Budget = Budget()
+
+
+# ---------------------------------------------------------------------------- loading
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Safe YAML loader that refuses a key written twice."""
+
+
+def _unique_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict:
+    seen = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node)
+        if key in seen:
+            line = key_node.start_mark.line + 1
+            raise yaml.MarkedYAMLError(problem=f"key '{key}' is written twice (line {line})")
+        seen.add(key)
+    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
+
+
+_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+# YAML 1.1 reads 1e-4 as a string; numbers in configs should be numbers.
+_UniqueKeyLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
+
+
+def nearest(word: Any, words: Any) -> str:
+    """Return "; did you mean 'x'?" for the closest of `words`, or an empty string."""
+    match = difflib.get_close_matches(str(word), [str(w) for w in words], n=1, cutoff=0.5)
+    return f"; did you mean '{match[0]}'?" if match else ""
+
+
+def canonical_json(value: Any) -> str:
+    """Return JSON with sorted keys and no spaces, the same text for equal values."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def read_yaml(path: Path) -> dict:
+    """Read a mapping from a YAML file, safely.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing, is no valid YAML, repeats a key or holds no mapping.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: file not found") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    try:
+        data = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 (a SafeLoader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: must hold a mapping of keys to values")
+    return data
+
+
+def _fields_at(model: type[BaseModel], loc: tuple) -> list[str]:
+    """Return the keys allowed where a validation error happened."""
+    for part in loc[:-1]:
+        if isinstance(part, str) and part in model.model_fields:
+            for candidate in _models_in(model.model_fields[part].annotation):
+                model = candidate
+                break
+    return list(model.model_fields)
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [m for arg in getattr(annotation, "__args__", ()) for m in _models_in(arg)]
+
+
+def _path_of(loc: tuple) -> str:
+    text = ""
+    for part in loc:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text or "top level"
+
+
+def validate(model: type[BaseModel], data: dict, origin: str) -> Any:
+    """Validate `data` against a schema; `origin` (a file) opens every message."""
+    try:
+        return model.model_validate(data)
+    except ConfigError as error:
+        raise ConfigError(f"{origin}: {error}") from None
+    except ValidationError as error:
+        lines = [_explain(model, problem) for problem in error.errors()]
+        raise ConfigError("\n".join(f"{origin}: {line}" for line in dict.fromkeys(lines))) from None
+
+
+def _explain(model: type[BaseModel], problem: dict) -> str:
+    loc = tuple(p for p in problem["loc"] if p not in ("bool", "int", "float", "str"))
+    where = _path_of(loc)
+    if problem["type"] == "extra_forbidden":
+        allowed = _fields_at(model, loc)
+        return f"{where}: unknown key; allowed: {', '.join(allowed)}{nearest(loc[-1], allowed)}"
+    if problem["type"] == "missing":
+        return f"{where}: this key is required"
+    message = problem["msg"].removeprefix("Value error, ")
+    given = problem.get("input")
+    shown = f" (given: {given!r})" if isinstance(given, (str, int, float, bool)) else ""
+    return f"{where}: {message}{shown}"
+
+
+class Catalog:
+    """All configuration files of a project folder, loaded on demand and checked.
+
+    Parameters
+    ----------
+    root : Path
+        The folder that holds `config/`.
+    """
+
+    kinds = {"datasets": DatasetConfig, "models": ModelConfig, "protocols": ProtocolConfig}
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+        self._cache: dict[tuple[str, str], Any] = {}
+
+    def names(self, kind: str) -> list[str]:
+        """Return the sorted names of all files of one kind (`datasets`, `models`, ...)."""
+        return sorted(p.stem for p in (self.root / "config" / kind).glob("*.yaml"))
+
+    def _get(self, kind: str, name: str, where: str) -> Any:
+        if (kind, name) not in self._cache:
+            known = self.names(kind)
+            if name not in known:
+                raise ConfigError(
+                    f"{where + ': ' if where else ''}unknown {kind[:-1]} '{name}'; "
+                    f"known: {', '.join(known)}{nearest(name, known)}"
+                )
+            path = self.root / "config" / kind / f"{name}.yaml"
+            entry = validate(self.kinds[kind], read_yaml(path), f"config/{kind}/{name}.yaml")
+            if entry.name != name:
+                raise ConfigError(
+                    f"config/{kind}/{name}.yaml: name is '{entry.name}', but must be the file's name '{name}'"
+                )
+            self._cache[kind, name] = entry
+        return self._cache[kind, name]
+
+    def dataset(self, name: str, where: str = "") -> DatasetConfig:
+        """Return the dataset called `name`."""
+        return self._get("datasets", name, where)
+
+    def model(self, name: str, where: str = "") -> ModelConfig:
+        """Return the system called `name`."""
+        return self._get("models", name, where)
+
+    def protocol(self, name: str, where: str = "") -> ProtocolConfig:
+        """Return the protocol called `name`."""
+        return self._get("protocols", name, where)
+
+    def study_path(self, name_or_path: str) -> Path:
+        """Return the file of a study given by name or by path."""
+        if name_or_path.endswith((".yaml", ".yml")) or "/" in name_or_path:
+            return Path(name_or_path)
+        path = self.root / "config" / "studies" / f"{name_or_path}.yaml"
+        if not path.is_file():
+            known = self.names("studies")
+            raise ConfigError(
+                f"unknown study '{name_or_path}'; known: {', '.join(known)} "
+                f"(or the path of a YAML file){nearest(name_or_path, known)}"
+            )
+        return path
+
+    def study(self, name_or_path: str) -> Study:
+        """Load a study with everything it refers to checked."""
+        path = self.study_path(name_or_path)
+        config = validate(StudyConfig, read_yaml(path), str(path))
+        return Study(self, config, str(path))
+
+
+class PlannedRun(Strict):
+    """One run that a study asks for, with the label that the study gives it."""
+
+    dataset: str
+    run: RunConfig
+    variant: str
+    group: str
+    seed: int
+    swept: dict[str, Scalar] = {}
+
+
+class Study:
+    """A study with its references resolved: runs, protocols, views."""
+
+    def __init__(self, catalog: Catalog, config: StudyConfig, origin: str) -> None:
+        self.catalog, self.config, self.origin = catalog, config, origin
+        self.name = config.name
+        for name in config.datasets:
+            catalog.dataset(name, f"{origin}: datasets")
+        self.protocols = [catalog.protocol(p, f"{origin}: protocols") for p in config.protocols]
+        self.runs = [
+            planned
+            for index, entry in enumerate(config.systems)
+            for planned in self._expand(entry, f"{origin}: systems[{index}]")
+        ]
+        self._check_labels()
+        self._check_drawings()
+        self._check_depth()
+
+    def _expand(self, entry: SystemEntry, where: str) -> list[PlannedRun]:
+        model = self.catalog.model(entry.model, where)
+        for name in entry.datasets or []:
+            if name not in self.config.datasets:
+                raise ConfigError(
+                    f"{where}.datasets: '{name}' is not among the study's datasets"
+                    f"{nearest(name, self.config.datasets)}"
+                )
+        names, values = list(entry.sweep), list(entry.sweep.values())
+        runs = []
+        for dataset in entry.datasets or self.config.datasets:
+            base = {**(model.best.get(dataset, {}) if entry.use_best else {}), **entry.params}
+            for point in itertools.product(*values):
+                swept = dict(zip(names, point, strict=True))
+                spot = f"{where}.sweep" if swept else where
+                params = model.resolve({**base, **swept}, spot)
+                label = variant_label(entry.variant, swept)
+                for fit, seed in itertools.product(entry.fit, entry.seeds or self.config.seeds):
+                    run = RunConfig(model=model.name, params=params, fit=fit, top=self.config.top)
+                    runs.append(
+                        PlannedRun(
+                            dataset=dataset,
+                            run=run,
+                            variant=label,
+                            group=entry.group,
+                            seed=seed,
+                            swept=swept,
+                        )
+                    )
+        return runs
+
+    def _check_labels(self) -> None:
+        """One label must not stand for two configurations."""
+        seen: dict[tuple, str] = {}
+        for r in self.runs:
+            label = (r.dataset, r.run.model, r.variant, r.group, r.run.fit, r.seed)
+            if seen.setdefault(label, r.run.key) != r.run.key:
+                raise ConfigError(
+                    f"{self.origin}: two different configurations of '{r.run.model}' share the "
+                    f"variant '{r.variant}' in group '{r.group}'; give one another `variant`"
+                )
+
+    def _check_drawings(self) -> None:
+        groups = {entry.group for entry in self.config.systems}
+        for kind in ("tables", "figures"):
+            for index, item in enumerate(getattr(self.config, kind)):
+                where = f"{self.origin}: {kind}[{index}]"
+                needs_metric = kind == "tables" or item.kind == "sensitivity"
+                asked = item.metrics if kind == "tables" else [item.metric]
+                if needs_metric:
+                    self._check_metrics(item.protocol, asked, where)
+                used = item.groups if kind == "tables" else [item.group] if item.group else []
+                for group in used:
+                    if group not in groups:
+                        raise ConfigError(
+                            f"{where}: no system is in group '{group}'; groups: "
+                            f"{', '.join(sorted(groups))}{nearest(group, groups)}"
+                        )
+                for name in item.datasets or []:
+                    if name not in self.config.datasets:
+                        raise ConfigError(
+                            f"{where}.datasets: '{name}' is not among the study's datasets"
+                            f"{nearest(name, self.config.datasets)}"
+                        )
+
+    def _check_metrics(self, protocol: str, metrics: list[str], where: str) -> None:
+        known = {p.name: p for p in self.protocols}
+        if protocol not in known:
+            raise ConfigError(
+                f"{where}.protocol: '{protocol}' is not among the study's protocols: "
+                f"{', '.join(known)}{nearest(protocol, known)}"
+            )
+        for metric in metrics:
+            if metric not in known[protocol].metrics:
+                raise ConfigError(
+                    f"{where}: metric '{metric}' is not measured by protocol '{protocol}': "
+                    f"{', '.join(known[protocol].metrics)}{nearest(metric, known[protocol].metrics)}"
+                )
+
+    def _check_depth(self) -> None:
+        deepest = max(k for p in self.protocols for k in p.k)
+        if deepest > self.config.top:
+            raise ConfigError(
+                f"{self.origin}: a protocol measures at k={deepest}, but only top: "
+                f"{self.config.top} items are kept; raise `top`"
+            )
+
+    def views(self, protocol: ProtocolConfig) -> list[View]:
+        """Return the views measured under a protocol (the study may widen them)."""
+        return protocol.views if protocol.target == "valid" else self.config.views or protocol.views
+
+
+def variant_label(variant: str, swept: dict[str, Scalar]) -> str:
+    """Return the human name of a run: `c=0.2,w=0.1`, or `base[c=0.2]`."""
+    if not swept:
+        return variant
+    point = ",".join(f"{name}={value}" for name, value in swept.items())
+    return point if variant == "default" else f"{variant}[{point}]"
+
+
+def load_settings(root: Path | str, overrides: dict[str, Any]) -> Settings:
+    """Return `config/config.yaml` with command-line values (`--config k=v`) on top."""
+    path = Path(root) / "config" / "config.yaml"
+    return validate(Settings, {**read_yaml(path), **overrides}, "config/config.yaml (and --config)")
+
+
+# A ladder makes a run ask for the same spectrum whatever else a study asks for.
+RANK_LADDER = (16, 32, 64, 128, 256, 512, 1024, 2048)
+
+
+def spectra_of(model: ModelConfig, run: RunConfig) -> list[tuple[str, int]]:
+    """Return (operator id, rank on the ladder) of each spectrum that a run needs.
+
+    The id carries the operator's parameters and the data it is built from, for
+    instance `unified-d2-a0.4@train`; it is also the file name.
+    """
+    needs = []
+    for need in model.spectra:
+        operator = need.operator.format(**run.params)
+        rank = int(need.rank.format(**run.params))
+        step = next((r for r in RANK_LADDER if r >= rank), rank)
+        needs.append((f"{operator}@{run.fit.replace('+', '_')}", step))
+    return needs

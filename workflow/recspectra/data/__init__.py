@@ -1,0 +1,1 @@
+"""Floor 2: raw files, readers, splits and the synthetic generator."""

@@ -1,0 +1,121 @@
+"""Interactions of one part of a split: a CSR layout that keeps each user's order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+
+from recspectra.artifacts import ArtifactError, read_npz, write_npz
+
+
+class DataError(Exception):
+    """Data are wrong; the message names the dataset or file and the place."""
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """Implicit feedback of `n_users` users on `n_items` items.
+
+    Attributes
+    ----------
+    indptr : int64 array, shape (n_users + 1,)
+        Row `u` occupies `items[indptr[u]:indptr[u + 1]]`.
+    items : int32 array, shape (n_interactions,)
+        Item ids, in each row from the oldest to the newest.
+    times : float64 array, shape (n_interactions,), or None
+        Time stamps in seconds, where the source has them.
+    n_items : int
+        Number of items.
+    """
+
+    indptr: np.ndarray
+    items: np.ndarray
+    times: np.ndarray | None
+    n_items: int
+
+    @property
+    def n_users(self) -> int:
+        """Number of users (rows), those without interactions included."""
+        return len(self.indptr) - 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_users, n_items)."""
+        return self.n_users, self.n_items
+
+    @property
+    def nnz(self) -> int:
+        """Number of interactions."""
+        return len(self.items)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Interactions of each user, shape (n_users,)."""
+        return np.diff(self.indptr)
+
+    @property
+    def users(self) -> np.ndarray:
+        """User id of each interaction, shape (n_interactions,)."""
+        return np.repeat(np.arange(self.n_users), self.lengths)
+
+    @cached_property
+    def matrix(self) -> sp.csr_array:
+        """Binary float32 CSR matrix, shape (n_users, n_items), column ids sorted."""
+        ones = np.ones(self.nnz, dtype=np.float32)
+        matrix = sp.csr_array((ones, self.items.copy(), self.indptr.copy()), shape=self.shape)
+        matrix.sort_indices()
+        return matrix
+
+    def sequence(self, user: int) -> np.ndarray:
+        """Return the items of one user, oldest first."""
+        return self.items[self.indptr[user] : self.indptr[user + 1]]
+
+    def merged(self, other: Interactions) -> Interactions:
+        """Return the union with later interactions, in time order where times exist."""
+        users = np.concatenate([self.users, other.users])
+        items = np.concatenate([self.items, other.items])
+        times = None
+        if self.times is not None and other.times is not None:
+            times = np.concatenate([self.times, other.times])
+        return from_pairs(users, items, times, self.shape)
+
+    def save(self, path: Path | str) -> None:
+        """Write to an npz file, atomically."""
+        times = {} if self.times is None else {"times": self.times}
+        shape = np.array(self.shape, dtype=np.int64)
+        write_npz(path, indptr=self.indptr, items=self.items, shape=shape, **times)
+
+    @classmethod
+    def load(cls, path: Path | str) -> Interactions:
+        """Read what `save` wrote, and check that it is consistent."""
+        arrays = read_npz(path)
+        try:
+            loaded = cls(arrays["indptr"], arrays["items"], arrays.get("times"), int(arrays["shape"][1]))
+        except KeyError as error:
+            raise ArtifactError(f"{path}: array {error} is missing; delete it and run again") from None
+        inside = loaded.nnz == 0 or (loaded.items.min() >= 0 and loaded.items.max() < loaded.n_items)
+        if loaded.n_users != arrays["shape"][0] or loaded.indptr[-1] != loaded.nnz or not inside:
+            raise ArtifactError(f"{path}: inconsistent arrays; delete it and run again")
+        return loaded
+
+
+def from_pairs(
+    users: np.ndarray, items: np.ndarray, times: np.ndarray | None, shape: tuple[int, int]
+) -> Interactions:
+    """Build `Interactions` from parallel arrays.
+
+    Rows are sorted by time with a *stable* sort: interactions with equal time
+    stamps, and all of them where there are no times, keep the order of the input.
+    """
+    order = np.argsort(users, kind="stable")
+    if times is not None:
+        by_time = np.argsort(times, kind="stable")
+        order = by_time[np.argsort(users[by_time], kind="stable")]
+    indptr = np.zeros(shape[0] + 1, dtype=np.int64)
+    np.cumsum(np.bincount(users, minlength=shape[0]), out=indptr[1:])
+    sorted_times = None if times is None else times[order].astype(np.float64)
+    return Interactions(indptr, items[order].astype(np.int32), sorted_times, int(shape[1]))

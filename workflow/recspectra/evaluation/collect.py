@@ -1,0 +1,138 @@
+"""Gather what a study's tables and figures are drawn from into a few plain files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from recspectra.artifacts import ArtifactError, provenance, read_json, write_json, write_text
+from recspectra.config import FigureConfig, PlannedRun, Study
+from recspectra.evaluation.measure import learning_curves, run_folder, run_records
+from recspectra.spectral.schedules import SCHEDULES, log_snr, schedule
+
+SNR_STEPS = 1000
+DATASET_COLUMNS = [
+    "dataset", "title", "users", "items", "interactions", "train", "valid", "test", "test_users",
+    "density", "mean_length", "ordered", "licence", "citation", "notes",
+]  # fmt: skip
+
+
+def collect(study: Study, results: Path) -> None:
+    """Write the study's metrics.csv, runs.csv, learning.csv, spectral.csv, datasets.csv, study.json.
+
+    `metrics.csv` holds no timing: the same configuration gives the same bytes.
+    """
+    folder = results / "studies" / study.name
+    models = {name: study.catalog.model(name) for name in sorted({r.run.model for r in study.runs})}
+    parts = [folder / "parts" / f"{d}.csv" for d in study.config.datasets]
+    _write_csv(folder / "metrics.csv", pd.concat([_read(p) for p in parts], ignore_index=True))
+    runs = run_records(study.runs, models, results)
+    for column in ("params", "swept"):
+        runs[column] = [json.dumps(v, sort_keys=True) for v in runs[column]]
+    _write_csv(folder / "runs.csv", runs)
+    _write_csv(folder / "learning.csv", learning_curves(study.runs, results))
+    _write_csv(folder / "spectral.csv", spectral_curves(study, results))
+    _write_csv(folder / "datasets.csv", dataset_table(study, results))
+    write_json(folder / "study.json", description(study, models))
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, dtype={"value": str}, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: cannot be read ({error}); delete it and run again") from None
+
+
+def _write_csv(path: Path, frame: pd.DataFrame) -> None:
+    write_text(path, frame.to_csv(index=False, lineterminator="\n"))
+
+
+def dataset_table(study: Study, results: Path) -> pd.DataFrame:
+    """Return one row of statistics per dataset."""
+    rows = [read_json(results / "data" / d / "stats.json") for d in study.config.datasets]
+    for row in rows:
+        row["notes"] = " ".join(row["notes"])
+    return pd.DataFrame(rows)[DATASET_COLUMNS]
+
+
+def description(study: Study, models: dict[str, Any]) -> dict[str, Any]:
+    """Return the study's configuration with the titles and papers that a report needs."""
+    kept = {"title", "paper", "kind", "notes"}
+    return {
+        **study.config.model_dump(),
+        "provenance": provenance(),
+        "models": {name: m.model_dump(include=kept) for name, m in models.items()},
+        "protocols": {p.name: p.model_dump(exclude={"name"}) for p in study.protocols},
+    }
+
+
+def spectral_curves(study: Study, results: Path) -> pd.DataFrame:
+    """Return the points of all SNR and frequency-response figures in long format."""
+    makers = {"snr": snr_points, "frequency-response": response_points}
+    frames = [
+        makers[figure.kind](figure, planned, _log(planned, results))
+        for figure in study.config.figures
+        if figure.kind in makers
+        for planned in _examples(figure, study)
+    ]
+    columns = ["figure", "dataset", "series", "x", "y"]
+    frames = [f for f in frames if len(f)]
+    return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
+
+
+def _examples(figure: FigureConfig, study: Study) -> list[PlannedRun]:
+    """Return one run per dataset and label: the figure does not depend on the seed."""
+    wanted = figure.model or {"snr": "sdiff", "frequency-response": "gsprec"}[figure.kind]
+    found: dict[tuple, PlannedRun] = {}
+    for planned in study.runs:
+        in_group = figure.group in (None, planned.group) and planned.run.fit == "train"
+        in_data = figure.datasets is None or planned.dataset in figure.datasets
+        if planned.run.model == wanted and in_group and in_data:
+            label = planned.variant if figure.kind == "frequency-response" else ""
+            found.setdefault((planned.dataset, label), planned)
+    return list(found.values())
+
+
+def _log(planned: PlannedRun, results: Path) -> dict[str, Any]:
+    record = read_json(run_folder(results, planned.dataset, planned) / "run.json")
+    return record.get("log", {})
+
+
+def snr_points(figure: FigureConfig, planned: PlannedRun, log: dict[str, Any]) -> pd.DataFrame:
+    """Return log SNR against diffusion step for every schedule, at a run's frequencies."""
+    if "frequencies" not in log:
+        return pd.DataFrame()
+    p = planned.run.params
+    steps = np.arange(1, SNR_STEPS + 1)
+    frames = []
+    for name in SCHEDULES:
+        times = steps / SNR_STEPS * p["tau"]
+        levels = schedule(name, times, np.array(log["frequencies"]), p["alpha_min"], p["sigma_max"])
+        frames.append(_points(figure, planned, name, steps, log_snr(*levels)))
+    return pd.concat(frames)
+
+
+def response_points(figure: FigureConfig, planned: PlannedRun, log: dict[str, Any]) -> pd.DataFrame:
+    """Return the gain of GSPRec's filters at the computed Laplacian eigenvalues."""
+    if "gain" not in log:
+        return pd.DataFrame()
+    p, x = planned.run.params, np.array(log["eigenvalues"])
+    band, low = np.array(log["gain"]), np.ones_like(x)
+    label = f"c={p['center']:g} w={p['width']:g}"
+    combined = p["phi"] * band + (1.0 - p["phi"]) * low
+    curves = {
+        f"band-pass {label}": band,
+        "low-pass": low,
+        f"combined {label} phi={p['phi']:g}": combined,
+    }
+    return pd.concat([_points(figure, planned, name, x, y) for name, y in curves.items()])
+
+
+def _points(
+    figure: FigureConfig, planned: PlannedRun, series: str, x: np.ndarray, y: np.ndarray
+) -> pd.DataFrame:
+    return pd.DataFrame({"figure": figure.name, "dataset": planned.dataset, "series": series, "x": x, "y": y})

@@ -1,0 +1,169 @@
+"""All metrics of a study on one dataset, from rankings on disk, without PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from recspectra.artifacts import ArtifactError, read_json, read_npz
+from recspectra.config import PlannedRun, ProtocolConfig, View
+from recspectra.data.interactions import Interactions
+from recspectra.evaluation.hits import compare
+from recspectra.evaluation.metrics import METRICS
+from recspectra.evaluation.ranking import list_name
+
+COLUMNS = [
+    "dataset", "model", "variant", "key", "seed", "protocol", "fit", "history", "mask",
+    "metric", "k", "value", "status",
+]  # fmt: skip
+PER_USER_METRICS = {("ndcg", 10), ("recall", 20)}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Rows of `metrics.csv` and per-user values of one dataset."""
+
+    rows: pd.DataFrame
+    per_user: pd.DataFrame
+
+
+def run_folder(results: Path, dataset: str, planned: PlannedRun) -> Path:
+    """Return where a run's files lie (the artefact contract)."""
+    run = planned.run
+    return results / "runs" / dataset / run.model / run.key / f"seed-{planned.seed}"
+
+
+def measure(
+    planned: list[PlannedRun],
+    protocols: list[tuple[ProtocolConfig, list[View]]],
+    truth: dict[str, Interactions],
+    results: Path,
+) -> Measured:
+    """Compute every metric of every protocol for every run of one dataset.
+
+    Parameters
+    ----------
+    planned : list of PlannedRun
+        Runs of one dataset.
+    protocols : list of (protocol, views)
+        What to measure.
+    truth : dict
+        `test` and `valid` interactions.
+    results : Path
+        The results folder.
+    """
+    rows: list[dict[str, Any]] = []
+    users: list[pd.DataFrame] = []
+    for item in _distinct(planned):
+        lists = read_npz(run_folder(results, item.dataset, item) / "rankings.npz")
+        status = str(lists["status"])
+        for protocol, view in _views(protocols, item.run.fit):
+            head = _labels(item, protocol, view)
+            name = list_name(protocol.target, view.history, view.mask)
+            if status != "ok":
+                rows += [{**head, "metric": m, "k": k, "value": None, "status": status}
+                         for m in protocol.metrics for k in protocol.k]  # fmt: skip
+                continue
+            values, ids = _values(lists, name, truth[protocol.target], protocol)
+            rows += [{**head, "metric": m, "k": k, "value": float(v.mean()), "status": "ok"}
+                     for (m, k), v in values.items()]  # fmt: skip
+            users += list(_per_user(head, values, ids))
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    return Measured(frame, pd.concat(users, ignore_index=True) if users else pd.DataFrame())
+
+
+def _distinct(planned: list[PlannedRun]) -> list[PlannedRun]:
+    """Drop runs that stand in two groups of a study under the same label."""
+    labels = {(p.run.model, p.variant, p.run.key, p.run.fit, p.seed): p for p in planned}
+    return list(labels.values())
+
+
+def _views(
+    protocols: list[tuple[ProtocolConfig, list[View]]], fit: str
+) -> Iterator[tuple[ProtocolConfig, View]]:
+    """Yield what can be measured: a refit has no validation list."""
+    for protocol, views in protocols:
+        for view in views:
+            if protocol.target == "test" or fit == "train":
+                yield protocol, view
+
+
+def _labels(item: PlannedRun, protocol: ProtocolConfig, view: View) -> dict[str, Any]:
+    return {
+        "dataset": item.dataset, "model": item.run.model, "variant": item.variant,
+        "key": item.run.key, "seed": item.seed, "protocol": protocol.name, "fit": item.run.fit,
+        "history": view.history, "mask": view.mask,
+    }  # fmt: skip
+
+
+def _values(
+    lists: dict[str, np.ndarray], name: str, truth: Interactions, protocol: ProtocolConfig
+) -> tuple[dict[tuple[str, int], np.ndarray], np.ndarray]:
+    if name not in lists:
+        raise ArtifactError(f"rankings hold no list '{name}' for protocol '{protocol.name}'")
+    ranked = compare(lists[name], truth)
+    values = {}
+    for metric in protocol.metrics:
+        columns = METRICS[metric](ranked, protocol.k)
+        values |= {(metric, k): columns[:, i] for i, k in enumerate(protocol.k)}
+    return values, ranked.users
+
+
+def _per_user(
+    head: dict[str, Any], values: dict[tuple[str, int], np.ndarray], users: np.ndarray
+) -> Iterator[pd.DataFrame]:
+    """Yield per-user values of the two metrics that significance tests use."""
+    for (metric, k), column in values.items():
+        if (metric, k) in PER_USER_METRICS:
+            labels = {n: pd.Categorical([v] * len(users)) for n, v in head.items() if n != "seed"}
+            yield pd.DataFrame(
+                {**labels, "seed": head["seed"], "metric": pd.Categorical([metric] * len(users)),
+                 "k": k, "user": users.astype(np.int32), "value": column.astype(np.float32)}
+            )  # fmt: skip
+
+
+def run_records(planned: list[PlannedRun], titles: dict[str, Any], results: Path) -> pd.DataFrame:
+    """Return one row per run for `runs.csv`, from the `run.json` files."""
+    rows = []
+    for item in planned:
+        record = read_json(run_folder(results, item.dataset, item) / "run.json")
+        if record["key"] != item.run.key or record["config"] != item.run.model_dump():
+            raise ArtifactError(
+                f"{run_folder(results, item.dataset, item) / 'run.json'}: its configuration is not "
+                f"that of key {item.run.key} (a collision or an edited file); delete the folder"
+            )
+        log = record.get("log", {})
+        model = titles[item.run.model]
+        rows.append(
+            {
+                "dataset": item.dataset, "model": item.run.model, "title": model.title,
+                "kind": model.kind, "variant": item.variant, "group": item.group,
+                "key": item.run.key, "seed": item.seed, "fit": item.run.fit,
+                "status": record["status"], "reason": record["reason"],
+                "fit_seconds": record.get("fit_seconds"),
+                "score_seconds": record.get("score_seconds"),
+                "peak_memory_mb": record["peak_memory_mb"], "device": record["device"],
+                "threads": record["threads"], "epochs": log.get("epochs"),
+                "best_epoch": log.get("best_epoch"), "best_validation": log.get("best_validation"),
+                "params": item.run.params, "swept": item.swept,
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def learning_curves(planned: list[PlannedRun], results: Path) -> pd.DataFrame:
+    """Return loss and validation curves of the trained systems, in long format."""
+    columns = ["dataset", "model", "variant", "group", "seed", "fit", "curve", "epoch", "value"]
+    rows = []
+    for item in planned:
+        log = read_json(run_folder(results, item.dataset, item) / "run.json").get("log", {})
+        head = [item.dataset, item.run.model, item.variant, item.group, item.seed, item.run.fit]
+        losses = enumerate(log.get("loss_curve", []), start=1)
+        rows += [[*head, "loss", epoch, value] for epoch, value in losses]
+        rows += [[*head, "recall@20", epoch, value] for epoch, value in log.get("validation_curve", [])]
+    return pd.DataFrame(rows, columns=columns)

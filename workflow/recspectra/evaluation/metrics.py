@@ -1,0 +1,170 @@
+"""Ranking metrics: one function per definition, vectorised over users and cut-offs.
+
+Every function takes a `Ranked` and a list of cut-offs and returns float64 values of
+shape (users, cut-offs). Adding a metric is adding a function to `METRICS` and its
+name to `config.METRICS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from recspectra.evaluation.hits import Ranked, discounts
+
+
+def ideal(depth: int) -> np.ndarray:
+    """Return the DCG of 0..depth hits at the top of a list, shape (depth + 1,)."""
+    return np.concatenate([[0.0], np.cumsum(discounts(depth))])
+
+
+def recall(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
+    """hits / |T|."""
+    return _hits_at(ranked, k) / ranked.targets[:, None]
+
+
+def recall_min(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
+    """hits / min(K, |T|), the truncated recall of GiffCF, SGFCF and Mult-VAE."""
+    return _hits_at(ranked, k) / np.minimum(np.array(k), ranked.targets[:, None])
+
+
+def precision(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
+    """hits / K."""
+    return _hits_at(ranked, k) / np.array(k)
+
+
+def hr(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
+    """1 if there is any hit among the first K, else 0 (hit rate)."""
+    return (_hits_at(ranked, k) > 0).astype(np.float64)
+
+
+def ndcg(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
+    """DCG / DCG of min(K, |T|) hits at the top: the standard definition."""
+    best = ideal(max(k))[np.minimum(np.array(k), ranked.targets[:, None])]
+    return ranked.dcg[:, np.array(k) - 1] / best
+
+
+def ndcg_hit(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
+    """DCG / DCG of the *retrieved* hits at the top (NGCF, GSPRec); 0 without a hit."""
+    columns = np.array(k) - 1
+    return _ratio(ranked.dcg[:, columns], ideal(max(k))[ranked.hit_counts[:, columns]])
+
+
+def mrr(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
+    """1 / position of the first hit if it is among the first K, else 0."""
+    first = np.where(ranked.hits.any(axis=1), ranked.hits.argmax(axis=1) + 1, np.inf)
+    return np.where(first[:, None] <= np.array(k), 1.0 / first[:, None], 0.0)
+
+
+def ndcg_set(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
+    """`ndcg_hit` of the first K items in the order of CPython's set (HiGSP, FaGSP)."""
+    return _over_sets(ranked, k, ndcg_hit)
+
+
+def mrr_set(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
+    """`mrr` of the first K items in the order of CPython's set (HiGSP, FaGSP)."""
+    return _over_sets(ranked, k, mrr)
+
+
+def _hits_at(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
+    return ranked.hit_counts[:, np.array(k) - 1]
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
+
+
+def _over_sets(ranked: Ranked, k: Sequence[int], metric: Callable) -> np.ndarray:
+    columns = []
+    for cut in k:
+        order = set_order(ranked.items[:, :cut])
+        hits = np.take_along_axis(ranked.hits[:, :cut], order, axis=1)
+        items = np.take_along_axis(ranked.items[:, :cut], order, axis=1)
+        columns.append(metric(Ranked(items, hits, ranked.targets, ranked.users), [cut]))
+    return np.concatenate(columns, axis=1)
+
+
+# -------------------------------------------------------------- the order of CPython sets
+
+_MINIMUM_TABLE, _LINEAR_PROBES, _PERTURB_SHIFT = 8, 9, 5
+
+
+def set_order(items: np.ndarray) -> np.ndarray:
+    """Return, per row, the positions of `items` in the order `set(row)` iterates.
+
+    CPython keeps a set of small integers in an open-addressing table with hash(i) = i:
+    the slot is i modulo the table size, collisions look at the next 9 slots and then
+    jump; the table grows when 3/5 full. Iterating walks the slots. Rows must hold
+    distinct non-negative ids; -1 pads come last.
+
+    Parameters
+    ----------
+    items : int array, shape (u, k)
+        Distinct ids in the order of insertion.
+
+    Returns
+    -------
+    int64 array, shape (u, k)
+        Column indices into `items`.
+    """
+    rows, k = items.shape
+    size = _MINIMUM_TABLE
+    table = np.full((rows, size), -1, dtype=np.int64)
+    for column in range(k):
+        _insert(table, items, np.full(rows, column), items[:, column] >= 0)
+        if (column + 1) * 5 >= (size - 1) * 3:
+            wanted = (column + 1) * (4 if column + 1 <= 50_000 else 2)
+            while size <= wanted:
+                size *= 2
+            table = _grown(table, items, size)
+    filled = table >= 0
+    order = np.argsort(~filled, axis=1, kind="stable")[:, :k]
+    result = np.take_along_axis(table, order, axis=1)
+    return _pads_last(result, items)
+
+
+def _insert(table: np.ndarray, items: np.ndarray, columns: np.ndarray, active: np.ndarray) -> None:
+    """Put column `columns[r]` of row r into the table, for the active rows at once."""
+    mask = table.shape[1] - 1
+    rows = np.flatnonzero(active)
+    keys = items[rows, columns[rows]].astype(np.int64)
+    perturb, slot = keys.copy(), keys & mask
+    while len(rows):
+        probes = np.where(slot + _LINEAR_PROBES <= mask, _LINEAR_PROBES, 0)
+        placed = np.zeros(len(rows), dtype=bool)
+        for step in range(_LINEAR_PROBES + 1):
+            spot = np.minimum(slot + step, mask)
+            free = ~placed & (step <= probes) & (table[rows, spot] < 0)
+            table[rows[free], spot[free]] = columns[rows[free]]
+            placed |= free
+        left = ~placed
+        rows, slot, perturb = rows[left], slot[left], perturb[left] >> _PERTURB_SHIFT
+        slot = (slot * 5 + 1 + perturb) & mask
+
+
+def _grown(table: np.ndarray, items: np.ndarray, size: int) -> np.ndarray:
+    """Return a larger table with the entries put in again in slot order."""
+    larger = np.full((len(table), size), -1, dtype=np.int64)
+    for slot in range(table.shape[1]):
+        columns = table[:, slot]
+        _insert(larger, items, np.maximum(columns, 0), columns >= 0)
+    return larger
+
+
+def _pads_last(order: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """Fill the places left by -1 pads with the positions of the pads."""
+    if (order >= 0).all():
+        return order
+    pads = np.argsort(items >= 0, axis=1, kind="stable")  # pad columns first, in order
+    short = order < 0
+    filled = order.copy()
+    rank = np.cumsum(short, axis=1) - 1
+    filled[short] = np.take_along_axis(pads, np.maximum(rank, 0), axis=1)[short]
+    return filled
+
+
+Metric = Callable[[Ranked, Sequence[int]], np.ndarray]
+METRICS: dict[str, Metric] = {
+    f.__name__: f for f in (recall, recall_min, precision, hr, ndcg, ndcg_hit, ndcg_set, mrr, mrr_set)
+}

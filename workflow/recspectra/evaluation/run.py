@@ -1,0 +1,221 @@
+"""One run from data to rankings: fit a system, rank the lists, write what came of it.
+
+A run that fails in a way that is a result (out of memory or time, diverged,
+refused) ends with that status and a reason. Any other error is a defect and is
+raised.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recspectra.artifacts import atomic, provenance, write_json, write_npz
+from recspectra.config import Budget, ModelConfig, RunConfig
+from recspectra.data.interactions import Interactions
+from recspectra.evaluation.hits import mean_recall
+from recspectra.evaluation.ranking import batches, list_name, top_items
+from recspectra.models.base import History, Recommender, Refused, Run, Scorer, Task, create
+from recspectra.runtime import Diverged, OutOfTime, memory_budget, peak_memory_mb, time_budget
+from recspectra.spectral.eigen import Spectrum
+
+BATCH_SCORES = 4_000_000  # scores held at once: 16 MB of float32
+VALIDATION_K = 20
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Data of a run; test interactions are not among them."""
+
+    train: Interactions
+    valid: Interactions
+    ordered: bool
+    spectra: Mapping[str, Spectrum]
+
+    def part(self, name: str) -> Interactions:
+        """Return `train` or the union `train+valid`."""
+        return self.train if name == "train" else self.train.merged(self.valid)
+
+
+def rank(
+    score: Scorer, history: Interactions, masks: list[Interactions], depth: int, size: int = 0
+) -> list[np.ndarray]:
+    """Rank all users once per mask, scoring each user once.
+
+    Parameters
+    ----------
+    score : callable
+        Takes (users, History), returns scores of shape (b, n).
+    history : Interactions
+        What the system is shown.
+    masks : list of Interactions
+        What may not be recommended, one list of results each.
+    depth : int
+        Length of the lists.
+    size : int
+        Users per batch; 0 chooses by memory.
+
+    Returns
+    -------
+    list of int32 arrays, shape (n_users, depth)
+    """
+    size = size or max(1, BATCH_SCORES // history.n_items)
+    parts: list[list[np.ndarray]] = [[] for _ in masks]
+    for users in batches(history.n_users, size):
+        scores = score(users, History.of(history, users))
+        for part, mask in zip(parts, masks, strict=True):
+            part.append(top_items(scores, mask.matrix[users], depth))
+    return [np.concatenate(part) for part in parts]
+
+
+def all_lists(score: Scorer, inputs: Inputs, fit: str, depth: int) -> dict[str, np.ndarray]:
+    """Return the lists of a run by name.
+
+    A refit on train+valid has no validation list: its targets were fitted on.
+    """
+    both = inputs.part("train+valid")
+    seen = {"train": inputs.train, "train+valid": both}
+    lists = {}
+    shown_train = rank(score, inputs.train, [inputs.train, both], depth)
+    lists[list_name("test", "train", "train")] = shown_train[0]
+    lists[list_name("test", "train", "train+valid")] = shown_train[1]
+    lists[list_name("test", "train+valid", "train+valid")] = rank(score, seen["train+valid"], [both], depth)[
+        0
+    ]
+    if fit == "train":
+        lists[list_name("valid", "train", "train")] = shown_train[0]
+    return lists
+
+
+def validator(inputs: Inputs) -> Any:
+    """Return a function from a scorer to recall@20 on validation, for early stopping."""
+
+    def validate(score: Scorer) -> float:
+        lists = rank(score, inputs.train, [inputs.train], VALIDATION_K)[0]
+        return mean_recall(lists, inputs.valid)
+
+    return validate
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that says what one run is."""
+
+    dataset: str
+    model: ModelConfig
+    config: RunConfig
+    seed: int
+    device: str
+    threads: int
+    budget: Budget
+    code: str
+    checkpoints: Path | None = None
+
+
+def execute(job: Job, inputs: Inputs, folder: Path, save_model: bool = False) -> str:
+    """Fit, rank and write `rankings.npz` and `run.json` into `folder`; return the status.
+
+    `run.json` holds the timing and is written first, `rankings.npz` last: while the
+    latter is missing the run is not finished.
+    """
+    record: dict[str, Any] = {
+        "dataset": job.dataset,
+        "config": job.config.model_dump(),
+        "key": job.config.key,
+        "seed": job.seed,
+        "device": job.device,
+        "threads": job.threads,
+        "code": job.code,
+        "provenance": provenance(),
+        "status": "ok",
+        "reason": "",
+    }
+    system = create(job.model, job.config.params)
+    lists: dict[str, np.ndarray] = {}
+    try:
+        with time_budget(job.budget.minutes * 60), _memory(job):
+            lists = _fit_and_rank(job, system, inputs, record)
+    except MemoryError as error:
+        _failed(record, "oom", f"{error or 'out of memory'} (budget {job.budget.memory_gb:g} GB)")
+    except OutOfTime as error:
+        _failed(record, "timeout", str(error))
+    except Diverged as error:
+        _failed(record, "diverged", str(error))
+    except Refused as error:
+        _failed(record, "skipped", str(error))
+    except RuntimeError as error:
+        if "out of memory" not in str(error).lower() and "alloc" not in str(error).lower():
+            raise
+        _failed(record, "oom", str(error).splitlines()[0])
+    record["peak_memory_mb"] = round(_peak(job.device), 1)
+    write_json(folder / "run.json", record)
+    if save_model and lists:
+        save_system(system, folder / "model.safetensors")
+    write_npz(folder / "rankings.npz", status=np.str_(record["status"]), **lists)
+    _discard(job.checkpoints)
+    return record["status"]
+
+
+def _fit_and_rank(
+    job: Job, system: Recommender, inputs: Inputs, record: dict[str, Any]
+) -> dict[str, np.ndarray]:
+    refit = job.config.fit == "train+valid"
+    task = Task(inputs.part(job.config.fit), None if refit else inputs.valid, inputs.ordered, inputs.spectra)
+    validate = None if refit else validator(inputs)
+    label = f"{job.model.name} {job.dataset} seed {job.seed}"
+    run = Run(job.seed, job.device, label, job.checkpoints, validate)
+    started = time.perf_counter()
+    record["log"] = system.fit(task, run)
+    record["fit_seconds"] = round(time.perf_counter() - started, 4)
+    started = time.perf_counter()
+    lists = all_lists(system.score, inputs, job.config.fit, job.config.top)
+    record["score_seconds"] = round(time.perf_counter() - started, 4)
+    return lists
+
+
+def _memory(job: Job) -> Any:
+    """Limit the address space on a CPU; CUDA maps far more than it uses."""
+    return memory_budget(job.budget.memory_gb) if job.device == "cpu" else nullcontext()
+
+
+def _failed(record: dict[str, Any], status: str, reason: str) -> None:
+    record.update(status=status, reason=reason)
+
+
+def _peak(device: str) -> float:
+    if device == "cpu":
+        return peak_memory_mb()
+    import torch
+
+    return torch.cuda.max_memory_allocated() / 1024.0**2
+
+
+def _discard(folder: Path | None) -> None:
+    """Remove the checkpoint once the results are on disk."""
+    if folder is not None and folder.is_dir():
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()
+
+
+def save_system(system: Recommender, path: Path) -> None:
+    """Write the fitted state as safetensors, atomically."""
+    from safetensors.numpy import save_file
+
+    with atomic(path) as temporary:
+        save_file(system.state(), temporary)
+
+
+def load_system(config: ModelConfig, params: Mapping[str, Any], path: Path) -> Recommender:
+    """Read what `save_system` wrote into a new system."""
+    from safetensors.numpy import load_file
+
+    system = create(config, params)
+    system.load_state(load_file(path))
+    return system

@@ -1,0 +1,189 @@
+"""The contract of a system: what it gets, what it must do, and how it is saved."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import numpy as np
+import scipy.sparse as sp
+
+from recspectra.config import ModelConfig
+from recspectra.data.interactions import Interactions
+from recspectra.runtime import Progress
+from recspectra.spectral.eigen import Spectrum
+
+
+class Refused(Exception):
+    """A system cannot run on a dataset; the run ends with `status: skipped`."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a system may look at while it is fitted. Test data are not in it.
+
+    Attributes
+    ----------
+    train : Interactions
+        The interactions to fit on (`train`, or `train+valid` for a refit).
+    valid : Interactions or None
+        Held-out validation interactions; None for a refit.
+    ordered : bool
+        Whether the order inside each user's row means time.
+    spectra : mapping
+        Operator name -> `Spectrum`, at least as large as the config asks for.
+    """
+
+    train: Interactions
+    valid: Interactions | None
+    ordered: bool
+    spectra: Mapping[str, Spectrum] = field(default_factory=dict)
+
+    def spectrum(self, operator: str, rank: int) -> Spectrum:
+        """Return the leading `rank` eigenpairs of an operator named in the model YAML."""
+        if operator not in self.spectra:
+            raise KeyError(f"spectrum '{operator}' was not prepared; add it to `spectra` in the model's YAML")
+        limit = self.spectra[operator].vectors.shape[0]
+        if rank > limit:
+            raise Refused(f"rank {rank} exceeds the size {limit} of the graph")
+        return self.spectra[operator].top(rank)
+
+
+Scorer = Callable[[np.ndarray, "History"], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Run:
+    """The circumstances of one fit.
+
+    Attributes
+    ----------
+    seed : int
+        Seed of the run; axes of randomness derive theirs from it.
+    device : str
+        `cpu` or `cuda`.
+    label : str
+        What the progress bar shows.
+    checkpoints : Path or None
+        Folder for checkpoints; None keeps none.
+    validate : callable or None
+        Takes a scorer, returns the validation metric (recall@20); None for a refit.
+    """
+
+    seed: int = 0
+    device: str = "cpu"
+    label: str = ""
+    checkpoints: Path | None = None
+    validate: Callable[[Scorer], float] | None = None
+
+    def progress(self, total: int) -> Progress:
+        """Return a progress bar over `total` epochs."""
+        return Progress(self.label, total)
+
+
+@dataclass(frozen=True)
+class History:
+    """The histories of a batch of users, as a matrix and as ordered sequences.
+
+    Attributes
+    ----------
+    matrix : CSR float32, shape (b, n_items)
+        Binary rows.
+    indptr, items : arrays
+        Row `r` has the items `items[indptr[r]:indptr[r + 1]]`, oldest first.
+    """
+
+    matrix: sp.csr_array
+    indptr: np.ndarray
+    items: np.ndarray
+
+    @classmethod
+    def of(cls, interactions: Interactions, users: np.ndarray) -> History:
+        """Return the histories of some users, in the order of `users`."""
+        matrix = interactions.matrix[users]
+        spans = [interactions.sequence(u) for u in users]
+        indptr = np.concatenate([[0], np.cumsum([len(s) for s in spans])]).astype(np.int64)
+        items = np.concatenate(spans) if spans else np.empty(0, dtype=np.int32)
+        return cls(matrix, indptr, items)
+
+
+class Recommender:
+    """Base of every system.
+
+    Parameters
+    ----------
+    params : mapping
+        Resolved hyperparameters, as `ModelConfig.resolve` returns them; inside the
+        class they are attributes of `self.params`.
+
+    Attributes
+    ----------
+    state_names : tuple of str
+        Names of the fitted attributes (arrays, CSR arrays or numbers) that `state`
+        saves and `load_state` restores.
+    """
+
+    state_names: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        self.params = SimpleNamespace(**params)
+
+    def fit(self, task: Task, run: Run) -> dict[str, Any]:
+        """Learn from `task`; return what `run.json` should hold (epochs, curves)."""
+        raise TypeError(f"{type(self).__name__} must define fit")
+
+    def score(self, users: np.ndarray, history: History) -> np.ndarray:
+        """Return float32 scores, shape (len(users), n_items); nothing is masked.
+
+        A row depends on its own user and history alone, never on the batch.
+        """
+        raise TypeError(f"{type(self).__name__} must define score")
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the fitted state as plain arrays."""
+        arrays: dict[str, np.ndarray] = {}
+        for name in self.state_names:
+            value = getattr(self, name)
+            if sp.issparse(value):
+                csr = sp.csr_array(value)
+                arrays |= {f"{name}.data": csr.data, f"{name}.indices": csr.indices}
+                arrays |= {f"{name}.indptr": csr.indptr, f"{name}.shape": np.array(csr.shape)}
+            else:
+                arrays[name] = np.ascontiguousarray(value)
+        return arrays
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Restore what `state` returned."""
+        for name in self.state_names:
+            if f"{name}.indptr" in arrays:
+                parts = [arrays[f"{name}.{p}"] for p in ("data", "indices", "indptr")]
+                value = sp.csr_array(tuple(parts), shape=tuple(arrays[f"{name}.shape"]))
+            else:
+                value = arrays[name]
+            setattr(self, name, value)
+
+
+def create(config: ModelConfig, params: Mapping[str, Any]) -> Recommender:
+    """Return a new system: module `models/<name>.py`, class `class_name` of its YAML.
+
+    Raises
+    ------
+    LookupError
+        The module or the class does not exist.
+    """
+    path = f"recspectra.models.{config.name}"
+    try:
+        module = importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name != path:
+            raise
+        raise LookupError(
+            f"system '{config.name}' has a YAML, but no workflow/recspectra/models/{config.name}.py"
+        ) from None
+    if not hasattr(module, config.class_name):
+        raise LookupError(f"{path} has no class '{config.class_name}' (named in its YAML)")
+    return getattr(module, config.class_name)(params)

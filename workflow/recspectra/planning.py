@@ -1,0 +1,227 @@
+"""What the Snakefile asks: paths, inputs and parameters of every job.
+
+All of it follows from the configuration files, so a dry run needs neither data
+nor any numerical library.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from recspectra.artifacts import code_hash
+from recspectra.config import (
+    Catalog,
+    ConfigError,
+    PlannedRun,
+    RunConfig,
+    Settings,
+    Study,
+    canonical_json,
+    load_settings,
+    spectra_of,
+)
+
+COLLECTED = [
+    "metrics.csv", "runs.csv", "learning.csv", "spectral.csv", "datasets.csv", "study.json",
+]  # fmt: skip
+PUBLISHED = ("results.csv", "datasets.csv", "mapping.yaml")
+
+
+def load(root: Path, overrides: Mapping[str, Any], argv: Sequence[str]) -> Plan:
+    """Load settings and studies.
+
+    Parameters
+    ----------
+    root : Path
+        The project's folder.
+    overrides : mapping
+        Values given with `--config`.
+    argv : sequence of str
+        The command line: studies named on it are what the report covers.
+    """
+    catalog = Catalog(root)
+    settings = load_settings(root, dict(overrides))
+    studies = {}
+    for name in catalog.names("studies"):
+        study = catalog.study(name)
+        if study.name != name:
+            raise ConfigError(f"{study.origin}: name must be '{name}', as the file is called")
+        studies[name] = study
+    chosen = catalog.study(settings.study)
+    known = studies.get(chosen.name)
+    if known is not None and Path(known.origin).resolve() != Path(chosen.origin).resolve():
+        raise ConfigError(
+            f"{chosen.origin}: a study called '{chosen.name}' is in config/studies already; "
+            "give yours another name"
+        )
+    studies[chosen.name] = chosen
+    named = [name for name in studies if name in argv[1:]]
+    return Plan(root, catalog, settings, studies, chosen.name, named or [chosen.name])
+
+
+def uses_environments(workflow: Any) -> bool:
+    """Return whether Snakemake runs jobs in conda environments or containers."""
+    methods = workflow.deployment_settings.deployment_method
+    return any(str(method) in ("conda", "apptainer") for method in methods)
+
+
+class Plan:
+    """Settings, studies and everything that rules derive from them."""
+
+    def __init__(
+        self, root: Path, catalog: Catalog, settings: Settings, studies: dict[str, Study],
+        default: str, requested: list[str],
+    ) -> None:  # fmt: skip
+        self.root, self.catalog, self.settings = root, catalog, settings
+        self.studies, self.default, self.requested = studies, default, requested
+
+    # ------------------------------------------------------------------------ data
+
+    @property
+    def mirror(self) -> str:
+        """Folder of local copies, absolute, or an empty text."""
+        given = self.settings.mirror or os.environ.get("RECSPECTRA_MIRROR") or ""
+        return str(Path(given).resolve()) if given else ""
+
+    @cached_property
+    def _files(self) -> dict[tuple[str, str], tuple[str, str]]:
+        """(source, path) -> (dataset, sha256) of every raw file."""
+        found = {}
+        for name in self.catalog.names("datasets"):
+            source = self.catalog.dataset(name).source
+            for file in source.files:
+                found.setdefault((source.name, file.path), (name, file.sha256))
+        return found
+
+    def dataset_of_file(self, source: str, path: str) -> str:
+        """Return a dataset that needs a raw file."""
+        return self._files.get((source, path), ("unknown", ""))[0]
+
+    def sha256_of_file(self, source: str, path: str) -> str:
+        """Return the checksum that a raw file must have."""
+        return self._files.get((source, path), ("", "unknown"))[1]
+
+    def raw_files(self, dataset: str) -> list[str]:
+        """Return the raw files of a dataset."""
+        source = self.catalog.dataset(dataset).source
+        return [f"results/raw/{source.name}/{f.path}" for f in source.files]
+
+    def reader_params(self, dataset: str) -> str:
+        """Return what `prepare` depends on, as text."""
+        config = self.catalog.dataset(dataset)
+        parts = [(f.path, f.part, f.sha256) for f in config.source.files]
+        return canonical_json([config.reader.model_dump(), parts])
+
+    def split_params(self, dataset: str) -> str:
+        """Return what `split` depends on, as text."""
+        config = self.catalog.dataset(dataset)
+        return canonical_json(config.model_dump(exclude={"reader"}))
+
+    # ------------------------------------------------------------------------ runs
+
+    @cached_property
+    def _runs(self) -> dict[tuple[str, str], RunConfig]:
+        """(model, key) -> configuration, over all studies; different ones may not share a key."""
+        found: dict[tuple[str, str], RunConfig] = {}
+        for study in self.studies.values():
+            for planned in study.runs:
+                name = planned.run.model, planned.run.key
+                if found.setdefault(name, planned.run) != planned.run:
+                    raise ConfigError(f"two configurations of {name[0]} share the key {name[1]}")
+        return found
+
+    def run_config(self, model: str, key: str) -> RunConfig:
+        """Return the configuration behind a key."""
+        if (model, key) not in self._runs:
+            raise ConfigError(f"no study has a run of '{model}' with key {key}")
+        return self._runs[model, key]
+
+    def run_json(self, model: str, key: str) -> str:
+        """Return the configuration behind a key as JSON."""
+        return canonical_json(self.run_config(model, key).model_dump())
+
+    def run_spectra(self, dataset: str, model: str, key: str) -> list[str]:
+        """Return the spectrum files that a run needs."""
+        needs = spectra_of(self.catalog.model(model), self.run_config(model, key))
+        return [f"results/spectra/{dataset}/{operator}-r{rank}.npz" for operator, rank in needs]
+
+    def spectrum_inputs(self, dataset: str, operator: str) -> list[str]:
+        """Return the interactions that an operator is built from."""
+        parts = ("train", "valid") if operator.endswith("@train_valid") else ("train",)
+        return [f"results/data/{dataset}/{part}.npz" for part in parts]
+
+    def fit_code(self, model: str, script: Path) -> str:
+        """Return the hash of the code that a system's fit runs through."""
+        return code_hash(f"recspectra.models.{model}", scripts=[script])
+
+    # --------------------------------------------------------------------- studies
+
+    def _planned(self, study: str, dataset: str | None = None) -> list[PlannedRun]:
+        return [r for r in self.studies[study].runs if dataset in (None, r.dataset)]
+
+    def _run_files(self, study: str, dataset: str | None, name: str) -> list[str]:
+        paths = (
+            f"results/runs/{r.dataset}/{r.run.model}/{r.run.key}/seed-{r.seed}/{name}"
+            for r in self._planned(study, dataset)
+        )
+        return list(dict.fromkeys(paths))
+
+    def rankings(self, study: str, dataset: str) -> list[str]:
+        """Return the rankings that a study evaluates on a dataset."""
+        return self._run_files(study, dataset, "rankings.npz")
+
+    def records(self, study: str) -> list[str]:
+        """Return the run records of a study."""
+        return self._run_files(study, None, "run.json")
+
+    def evaluation_params(self, study: str, dataset: str) -> str:
+        """Return what `evaluate` depends on besides files, as text."""
+        entry = self.studies[study]
+        runs = [(r.run.key, r.variant, r.seed) for r in self._planned(study, dataset)]
+        protocols = [p.model_dump(exclude={"title", "why"}) for p in entry.protocols]
+        views = [v.model_dump() for v in entry.config.views or []]
+        return canonical_json([runs, protocols, views])
+
+    def parts(self, study: str) -> list[str]:
+        """Return the metrics of a study by dataset."""
+        return [f"results/studies/{study}/parts/{d}.csv" for d in self.studies[study].config.datasets]
+
+    def stats(self, study: str) -> list[str]:
+        """Return the statistics of a study's datasets."""
+        return [f"results/data/{d}/stats.json" for d in self.studies[study].config.datasets]
+
+    def study_params(self, study: str) -> str:
+        """Return what `collect` depends on besides files, as text."""
+        entry = self.studies[study]
+        models = {r.run.model for r in entry.runs}
+        words = {m: self.catalog.model(m).model_dump() for m in sorted(models)}
+        protocols = [p.model_dump() for p in entry.protocols]
+        return canonical_json([entry.config.model_dump(), words, protocols])
+
+    def drawn(self, study: str) -> list[str]:
+        """Return the tables and figures of a study."""
+        config = self.studies[study].config
+        names = [f"table-{t.name}.{e}" for t in config.tables for e in ("csv", "md", "tex")]
+        names += [f"fig-{f.name}.{e}" for f in config.figures for e in ("svg", "png", "csv")]
+        return [f"results/studies/{study}/{name}" for name in [*names, "audit.csv"]]
+
+    @property
+    def published(self) -> list[Path]:
+        """Return the files of published numbers."""
+        return [self.root / "config" / "published" / name for name in PUBLISHED]
+
+    @cached_property
+    def on_disk(self) -> list[str]:
+        """Folders of all studies whose numbers are on disk."""
+        return sorted(str(p.parent) for p in Path("results/studies").glob("*/metrics.csv"))
+
+    @cached_property
+    def reported(self) -> list[str]:
+        """Folders of the studies that the report covers: the requested and the finished ones."""
+        wanted = [f"results/studies/{name}" for name in self.requested]
+        finished = [f for f in self.on_disk if (Path(f) / "audit.csv").is_file()]
+        return wanted + [f for f in finished if f not in wanted]

@@ -1,0 +1,1 @@
+"""Floor 2: graph operators, eigensolver, filters and noise schedules."""

@@ -1,0 +1,50 @@
+"""Draw everything of one study folder from the files in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from recspectra.studies.audit import draw_audit
+from recspectra.studies.figures import draw_figure
+from recspectra.studies.frames import StudyFiles
+from recspectra.studies.published import Published
+from recspectra.studies.tables import draw_table, layout, read, to_text
+
+
+def draw(folder: Path | str, root: Path | str) -> list[str]:
+    """Make all tables, figures and `audit.csv` of a study.
+
+    Parameters
+    ----------
+    folder : Path
+        `results/studies/{study}`, with `study.json`, `metrics.csv`, `runs.csv`, ...
+    root : Path
+        The project folder that holds `config/published/`.
+
+    Returns
+    -------
+    list of str
+        Names of the files written, in `folder`.
+
+    Raises
+    ------
+    StudyError, ConfigError, ArtifactError
+        A file is missing or wrong, or cannot be written.
+    """
+    files, published = StudyFiles(folder), Published(root)
+    written: list[str] = []
+    for table in files.config.tables:
+        written += draw_table(files, table, published)
+    for figure in files.config.figures:
+        written += draw_figure(files, figure)
+    referred = [table.published for table in files.config.tables if table.published]
+    return written + draw_audit(files.folder, published, referred)
+
+
+def summary_text(folder: Path | str) -> str:
+    """Return the first table of a drawn study as plain text, at most 100 columns wide."""
+    files = StudyFiles(folder)
+    if not files.config.tables:
+        return f"Study '{files.config.name}' has no table.\n"
+    table = files.config.tables[0]
+    return to_text(layout(read(files.folder, table.name), files.titles), table)

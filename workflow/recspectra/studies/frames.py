@@ -1,0 +1,248 @@
+"""The files of a study folder as data frames, checked, and means over seeds."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from recspectra.artifacts import read_json, write_text
+from recspectra.config import StudyConfig, View, validate
+
+COLUMNS = {
+    "metrics": "dataset model variant key seed protocol fit history mask metric k value status",
+    "runs": "dataset model title kind variant group key seed fit status reason fit_seconds "
+    "score_seconds peak_memory_mb device threads epochs best_epoch best_validation params swept",
+    "learning": "dataset model variant group seed fit curve epoch value",
+    "spectral": "figure dataset series x y",
+    "datasets": "dataset title users items interactions train valid test test_users density "
+    "mean_length ordered licence citation notes",
+}
+NUMBERS = {
+    "metrics": ("k", "value"),
+    "runs": ("fit_seconds", "score_seconds", "peak_memory_mb", "best_validation"),
+    "learning": ("epoch", "value"),
+    "spectral": ("x", "y"),
+    "datasets": ("density", "mean_length"),
+}
+JOIN = ["dataset", "model", "variant", "key", "seed", "fit"]
+POINT = ["dataset", "history", "mask", "fit", "metric", "k"]
+
+
+class StudyError(Exception):
+    """A study's files are missing or wrong; the message says which and what to do."""
+
+
+def read_csv(path: Path, columns: Iterable[str], numbers: Iterable[str] = (), hint: str = "") -> pd.DataFrame:
+    """Read a CSV as text, some columns as numbers, without guessing any type.
+
+    Guessing would turn a variant called `NA` or `1e3` into something else.
+
+    Raises
+    ------
+    StudyError
+        The file is missing, empty, lacks a column or holds text for a number.
+    """
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        raise StudyError(f"{path}: file not found{'; ' + hint if hint else ''}") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
+        raise StudyError(f"{path}: cannot be read as CSV ({error}); delete it and run again") from None
+    missing = [name for name in columns if name not in frame.columns]
+    if missing:
+        raise StudyError(f"{path}: column {', '.join(missing)} is missing; found: {', '.join(frame.columns)}")
+    for name in numbers:
+        frame[name] = _numbers(frame[name], path)
+    return frame
+
+
+def _numbers(text: pd.Series, path: Path) -> pd.Series:
+    values = pd.to_numeric(text.where(text != ""), errors="coerce")
+    wrong = text[values.isna() & ~text.str.lower().isin(["", "nan"])]
+    if len(wrong):
+        raise StudyError(
+            f"{path}: column {text.name}, line {wrong.index[0] + 2}: {wrong.iloc[0]!r} is not a number"
+        )
+    return values
+
+
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """Write a frame atomically; equal frames give equal bytes."""
+    write_text(path, frame.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
+
+
+class StudyFiles:
+    """What a study folder holds, each file read when it is first asked for.
+
+    Parameters
+    ----------
+    folder : Path
+        `results/studies/{study}`.
+
+    Attributes
+    ----------
+    study : dict
+        `study.json`: the study's configuration, its provenance, systems, protocols.
+    config : StudyConfig
+        The configuration alone.
+    protocols : dict
+        Title, reason, target, metrics and cut-offs of each protocol.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        path = self.folder / "study.json"
+        if not path.is_file():
+            raise StudyError(f"{path}: file not found; is {self.folder} the folder of a finished study?")
+        self.study = read_json(path)
+        known = {name: self.study[name] for name in StudyConfig.model_fields if name in self.study}
+        listed = known.get("protocols", [])
+        # The descriptions of the protocols take the place of their list of names.
+        self.protocols: dict[str, dict] = listed if isinstance(listed, dict) else {}
+        known["protocols"] = list(listed)
+        self.config: StudyConfig = validate(StudyConfig, known, str(path))
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """One row a number, no number twice; `k` is an integer."""
+        frame = self._read("metrics").drop_duplicates()
+        if frame["k"].isna().any():
+            raise StudyError(f"{self.folder / 'metrics.csv'}: a row has no k")
+        frame["k"] = frame["k"].astype("int64")
+        same = [name for name in COLUMNS["metrics"].split() if name not in ("value", "status")]
+        twice = frame[frame.duplicated(same)]
+        if len(twice):
+            where = ", ".join(f"{name}={twice.iloc[0][name]}" for name in same)
+            raise StudyError(f"{self.folder / 'metrics.csv'}: two different values for {where}")
+        return frame
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """One row a run; `params` and `swept` are dictionaries."""
+        frame = self._read("runs")
+        for name in ("params", "swept"):
+            frame[name] = [self._json(text, name) for text in frame[name]]
+        return frame
+
+    @cached_property
+    def learning(self) -> pd.DataFrame:
+        """Learning curves."""
+        return self._read("learning")
+
+    @cached_property
+    def spectral(self) -> pd.DataFrame:
+        """Noise schedules and frequency responses."""
+        return self._read("spectral")
+
+    @cached_property
+    def datasets(self) -> pd.DataFrame:
+        """One row a dataset."""
+        return self._read("datasets")
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """Human name of each dataset."""
+        return dict(zip(self.datasets["dataset"], self.datasets["title"], strict=True))
+
+    def views(self, protocol: str) -> list[View]:
+        """Return the views of a protocol: the study's, the protocol's own, or those measured."""
+        about = self.protocols.get(protocol, {})
+        if self.config.views and about.get("target", "test") == "test":
+            return list(self.config.views)
+        if about.get("views"):
+            return [View(history=view["history"], mask=view["mask"]) for view in about["views"]]
+        rows = self.metrics[self.metrics["protocol"] == protocol]
+        seen = rows[["history", "mask"]].drop_duplicates()
+        return [View(history=h, mask=m) for h, m in seen.itertuples(index=False)]
+
+    def _read(self, name: str) -> pd.DataFrame:
+        path = self.folder / f"{name}.csv"
+        hint = f"make it with `snakemake results/studies/{self.config.name}/{name}.csv`"
+        return read_csv(path, COLUMNS[name].split(), NUMBERS[name], hint)
+
+    def _json(self, text: str, column: str) -> dict:
+        try:
+            return json.loads(text or "{}")
+        except ValueError:
+            path = self.folder / "runs.csv"
+            raise StudyError(f"{path}: column {column} holds no JSON: {text[:60]!r}") from None
+
+
+# ------------------------------------------------------------------------------- labels
+
+
+def select_runs(
+    files: StudyFiles,
+    groups: list[str] | None = None,
+    datasets: list[str] | None = None,
+    fits: list[str] | None = None,
+    model: str | None = None,
+) -> pd.DataFrame:
+    """Return the runs of some groups, datasets, fits and one system, with a `label` each."""
+    runs = files.runs
+    for column, wanted in (("group", groups), ("dataset", datasets), ("fit", fits)):
+        runs = runs[runs[column].isin(wanted)] if wanted else runs
+    runs = runs[runs["model"] == model] if model else runs
+    return runs.assign(label=_labels(runs))
+
+
+def _labels(runs: pd.DataFrame) -> pd.Series:
+    """Name each run by title, variant and fit, with as little as tells systems apart."""
+    label = runs["title"].where(runs["variant"] == "default", runs["title"] + " (" + runs["variant"] + ")")
+    if runs["fit"].nunique() > 1:
+        label = label + ", fit " + runs["fit"]
+    same = [runs[name] for name in ("dataset", "model", "variant", "fit")]
+    keys = runs["key"].groupby(same).transform("nunique")
+    clash = keys.groupby(same[1:]).transform("max") > 1
+    label = label.where(~clash, label + " [" + runs["group"] + "]")
+    models = runs["model"].groupby(label).transform("nunique")
+    return label.where(models <= 1, label + " [" + runs["model"] + "]")
+
+
+# -------------------------------------------------------------------------- aggregation
+
+
+def aggregate(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Average values over seeds.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        With columns `value`, `status` and those of `by`; failed rows have no value.
+    by : list of str
+        What tells two numbers apart, the seed left out.
+
+    Returns
+    -------
+    DataFrame
+        `by`, `mean`, `se` (sample standard deviation / sqrt(seeds), NaN for one seed),
+        `seeds` (those that finished) and `status` (see `joint_status`).
+    """
+    finished = rows["value"].where(rows["status"] == "ok")
+    groups = rows.assign(value=finished).groupby(by, sort=False, dropna=False)
+    result = groups.agg(
+        mean=("value", "mean"),
+        se=("value", "std"),
+        seeds=("value", "count"),
+        status=("status", joint_status),
+    ).reset_index()
+    result["se"] = result["se"] / np.sqrt(result["seeds"].clip(lower=1))
+    return result
+
+
+def joint_status(statuses: Iterable[str]) -> str:
+    """Return one status for several seeds: `ok`, `oom`, or `ok (1/3 oom)`."""
+    counts = Counter(statuses)
+    failed = sorted(name for name in counts if name != "ok")
+    if not failed:
+        return "ok"
+    if not counts["ok"]:
+        return "+".join(failed)
+    lost = sum(counts[name] for name in failed)
+    return f"ok ({lost}/{counts.total()} {'+'.join(failed)})"

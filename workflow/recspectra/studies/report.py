@@ -1,0 +1,303 @@
+"""The HTML report: one self-contained file about one or several drawn studies."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+
+from recspectra.artifacts import PACKAGE_DIR, write_text
+from recspectra.config import FigureConfig, TableConfig
+from recspectra.studies.audit import read_audit
+from recspectra.studies.frames import StudyError, StudyFiles, select_runs
+from recspectra.studies.published import Published
+from recspectra.studies.series import drawing, machines
+from recspectra.studies.tables import MARK_NOTES, OTHER, UNKNOWN, Grid, layout, read
+
+TEMPLATE = "report.html.j2"
+
+# name, formula in words, why it is here
+METRICS = (
+    (
+        "recall",
+        "hits among the first K divided by the number of test items |T|",
+        "The usual recall. With more than K test items it cannot reach 1.",
+    ),
+    (
+        "recall_min",
+        "hits among the first K divided by the smaller of K and |T|",
+        "Truncated recall (Mult-VAE, GiffCF): a full list of hits scores 1. Never below recall, "
+        "and above it for every user with more than K test items.",
+    ),
+    ("hr", "1 if there is any hit among the first K, else 0", "Hit rate. Equals recall with one test item."),
+    ("precision", "hits among the first K divided by K", "The share of the list that is right."),
+    (
+        "ndcg",
+        "sum of 1/log2(position + 1) over the hits, divided by that sum for the best possible list, "
+        "which has min(K, |T|) hits at the top",
+        "The standard definition: rewards hits and their order.",
+    ),
+    (
+        "ndcg_hit",
+        "the same sum, divided by that sum for the hits that were found, moved to the top",
+        "NGCF's definition, used for GSPRec's row: test items that were missed cost nothing, so one "
+        "hit at position 1 scores 1. Two to three times the standard value on dense data.",
+    ),
+    (
+        "ndcg_set",
+        "ndcg_hit, but the list is first turned into a Python set, whose order is that of item numbers "
+        "modulo the size of a hash table",
+        "What the HiGSP and FaGSP evaluator computes: the order of the list is lost.",
+    ),
+    (
+        "mrr",
+        "1 divided by the position of the first hit, 0 if it is not among the first K",
+        "Mean reciprocal rank. Cannot fall as K grows.",
+    ),
+    (
+        "mrr_set",
+        "mrr of the list after it was turned into a Python set",
+        "What the HiGSP and FaGSP evaluator computes; it can fall as K grows.",
+    ),
+)
+TERMS = (
+    (
+        "fit",
+        "The data a system learns from: train, or train+valid when it is fitted again after its "
+        "hyperparameters were chosen.",
+    ),
+    (
+        "history",
+        "What a system is shown of a user when it is asked for recommendations at test. With "
+        "train+valid it also sees what the user did in the validation period, without learning again.",
+    ),
+    (
+        "mask",
+        "What may not be recommended. With mask train, validation items stay in the list and count "
+        "as misses.",
+    ),
+    (
+        "seed",
+        "Start of the random numbers. \u00b1 is the standard error over seeds: it says nothing of other "
+        "splits.",
+    ),
+    (
+        "oom, timeout, diverged, skipped",
+        "A run that ran out of memory, of time, to infinity, or that a system refused; it counts as a "
+        "result and is shown in its cell.",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class TableView:
+    """A table as the template shows it."""
+
+    config: TableConfig
+    grid: Grid
+    source: str
+    notes: list[str]
+    published_title: str
+
+    @property
+    def starts(self) -> set[int]:
+        """Return the first column of every dataset and view."""
+        return {block[0] for block in self.grid.blocks()}
+
+    @property
+    def headers(self) -> list[list[tuple[str, int]]]:
+        """Return the two upper header rows: (text, columns spanned) of datasets and views."""
+        columns = self.grid.columns
+        return [
+            _spans([(c.dataset, c.title) for c in columns]),
+            _spans([(c.dataset + c.view, c.view) for c in columns]),
+        ]
+
+
+@dataclass(frozen=True)
+class FigureView:
+    """A figure as the template shows it."""
+
+    config: FigureConfig
+    data: str
+    source: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class StudyView:
+    """A study as the template shows it."""
+
+    name: str
+    title: str
+    paragraphs: list[str]
+    protocols: dict[str, dict[str, Any]]
+    models: dict[str, dict[str, Any]]
+    datasets: list[dict[str, Any]]
+    tables: list[TableView]
+    figures: list[FigureView]
+    failures: list[dict[str, Any]]
+    runs: list[dict[str, Any]]
+    audit: list[dict[str, Any]]
+    provenance: list[tuple[str, str]]
+
+
+def write_report(output: Path | str, folders: list[Path], root: Path | str) -> None:
+    """Write the report on some drawn study folders as one HTML file."""
+    write_text(output, render(folders, root))
+
+
+def render(folders: list[Path], root: Path | str) -> str:
+    """Return the report as HTML.
+
+    Parameters
+    ----------
+    folders : list of Path
+        Study folders that `draw` has been through.
+    root : Path
+        The project folder with `config/published/` and `workflow/report/`.
+
+    Raises
+    ------
+    StudyError
+        No folder is given, a file is missing, or the template is broken.
+    """
+    if not folders:
+        raise StudyError("no study folder is given; nothing to report on")
+    published = Published(root)
+    studies = [study_view(Path(folder), published) for folder in folders]
+    environment = Environment(
+        loader=FileSystemLoader([Path(root) / "workflow" / "report", PACKAGE_DIR.parent / "report"]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    try:
+        return environment.get_template(TEMPLATE).render(
+            studies=studies, metrics=METRICS, terms=TERMS, marks=MARK_NOTES, other=OTHER, unknown=UNKNOWN
+        )
+    except TemplateError as error:
+        raise StudyError(f"workflow/report/{TEMPLATE}: {type(error).__name__}: {error}") from None
+
+
+def study_view(folder: Path, published: Published) -> StudyView:
+    """Gather everything about one study from its folder."""
+    files = StudyFiles(folder)
+    config, runs = files.config, select_runs(files)
+    return StudyView(
+        name=config.name,
+        title=config.title,
+        paragraphs=[part for part in config.description.split("\n\n") if part.strip()],
+        protocols=files.protocols,
+        models=files.study.get("models", {}),
+        datasets=_datasets(files),
+        tables=[_table(files, table, published) for table in config.tables],
+        figures=[_figure(files, figure) for figure in config.figures],
+        failures=_failures(files, runs),
+        runs=_settings(files, runs),
+        audit=read_audit(folder).to_dict("records"),
+        provenance=_provenance(files, runs),
+    )
+
+
+def _table(files: StudyFiles, table: TableConfig, published: Published) -> TableView:
+    grid = layout(read(files.folder, table.name), files.titles)
+    printed = published.table(table.published).title if table.published else ""
+    notes = published.notes(table.published) if table.published and grid.compared else []
+    return TableView(table, grid, _source(files, f"table-{table.name}.csv"), notes, printed)
+
+
+def _figure(files: StudyFiles, figure: FigureConfig) -> FigureView:
+    path = files.folder / f"fig-{figure.name}.png"
+    if not path.is_file():
+        raise StudyError(f"{path}: file not found; draw the study first")
+    data = base64.b64encode(path.read_bytes()).decode("ascii")
+    caption = " ".join(filter(None, [figure.caption, drawing(files, figure).caption]))
+    return FigureView(figure, data, _source(files, f"fig-{figure.name}.csv"), caption)
+
+
+def _source(files: StudyFiles, name: str) -> str:
+    return f"results/studies/{files.config.name}/{name}"
+
+
+def _spans(keys: list[tuple[str, str]]) -> list[tuple[str, int]]:
+    """Return runs of equal neighbours as (text, how many)."""
+    spans: list[tuple[tuple[str, str], int]] = []
+    for key in keys:
+        if spans and spans[-1][0] == key:
+            spans[-1] = (key, spans[-1][1] + 1)
+        else:
+            spans.append((key, 1))
+    return [(text, count) for (_, text), count in spans]
+
+
+def _datasets(files: StudyFiles) -> list[dict[str, Any]]:
+    rows = files.datasets.to_dict("records")
+    counts = ("users", "items", "interactions", "train", "valid", "test", "test_users")
+    for row in rows:
+        row |= {name: _count(row[name]) for name in counts}
+        row["density"] = "" if pd.isna(row["density"]) else f"{row['density']:.3%}"
+        row["mean_length"] = "" if pd.isna(row["mean_length"]) else f"{row['mean_length']:.1f}"
+        row["ordered"] = {"true": "yes", "false": "no"}.get(row["ordered"].lower(), row["ordered"])
+    return rows
+
+
+def _count(text: str) -> str:
+    try:
+        return f"{int(float(text)):,}"
+    except ValueError:
+        return text
+
+
+def _failures(files: StudyFiles, runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the runs that did not finish, one line for the seeds that share a reason."""
+    failed = runs[runs["status"] != "ok"]
+    groups = failed.groupby(["dataset", "label", "status", "reason"], sort=False)["seed"]
+    lines = groups.agg(lambda seeds: ", ".join(dict.fromkeys(seeds))).reset_index()
+    return lines.assign(title=lines["dataset"].map(lambda d: files.titles.get(d, d))).to_dict("records")
+
+
+def _settings(files: StudyFiles, runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return one line for each configuration: its seeds, hyperparameters and costs."""
+    lines = []
+    by = ["dataset", "label", "group", "key", "fit"]
+    for (dataset, label, group, key, fit), part in runs.groupby(by, sort=False):
+        first = part.iloc[0]
+        lines.append(
+            {
+                "title": files.titles.get(dataset, dataset),
+                "label": label,
+                "group": group,
+                "key": key,
+                "fit": fit,
+                "seeds": ", ".join(dict.fromkeys(part["seed"])),
+                "params": _params(first["params"]),
+                "best_epoch": ", ".join(e for e in dict.fromkeys(part["best_epoch"]) if e),
+                "fit_seconds": _number(part["fit_seconds"].median()),
+                "memory": _number(part["peak_memory_mb"].max()),
+            }
+        )
+    return lines
+
+
+def _params(params: dict) -> str:
+    return ", ".join(f"{name} = {json.dumps(value)}" for name, value in sorted(params.items())) or "none"
+
+
+def _number(value: float) -> str:
+    return "" if pd.isna(value) else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _provenance(files: StudyFiles, runs: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return what made the results, as (name, text)."""
+    facts = dict(files.study.get("provenance", {}))
+    packages = facts.pop("packages", {})
+    lines = [(name, str(value)) for name, value in facts.items()]
+    lines += [(name, str(version)) for name, version in sorted(packages.items())]
+    return [*lines, ("device and threads of the runs", machines(runs))]

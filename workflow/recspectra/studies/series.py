@@ -1,0 +1,256 @@
+"""What each figure draws, as data frames: exactly what `fig-{name}.csv` holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from recspectra.config import FigureConfig, View, variant_label
+from recspectra.studies.frames import JOIN, StudyFiles, aggregate, select_runs
+
+LINES = ["panel", "series", "x", "y", "se", "seeds"]
+BARS = ["panel", "series", "stage", "seconds", "runs"]
+CURVES = ["panel", "curve", "series", "seed", "epoch", "value"]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The data of a figure.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        Columns `LINES`, `BARS` or `CURVES`; empty when there is nothing to draw.
+    caption : str
+        What the numbers are, in words.
+    x, y : str
+        Axis labels.
+    reason : str
+        Why there is nothing to draw.
+    """
+
+    frame: pd.DataFrame
+    caption: str
+    x: str
+    y: str
+    reason: str = ""
+
+
+def drawing(files: StudyFiles, figure: FigureConfig) -> Drawing:
+    """Return what a figure of any kind draws."""
+    return KINDS[figure.kind](files, figure)
+
+
+def _sorry(reason: str) -> str:
+    return f"Nothing to draw: {reason}."
+
+
+def _panels(files: StudyFiles, datasets: pd.Series) -> pd.Series:
+    """Return a panel for each dataset; no name when there is one dataset alone."""
+    names = datasets.map(lambda name: files.titles.get(name, name))
+    return names if datasets.nunique() > 1 else names.map(lambda _: "")
+
+
+def _runs(files: StudyFiles, figure: FigureConfig) -> pd.DataFrame:
+    groups = [figure.group] if figure.group else None
+    return select_runs(files, groups, figure.datasets, model=figure.model)
+
+
+def _plain_runs(files: StudyFiles, figure: FigureConfig) -> pd.DataFrame:
+    """Return the runs of a figure; without a group, sweeps are left out if there is more."""
+    runs = _runs(files, figure)
+    if figure.group:
+        return runs
+    plain = runs[[not swept for swept in runs["swept"]]]
+    return plain if len(plain) else runs
+
+
+# ------------------------------------------------------------------------- sensitivity
+
+
+def sensitivity(files: StudyFiles, figure: FigureConfig) -> Drawing:
+    """Return a metric along a swept parameter, averaged over seeds."""
+    label, view = f"{figure.metric}@{figure.k}", _preferred(files, figure.protocol)
+    axes = (figure.param or "parameter", f"{label} (mean over users)")
+    runs = _runs(files, figure)
+    runs = runs[[figure.param in swept for swept in runs["swept"]]]
+    points = aggregate(_measured(files, figure, runs, view), [*SERIES, "x"]) if len(runs) else None
+    drawn = points[points["mean"].notna()] if points is not None else []
+    if not len(drawn):
+        reason = f"no finished run sweeps '{figure.param}' and has {label} under '{figure.protocol}'"
+        return Drawing(pd.DataFrame(columns=LINES), _sorry(reason), *axes, reason)
+    caption = f"{label} against {figure.param}; {_seen(view)}; protocol {figure.protocol}"
+    caption += "; bands are standard errors over seeds" if (drawn["se"] > 0).any() else ""
+    lost = len(points) - len(drawn)
+    caption += f"; {lost} point(s) left out, their runs failed" if lost else ""
+    return Drawing(_lines(files, drawn), caption + ".", *axes)
+
+
+SERIES = ["dataset", "title", "base", "fit", "others"]
+
+
+def _preferred(files: StudyFiles, protocol: str) -> View | None:
+    """Return the view train+valid/train+valid if there is one, else the first."""
+    views = files.views(protocol)
+    full = View(history="train+valid", mask="train+valid")
+    return full if full in views else views[0] if views else None
+
+
+def _seen(view: View) -> str:
+    return f"history {view.history}, mask {view.mask}"
+
+
+def _measured(files: StudyFiles, figure: FigureConfig, runs: pd.DataFrame, view: View | None) -> pd.DataFrame:
+    """Return the metric of each swept run, with what tells one line from another."""
+    runs = runs.assign(
+        x=[swept[figure.param] for swept in runs["swept"]],
+        base=[_base(v, s) for v, s in zip(runs["variant"], runs["swept"], strict=True)],
+        others=[_others(swept, figure.param) for swept in runs["swept"]],
+    )
+    runs = runs[[*dict.fromkeys([*JOIN, *SERIES, "x"])]].drop_duplicates([*JOIN, *SERIES, "x"])
+    m = files.metrics
+    wanted = (m["protocol"] == figure.protocol) & (m["metric"] == figure.metric) & (m["k"] == figure.k)
+    if view:
+        wanted &= (m["history"] == view.history) & (m["mask"] == view.mask)
+    return runs.merge(m[wanted], on=JOIN)
+
+
+def _base(variant: str, swept: dict) -> str:
+    """Return the variant without the swept values: `no-wavelet` of `no-wavelet[c=0.2]`."""
+    point = variant_label("default", swept)
+    return "" if variant == point else variant.removesuffix(f"[{point}]")
+
+
+def _others(swept: dict, param: str) -> str:
+    return ", ".join(f"{name}={value}" for name, value in swept.items() if name != param)
+
+
+def _lines(files: StudyFiles, points: pd.DataFrame) -> pd.DataFrame:
+    """Name lines by what differs among them; datasets get panels if each has several lines."""
+    points = points.assign(name=points["dataset"].map(lambda d: files.titles.get(d, d)))
+    inside = [c for c in ("title", "base", "fit", "others") if points[c].nunique() > 1]
+    split = points["dataset"].nunique() > 1 and bool(inside)
+    parts = inside if inside or points["dataset"].nunique() == 1 else ["name"]
+    frame = pd.DataFrame(
+        {
+            "panel": points["name"] if split else "",
+            "series": _joined(points, parts or ["title"]),
+            "x": points["x"],
+            "y": points["mean"],
+            "se": points["se"],
+            "seeds": points["seeds"],
+        }
+    )
+    order = {name: i for i, name in enumerate(dict.fromkeys(frame["panel"] + "\0" + frame["series"]))}
+    place = (frame["panel"] + "\0" + frame["series"]).map(order)
+    position = frame["x"].map(positions(frame["x"]))
+    frame = frame.assign(place=place, position=position).sort_values(["place", "position"], kind="stable")
+    return frame[LINES].reset_index(drop=True)
+
+
+def _joined(points: pd.DataFrame, columns: list[str]) -> list[str]:
+    rows = points[columns].itertuples(index=False)
+    return [", ".join(str(part) for part in row if part) or "default" for row in rows]
+
+
+def positions(values: pd.Series) -> dict:
+    """Return an order of swept values: numbers by size, anything else as it comes."""
+    unique = list(dict.fromkeys(values))
+    return {v: i for i, v in enumerate(sorted(unique) if all(map(is_number, unique)) else unique)}
+
+
+def is_number(value: object) -> bool:
+    """Tell whether a swept value is a number (True and False are not)."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+# ------------------------------------------------------------------------------ spectra
+
+
+def snr(files: StudyFiles, figure: FigureConfig) -> Drawing:
+    """Return log SNR against the diffusion step."""
+    caption = "Logarithm of the signal-to-noise ratio at each diffusion step."
+    return _spectral(files, figure, caption, "diffusion step", "log SNR (natural logarithm)")
+
+
+def frequency_response(files: StudyFiles, figure: FigureConfig) -> Drawing:
+    """Return the gain of filters against the eigenvalue."""
+    caption = "Gain of each filter at the eigenvalues of the graph Laplacian; small is smooth."
+    return _spectral(files, figure, caption, "Laplacian eigenvalue (graph frequency)", "gain")
+
+
+def _spectral(files: StudyFiles, figure: FigureConfig, caption: str, x: str, y: str) -> Drawing:
+    rows = files.spectral[files.spectral["figure"] == figure.name]
+    rows = rows[rows["dataset"].isin(figure.datasets)] if figure.datasets else rows
+    rows = rows[np.isfinite(rows["x"]) & np.isfinite(rows["y"])]  # log SNR at step 0 is infinite
+    frame = rows.assign(panel=_panels(files, rows["dataset"]), se=float("nan"), seeds=1)
+    frame = frame.sort_values("x", kind="stable")
+    order = {name: i for i, name in enumerate(dict.fromkeys(rows["dataset"] + "\0" + rows["series"]))}
+    place = (frame["dataset"] + "\0" + frame["series"]).map(order)
+    frame = frame.assign(place=place).sort_values("place", kind="stable")[LINES]
+    reason = "" if len(frame) else f"spectral.csv has no numbers for figure '{figure.name}'"
+    return Drawing(frame.reset_index(drop=True), _sorry(reason) if reason else caption, x, y, reason)
+
+
+# ------------------------------------------------------------------------------- timing
+
+
+def timing(files: StudyFiles, figure: FigureConfig) -> Drawing:
+    """Return the median seconds of fitting and scoring of each system, fastest first."""
+    runs = _plain_runs(files, figure)
+    runs = runs[runs["status"] == "ok"].drop_duplicates([*JOIN, "label"])
+    runs = runs.assign(panel=_panels(files, runs["dataset"]), series=runs["label"])
+    stages = {"fit": "fit_seconds", "scoring": "score_seconds"}
+    parts = [_median(runs, stage, column) for stage, column in stages.items()]
+    frame = pd.concat(parts).dropna(subset="seconds")
+    if frame.empty:
+        reason = "no finished run has a time"
+        return Drawing(frame, _sorry(reason), "seconds", "", reason)
+    panels = {panel: i for i, panel in enumerate(dict.fromkeys(runs["panel"]))}
+    speed = frame[frame["stage"] == "fit"].set_index(["panel", "series"])["seconds"]
+    keys = pd.MultiIndex.from_frame(frame[["panel", "series"]])
+    frame = frame.assign(place=frame["panel"].map(panels), speed=speed.reindex(keys).to_numpy())
+    frame = frame.sort_values(["place", "speed", "series", "stage"], kind="stable")[BARS]
+    caption = f"Median wall-clock seconds to fit and to score all users, on {machines(runs)}."
+    return Drawing(frame.reset_index(drop=True), caption, "seconds (log scale)", "")
+
+
+def _median(runs: pd.DataFrame, stage: str, column: str) -> pd.DataFrame:
+    groups = runs.groupby(["panel", "series"], sort=False)[column]
+    result = groups.agg(seconds="median", runs="count").reset_index()
+    return result.assign(stage=stage)[BARS]
+
+
+def machines(runs: pd.DataFrame) -> str:
+    """Return devices and threads in words: `cpu, 2 threads; cuda, 4 threads`."""
+    pairs = runs[["device", "threads"]].drop_duplicates().sort_values(["device", "threads"])
+    words = [f"{d}, {t} thread{'' if t == '1' else 's'}" for d, t in pairs.itertuples(index=False) if d]
+    return "; ".join(words) or "an unknown device"
+
+
+# ---------------------------------------------------------------------- learning curves
+
+
+def learning_curves(files: StudyFiles, figure: FigureConfig) -> Drawing:
+    """Return training loss and validation recall@20 against the epoch."""
+    runs = _plain_runs(files, figure)
+    by = ["dataset", "model", "variant", "group", "seed", "fit"]
+    rows = runs[[*by, "label"]].drop_duplicates().merge(files.learning, on=by)
+    rows = rows.dropna(subset=["epoch", "value"]).drop(columns="group").drop_duplicates()
+    frame = rows.assign(panel=_panels(files, rows["dataset"]), series=rows["label"])[CURVES]
+    caption = "Training loss (left) and recall@20 on the validation data (right); one line a seed."
+    reason = "" if len(frame) else "no run of this figure wrote a learning curve"
+    text = _sorry(reason) if reason else caption
+    return Drawing(frame.reset_index(drop=True), text, "epoch", "", reason)
+
+
+KINDS: dict[str, Callable[[StudyFiles, FigureConfig], Drawing]] = {
+    "sensitivity": sensitivity,
+    "snr": snr,
+    "frequency-response": frequency_response,
+    "timing": timing,
+    "learning-curves": learning_curves,
+}

@@ -1,0 +1,240 @@
+"""One training loop for all trained systems.
+
+It owns the optimiser, early stopping on validation, checkpoints and resume, the
+guard against NaN, mixed precision on a GPU and the progress bar. A system gives it
+a module, batches and a loss.
+
+Randomness is drawn anew for each epoch from (seed, epoch), and checkpoints are
+taken between epochs, so a run that was killed and resumed ends with the same bytes
+as one that was not.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from recspectra.artifacts import atomic
+from recspectra.runtime import Diverged, axis_seed
+
+Batches = Callable[[torch.Generator], Iterable[Any]]
+Loss = Callable[[Any, torch.Generator], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """How long and how fast to learn.
+
+    Attributes
+    ----------
+    epochs : int
+        Most epochs; all of them when there is no validation (a refit).
+    learning_rate, weight_decay : float
+        Of Adam.
+    eval_every : int
+        Epochs between two validations.
+    patience : int
+        Validations without a gain after which to stop.
+    checkpoint_seconds : float
+        Least time between two checkpoints.
+    mixed_precision : bool
+        bfloat16 autocast; used on CUDA only.
+    """
+
+    epochs: int
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    eval_every: int = 5
+    patience: int = 10
+    checkpoint_seconds: float = 20.0
+    mixed_precision: bool = False
+
+
+@dataclass
+class LoopState:
+    """What changes from epoch to epoch, apart from tensors."""
+
+    epoch: int = 0
+    best_metric: float = -1.0
+    best_epoch: int = 0
+    since_best: int = 0
+    losses: list[float] = field(default_factory=list)
+    validation: list[tuple[int, float]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class TrainingLoop:
+    """Train a module, keep the weights that validate best.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        On its device already.
+    batches : callable
+        Takes a CPU generator, yields the batches of one epoch.
+    loss : callable
+        Takes a batch and a generator on the module's device, returns a scalar.
+    settings : LoopSettings
+        Lengths and rates.
+    seed : int
+        Seed of the run.
+    validate : callable or None
+        Returns the validation metric of the module as it stands, higher is better.
+    checkpoints : Path or None
+        Folder for the checkpoint.
+    """
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        batches: Batches,
+        loss: Loss,
+        settings: LoopSettings,
+        seed: int,
+        validate: Callable[[], float] | None = None,
+        checkpoints: Path | None = None,
+    ) -> None:
+        self.module, self.batches, self.loss = module, batches, loss
+        self.settings, self.seed, self.validate = settings, seed, validate
+        self.device = next(module.parameters()).device
+        self.optimiser = torch.optim.Adam(
+            module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        self.state = LoopState()
+        self.best = self._weights()
+        self.file = checkpoints / "checkpoint.safetensors" if checkpoints else None
+
+    def run(self, progress: Any) -> dict[str, Any]:
+        """Train until done and load the best weights.
+
+        Returns
+        -------
+        dict
+            `epochs`, `best_epoch`, `best_validation`, `loss_curve`, `validation_curve`.
+        """
+        self._resume()
+        saved_at = time.monotonic()
+        while not self._finished():
+            started = time.monotonic()
+            loss = self._epoch()
+            self._validate_if_due()
+            self.state.seconds += time.monotonic() - started
+            metric = self.state.validation[-1][1] if self.state.validation else None
+            progress.update(self.state.epoch, loss=loss, **{"recall@20": metric})
+            if time.monotonic() - saved_at > self.settings.checkpoint_seconds:
+                self._checkpoint()
+                saved_at = time.monotonic()
+        progress.close()
+        if self.validate is not None:
+            self.module.load_state_dict(self.best)
+        self.module.eval()
+        return self._log()
+
+    def discard_checkpoint(self) -> None:
+        """Remove the checkpoint once the results of the run are safely on disk."""
+        if self.file is not None:
+            self.file.unlink(missing_ok=True)
+
+    def _finished(self) -> bool:
+        s = self.state
+        stopped = self.validate is not None and s.since_best >= self.settings.patience
+        return s.epoch >= self.settings.epochs or stopped
+
+    def _epoch(self) -> float:
+        epoch_seed = axis_seed(self.seed, f"epoch-{self.state.epoch}")
+        order = torch.Generator().manual_seed(epoch_seed)
+        noise = torch.Generator(device=self.device).manual_seed(epoch_seed + 1)
+        amp = self.settings.mixed_precision and self.device.type == "cuda"
+        self.module.train()
+        total, count = torch.zeros((), device=self.device), 0
+        for batch in self.batches(order):
+            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=amp):
+                loss = self.loss(batch, noise)
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimiser.step()
+            total, count = total + loss.detach(), count + 1
+        mean = float(total) / max(count, 1)
+        if mean != mean or mean in (float("inf"), float("-inf")):
+            raise Diverged(f"the loss became {mean} in epoch {self.state.epoch + 1}")
+        self.state.epoch += 1
+        self.state.losses.append(mean)
+        return mean
+
+    def _validate_if_due(self) -> None:
+        s = self.state
+        last = s.epoch == self.settings.epochs
+        if self.validate is None or not (s.epoch % self.settings.eval_every == 0 or last):
+            return
+        self.module.eval()
+        metric = self.validate()
+        s.validation.append((s.epoch, metric))
+        if metric > s.best_metric:
+            s.best_metric, s.best_epoch, s.since_best = metric, s.epoch, 0
+            self.best = self._weights()
+        else:
+            s.since_best += 1
+
+    def _weights(self) -> dict[str, torch.Tensor]:
+        return {k: v.detach().clone() for k, v in self.module.state_dict().items()}
+
+    def _log(self) -> dict[str, Any]:
+        s = self.state
+        return {
+            "epochs": s.epoch,
+            "best_epoch": s.best_epoch if self.validate else s.epoch,
+            "best_validation": s.best_metric if self.validate else None,
+            "loss_curve": s.losses,
+            "validation_curve": [list(point) for point in s.validation],
+            "training_seconds": s.seconds,
+        }
+
+    def _checkpoint(self) -> None:
+        if self.file is None:
+            return
+        tensors = {f"module.{k}": v for k, v in self.module.state_dict().items()}
+        tensors |= {f"best.{k}": v for k, v in self.best.items()}
+        moments = self.optimiser.state_dict()["state"]
+        tensors |= {f"adam.{i}.{k}": v for i, m in moments.items() for k, v in m.items()}
+        tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+        with atomic(self.file) as temporary:
+            save_file(tensors, temporary, {"state": json.dumps(vars(self.state))})
+
+    def _resume(self) -> None:
+        """Load the checkpoint, if there is one that can be read."""
+        if self.file is None or not self.file.is_file():
+            return
+        try:
+            with safe_open(self.file, "pt", device=str(self.device)) as stream:
+                meta = json.loads(stream.metadata()["state"])
+                tensors = {k: stream.get_tensor(k) for k in stream.keys()}  # noqa: SIM118
+            self.module.load_state_dict(_below(tensors, "module."))
+            self.best = _below(tensors, "best.")
+        except (SafetensorError, KeyError, ValueError, RuntimeError):
+            self.file.unlink()  # from an interrupted disk or other code: start afresh
+            return
+        packed = self.optimiser.state_dict()
+        packed["state"] = _nested(_below(tensors, "adam."))
+        self.optimiser.load_state_dict(packed)
+        meta["validation"] = [tuple(point) for point in meta["validation"]]
+        self.state = LoopState(**meta)
+
+
+def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _nested(flat: dict[str, torch.Tensor]) -> dict[int, dict[str, torch.Tensor]]:
+    nested: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in flat.items():
+        index, _, moment = name.partition(".")
+        nested.setdefault(int(index), {})[moment] = tensor.cpu() if moment == "step" else tensor
+    return nested

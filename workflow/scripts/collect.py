@@ -1,0 +1,21 @@
+"""Bring together what a study's tables and figures are drawn from."""
+
+import argparse
+from pathlib import Path
+
+from recspectra import cli
+from recspectra.evaluation import collect
+
+
+def run() -> None:
+    """Write metrics.csv, runs.csv, learning.csv, spectral.csv, datasets.csv and study.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", required=True, help="name or path of a study")
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    args = parser.parse_args()
+    study = cli.catalog().study(args.study)
+    collect.collect(study, args.results)
+
+
+if __name__ == "__main__":
+    cli.main(run)

@@ -1,0 +1,22 @@
+"""Draw all tables, figures and the audit of study folders from the files in them."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from recspectra import cli
+from recspectra.studies.draw import draw
+
+
+def run() -> None:
+    """Write table-*, fig-* and audit.csv into each folder."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, nargs="+", required=True, help="results/studies/<study>")
+    args = parser.parse_args()
+    for folder in args.folder:
+        names = draw(folder, cli.catalog().root)
+        print(f"{folder}: {len(names)} files drawn", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    cli.main(run)

@@ -1,0 +1,33 @@
+"""Compute all metrics of a study on one dataset from the rankings on disk."""
+
+import argparse
+from pathlib import Path
+
+from recspectra import cli
+from recspectra.artifacts import atomic, write_text
+from recspectra.data.interactions import Interactions
+from recspectra.evaluation.measure import measure
+
+
+def run() -> None:
+    """Write one row per metric to `--output`, per-user values to `--per-user`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", required=True, help="name or path of a study")
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--per-user", type=Path, required=True)
+    args = parser.parse_args()
+    study = cli.catalog().study(args.study)
+    folder = args.results / "data" / args.dataset
+    truth = {part: Interactions.load(folder / f"{part}.npz") for part in ("test", "valid")}
+    planned = [r for r in study.runs if r.dataset == args.dataset]
+    protocols = [(p, study.views(p)) for p in study.protocols]
+    measured = measure(planned, protocols, truth, args.results)
+    write_text(args.output, measured.rows.to_csv(index=False, lineterminator="\n"))
+    with atomic(args.per_user) as temporary:
+        measured.per_user.to_parquet(temporary, index=False)
+
+
+if __name__ == "__main__":
+    cli.main(run)

@@ -1,0 +1,50 @@
+"""Fit one system on one dataset with one seed and write its rankings."""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+from recspectra import cli
+from recspectra.config import Budget, RunConfig, read_yaml, spectra_of, validate
+from recspectra.data.interactions import Interactions
+from recspectra.evaluation.run import Inputs, Job, execute
+from recspectra.runtime import limit_threads, pick_device
+from recspectra.spectral.eigen import Spectrum
+
+
+def run() -> None:
+    """Write `rankings.npz` and `run.json` to `--folder`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="results/data/DATASET")
+    parser.add_argument("--run", required=True, help="JSON, or a YAML file: model, params, fit, top")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--spectra", type=Path, default=Path("results/spectra"))
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--checkpoints", type=Path)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--memory-gb", type=float, default=24.0)
+    parser.add_argument("--code", default="")
+    parser.add_argument("--save-model", action="store_true")
+    args = parser.parse_args()
+    catalog, name = cli.catalog(), args.data.name
+    inline = args.run.lstrip().startswith("{")
+    config = validate(RunConfig, json.loads(args.run) if inline else read_yaml(args.run), "--run")
+    model = catalog.model(config.model)
+    config = config.model_copy(update={"params": model.resolve(config.params)})
+    parts = [Interactions.load(args.data / f"{part}.npz") for part in ("train", "valid")]
+    spectra = {o.partition("@")[0]: Spectrum.load(args.spectra / name / f"{o}-r{r}.npz")
+               for o, r in spectra_of(model, config)}  # fmt: skip
+    threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+    device = pick_device(args.device) if model.kind == "trained" else "cpu"
+    if model.kind == "trained":
+        limit_threads(threads)
+    inputs = Inputs(*parts, catalog.dataset(name).ordered, spectra)
+    budget = Budget(minutes=args.minutes, memory_gb=args.memory_gb)
+    job = Job(name, model, config, args.seed, device, threads, budget, args.code, args.checkpoints)
+    print(execute(job, inputs, args.folder, args.save_model))
+
+
+if __name__ == "__main__":
+    cli.main(run)

@@ -1,0 +1,26 @@
+"""Read a dataset's raw files into one table of interactions."""
+
+import argparse
+from pathlib import Path
+
+from recspectra import cli
+from recspectra.data.readers import read
+from recspectra.data.tables import check_duplicates
+
+
+def run() -> None:
+    """Write the interactions of `--dataset` to `--output`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("--raw", type=Path, default=Path("results/raw"))
+    parser.add_argument("--output", type=Path, required=True)
+    args = parser.parse_args()
+    dataset = cli.catalog().dataset(args.dataset)
+    table = read(dataset, args.raw / dataset.source.name)
+    repeated = check_duplicates(table, dataset.name)
+    table.save(args.output)
+    print(f"{dataset.name}: {len(table):,} interactions, {repeated:,} repeated pairs")
+
+
+if __name__ == "__main__":
+    cli.main(run)

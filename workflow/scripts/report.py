@@ -1,0 +1,20 @@
+"""Write the HTML report on one or several drawn study folders."""
+
+import argparse
+from pathlib import Path
+
+from recspectra import cli
+from recspectra.studies.report import write_report
+
+
+def run() -> None:
+    """Write one self-contained HTML file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, required=True, help="the HTML file to write")
+    parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="results/studies/<study>")
+    args = parser.parse_args()
+    write_report(args.output, args.folders, cli.catalog().root)
+
+
+if __name__ == "__main__":
+    cli.main(run)

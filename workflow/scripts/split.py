@@ -1,0 +1,28 @@
+"""Split a table of interactions into train, valid and test, and check the counts."""
+
+import argparse
+from pathlib import Path
+
+from recspectra import cli
+from recspectra.data import splits
+from recspectra.data.tables import InteractionTable
+
+
+def run() -> None:
+    """Write `train.npz`, `valid.npz`, `test.npz` and `stats.json` to `--folder`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("--interactions", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, required=True)
+    args = parser.parse_args()
+    dataset = cli.catalog().dataset(args.dataset)
+    pieces = splits.split(InteractionTable.load(args.interactions), dataset)
+    stats = splits.statistics(dataset, pieces)
+    splits.check_counts(dataset, stats)
+    splits.save(pieces, stats, args.folder)
+    for name in ("users", "items", "interactions", "train", "valid", "test"):
+        print(f"{name}: found {stats[name]:,}, expected {stats['expected'].get(name, 'anything')}")
+
+
+if __name__ == "__main__":
+    cli.main(run)

@@ -1,0 +1,146 @@
+"""A Snakemake logger that shows the whole workflow in one live line.
+
+On a terminal the line says how many jobs are done, what is running and how far the
+longest fit is; without a terminal one plain line is printed per finished job. Errors
+are shown in full either way. Snakemake's own log file is not touched.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from logging import WARNING, LogRecord
+from pathlib import Path
+
+from snakemake.logging import DefaultFormatter
+from snakemake_interface_logger_plugins.base import LogHandlerBase
+from snakemake_interface_logger_plugins.common import LogEvent
+
+REFRESH_SECONDS = 0.5
+SHOWN = ("Nothing to be done",)
+
+
+class LogHandler(LogHandlerBase):
+    """Keeps the line up to date from Snakemake's events."""
+
+    def __post_init__(self) -> None:
+        self.names: dict[int, str] = {}
+        self.running: dict[int, float] = {}
+        self.done, self.total, self.started = 0, 0, time.monotonic()
+        self.live = sys.stderr.isatty() and not self.common_settings.dryrun
+        self.formatter_ = DefaultFormatter(self.common_settings.quiet, self.common_settings.show_failed_logs)
+        self.folder = Path(tempfile.mkdtemp(prefix="recspectra-"))
+        os.environ["RECSPECTRA_PROGRESS"] = str(self.folder)
+        self.closed = threading.Event()
+        if self.live:
+            threading.Thread(target=self._refresh, daemon=True).start()
+
+    @property
+    def writes_to_stream(self) -> bool:
+        """The line goes to standard error."""
+        return True
+
+    @property
+    def writes_to_file(self) -> bool:
+        """Nothing is written to a file."""
+        return False
+
+    @property
+    def has_filter(self) -> bool:
+        """All events are wanted."""
+        return True
+
+    @property
+    def has_formatter(self) -> bool:
+        """Messages are formatted here."""
+        return True
+
+    @property
+    def needs_rulegraph(self) -> bool:
+        """The graph is not needed."""
+        return False
+
+    def emit(self, record: LogRecord) -> None:
+        """Take in one event."""
+        event = getattr(record, "event", None)
+        if self.common_settings.dryrun:
+            self._print(self.formatter_.format(record))
+        elif event == LogEvent.JOB_INFO:
+            self.names[record.jobid] = record.rule_msg or record.rule_name
+        elif event == LogEvent.JOB_STARTED:
+            self.running.update(dict.fromkeys(_jobs(record), time.monotonic()))
+        elif event == LogEvent.JOB_FINISHED:
+            self._finished(record.job_id)
+        elif event == LogEvent.PROGRESS:
+            self.done, self.total = record.done, record.total
+        elif event == LogEvent.RUN_INFO:
+            self.total = sum(getattr(record, "stats", {}).values()) // 2 or self.total
+        elif _worth_showing(event, record):
+            self._print(self.formatter_.format(record))
+
+    def close(self) -> None:
+        """End the line and remove the folder of progress files."""
+        if not self.closed.is_set():
+            self.closed.set()
+            self._clear()
+            shutil.rmtree(self.folder, ignore_errors=True)
+        super().close()
+
+    def _finished(self, job: int) -> None:
+        began = self.running.pop(job, time.monotonic())
+        self.done += 1
+        if not self.live:
+            seconds = time.monotonic() - began
+            total = f"/{self.total}" if self.total else ""
+            self._print(f"[{self.done}{total}] {self.names.get(job, 'job')} ({seconds:.1f} s)")
+
+    def _refresh(self) -> None:
+        while not self.closed.wait(REFRESH_SECONDS):
+            if self.running or self.done:
+                self._draw()
+
+    def _draw(self) -> None:
+        elapsed = int(time.monotonic() - self.started)
+        current = self._fits() or [self.names.get(j, "") for j in list(self.running)]
+        text = f"{self.done}/{self.total or '?'} jobs  {elapsed // 60}:{elapsed % 60:02d}  " + "  |  ".join(
+            current
+        )
+        width = shutil.get_terminal_size().columns - 1
+        sys.stderr.write("\r\033[K" + text[:width])
+        sys.stderr.flush()
+
+    def _fits(self) -> list[str]:
+        texts = []
+        for file in sorted(self.folder.glob("*.json")):
+            try:
+                texts.append(json.loads(file.read_text(encoding="utf-8"))["text"])
+            except (OSError, ValueError, KeyError):
+                continue
+        return texts
+
+    def _clear(self) -> None:
+        if self.live:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()
+
+    def _print(self, text: str) -> None:
+        if text and text.strip():
+            self._clear()
+            sys.stderr.write(text.rstrip("\n") + "\n")
+            sys.stderr.flush()
+
+
+def _worth_showing(event: LogEvent | None, record: LogRecord) -> bool:
+    if event is None:
+        return record.levelno >= WARNING or str(record.msg).startswith(SHOWN)
+    return event in (LogEvent.JOB_ERROR, LogEvent.GROUP_ERROR, LogEvent.ERROR)
+
+
+def _jobs(record: LogRecord) -> list[int]:
+    jobs = getattr(record, "jobs", [])
+    return list(jobs) if isinstance(jobs, (list, tuple, set)) else [jobs]
