@@ -29,15 +29,15 @@ help:  ## Show this list
 	@touch $@
 
 quickstart: .venv/installed  ## Run the quickstart study and print where its report is
-	@$(SNAKEMAKE) $(CONFIG) quickstart
+	@$(SNAKEMAKE) quickstart $(CONFIG)
 	@$(BIN)/python workflow/scripts/summary.py results/studies/quickstart
 
 study: .venv/installed  ## Run another study: make study STUDY=first-light MIRROR=/path/to/mirror
-	@$(SNAKEMAKE) $(CONFIG) $(STUDY)
+	@$(SNAKEMAKE) $(STUDY) $(CONFIG)
 	@$(BIN)/python workflow/scripts/summary.py results/studies/$(STUDY)
 
 report: .venv/installed  ## Build the HTML report
-	@$(SNAKEMAKE) $(CONFIG) report
+	@$(SNAKEMAKE) report $(CONFIG)
 
 figures: .venv/installed  ## Redraw every figure and table from the metrics on disk
 	@$(SNAKEMAKE) figures

@@ -12,3 +12,11 @@ include: "rules/fit.smk"
 include: "rules/evaluate.smk"
 include: "rules/study.smk"
 include: "rules/report.smk"
+
+
+# The default target: the study named in the configuration and its report. It stands here
+# because Snakemake forgets a default target that an included file names.
+rule all:
+    input:
+        "results/report/index.html",
+        PLAN.drawn(PLAN.default),

@@ -34,11 +34,3 @@ wildcard_constraints:
     operator="[A-Za-z0-9._-]+@train(_valid)?",
     rank="[0-9]+",
     study="[A-Za-z0-9][A-Za-z0-9._-]*",
-
-
-# The default target: the study named in the configuration and its report.
-rule all:
-    default_target: True
-    input:
-        "results/report/index.html",
-        PLAN.drawn(PLAN.default),

@@ -12,9 +12,10 @@ import pandas as pd
 from recspectra.artifacts import ArtifactError, provenance, read_json, write_json, write_text
 from recspectra.config import FigureConfig, PlannedRun, Study
 from recspectra.evaluation.measure import learning_curves, run_folder, run_records
+from recspectra.spectral.filters import gaussian_bandpass, rescaled
 from recspectra.spectral.schedules import SCHEDULES, log_snr, schedule
 
-SNR_STEPS = 1000
+SNR_STEPS, RESPONSE_POINTS = 1000, 401
 DATASET_COLUMNS = [
     "dataset", "title", "users", "items", "interactions", "train", "valid", "test", "test_users",
     "density", "mean_length", "ordered", "licence", "citation", "notes",
@@ -117,11 +118,17 @@ def snr_points(figure: FigureConfig, planned: PlannedRun, log: dict[str, Any]) -
 
 
 def response_points(figure: FigureConfig, planned: PlannedRun, log: dict[str, Any]) -> pd.DataFrame:
-    """Return the gain of GSPRec's filters at the computed Laplacian eigenvalues."""
-    if "gain" not in log:
+    """Return the gain of GSPRec's filters over the Laplacian's spectrum.
+
+    Eq. 7 is drawn where eigenpairs were computed; beyond the last of them every
+    filter of the truncated basis is 0.
+    """
+    if "eigenvalues" not in log:
         return pd.DataFrame()
-    p, x = planned.run.params, np.array(log["eigenvalues"])
-    band, low = np.array(log["gain"]), np.ones_like(x)
+    p, last = planned.run.params, max(log["eigenvalues"])
+    x = np.union1d(np.linspace(0.0, log["highest"], RESPONSE_POINTS), [last, last + 1e-6])
+    low = (x <= last).astype(np.float64)
+    band = low * gaussian_bandpass(rescaled(x, *log["range"]), p["center"], p["width"])
     label = f"c={p['center']:g} w={p['width']:g}"
     combined = p["phi"] * band + (1.0 - p["phi"]) * low
     curves = {

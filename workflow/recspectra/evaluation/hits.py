@@ -37,6 +37,11 @@ class Ranked:
         return np.cumsum(self.hits, axis=1)
 
     @cached_property
+    def reordered(self) -> dict[int, Ranked]:
+        """The first K items in another order, by K: filled by metrics that share it."""
+        return {}
+
+    @cached_property
     def dcg(self) -> np.ndarray:
         """Discounted cumulative gain at each depth, shape (u, depth)."""
         return np.cumsum(self.hits * discounts(self.hits.shape[1]), axis=1)

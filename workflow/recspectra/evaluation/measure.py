@@ -145,6 +145,7 @@ def run_records(planned: list[PlannedRun], titles: dict[str, Any], results: Path
                 "kind": model.kind, "variant": item.variant, "group": item.group,
                 "key": item.run.key, "seed": item.seed, "fit": item.run.fit,
                 "status": record["status"], "reason": record["reason"],
+                "spectrum_seconds": record.get("spectrum_seconds"),
                 "fit_seconds": record.get("fit_seconds"),
                 "score_seconds": record.get("score_seconds"),
                 "peak_memory_mb": record["peak_memory_mb"], "device": record["device"],

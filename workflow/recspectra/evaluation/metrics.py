@@ -76,13 +76,17 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
 
 
 def _over_sets(ranked: Ranked, k: Sequence[int], metric: Callable) -> np.ndarray:
-    columns = []
-    for cut in k:
+    return np.concatenate([metric(_in_set_order(ranked, cut), [cut]) for cut in k], axis=1)
+
+
+def _in_set_order(ranked: Ranked, cut: int) -> Ranked:
+    """Return the first `cut` items in set order; both set metrics share the result."""
+    if cut not in ranked.reordered:
         order = set_order(ranked.items[:, :cut])
         hits = np.take_along_axis(ranked.hits[:, :cut], order, axis=1)
         items = np.take_along_axis(ranked.items[:, :cut], order, axis=1)
-        columns.append(metric(Ranked(items, hits, ranked.targets, ranked.users), [cut]))
-    return np.concatenate(columns, axis=1)
+        ranked.reordered[cut] = Ranked(items, hits, ranked.targets, ranked.users)
+    return ranked.reordered[cut]
 
 
 # -------------------------------------------------------------- the order of CPython sets

@@ -170,6 +170,7 @@ def _fit_and_rank(
     validate = None if refit else validator(inputs)
     label = f"{job.model.name} {job.dataset} seed {job.seed}"
     run = Run(job.seed, job.device, label, job.checkpoints, validate)
+    record["spectrum_seconds"] = round(sum(s.seconds for s in inputs.spectra.values()), 4)
     started = time.perf_counter()
     record["log"] = system.fit(task, run)
     record["fit_seconds"] = round(time.perf_counter() - started, 4)

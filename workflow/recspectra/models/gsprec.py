@@ -49,7 +49,8 @@ class GSPRec(Recommender):
         items = spectrum.vectors[task.train.n_users :].astype(np.float64)
         users = similar_users(task.train, spectrum.vectors[: task.train.n_users])
         down, up = power(d_item, -0.5)[:, None] * items, power(d_item, 0.5)[:, None] * items
-        gain = response(spectrum, p.center, p.width, p.eigenvalue_range)
+        span = eigenvalue_span(spectrum, p.eigenvalue_range)
+        gain = gaussian_bandpass(rescaled(1.0 - spectrum.values, *span), p.center, p.width)
         band = p.phi * gain
         low = (1.0 - p.phi) * np.ones_like(gain)
         if p.eq8 == "augmented":
@@ -58,7 +59,11 @@ class GSPRec(Recommender):
         self.left = np.hstack([down * band, down * low]).astype(np.float32)
         self.left_scaled = np.hstack([np.zeros_like(users), users * low]).astype(np.float32)
         self.right = np.hstack([right, up]).astype(np.float32)
-        return {"gain": gain.tolist(), "eigenvalues": (1.0 - spectrum.values).tolist()}
+        return {
+            "eigenvalues": (1.0 - spectrum.values).tolist(),
+            "range": list(span),
+            "highest": 1.0 - spectrum.lowest,
+        }
 
     def score(self, users: np.ndarray, history: History) -> np.ndarray:
         """Return the fused, filtered rows."""
@@ -80,10 +85,9 @@ def similar_users(train: Interactions, user_vectors: np.ndarray) -> np.ndarray:
     return scaled.T @ (power(sums, -0.5)[:, None] * user_vectors)
 
 
-def response(spectrum: Spectrum, center: float, width: float, eigenvalue_range: str) -> np.ndarray:
-    """Return g_BP of Eq. 7 at the Laplacian eigenvalues 1 - mu, shape (r,)."""
+def eigenvalue_span(spectrum: Spectrum, eigenvalue_range: str) -> tuple[float, float]:
+    """Return lambda_min and lambda_max of Eq. 7, of the Laplacian eigenvalues 1 - mu."""
     frequencies = 1.0 - spectrum.values
-    lowest, highest = frequencies.min(), frequencies.max()
     if eigenvalue_range == "full":
-        lowest, highest = min(lowest, 0.0), 1.0 - spectrum.lowest
-    return gaussian_bandpass(rescaled(frequencies, lowest, highest), center, width)
+        return min(float(frequencies.min()), 0.0), 1.0 - spectrum.lowest
+    return float(frequencies.min()), float(frequencies.max())

@@ -209,7 +209,7 @@ def _bars(what: Drawing) -> Figure:
     panels = list(dict.fromkeys(what.frame["panel"]))
     counts = [what.frame.loc[what.frame["panel"] == p, "series"].nunique() for p in panels]
     ratios = [count + 1.2 for count in counts]
-    picture = Figure(figsize=(WIDTH, 0.36 * sum(ratios) + 1.0), layout="constrained")
+    picture = Figure(figsize=(WIDTH, 0.44 * sum(ratios) + 1.0), layout="constrained")
     axes = picture.subplots(len(panels), 1, squeeze=False, sharex=True, height_ratios=ratios)[:, 0]
     left, right = _range(what.frame["seconds"])
     handles: dict[str, object] = {}
@@ -228,13 +228,17 @@ def _bars(what: Drawing) -> Figure:
 def _bars_of(axis: Axes, rows: pd.DataFrame, left: float) -> dict[str, object]:
     systems = list(dict.fromkeys(rows["series"]))
     handles: dict[str, object] = {}
-    looks = {"fit": (-0.2, COLOURS[0], ""), "scoring": (0.2, COLOURS[4], "////")}
+    looks = {
+        "eigenpairs": (-0.27, COLOURS[2], ".."),
+        "fit": (0.0, COLOURS[0], ""),
+        "scoring": (0.27, COLOURS[4], "////"),
+    }
     for stage, (shift, colour, hatch) in looks.items():
         part = rows[rows["stage"] == stage]
         places = [systems.index(name) + shift for name in part["series"]]
         widths = (part["seconds"] - left).clip(lower=0)
         handles[stage] = axis.barh(
-            places, widths, 0.38, left=left, color=colour, hatch=hatch, edgecolor="white", linewidth=0.4
+            places, widths, 0.25, left=left, color=colour, hatch=hatch, edgecolor="white", linewidth=0.4
         )
         for place, seconds in zip(places, part["seconds"], strict=True):
             end = max(seconds, left)

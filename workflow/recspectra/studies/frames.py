@@ -16,8 +16,8 @@ from recspectra.config import StudyConfig, View, validate
 
 COLUMNS = {
     "metrics": "dataset model variant key seed protocol fit history mask metric k value status",
-    "runs": "dataset model title kind variant group key seed fit status reason fit_seconds "
-    "score_seconds peak_memory_mb device threads epochs best_epoch best_validation params swept",
+    "runs": "dataset model title kind variant group key seed fit status reason spectrum_seconds "
+    "fit_seconds score_seconds peak_memory_mb device threads epochs best_epoch best_validation params swept",
     "learning": "dataset model variant group seed fit curve epoch value",
     "spectral": "figure dataset series x y",
     "datasets": "dataset title users items interactions train valid test test_users density "
@@ -25,7 +25,7 @@ COLUMNS = {
 }
 NUMBERS = {
     "metrics": ("k", "value"),
-    "runs": ("fit_seconds", "score_seconds", "peak_memory_mb", "best_validation"),
+    "runs": ("spectrum_seconds", "fit_seconds", "score_seconds", "peak_memory_mb", "best_validation"),
     "learning": ("epoch", "value"),
     "spectral": ("x", "y"),
     "datasets": ("density", "mean_length"),
