@@ -19,12 +19,14 @@ rule report:
     resources:
         python=PYTHON,
     params:
-        folders=PLAN.reported,
+        folders=[f"results/studies/{name}" for name in PLAN.requested],
+        also=PLAN.finished_others,
         code=code_hash("recspectra.studies.report", scripts=[SCRIPTS / "report.py"]),
     message:
-        "report: {params.folders}"
+        "report: {params.folders} {params.also}"
     shell:
-        "{resources.python}/report.py --output {output:q} {params.folders:q} > {log:q} 2>&1"
+        "{resources.python}/report.py --output {output:q} {params.folders:q} --also {params.also:q}"
+        " > {log:q} 2>&1"
 
 
 # Redraw every table and figure from the metrics on disk; nothing is fitted.

@@ -14,8 +14,8 @@ import hashlib
 import json
 import os
 import platform
+import re
 import tempfile
-import zipfile
 from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -34,6 +34,7 @@ WRITE_ERRORS = {
     errno.EPERM,
     errno.EIO,
     errno.ENOTDIR,
+    errno.EEXIST,
     errno.EISDIR,
     errno.ENAMETOOLONG,
 }
@@ -67,16 +68,24 @@ def atomic(path: Path | str) -> Iterator[Path]:
         _flush(temporary)
         temporary.chmod(0o644)
         temporary.replace(path)
-    except OSError as error:
-        if error.errno not in WRITE_ERRORS:
+    except Exception as error:
+        if (code := _errno(error)) not in WRITE_ERRORS:
             raise
         raise ArtifactError(
-            f"{path}: cannot be written ({error.strerror or error}); "
+            f"{path}: cannot be written ({os.strerror(code)}); "
             "nothing was left behind, free space or permissions and run again"
         ) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _errno(error: Exception) -> int | None:
+    """Return the number of a system error; safetensors gives it in its text alone."""
+    if type(error).__name__ == "SafetensorError":
+        found = re.search(r"\(os error (\d+)\)", str(error))
+        return int(found[1]) if found else None
+    return error.errno if isinstance(error, OSError) else None
 
 
 def _flush(path: Path) -> None:
@@ -121,7 +130,9 @@ def read_npz(path: Path | str) -> dict[str, np.ndarray]:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise ArtifactError(f"{path}: file not found") from None
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError, AttributeError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # zipfile, zlib, tokenize and NumPy raise a dozen kinds
         raise ArtifactError(f"{path}: truncated or corrupted ({error}); delete it and run again") from None
 
 

@@ -9,13 +9,15 @@ allowed and the nearest match.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import itertools
 import json
+import math
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -139,6 +141,8 @@ class ParamSpec(Strict):
         wanted = {"int": int, "float": (int, float), "bool": bool}[self.type]
         if not isinstance(value, wanted) or (self.type != "bool" and isinstance(value, bool)):
             return f"{value!r} is not of type {self.type}"
+        if isinstance(value, float) and not math.isfinite(value):
+            return f"{value!r} is not a finite number"
         for bound, holds, sign in (
             (self.ge, lambda b: value >= b, ">="),
             (self.gt, lambda b: value > b, ">"),
@@ -269,11 +273,11 @@ class SystemEntry(Strict):
     variant: str = "default"
     params: dict[str, Scalar] = {}
     use_best: bool = False
-    fit: list[Part] = ["train"]
-    sweep: dict[str, list[Scalar]] = {}
+    fit: list[Part] = Field(["train"], min_length=1)
+    sweep: dict[str, Annotated[list[Scalar], Field(min_length=1)]] = {}
     group: str = "main"
-    seeds: list[int] | None = None
-    datasets: list[str] | None = None
+    seeds: list[int] | None = Field(None, min_length=1)
+    datasets: list[str] | None = Field(None, min_length=1)
 
 
 class TableConfig(Strict):
@@ -327,8 +331,8 @@ class StudyConfig(Strict):
 class Budget(Strict):
     """Limits of one fit; exceeding one ends the run as `timeout` or `oom`."""
 
-    minutes: float = Field(60.0, gt=0)
-    memory_gb: float = Field(24.0, gt=0)
+    minutes: float = Field(60.0, gt=0, allow_inf_nan=False)
+    memory_gb: float = Field(24.0, gt=0, allow_inf_nan=False)
 
 
 class Settings(Strict):
@@ -350,9 +354,11 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 def _unique_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict:
     seen = set()
     for key_node, _ in node.value:
+        line = key_node.start_mark.line + 1
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise yaml.MarkedYAMLError(problem=f"a key must be a plain word (line {line})")
         key = loader.construct_object(key_node)
         if key in seen:
-            line = key_node.start_mark.line + 1
             raise yaml.MarkedYAMLError(problem=f"key '{key}' is written twice (line {line})")
         seen.add(key)
     return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
@@ -395,7 +401,7 @@ def read_yaml(path: Path) -> dict:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
     try:
         data = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 (a SafeLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no such date
         raise ConfigError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: must hold a mapping of keys to values")
@@ -650,7 +656,18 @@ def variant_label(variant: str, swept: dict[str, Scalar]) -> str:
 def load_settings(root: Path | str, overrides: dict[str, Any]) -> Settings:
     """Return `config/config.yaml` with command-line values (`--config k=v`) on top."""
     path = Path(root) / "config" / "config.yaml"
-    return validate(Settings, {**read_yaml(path), **overrides}, "config/config.yaml (and --config)")
+    given = {k: _typed(v) if isinstance(v, dict) else v for k, v in overrides.items()}
+    return validate(Settings, {**read_yaml(path), **given}, "config/config.yaml (and --config)")
+
+
+def _typed(value: Any) -> Any:
+    """Give numbers back their type: Snakemake reads `budget={minutes: 5}` as text."""
+    if isinstance(value, dict):
+        return {k: _typed(v) for k, v in value.items()}
+    for number in (int, float) if isinstance(value, str) else ():
+        with contextlib.suppress(ValueError):
+            return number(value)
+    return value
 
 
 # A ladder makes a run ask for the same spectrum whatever else a study asks for.

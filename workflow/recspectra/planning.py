@@ -220,8 +220,7 @@ class Plan:
         return sorted(str(p.parent) for p in Path("results/studies").glob("*/metrics.csv"))
 
     @cached_property
-    def reported(self) -> list[str]:
-        """Folders of the studies that the report covers: the requested and the finished ones."""
-        wanted = [f"results/studies/{name}" for name in self.requested]
-        finished = [f for f in self.on_disk if (Path(f) / "audit.csv").is_file()]
-        return wanted + [f for f in finished if f not in wanted]
+    def finished_others(self) -> list[str]:
+        """Folders of drawn studies that were not asked for now; the report adds them."""
+        drawn = [f for f in self.on_disk if (Path(f) / "audit.csv").is_file()]
+        return [f for f in drawn if Path(f).name not in self.requested]

@@ -6,13 +6,16 @@ from pathlib import Path
 
 from recspectra import cli
 from recspectra.studies.draw import draw
+from recspectra.studies.frames import StudyError
 
 
 def run() -> None:
     """Write table-*, fig-* and audit.csv into each folder."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, nargs="+", required=True, help="results/studies/<study>")
+    parser.add_argument("--folder", type=Path, nargs="*", required=True, help="results/studies/<study>")
     args = parser.parse_args()
+    if not args.folder:
+        raise StudyError("no study has numbers on disk to redraw; run one first: make quickstart")
     for folder in args.folder:
         names = draw(folder, cli.catalog().root)
         print(f"{folder}: {len(names)} files drawn", file=sys.stderr)

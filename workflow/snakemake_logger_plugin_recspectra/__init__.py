@@ -118,7 +118,9 @@ class LogHandler(LogHandlerBase):
         texts = []
         for file in sorted(self.folder.glob("*.json")):
             try:
-                texts.append(json.loads(file.read_text(encoding="utf-8"))["text"])
+                state = json.loads(file.read_text(encoding="utf-8"))
+                os.kill(state["pid"], 0)  # a killed fit leaves its file behind
+                texts.append(state["text"])
             except (OSError, ValueError, KeyError):
                 continue
         return texts

@@ -8,7 +8,9 @@ and the line.
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,7 @@ def read(config: DatasetConfig, folder: Path) -> InteractionTable:
             f"dataset '{config.name}': unknown reader '{name}'; known: {', '.join(READERS)}{hint}"
         )
     options: Mapping[str, Any] = config.reader.options
+    _check_options(config.name, name, options)
     if not config.source.files:
         return READERS[name](**options)
     tables = [READERS[name](folder / f.path, f, **options) for f in config.source.files]
@@ -42,6 +45,19 @@ def read(config: DatasetConfig, folder: Path) -> InteractionTable:
         empty = next(f.path for f, t in zip(config.source.files, tables, strict=True) if not len(t))
         raise DataError(f"dataset '{config.name}': {empty} holds no interactions")
     return concatenate(tables)
+
+
+def _check_options(dataset: str, name: str, options: Mapping[str, Any]) -> None:
+    """Refuse an option that the reader does not have."""
+    known = [n for n in inspect.signature(READERS[name]).parameters if n not in ("path", "file")]
+    for option in options:
+        if option not in known:
+            match = difflib.get_close_matches(option, known, n=1)
+            hint = f"; did you mean '{match[0]}'?" if match else ""
+            raise DataError(
+                f"dataset '{dataset}': reader '{name}' has no option '{option}'; "
+                f"known: {', '.join(known) or 'none'}{hint}"
+            )
 
 
 def read_delimited(
@@ -61,21 +77,26 @@ def read_delimited(
         What stands between two columns.
     """
     names = columns.split(",")
+    if not {"user", "item"} <= set(names) <= set(COLUMNS):
+        raise DataError(f"{path}: columns '{columns}' must name user, item and else rating or time")
     try:
-        frame = pd.read_csv(
-            path,
-            sep=separator,
-            header=None,
-            names=names,
-            encoding="utf-8-sig",
-            dtype={n: COLUMNS[n] for n in names},
-            na_values=[],
-            keep_default_na=False,
-            index_col=False,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # more columns than names
+            frame = pd.read_csv(
+                path,
+                sep=separator,
+                header=None,
+                names=names,
+                encoding="utf-8-sig",
+                dtype={n: COLUMNS[n] for n in names},
+                na_values=[],
+                keep_default_na=False,
+                index_col=False,
+                engine="c" if len(separator) == 1 else "python",
+            )
     except pd.errors.EmptyDataError:
         raise DataError(f"{path}: the file is empty") from None
-    except (ValueError, OverflowError, UnicodeDecodeError, pd.errors.ParserError) as error:
+    except (ValueError, OverflowError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
         raise DataError(_first_bad_line(path, names, separator) or f"{path}: {error}") from None
     values = frame[names].to_numpy(dtype=np.float64)
     if not np.isfinite(values).all() or (values < 0).any():
@@ -100,6 +121,8 @@ def _first_bad_line(path: Path, names: list[str], separator: str) -> str | None:
     """Return what is wrong with the first bad line of a text file, or None."""
     with open(path, encoding="utf-8-sig", errors="surrogateescape", newline=None) as stream:
         for number, line in enumerate(stream, start=1):
+            if not line.strip():
+                continue  # pandas skips blank lines too
             cells = line.rstrip("\n").split(separator)
             if len(cells) != len(names):
                 return f"{path}, line {number}: {len(cells)} columns, expected {len(names)}"
@@ -117,6 +140,8 @@ def _bad_cell(name: str, cell: str) -> str | None:
         return f"{text!r} is not a number"
     if isinstance(value, float) and not math.isfinite(value):
         return f"{text!r} is not finite"
+    if isinstance(value, int) and value >= 2**63:
+        return f"{text!r} is too large"
     return f"{text!r} is negative" if value < 0 else None
 
 
@@ -126,13 +151,15 @@ def read_pairs_npy(path: Path, file: SourceFile) -> InteractionTable:
         pairs = np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise DataError(f"{path}: no readable npy array ({error})") from None
+    if not isinstance(pairs, np.ndarray):
+        raise DataError(f"{path}: expected one npy array, found an npz archive")
     if pairs.ndim != 2 or pairs.shape[1] != 2 or not np.issubdtype(pairs.dtype, np.integer):
         raise DataError(f"{path}: expected integers of shape (n, 2), found {pairs.dtype} {pairs.shape}")
+    pairs = pairs.astype(np.int64)
     if len(pairs) and pairs.min() < 0:
         row = int(np.flatnonzero((pairs < 0).any(axis=1))[0])
         raise DataError(f"{path}, row {row}: negative id {pairs[row].tolist()}")
-    users, items = pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64)
-    return InteractionTable(users, items, None, None, _parts(file, len(pairs)))
+    return InteractionTable(pairs[:, 0], pairs[:, 1], None, None, _parts(file, len(pairs)))
 
 
 READERS: dict[str, Reader] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import shutil
 import time
 import urllib.error
@@ -87,6 +88,6 @@ def _download(dataset: DatasetConfig, file: SourceFile, target: Path) -> str:
                 stream.flush()
                 _check(dataset, file, temporary, str(file.url))
             return ""
-        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
             reason = str(getattr(error, "reason", error))
     return f"; downloading {file.url} failed {ATTEMPTS} times ({reason})"

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from recspectra.data.interactions import DataError
 from recspectra.data.tables import InteractionTable
 
 START = 1_600_000_000  # seconds; any fixed moment will do
+LONGEST_WALK = 100_000  # steps; a user who finds nothing new in so many never will
 
 
 def generate(
@@ -70,7 +72,7 @@ def _lengths(rng: np.random.Generator, users: int, items: int, total: int, short
     """Log-normal history lengths that sum to `total`."""
     longest = max(items // 3, shortest)
     if not shortest * users <= total <= longest * users:
-        raise ValueError(f"{total} interactions do not fit {users} users with {shortest} to {longest} each")
+        raise DataError(f"{total} interactions do not fit {users} users with {shortest} to {longest} each")
     raw = rng.lognormal(0.0, 0.7, size=users)
     low, high = 0.0, 1e9
     for _ in range(200):
@@ -131,7 +133,9 @@ def _walk(
     n_items = len(item_group)
     last = sampler.draw(rng, user_group)
     active = np.arange(len(lengths))
-    while len(active):
+    for _ in range(LONGEST_WALK):
+        if not len(active):
+            break
         group = user_group[active].copy()
         wander = rng.random(len(active)) > loyalty
         group[wander] = rng.integers(communities, size=wander.sum())
@@ -150,6 +154,8 @@ def _walk(
         seen = np.insert(seen, place[new], keys[new])
         have[active[new]] += 1
         active = active[have[active] < lengths[active]]
+    if len(active):
+        raise DataError(f"{len(active)} users find no new items; lower loyalty, communities or interactions")
     keys = np.concatenate(kept)
     by_user = np.argsort(keys // n_items, kind="stable")
     return (keys % n_items)[by_user]

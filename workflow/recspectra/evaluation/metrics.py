@@ -100,7 +100,7 @@ def set_order(items: np.ndarray) -> np.ndarray:
     CPython keeps a set of small integers in an open-addressing table with hash(i) = i:
     the slot is i modulo the table size, collisions look at the next 9 slots and then
     jump; the table grows when 3/5 full. Iterating walks the slots. Rows must hold
-    distinct non-negative ids; -1 pads come last.
+    distinct non-negative ids; -1 pads come last, and stay there.
 
     Parameters
     ----------
@@ -112,20 +112,28 @@ def set_order(items: np.ndarray) -> np.ndarray:
     int64 array, shape (u, k)
         Column indices into `items`.
     """
+    lengths = (items >= 0).sum(axis=1)
+    order = np.tile(np.arange(items.shape[1], dtype=np.int64), (len(items), 1))
+    for length in np.unique(lengths):  # the table grows with the items, not with the pads
+        rows = lengths == length
+        order[rows, :length] = _order_of_full(items[rows, :length])
+    return order
+
+
+def _order_of_full(items: np.ndarray) -> np.ndarray:
+    """Return `set_order` of rows without pads."""
     rows, k = items.shape
     size = _MINIMUM_TABLE
     table = np.full((rows, size), -1, dtype=np.int64)
     for column in range(k):
-        _insert(table, items, np.full(rows, column), items[:, column] >= 0)
+        _insert(table, items, np.full(rows, column), np.ones(rows, dtype=bool))
         if (column + 1) * 5 >= (size - 1) * 3:
             wanted = (column + 1) * (4 if column + 1 <= 50_000 else 2)
             while size <= wanted:
                 size *= 2
             table = _grown(table, items, size)
-    filled = table >= 0
-    order = np.argsort(~filled, axis=1, kind="stable")[:, :k]
-    result = np.take_along_axis(table, order, axis=1)
-    return _pads_last(result, items)
+    slots = np.argsort(table < 0, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(table, slots, axis=1)
 
 
 def _insert(table: np.ndarray, items: np.ndarray, columns: np.ndarray, active: np.ndarray) -> None:
@@ -154,18 +162,6 @@ def _grown(table: np.ndarray, items: np.ndarray, size: int) -> np.ndarray:
         columns = table[:, slot]
         _insert(larger, items, np.maximum(columns, 0), columns >= 0)
     return larger
-
-
-def _pads_last(order: np.ndarray, items: np.ndarray) -> np.ndarray:
-    """Fill the places left by -1 pads with the positions of the pads."""
-    if (order >= 0).all():
-        return order
-    pads = np.argsort(items >= 0, axis=1, kind="stable")  # pad columns first, in order
-    short = order < 0
-    filled = order.copy()
-    rank = np.cumsum(short, axis=1) - 1
-    filled[short] = np.take_along_axis(pads, np.maximum(rank, 0), axis=1)[short]
-    return filled
 
 
 Metric = Callable[[Ranked, Sequence[int]], np.ndarray]

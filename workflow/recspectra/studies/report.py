@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
-from recspectra.artifacts import PACKAGE_DIR, write_text
-from recspectra.config import FigureConfig, TableConfig
+from recspectra.artifacts import PACKAGE_DIR, ArtifactError, write_text
+from recspectra.config import ConfigError, FigureConfig, TableConfig
 from recspectra.studies.audit import read_audit
 from recspectra.studies.frames import StudyError, StudyFiles, select_runs
 from recspectra.studies.published import Published
@@ -147,9 +147,23 @@ class StudyView:
     provenance: list[tuple[str, str]]
 
 
-def write_report(output: Path | str, folders: list[Path], root: Path | str) -> None:
-    """Write the report on some drawn study folders as one HTML file."""
-    write_text(output, render(folders, root))
+def write_report(
+    output: Path | str, folders: list[Path], root: Path | str, also: list[Path] | None = None
+) -> list[str]:
+    """Write the report on some drawn study folders as one HTML file.
+
+    Folders in `also` are added where they can be read; one left by an older version
+    or an interrupted job is not, and the reason is returned.
+    """
+    taken, left_out = [], []
+    for folder in also or []:
+        try:
+            study_view(Path(folder), Published(root))
+            taken.append(folder)
+        except (StudyError, ArtifactError, ConfigError) as error:
+            left_out.append(f"left out: {error}")
+    write_text(output, render([*folders, *taken], root))
+    return left_out
 
 
 def render(folders: list[Path], root: Path | str) -> str:

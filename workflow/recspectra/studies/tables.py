@@ -207,7 +207,7 @@ def _ranks(frame: pd.DataFrame, points: list[tuple]) -> pd.Series:
 def _cell(line: tuple) -> Cell:
     """Turn one line of the long form into texts."""
     published = "" if pd.isna(line.published) else f"{line.published:.4f}"
-    difference = "" if pd.isna(line.difference) else f"{line.difference:+.4f}"
+    difference = "" if pd.isna(line.difference) else f"{round(line.difference, 4) + 0.0:+.4f}"
     mark = {"true": "", "false": OTHER}.get(str(line.same_definition).lower(), UNKNOWN) if published else ""
     extra = {"published": published, "difference": difference, "mark": mark}
     if pd.isna(line.mean):
