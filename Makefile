@@ -9,7 +9,7 @@ MIRROR ?=
 STUDY ?= quickstart
 BIN := .venv/bin
 SNAKEMAKE = $(BIN)/snakemake --profile workflow/profiles/default --cores $(CORES)
-CONFIG = $(if $(MIRROR),--config mirror=$(MIRROR),)
+CONFIG = $(if $(MIRROR),--config "mirror=$(MIRROR)",)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: help quickstart study report figures test test-fast lint format clean
@@ -60,4 +60,4 @@ format: .venv/installed-test  ## Format code and workflow
 	@$(BIN)/snakefmt Snakefile rules
 
 clean:  ## Remove generated results (keeps results/reference)
-	@find results -mindepth 1 -maxdepth 1 ! -name reference -exec rm -rf {} +
+	@test ! -d results || find results -mindepth 1 -maxdepth 1 ! -name reference -exec rm -rf {} +

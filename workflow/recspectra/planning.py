@@ -28,6 +28,10 @@ from recspectra.config import (
 COLLECTED = [
     "metrics.csv", "runs.csv", "learning.csv", "spectral.csv", "datasets.csv", "study.json",
 ]  # fmt: skip
+RESERVED = {
+    "all", "fetch", "prepare", "split", "datasets", "spectrum", "fit", "tune", "evaluate", "collect",
+    "draw", "report", "figures",
+}  # fmt: skip
 PUBLISHED = ("results.csv", "datasets.csv", "mapping.yaml")
 
 
@@ -59,6 +63,9 @@ def load(root: Path, overrides: Mapping[str, Any], argv: Sequence[str]) -> Plan:
             "give yours another name"
         )
     studies[chosen.name] = chosen
+    for study in studies.values():
+        if study.name in RESERVED:
+            raise ConfigError(f"{study.origin}: '{study.name}' is the name of a rule; choose another")
     named = [name for name in studies if name in argv[1:]]
     return Plan(root, catalog, settings, studies, chosen.name, named or [chosen.name])
 

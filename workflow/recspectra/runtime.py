@@ -65,14 +65,18 @@ def peak_memory_mb() -> float:
 
 @contextlib.contextmanager
 def time_budget(seconds: float) -> Iterator[None]:
-    """Raise `OutOfTime` inside the block once `seconds` have passed (main thread)."""
+    """Raise `OutOfTime` inside the block once `seconds` have passed (main thread).
+
+    It is raised again every second until the block ends, in case the first one fell
+    into code that swallows exceptions.
+    """
 
     def expire(signum: int, frame: Any) -> None:
         raise OutOfTime(f"exceeded its time budget of {seconds:g} s")
 
     previous = signal.signal(signal.SIGALRM, expire)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
+        signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

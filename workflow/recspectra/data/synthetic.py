@@ -13,7 +13,7 @@ from recspectra.data.interactions import DataError
 from recspectra.data.tables import InteractionTable
 
 START = 1_600_000_000  # seconds; any fixed moment will do
-LONGEST_WALK = 100_000  # steps; a user who finds nothing new in so many never will
+LONGEST_WALK = 20_000  # steps; a user who finds nothing new in so many never will
 
 
 def generate(

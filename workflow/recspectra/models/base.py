@@ -153,7 +153,7 @@ class Recommender:
                 arrays |= {f"{name}.data": csr.data, f"{name}.indices": csr.indices}
                 arrays |= {f"{name}.indptr": csr.indptr, f"{name}.shape": np.array(csr.shape)}
             else:
-                arrays[name] = np.ascontiguousarray(value)
+                arrays[name] = np.asarray(value, order="C")  # keeps numbers 0-dimensional
         return arrays
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:

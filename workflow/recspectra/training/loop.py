@@ -212,20 +212,25 @@ class TrainingLoop:
         """Load the checkpoint, if there is one that can be read."""
         if self.file is None or not self.file.is_file():
             return
+        fresh = self._weights()
         try:
             with safe_open(self.file, "pt", device=str(self.device)) as stream:
                 meta = json.loads(stream.metadata()["state"])
                 tensors = {k: stream.get_tensor(k) for k in stream.keys()}  # noqa: SIM118
-            self.module.load_state_dict(_below(tensors, "module."))
-            self.best = _below(tensors, "best.")
-        except (SafetensorError, KeyError, ValueError, RuntimeError):
+            self._restore(meta, tensors)
+        except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError):
             self.file.unlink()  # from an interrupted disk or other code: start afresh
-            return
+            self.module.load_state_dict(fresh)
+
+    def _restore(self, meta: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+        meta["validation"] = [tuple(point) for point in meta["validation"]]
+        state, best = LoopState(**meta), _below(tensors, "best.")
+        self.module.load_state_dict(best)  # fails here if it does not fit
+        self.module.load_state_dict(_below(tensors, "module."))
         packed = self.optimiser.state_dict()
         packed["state"] = _nested(_below(tensors, "adam."))
         self.optimiser.load_state_dict(packed)
-        meta["validation"] = [tuple(point) for point in meta["validation"]]
-        self.state = LoopState(**meta)
+        self.state, self.best = state, best
 
 
 def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

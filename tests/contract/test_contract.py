@@ -1,0 +1,391 @@
+"""The contract that every system keeps: applied to each YAML in config/models, without a list."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recspectra.artifacts import read_json, read_npz
+from recspectra.config import Budget, Catalog, ConfigError, ModelConfig, RunConfig, spectra_of
+from recspectra.data.interactions import Interactions, from_pairs
+from recspectra.evaluation import run as run_module
+from recspectra.evaluation.hits import mean_recall
+from recspectra.evaluation.ranking import list_name
+from recspectra.evaluation.run import (
+    Inputs,
+    Job,
+    all_lists,
+    execute,
+    load_system,
+    rank,
+    save_system,
+    validator,
+)
+from recspectra.models.base import History, Recommender, Run, Task, create
+from recspectra.spectral.eigen import Spectrum, leading
+from recspectra.spectral.operators import build
+
+CATALOG = Catalog(Path(__file__).resolve().parents[2])
+MODELS = CATALOG.names("models")
+TRAINED = [n for n in MODELS if CATALOG.model(n).kind == "trained"]
+WITH_RANK = [n for n in MODELS if CATALOG.model(n).spectra and "rank" in CATALOG.model(n).params]
+ORDERED = [n for n in MODELS if CATALOG.model(n).order]
+BEST_LIST = list_name("test", "train+valid", "train+valid")
+# Small and fast; a system takes those of its parameters that are here and within bounds.
+QUICK = {"epochs": 20, "batch_size": 20, "rank": 16, "hidden": 64, "learning_rate": 3e-3, "patience": 50}
+
+every_system = pytest.mark.parametrize("name", MODELS)
+
+
+def params_of(config: ModelConfig, **changes: Any) -> dict[str, Any]:
+    wanted = {k: v for k, v in (QUICK | changes).items() if k in config.params}
+    return config.resolve({k: v for k, v in wanted.items() if config.params[k].check(v) is None})
+
+
+@dataclass
+class Bench:
+    """The tiny data set, its spectra and the systems that were fitted on it, each made once."""
+
+    data: dict[str, Interactions]
+    spectra: dict[str, Spectrum] = field(default_factory=dict)
+    systems: dict[str, tuple[Recommender, float]] = field(default_factory=dict)
+
+    def inputs(self, config: ModelConfig, run: RunConfig, ordered: bool = True) -> Inputs:
+        return Inputs(self.data["train"], self.data["valid"], ordered, self._spectra(config, run))
+
+    def _spectra(self, config: ModelConfig, run: RunConfig) -> dict[str, Spectrum]:
+        found = {}
+        for operator, size in spectra_of(config, run):
+            name, _, part = operator.partition("@")
+            fitted = self.data["train"]
+            if part == "train_valid":
+                fitted = fitted.merged(self.data["valid"])
+            if f"{operator}-{size}" not in self.spectra:
+                self.spectra[f"{operator}-{size}"] = leading(build(name, fitted), size)
+            found[name] = self.spectra[f"{operator}-{size}"]
+        return found
+
+    def fit(self, name: str, seed: int = 0) -> Recommender:
+        """A freshly fitted system."""
+        config = CATALOG.model(name)
+        params = params_of(config)
+        inputs = self.inputs(config, RunConfig(model=name, params=params))
+        system = create(config, params)
+        task = Task(inputs.train, inputs.valid, True, inputs.spectra)
+        system.fit(task, Run(seed=seed, validate=validator(inputs)))
+        return system
+
+    def fitted(self, name: str) -> Recommender:
+        """The fitted system that the tests share."""
+        if name not in self.systems:
+            started = time.perf_counter()
+            self.systems[name] = self.fit(name), time.perf_counter() - started
+        return self.systems[name][0]
+
+    def scores(self, system: Recommender, users: Any = None) -> np.ndarray:
+        """Scores of some users (all of them) given what they had before the test period."""
+        both = self.data["train"].merged(self.data["valid"])
+        users = np.arange(both.n_users) if users is None else np.asarray(users)
+        return system.score(users, History.of(both, users))
+
+    def execute(
+        self, folder: Path, name: str, fit: str = "train", ordered: bool = True,
+        budget: dict[str, float] | None = None, save_model: bool = False, **changes: Any,
+    ) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:  # fmt: skip
+        """One run into a folder: its status, its record and its lists."""
+        config = CATALOG.model(name)
+        run = RunConfig(model=name, params=params_of(config, **changes), fit=fit, top=20)
+        limits = Budget(**(budget or {}))
+        job = Job("tiny", config, run, 0, "cpu", 1, limits, "code", folder / "checkpoints")
+        status = execute(job, self.inputs(config, run, ordered), folder, save_model)
+        return status, read_json(folder / "run.json"), read_npz(folder / "rankings.npz")
+
+
+@pytest.fixture(scope="session")
+def bench(tiny: dict[str, Interactions]) -> Bench:
+    return Bench(tiny)
+
+
+# ----------------------------------------------------------------------- configuration
+
+
+@every_system
+def test_resolved_parameters_resolve_to_themselves(name: str) -> None:
+    config = CATALOG.model(name)
+    params = config.resolve({})
+    assert config.resolve(params) == params
+    assert set(params) == set(config.params)
+    assert all(type(params[k]) is type(v) for k, v in config.resolve(params).items())
+    one, two = (RunConfig(model=name, params=config.resolve(p)) for p in ({}, params))
+    assert one.key == two.key
+
+
+def beyond(config: ModelConfig) -> list[tuple[str, Any]]:
+    """A value outside each bound and of a wrong type, for each parameter."""
+    found: list[tuple[str, Any]] = []
+    for name, spec in config.params.items():
+        found.append((name, ["a list"]))
+        for bound, step in ((spec.ge, -1), (spec.gt, 0), (spec.le, 1), (spec.lt, 0)):
+            if bound is not None:
+                found.append((name, type(spec.default)(bound + step)))
+        if spec.choices:
+            found.append((name, "none of them"))
+    return found
+
+
+@every_system
+def test_bounds_and_types_of_parameters_are_enforced(name: str) -> None:
+    config = CATALOG.model(name)
+    for param, value in [*beyond(config), ("no_such_parameter", 1)]:
+        with pytest.raises(ConfigError, match=param):
+            config.resolve({param: value})
+
+
+# ------------------------------------------------------------------------------- scores
+
+
+@every_system
+def test_scores_are_finite_float32_of_users_by_items(name: str, bench: Bench) -> None:
+    scores = bench.scores(bench.fitted(name), [3, 50, 7])
+    assert isinstance(scores, np.ndarray)
+    assert scores.dtype == np.float32
+    assert scores.shape == (3, 80)
+    assert np.isfinite(scores).all()
+
+
+@every_system
+def test_a_user_without_history_gets_finite_scores(name: str, bench: Bench) -> None:
+    nobody = from_pairs(np.array([1]), np.array([4]), np.array([1.0]), (120, 80))
+    users = np.array([0, 1, 2])
+    scores = bench.fitted(name).score(users, History.of(nobody, users))
+    assert scores.shape == (3, 80)
+    assert np.isfinite(scores).all()
+
+
+@every_system
+@pytest.mark.parametrize("size", [1, 7, 50])
+def test_scores_and_lists_do_not_depend_on_the_batch(name: str, size: int, bench: Bench) -> None:
+    system, train = bench.fitted(name), bench.data["train"]
+    whole = bench.scores(system)
+    parts = [bench.scores(system, users) for users in np.split(np.arange(120), range(size, 120, size))]
+    assert np.allclose(np.concatenate(parts), whole, rtol=1e-4, atol=1e-5 * np.abs(whole).max())
+    lists = [rank(system.score, train, [train], 20, s)[0] for s in (size, 120)]
+    assert np.array_equal(*lists)
+
+
+@every_system
+def test_scores_belong_to_their_user_wherever_it_stands_in_the_batch(name: str, bench: Bench) -> None:
+    system = bench.fitted(name)
+    whole = bench.scores(system)
+    some = [110, 3, 64, 3]
+    assert np.allclose(bench.scores(system, some), whole[some], rtol=1e-4, atol=1e-5 * np.abs(whole).max())
+
+
+@every_system
+def test_scoring_changes_neither_the_system_nor_the_history(name: str, bench: Bench) -> None:
+    system, users = bench.fitted(name), np.arange(120)
+    history = History.of(bench.data["train"], users)
+    before = history.matrix.toarray(), history.items.copy()
+    first, again = system.score(users, history), system.score(users, history)
+    assert np.array_equal(first, again)
+    assert np.array_equal(history.matrix.toarray(), before[0])
+    assert np.array_equal(history.items, before[1])
+
+
+@every_system
+def test_a_saved_system_gives_the_same_scores(name: str, bench: Bench, tmp_path: Path) -> None:
+    system, config = bench.fitted(name), CATALOG.model(name)
+    save_system(system, tmp_path / "model.safetensors")
+    again = load_system(config, params_of(config), tmp_path / "model.safetensors")
+    assert np.array_equal(bench.scores(again), bench.scores(system))
+    again.load_state(again.state())  # what was loaded can be saved and loaded once more
+    assert np.array_equal(bench.scores(again), bench.scores(system))
+
+
+@every_system
+def test_the_same_seed_gives_the_same_scores(name: str, bench: Bench) -> None:
+    assert np.array_equal(bench.scores(bench.fit(name)), bench.scores(bench.fitted(name)))
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_another_seed_gives_other_scores_of_a_trained_system(name: str, bench: Bench) -> None:
+    assert not np.array_equal(bench.scores(bench.fit(name, seed=1)), bench.scores(bench.fitted(name)))
+
+
+# ----------------------------------------------------------------------------- learning
+
+
+def recall_of(system: Recommender, bench: Bench) -> float:
+    inputs = Inputs(bench.data["train"], bench.data["valid"], True, {})
+    return mean_recall(all_lists(system.score, inputs, "train", 20)[BEST_LIST], bench.data["test"])
+
+
+@pytest.mark.parametrize("name", [n for n in MODELS if n != "popularity"])
+def test_the_planted_pattern_is_learned(name: str, bench: Bench) -> None:
+    floor = recall_of(bench.fitted("popularity"), bench)
+    assert 0.25 < floor < 0.5
+    assert recall_of(bench.fitted(name), bench) > floor + 0.15
+
+
+@every_system
+def test_a_fit_takes_seconds(name: str, bench: Bench) -> None:
+    bench.fitted(name)
+    assert bench.systems[name][1] < 20.0
+
+
+# ------------------------------------------------------------------------ runs on disk
+
+LISTS = {
+    list_name("test", "train", "train"),
+    list_name("test", "train", "train+valid"),
+    list_name("test", "train+valid", "train+valid"),
+}
+
+
+@every_system
+def test_a_run_writes_its_lists_and_its_record(name: str, bench: Bench, tmp_path: Path) -> None:
+    status, record, lists = bench.execute(tmp_path, name, save_model=True)
+    assert status == record["status"] == str(lists.pop("status")) == "ok"
+    assert set(lists) == LISTS | {list_name("valid", "train", "train")}
+    assert all(found.shape == (120, 20) and found.dtype == np.int32 for found in lists.values())
+    assert record["config"]["model"] == name
+    assert record["key"] == RunConfig(**record["config"]).key
+    assert all(record[f"{what}_seconds"] >= 0 for what in ("fit", "score", "spectrum"))
+    assert record["peak_memory_mb"] > 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model.safetensors", "rankings.npz", "run.json"]
+
+
+@every_system
+def test_lists_hold_what_their_names_say(name: str, bench: Bench, tmp_path: Path) -> None:
+    _, _, lists = bench.execute(tmp_path, name)
+    train, valid = bench.data["train"], bench.data["valid"]
+    for mask, parts in (("train", [train]), ("train+valid", [train, valid])):
+        found = lists[list_name("test", "train", mask)]
+        for user in range(0, 120, 11):
+            hidden = {i for part in parts for i in part.sequence(user).tolist()}
+            assert not hidden & set(found[user].tolist())
+            assert len(set(found[user].tolist())) == 20
+    expected = rank(bench.fitted(name).score, train.merged(valid), [train.merged(valid)], 20)[0]
+    assert np.array_equal(lists[BEST_LIST], expected)
+    assert np.array_equal(lists["valid_train_train"], lists["test_train_train"])
+
+
+@every_system
+def test_a_refit_has_no_validation_list_and_sees_the_validation_items(
+    name: str, bench: Bench, tmp_path: Path
+) -> None:
+    status, record, lists = bench.execute(tmp_path / "both", name, fit="train+valid")
+    assert status == "ok"
+    assert set(lists) - {"status"} == LISTS
+    assert not record["log"].get("validation_curve")
+    _, plain, other = bench.execute(tmp_path / "train", name)
+    assert record["key"] != plain["key"]
+    assert any(not np.array_equal(lists[n], other[n]) for n in LISTS)
+
+
+@every_system
+def test_checkpoints_are_gone_once_the_results_are_on_disk(name: str, bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "checkpoint.safetensors").write_bytes(b"of a killed run")
+    assert bench.execute(tmp_path, name)[0] == "ok"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["rankings.npz", "run.json"]
+
+
+@every_system
+def test_two_runs_write_the_same_rankings(name: str, bench: Bench, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        bench.execute(tmp_path / folder, name)
+    assert (tmp_path / "a" / "rankings.npz").read_bytes() == (tmp_path / "b" / "rankings.npz").read_bytes()
+
+
+# ----------------------------------------------------------------------------- statuses
+
+
+def assert_failed(result: tuple[str, dict, dict], status: str, reason: str) -> None:
+    """The run ended with a status and a reason, and left no lists behind."""
+    found, record, lists = result
+    assert found == record["status"] == str(lists["status"]) == status
+    assert reason in record["reason"]
+    assert set(lists) == {"status"}
+
+
+@pytest.mark.parametrize("name", WITH_RANK)
+def test_a_rank_beyond_the_graph_is_skipped_with_the_reason(name: str, bench: Bench, tmp_path: Path) -> None:
+    result = bench.execute(tmp_path, name, rank=5000)
+    assert_failed(result, "skipped", "rank 5000 exceeds the size")
+
+
+@pytest.mark.parametrize("name", ORDERED)
+def test_data_without_order_are_skipped_with_the_reason(name: str, bench: Bench, tmp_path: Path) -> None:
+    assert_failed(bench.execute(tmp_path, name, ordered=False), "skipped", "order")
+
+
+@every_system
+def test_a_run_beyond_its_time_ends_as_timeout(name: str, bench: Bench, tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGALRM)
+    result = bench.execute(tmp_path, name, budget={"minutes": 1e-7})
+    assert_failed(result, "timeout", "time budget of 6e-06 s")
+    assert signal.getsignal(signal.SIGALRM) is before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+@every_system
+def test_a_run_beyond_its_memory_ends_as_oom(
+    name: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = type(bench.fitted(name))
+    scores = kind.score
+
+    def greedy(self: Recommender, users: np.ndarray, history: History) -> np.ndarray:
+        np.zeros(2**32, dtype=np.uint8)  # 4 GB that are never touched
+        return scores(self, users, history)
+
+    monkeypatch.setattr(kind, "score", greedy)
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    assert_failed(bench.execute(tmp_path / "low", name, budget={"memory_gb": 2.0}), "oom", "budget 2 GB")
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
+    assert bench.execute(tmp_path / "high", name, budget={"memory_gb": 6.0})[0] == "ok"
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_memory_that_torch_does_not_get_ends_as_oom(
+    name: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    kind = type(bench.fitted(name))
+    monkeypatch.setattr(kind, "score", lambda *_: torch.empty(2**32, dtype=torch.uint8))
+    assert_failed(bench.execute(tmp_path, name, budget={"memory_gb": 2.0}), "oom", "allocate")
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_fit_that_explodes_ends_as_diverged(name: str, bench: Bench, tmp_path: Path) -> None:
+    assert_failed(bench.execute(tmp_path, name, learning_rate=1e30), "diverged", "nan")
+
+
+@every_system
+def test_scores_that_are_nan_end_as_diverged(
+    name: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = type(bench.fitted(name))
+    monkeypatch.setattr(kind, "score", lambda self, users, _: np.full((len(users), 80), np.nan))
+    assert_failed(bench.execute(tmp_path, name), "diverged", "NaN")
+
+
+def test_a_defect_is_raised_and_leaves_no_rankings(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def defect(*_: Any) -> None:
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(run_module, "all_lists", defect)
+    with pytest.raises(RuntimeError, match="shapes"):
+        bench.execute(tmp_path, "popularity")
+    assert list(tmp_path.iterdir()) == []

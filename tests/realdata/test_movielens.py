@@ -1,0 +1,149 @@
+"""Real data: known numbers come out, without Snakemake. Needs a mirror (RECSPECTRA_MIRROR)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recspectra.artifacts import sha256
+from recspectra.config import Catalog
+from recspectra.data.interactions import Interactions
+from recspectra.data.readers import read
+from recspectra.data.splits import check_counts, split, statistics
+from recspectra.data.tables import check_duplicates
+from recspectra.evaluation.hits import compare
+from recspectra.evaluation.metrics import METRICS
+from recspectra.evaluation.run import rank
+from recspectra.models.base import Recommender, Run, Task, create
+from recspectra.spectral.eigen import Spectrum, leading
+from recspectra.spectral.operators import build
+
+CATALOG = Catalog(Path(__file__).resolve().parents[2])
+Pieces = dict[str, Interactions]
+
+
+def prepared(name: str, mirror: Path) -> Pieces:
+    """Read and split a data set straight from the mirror; its counts are those of its YAML."""
+    config = CATALOG.dataset(name)
+    missing = [f.path for f in config.source.files if not (mirror / f.path).is_file()]
+    if missing:
+        pytest.skip(f"the mirror {mirror} lacks {', '.join(missing)}")
+    table = read(config, mirror)
+    assert check_duplicates(table, name) == 0
+    pieces = split(table, config)
+    check_counts(config, statistics(config, pieces))
+    return pieces
+
+
+@pytest.fixture(scope="module")
+def ml100k(mirror: Path) -> Pieces:
+    return prepared("ml-100k.higsp", mirror)
+
+
+@pytest.fixture(scope="module")
+def ml1m(mirror: Path) -> Pieces:
+    return prepared("ml-1m.diffrec", mirror)
+
+
+def part(pieces: Pieces, name: str) -> Interactions:
+    return pieces["train"].merged(pieces["valid"]) if name == "train+valid" else pieces["train"]
+
+
+def fitted(
+    name: str, train: Interactions, spectra: dict[str, Spectrum] | None = None, **params: Any
+) -> Recommender:
+    config = CATALOG.model(name)
+    system = create(config, config.resolve(params))
+    system.fit(Task(train, None, True, spectra or {}), Run())
+    return system
+
+
+def measured(
+    system: Recommender, pieces: Pieces, history: str, mask: str, metrics: tuple[str, ...], k: list[int]
+) -> list[float]:
+    """Mean over the users with test items, metric by metric."""
+    lists = rank(system.score, part(pieces, history), [part(pieces, mask)], max(k))[0]
+    ranked = compare(lists, pieces["test"])
+    return [float(v) for metric in metrics for v in METRICS[metric](ranked, k).mean(axis=0)]
+
+
+# --------------------------------------------------------------------------------- data
+
+
+@pytest.mark.parametrize("name", ["ml-100k.higsp", "ml-1m.diffrec"])
+def test_the_mirror_has_the_files_that_the_yaml_names(name: str, mirror: Path) -> None:
+    for file in CATALOG.dataset(name).source.files:
+        assert sha256(mirror / file.path) == file.sha256
+
+
+def test_counts_of_ml_100k(ml100k: Pieces) -> None:
+    assert {n: p.nnz for n, p in ml100k.items()} == {"train": 72_000, "valid": 8_000, "test": 20_000}
+    assert ml100k["train"].shape == (943, 1682)
+    assert (ml100k["test"].lengths > 0).sum() == 459
+    assert ml100k["train"].times is not None
+
+
+def test_counts_of_ml_1m(ml1m: Pieces) -> None:
+    assert {n: p.nnz for n, p in ml1m.items()} == {"train": 403_277, "valid": 110_722, "test": 57_532}
+    assert ml1m["train"].shape == (5949, 2810)
+
+
+def test_the_order_of_ml_100k_is_that_of_its_time_stamps(ml100k: Pieces) -> None:
+    train = ml100k["train"]
+    same_user = train.users[1:] == train.users[:-1]
+    assert (np.diff(train.times)[same_user] >= 0).all()
+
+
+# --------------------------------------------------------------------- published numbers
+
+
+def test_popularity_on_ml_100k_is_the_row_that_gsprec_printed(ml100k: Pieces) -> None:
+    found = measured(
+        fitted("popularity", ml100k["train"]), ml100k, "train", "train", ("ndcg_hit", "mrr"), [5, 10, 20]
+    )
+    published = [0.5672, 0.5857, 0.5867, 0.5151, 0.5296, 0.5315]
+    assert [round(v, 4) for v in found] == published
+
+
+def test_gfcf_on_ml_100k_under_the_evaluator_of_higsp(ml100k: Pieces) -> None:
+    spectra = {"item-similarity": leading(build("item-similarity", ml100k["train"]), 80)}
+    system = fitted("gfcf", ml100k["train"], spectra, rank=80, alpha=0.3)
+    found = measured(system, ml100k, "train", "train", ("ndcg_set", "mrr_set"), [5, 10, 20])
+    assert found == pytest.approx([0.6967, 0.6819, 0.6625, 0.6414, 0.6027, 0.5717], abs=0.003)
+
+
+# ----------------------------------------------------- figures measured before the project
+
+SDIFF_METRICS = ("recall", "ndcg")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("regularization", "fit", "expected"),
+    [
+        (
+            300.0,
+            "train",
+            {"train": [0.1076, 0.1815, 0.0902, 0.1158], "train+valid": [0.1559, 0.2460, 0.1404, 0.1697]},
+        ),
+        (1000.0, "train+valid", {"train+valid": [0.1505, 0.2410, 0.1353, 0.1651]}),
+    ],
+)
+def test_ease_on_ml_1m(
+    ml1m: Pieces, regularization: float, fit: str, expected: dict[str, list[float]]
+) -> None:
+    system = fitted("ease", part(ml1m, fit), regularization=regularization)
+    for history, values in expected.items():
+        found = measured(system, ml1m, history, "train+valid", SDIFF_METRICS, [10, 20])
+        assert found == pytest.approx(values, abs=2e-4)
+
+
+@pytest.mark.slow
+def test_gfcf_on_ml_1m(ml1m: Pieces) -> None:
+    spectra = {"item-similarity": leading(build("item-similarity", ml1m["train"]), 128)}
+    system = fitted("gfcf", ml1m["train"], spectra, rank=128, alpha=0.1)
+    found = measured(system, ml1m, "train", "train+valid", SDIFF_METRICS, [10, 20])
+    assert found == pytest.approx([0.0957, 0.1625, 0.0844, 0.1062], abs=5e-4)

@@ -1,0 +1,416 @@
+"""Floor 1: files are whole or absent, damage is named, code hashes follow the code; floors."""
+
+from __future__ import annotations
+
+import ast
+import errno
+import os
+import random
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recspectra import artifacts
+from recspectra.artifacts import (
+    ArtifactError,
+    atomic,
+    code_hash,
+    provenance,
+    read_json,
+    read_npz,
+    sha256,
+    write_json,
+    write_npz,
+    write_text,
+)
+from recspectra.config import Catalog
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "workflow" / "recspectra"
+NOISE = np.random.default_rng(0).random(100_000)  # does not compress
+
+
+def files_below(folder: Path) -> list[str]:
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+# ------------------------------------------------------------------------------ writing
+
+
+def test_a_finished_block_leaves_the_file_alone(tmp_path: Path) -> None:
+    with atomic(tmp_path / "new" / "a.txt") as temporary:
+        temporary.write_text("whole")
+        assert files_below(tmp_path) == [f"new/{temporary.name}"]
+    assert files_below(tmp_path) == ["new/a.txt"]
+    assert (tmp_path / "new" / "a.txt").read_text() == "whole"
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_an_exception_keeps_the_old_file_and_leaves_nothing_else(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    write_text(tmp_path / "a.txt", "old")
+    with pytest.raises(error), atomic(tmp_path / "a.txt") as temporary:
+        temporary.write_text("half")
+        raise error
+    assert files_below(tmp_path) == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "old"
+
+
+def test_a_written_file_can_be_read_by_others(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "x")
+    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o644
+
+
+def test_errors_that_have_nothing_to_do_with_writing_stay_what_they_are(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), atomic(tmp_path / "a.txt"):
+        (tmp_path / "none").read_text()
+    with pytest.raises(ZeroDivisionError), atomic(tmp_path / "a.txt"):
+        raise ZeroDivisionError
+
+
+def safetensors_file(path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    with atomic(path) as temporary:
+        save_file({"x": NOISE}, temporary)
+
+
+WRITERS: dict[str, Callable[[Path], None]] = {
+    "text": lambda path: write_text(path, "x" * 800_000),
+    "json": lambda path: write_json(path, list(range(100_000))),
+    "npz": lambda path: write_npz(path, x=NOISE),
+    "safetensors": safetensors_file,
+}
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 128 KiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    except OSError:
+        done = False
+    if not done:
+        pytest.skip("mounting a small file system needs root and mount")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_full_disk_is_named_and_leaves_the_old_file(small_disk: Path, kind: str) -> None:
+    target = small_disk / "results" / f"a.{kind}"
+    write_text(target, "old")
+    with pytest.raises(ArtifactError, match=rf"results/a\.{kind}: cannot be written \(No space left"):
+        WRITERS[kind](target)
+    assert files_below(small_disk) == [f"results/a.{kind}"]
+    assert target.read_text() == "old"
+
+
+@pytest.fixture
+def file_limit() -> Iterator[None]:
+    """Files may not grow beyond 64 KiB: a write that fails half way, without root."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_write_that_fails_half_way_leaves_nothing(tmp_path: Path, file_limit: None, kind: str) -> None:
+    with pytest.raises(ArtifactError, match=rf"a\.{kind}: cannot be written \(File too large"):
+        WRITERS[kind](tmp_path / f"a.{kind}")
+    assert files_below(tmp_path) == []
+
+
+def test_a_disk_that_fills_up_at_the_flush_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(artifacts.os, "fsync", full)
+    with pytest.raises(ArtifactError, match=r"a\.txt: cannot be written \(No space left"):
+        write_text(tmp_path / "a.txt", "x")
+    assert files_below(tmp_path) == []
+
+
+def test_a_folder_in_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ArtifactError, match="Not a directory|File exists"):
+        write_text(tmp_path / "file" / "a.txt", "x")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ArtifactError, match="folder: cannot be written"):
+        write_text(tmp_path / "folder", "x")
+
+
+def test_equal_arrays_give_equal_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_npz(tmp_path / f"{name}.npz", x=np.arange(100), y=np.linspace(0, 1, 7), z=np.str_("ok"))
+    assert sha256(tmp_path / "a.npz") == sha256(tmp_path / "b.npz")
+    write_npz(tmp_path / "c.npz", x=np.arange(1, 101), y=np.linspace(0, 1, 7), z=np.str_("ok"))
+    assert sha256(tmp_path / "a.npz") != sha256(tmp_path / "c.npz")
+
+
+def test_json_is_sorted_and_refuses_nan(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"b": 1, "a": [0.5, None]})
+    assert (tmp_path / "a.json").read_text().index('"a"') < (tmp_path / "a.json").read_text().index('"b"')
+    assert read_json(tmp_path / "a.json") == {"a": [0.5, None], "b": 1}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "b.json", {"a": float("nan")})
+    assert files_below(tmp_path) == ["a.json"]
+
+
+# ------------------------------------------------------------------------------ reading
+
+
+def test_arrays_come_back_as_they_were(tmp_path: Path) -> None:
+    arrays = {"x": np.arange(5, dtype=np.int32), "y": np.float64(2.5), "z": np.str_("ok")}
+    write_npz(tmp_path / "a.npz", **arrays)
+    found = read_npz(tmp_path / "a.npz")
+    assert set(found) == set(arrays)
+    assert all(np.array_equal(found[n], a) and found[n].dtype == a.dtype for n, a in arrays.items())
+
+
+@pytest.mark.parametrize("keep", [0, 1, 10, 100, -1])
+def test_a_truncated_npz_is_named(tmp_path: Path, keep: int) -> None:
+    path = tmp_path / "a.npz"
+    write_npz(path, x=NOISE[:200])
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ArtifactError, match=r"a\.npz: truncated or corrupted"):
+        read_npz(path)
+
+
+def test_any_damage_to_an_npz_is_named_or_harmless(tmp_path: Path) -> None:
+    """Zip, zlib, NumPy and tokenize each have their own exceptions for it."""
+    path, rng = tmp_path / "a.npz", random.Random(0)
+    write_npz(path, x=np.arange(1000) % 101, y=NOISE[:50], s=np.str_("ok"))
+    good, named = path.read_bytes(), 0
+    for _ in range(400):
+        damaged = bytearray(good)
+        start = rng.randrange(len(good))
+        damaged[start : start + rng.choice([1, 4, 50])] = rng.randbytes(4)
+        path.write_bytes(damaged)
+        try:
+            read_npz(path)
+        except ArtifactError as error:
+            assert "a.npz: truncated or corrupted" in str(error)
+            named += 1
+    assert named > 300
+
+
+def test_pickled_objects_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(ArtifactError, match=r"a\.npz: .*allow_pickle"):
+        read_npz(tmp_path / "a.npz")
+
+
+def test_an_npy_file_under_the_name_of_an_npz_is_named(tmp_path: Path) -> None:
+    with open(tmp_path / "a.npz", "wb") as stream:
+        np.save(stream, np.arange(3))
+    with pytest.raises(ArtifactError, match=r"a\.npz"):
+        read_npz(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("read", [read_npz, read_json])
+def test_a_missing_file_is_named(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    with pytest.raises(ArtifactError, match="none: file not found"):
+        read(tmp_path / "none")
+
+
+@pytest.mark.parametrize("content", [b'{"a": 1', b"", b"\xff\xfe"])
+def test_broken_json_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"a\.json: truncated or corrupted"):
+        read_json(tmp_path / "a.json")
+
+
+def test_provenance_names_versions_and_machine() -> None:
+    found = provenance()
+    assert found["packages"]["numpy"] == np.__version__
+    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert found["processor"]
+
+
+# ---------------------------------------------------------------------------- code hash
+
+MINI = {
+    "__init__.py": "",
+    "config.py": "LIMIT = 1\n",
+    "low.py": '"""Low."""\n\nfrom recspectra import config\n\n\ndef value():\n    """One."""\n    return 1\n',
+    "far.py": "FAR = 1\n",
+    "rel.py": "REL = 1\n",
+    "models/__init__.py": "",
+    "models/base.py": "def late():\n    import recspectra.far\n    from .. import rel\n",
+    "models/one.py": "from recspectra.low import value  # a comment\nfrom recspectra.models import base\n",
+    "models/two.py": "TWO = 2\n",
+}
+
+
+@pytest.fixture
+def mini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small package in the place of the real one."""
+    for name, text in MINI.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(artifacts, "PACKAGE_DIR", tmp_path)
+    return tmp_path
+
+
+def hash_now(*modules: str, scripts: tuple[Path, ...] = ()) -> str:
+    for function in (artifacts._tree, artifacts._fingerprint, artifacts._imports):
+        function.cache_clear()
+    return code_hash(*modules, scripts=scripts)
+
+
+ONE = "recspectra.models.one"
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("models/one.py", "  # a comment", "  # another"),
+        ("models/one.py", "import value", "import  value "),
+        ("low.py", '"""Low."""', '"""Lower.\n\nMuch.\n"""'),
+        ("low.py", '"""One."""', '"""Two."""'),
+        ("low.py", '    """One."""\n', ""),
+        ("config.py", "LIMIT = 1", "LIMIT = 2"),
+        ("models/two.py", "TWO = 2", "TWO = 3"),
+    ],
+)
+def test_what_changes_no_number_does_not_change_the_hash(mini: Path, name: str, old: str, new: str) -> None:
+    before = hash_now(ONE)
+    text = (mini / name).read_text()
+    assert old in text
+    (mini / name).write_text(text.replace(old, new))
+    assert hash_now(ONE) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("models/one.py", "import value", "import value as v"),
+        ("low.py", "return 1", "return 2"),
+        ("low.py", "return 1", "return '1'"),
+        ("models/base.py", "late", "later"),
+        ("far.py", "FAR = 1", "FAR = 2"),
+        ("rel.py", "REL = 1", "REL = 2"),
+    ],
+)
+def test_an_edit_of_code_that_is_imported_at_any_distance_changes_the_hash(
+    mini: Path, name: str, old: str, new: str
+) -> None:
+    before = hash_now(ONE)
+    text = (mini / name).read_text()
+    assert old in text
+    (mini / name).write_text(text.replace(old, new))
+    assert hash_now(ONE) != before
+
+
+def test_a_script_and_what_it_imports_count(mini: Path, tmp_path: Path) -> None:
+    script = tmp_path / "job.py"
+    script.write_text("from recspectra.far import FAR\n")
+    before = hash_now(scripts=(script,))
+    (mini / "far.py").write_text("FAR = 3\n")
+    after = hash_now(scripts=(script,))
+    script.write_text("from recspectra.far import FAR\nprint(FAR)\n")
+    assert len({before, after, hash_now(scripts=(script,))}) == 3
+
+
+def test_hash_is_twelve_hex_digits_and_differs_between_systems() -> None:
+    names = Catalog(ROOT).names("models")
+    hashes = {code_hash(f"recspectra.models.{name}") for name in names}
+    assert len(hashes) == len(names)
+    assert all(len(h) == 12 and int(h, 16) >= 0 for h in hashes)
+
+
+# ------------------------------------------------------------------------------- floors
+
+FLOORS = {
+    "config": 1, "artifacts": 1, "runtime": 1, "planning": 1, "cli": 1,
+    "data": 2, "spectral": 2, "models": 3, "training": 3, "evaluation": 4, "studies": 5,
+}  # fmt: skip
+MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
+
+
+def room(path: Path) -> str:
+    """The first part of a module's name below the package."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are written in full"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_only_go_down(path: Path) -> None:
+    names = [n.split(".") for n in imports(ast.parse(path.read_text(encoding="utf-8")))]
+    below = {n[1] for n in names if n[0] == "recspectra" and len(n) > 1 and n[1] in FLOORS}
+    assert all(FLOORS[name] <= FLOORS[room(path)] for name in below)
+
+
+def test_every_module_has_a_floor() -> None:
+    assert {room(p) for p in MODULES} == set(FLOORS)
+
+
+def top_level_torch(path: Path) -> bool:
+    """Whether importing a module imports PyTorch by itself."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    statements = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
+    return any(n.split(".")[0] == "torch" for s in statements for n in imports(s))
+
+
+def test_torch_is_imported_by_training_and_trained_systems_alone() -> None:
+    catalog = Catalog(ROOT)
+    trained = {f"models/{n}.py" for n in catalog.names("models") if catalog.model(n).kind == "trained"}
+    found = {str(p.relative_to(PACKAGE)) for p in MODULES if top_level_torch(p)}
+    assert found == {"training/batches.py", "training/loop.py"} | trained
+
+
+def test_torch_is_named_elsewhere_only_inside_functions_of_jobs() -> None:
+    named = {
+        str(p.relative_to(PACKAGE))
+        for p in MODULES
+        if "torch" in {n.split(".")[0] for n in imports(ast.parse(p.read_text(encoding="utf-8")))}
+        and not top_level_torch(p)
+    }
+    assert named == {"runtime.py", "evaluation/run.py"}
+
+
+def loaded_after(code: str) -> set[str]:
+    """Top-level modules in a fresh interpreter after some code."""
+    script = f"{code}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=PACKAGE.parent, capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+def test_planning_a_study_needs_no_numerical_library() -> None:
+    code = (
+        "import recspectra.planning, pathlib\n"
+        f"plan = recspectra.planning.load(pathlib.Path({str(ROOT)!r}), {{}}, [])\n"
+        "name = plan.default\n"
+        "run = plan.studies[name].runs[-1]\n"
+        "plan.run_spectra(run.dataset, run.run.model, run.run.key), plan.study_params(name)"
+    )
+    assert {"numpy", "scipy", "pandas", "torch", "matplotlib"} & loaded_after(code) == set()
+
+
+def test_evaluating_a_closed_form_system_does_not_load_torch() -> None:
+    code = "import recspectra.models.gsprec, recspectra.evaluation.run, recspectra.evaluation.measure"
+    loaded = loaded_after(code)
+    assert "scipy" in loaded
+    assert "torch" not in loaded

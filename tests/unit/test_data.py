@@ -1,0 +1,588 @@
+"""Floor 2: generator, readers, fetching and splits; every complaint names its place."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import shutil
+import urllib.error
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recspectra.artifacts import ArtifactError, write_npz
+from recspectra.config import DatasetConfig, SourceFile, SplitConfig
+from recspectra.data import sources
+from recspectra.data.interactions import DataError, Interactions, from_pairs
+from recspectra.data.readers import read, read_delimited, read_pairs_npy
+from recspectra.data.sources import fetch
+from recspectra.data.splits import RECIPES, check_counts, save, split, statistics
+from recspectra.data.synthetic import generate
+from recspectra.data.tables import PARTS, InteractionTable, check_duplicates, concatenate
+
+MakeConfig = Callable[..., DatasetConfig]
+FILE = SourceFile(path="raw.csv", sha256="0" * 64)
+SMALL = {"users": 60, "items": 50, "interactions": 700, "communities": 4}
+
+
+# ---------------------------------------------------------------------------- synthetic
+
+
+@pytest.mark.parametrize("size", [SMALL, {}, {"users": 30, "items": 90, "interactions": 330}])
+def test_synthetic_sizes_are_exact_and_pairs_unique(size: dict[str, int]) -> None:
+    table = generate(**size)
+    wanted = {"users": 1000, "items": 800, "interactions": 40_000} | size
+    assert len(table) == wanted["interactions"]
+    assert len(set(zip(table.users.tolist(), table.items.tolist(), strict=True))) == len(table)
+    assert np.array_equal(np.unique(table.users), np.arange(wanted["users"]))
+    assert table.items.min() >= 0
+    assert table.items.max() < wanted["items"]
+
+
+def test_synthetic_histories_are_as_long_as_asked() -> None:
+    lengths = np.bincount(generate(**SMALL, min_length=7).users)
+    assert lengths.min() >= 7
+    assert lengths.max() <= SMALL["items"] // 3
+
+
+def test_same_seed_gives_the_same_bytes_and_another_seed_other_data(tmp_path: Path) -> None:
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        generate(**SMALL, seed=seed).save(tmp_path / f"{name}.npz")
+    first, again, other = ((tmp_path / f"{n}.npz").read_bytes() for n in "abc")
+    assert first == again
+    assert first != other
+
+
+def test_synthetic_times_increase_for_every_user() -> None:
+    table = generate(**SMALL)
+    same_user = table.users[1:] == table.users[:-1]
+    assert (np.diff(table.times)[same_user] > 0).all()
+
+
+def share_of_frequent_transitions(table: InteractionTable) -> float:
+    """Share of steps from an item to one of its three most frequent followers."""
+    same_user = table.users[1:] == table.users[:-1]
+    counts = np.zeros((table.items.max() + 1,) * 2)
+    np.add.at(counts, (table.items[:-1][same_user], table.items[1:][same_user]), 1)
+    return np.sort(counts, axis=1)[:, -3:].sum() / counts.sum()
+
+
+def test_planted_successors_follow_far_more_often_than_by_chance() -> None:
+    planted = generate(users=400, items=80, interactions=8000, follow=0.6)
+    chance = generate(users=400, items=80, interactions=8000, follow=0.0)
+    assert share_of_frequent_transitions(planted) > 2 * share_of_frequent_transitions(chance)
+
+
+def test_communities_stand_out_in_the_spectrum() -> None:
+    """Four communities give four singular values above the bulk; one is there without any."""
+
+    def gap(loyalty: float) -> float:
+        table = generate(users=200, items=120, interactions=4000, communities=4, loyalty=loyalty, follow=0.0)
+        x = np.zeros((200, 120))
+        x[table.users, table.items] = 1
+        values = np.linalg.svd(x, compute_uv=False)
+        return values[3] / values[4]
+
+    assert gap(0.9) > 1.3
+    assert gap(0.0) < 1.1
+
+
+@pytest.mark.parametrize("interactions", [10, 100_000])
+def test_sizes_that_do_not_fit_are_refused(interactions: int) -> None:
+    with pytest.raises(DataError, match=f"{interactions} interactions do not fit 60 users"):
+        generate(**(SMALL | {"interactions": interactions}))
+
+
+def test_a_walk_that_can_find_nothing_new_ends_with_an_error() -> None:
+    with pytest.raises(DataError, match="find no new items"):
+        generate(users=30, items=80, interactions=600, communities=8, loyalty=1.0, follow=0.0)
+
+
+# ------------------------------------------------------------------------- interactions
+
+
+def test_rows_keep_the_order_of_the_input_at_equal_times_and_without_times() -> None:
+    users, items = np.array([1, 0, 1, 1, 0]), np.array([4, 3, 2, 0, 1])
+    plain = from_pairs(users, items, None, (2, 5))
+    tied = from_pairs(users, items, np.array([7.0, 7, 7, 7, 7]), (2, 5))
+    late = from_pairs(users, items, np.array([7.0, 7, 7, 1, 7]), (2, 5))
+    for found in (plain, tied):
+        assert [found.sequence(u).tolist() for u in (0, 1)] == [[3, 1], [4, 2, 0]]
+    assert late.sequence(1).tolist() == [0, 4, 2]
+    assert late.times.tolist() == [7, 7, 1, 7, 7]
+
+
+def test_merging_keeps_time_order_and_puts_the_other_last_without_times() -> None:
+    first = from_pairs(np.array([0, 0]), np.array([1, 2]), np.array([1.0, 5.0]), (2, 6))
+    second = from_pairs(np.array([0, 1]), np.array([3, 4]), np.array([3.0, 9.0]), (2, 6))
+    assert first.merged(second).sequence(0).tolist() == [1, 3, 2]
+    assert first.merged(second).sequence(1).tolist() == [4]
+    bare = Interactions(second.indptr, second.items, None, 6)
+    assert first.merged(bare).sequence(0).tolist() == [1, 2, 3]
+    assert first.merged(bare).times is None
+
+
+def test_the_matrix_is_binary_and_sorted(tiny: dict[str, Interactions]) -> None:
+    train = tiny["train"]
+    dense = np.zeros(train.shape)
+    dense[train.users, train.items] = 1
+    assert np.array_equal(train.matrix.toarray(), dense)
+    assert train.matrix.dtype == np.float32
+    assert train.matrix.has_sorted_indices
+    assert train.nnz == train.lengths.sum() == train.matrix.nnz
+
+
+def test_interactions_come_back_from_disk(tmp_path: Path, tiny: dict[str, Interactions]) -> None:
+    tiny["valid"].save(tmp_path / "v.npz")
+    again = Interactions.load(tmp_path / "v.npz")
+    assert again.shape == tiny["valid"].shape
+    for name in ("indptr", "items", "times"):
+        assert np.array_equal(getattr(again, name), getattr(tiny["valid"], name))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"items": [0, 9]}, {"items": [0, -1]}, {"indptr": [0, 1, 3]}, {"shape": [3, 5]}, {"items": None}],
+)
+def test_inconsistent_interactions_are_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    good = {"indptr": [0, 1, 2], "items": [0, 4], "shape": [2, 5]} | changes
+    write_npz(tmp_path / "v.npz", **{k: np.array(v) for k, v in good.items() if v is not None})
+    with pytest.raises(ArtifactError, match=r"v\.npz: (inconsistent|array 'items' is missing)"):
+        Interactions.load(tmp_path / "v.npz")
+
+
+def test_ids_become_dense_in_the_order_of_the_source() -> None:
+    table = InteractionTable(np.array([30, 7, 30]), np.array([500, 2, 2]), None, None, None)
+    dense, users, items = table.densified()
+    assert (dense.users.tolist(), users.tolist()) == ([1, 0, 1], [7, 30])
+    assert (dense.items.tolist(), items.tolist()) == ([1, 0, 0], [2, 500])
+
+
+# ------------------------------------------------------------------------------ readers
+
+
+def raw(folder: Path, content: bytes | str) -> Path:
+    path = folder / "raw.csv"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "3,4,5,100\n1,2,3.5,50\n",
+        "3,4,5,100\r\n1,2,3.5,50\r\n",
+        b"\xef\xbb\xbf3,4,5,100\n1,2,3.5,50",
+        "\n3,4,5,100\n\n1,2,3.5,50\n\n",
+    ],
+    ids=["unix", "CRLF", "BOM", "blank lines"],
+)
+def test_text_rows_are_read(tmp_path: Path, content: bytes | str) -> None:
+    table = read_delimited(raw(tmp_path, content), FILE)
+    assert (table.users.tolist(), table.items.tolist()) == ([3, 1], [4, 2])
+    assert (table.ratings.tolist(), table.times.tolist()) == ([5, 3.5], [100, 50])
+    assert table.parts is None
+
+
+@pytest.mark.parametrize("separator", ["\t", "::", " ", ";"])
+def test_columns_and_separator_are_options(tmp_path: Path, separator: str) -> None:
+    text = separator.join(["9", "4", "3"]) + "\n"
+    table = read_delimited(raw(tmp_path, text), FILE, "time,user,item", separator)
+    assert (table.users.tolist(), table.items.tolist(), table.times.tolist()) == ([4], [3], [9])
+    assert table.ratings is None
+
+
+@pytest.mark.parametrize(
+    ("content", "place", "problem"),
+    [
+        ("1,2,3,4\n1,two,3,4\n", "line 2, column 'item'", "'two' is not a number"),
+        ("user,item,rating,time\n1,2,3,4\n", "line 1, column 'user'", "'user' is not a number"),
+        ("1,2,3,4\n1,2.5,3,4\n", "line 2, column 'item'", "'2.5' is not a number"),
+        ("1,2,3,4\n\n1,-2,3,4\n", "line 3, column 'item'", "'-2' is negative"),
+        ("1,2,3,-4\n", "line 1, column 'time'", "'-4' is negative"),
+        ("1,2,nan,4\n", "line 1, column 'rating'", "'nan' is not finite"),
+        ("1,2,3,inf\n", "line 1, column 'time'", "'inf' is not finite"),
+        ("1,2,,4\n", "line 1, column 'rating'", "'' is not a number"),
+        ("1,2,3,4\n1,2,3\n", "line 2", "3 columns, expected 4"),
+        ("1,2,3\n4,5,6\n", "line 1", "3 columns, expected 4"),
+        ("1,2,3,4\n1,2,3,4,5\n", "line 2", "5 columns, expected 4"),
+        ("1,2,3,4,5\n1,2,3,4,5\n", "line 1", "5 columns, expected 4"),
+        ("1,2,3,4\n1," + "9" * 30 + ",3,4\n", "line 2, column 'item'", "is too large"),
+        (b"1,2,3,4\n1,\xff2,3,4\n", "line 2, column 'item'", "udcff2' is not a number"),
+        (b"1,2,3,4\n1,2,3,4\x00\n", "line 2, column 'time'", "is not a number"),
+        ('1,"2,3,4\n1,2,3,4\n', "line 1, column 'item'", "is not a number"),
+    ],
+)
+def test_the_first_bad_line_is_named(tmp_path: Path, content: bytes | str, place: str, problem: str) -> None:
+    with pytest.raises(DataError, match=rf"raw\.csv, {place}: .*{problem}"):
+        read_delimited(raw(tmp_path, content), FILE)
+
+
+@pytest.mark.parametrize("columns", ["user,itme", "user,rating", "user,item,user"])
+def test_columns_that_do_not_make_interactions_are_refused(tmp_path: Path, columns: str) -> None:
+    with pytest.raises(DataError, match=r"raw\.csv"):
+        read_delimited(raw(tmp_path, "1,2,3\n"), FILE, columns)
+
+
+@pytest.mark.parametrize("content", ["", "\n\n"])
+def test_an_empty_file_is_named(tmp_path: Path, content: str, dataset_config: MakeConfig) -> None:
+    raw(tmp_path, content)
+    with pytest.raises(DataError, match=r"dataset 'tiny': raw\.csv holds no interactions"):
+        read(config_of_files(dataset_config, FILE), tmp_path)
+
+
+def config_of_files(make: MakeConfig, *files: SourceFile, **changes: Any) -> DatasetConfig:
+    source = {"name": "tiny", "licence": "free", "citation": "-", "fetch": "example.org/tiny"}
+    return make(source={**source, "files": [f.model_dump() for f in files]}, **changes)
+
+
+def test_files_of_a_shipped_split_are_joined_with_their_parts(
+    tmp_path: Path, dataset_config: MakeConfig
+) -> None:
+    files = [SourceFile(path=f"{p}.csv", sha256="0" * 64, part=p) for p in PARTS]
+    for number, file in enumerate(files):
+        (tmp_path / file.path).write_text(f"{number},7,1,9\n")
+    config = config_of_files(dataset_config, *files, split={"recipe": "shipped"})
+    table = read(config, tmp_path)
+    assert (table.users.tolist(), table.parts.tolist()) == ([0, 1, 2], [0, 1, 2])
+    pieces = split(table, config)
+    assert [pieces[p].users.tolist() for p in PARTS] == [[0], [1], [2]]
+
+
+def npy(folder: Path, array: np.ndarray) -> Path:
+    np.save(folder / "raw.npy", array, allow_pickle=True)
+    return folder / "raw.npy"
+
+
+def test_pairs_are_read_from_npy(tmp_path: Path) -> None:
+    file = SourceFile(path="raw.npy", sha256="0" * 64, part="valid")
+    table = read_pairs_npy(npy(tmp_path, np.array([[5, 2], [1, 9]], dtype=np.int32)), file)
+    assert (table.users.tolist(), table.items.tolist()) == ([5, 1], [2, 9])
+    assert table.parts.tolist() == [PARTS.index("valid")] * 2
+    assert table.times is None
+
+
+@pytest.mark.parametrize(
+    ("array", "problem"),
+    [
+        (np.array([[{}, 1]], dtype=object), "no readable npy array"),
+        (np.array([[1, 2], [3, -4]]), r"row 1: negative id \[3, -4\]"),
+        (np.array([[2**63 + 1, 1]], dtype=np.uint64), "row 0: negative id"),
+        (np.array([[1.0, 2.0]]), r"integers of shape \(n, 2\), found float64"),
+        (np.array([1, 2]), r"found int64 \(2,\)"),
+        (np.array([[1, 2, 3]]), r"found int64 \(1, 3\)"),
+    ],
+)
+def test_bad_npy_content_is_refused(tmp_path: Path, array: np.ndarray, problem: str) -> None:
+    with pytest.raises(DataError, match=rf"raw\.npy.*{problem}"):
+        read_pairs_npy(npy(tmp_path, array), FILE)
+
+
+@pytest.mark.parametrize("keep", [0, 7, 60, -3])
+def test_a_truncated_npy_is_named(tmp_path: Path, keep: int) -> None:
+    path = npy(tmp_path, np.arange(20).reshape(10, 2))
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(DataError, match=r"raw\.npy: no readable npy array"):
+        read_pairs_npy(path, FILE)
+
+
+def test_an_archive_under_the_name_of_an_npy_is_refused(tmp_path: Path) -> None:
+    with open(tmp_path / "raw.npy", "wb") as stream:
+        np.savez(stream, a=np.array([[1, 2]]))
+    with pytest.raises(DataError, match="found an npz archive"):
+        read_pairs_npy(tmp_path / "raw.npy", FILE)
+
+
+def test_unknown_reader_and_option_are_refused_with_the_nearest(
+    tmp_path: Path, dataset_config: MakeConfig
+) -> None:
+    with pytest.raises(DataError, match="unknown reader 'delimted'.*did you mean 'delimited'"):
+        read(dataset_config(reader={"format": "delimted"}), tmp_path)
+    reader = {"format": "synthetic", "options": {"user": 3}}
+    with pytest.raises(DataError, match="no option 'user'; known: users, .*did you mean 'users'"):
+        read(dataset_config(reader=reader), tmp_path)
+
+
+def test_a_column_that_one_table_lacks_is_dropped() -> None:
+    one = InteractionTable(np.array([1]), np.array([2]), np.array([3.0]), None, None)
+    two = InteractionTable(np.array([4]), np.array([5]), None, None, None)
+    assert concatenate([one, one]).times.tolist() == [3, 3]
+    assert concatenate([one, two]).times is None
+
+
+def test_tables_come_back_from_disk(tmp_path: Path) -> None:
+    table = InteractionTable(
+        np.array([1]), np.array([2]), np.array([3.0]), None, np.array([1], dtype=np.int8)
+    )
+    table.save(tmp_path / "t.npz")
+    again = InteractionTable.load(tmp_path / "t.npz")
+    assert again.times.tolist() == [3]
+    assert again.parts.tolist() == [1]
+    assert again.ratings is None
+
+
+# ----------------------------------------------------------------------------- fetching
+
+CONTENT = b"1,2,3,4\n" * 50
+GOOD = SourceFile(path="sub/raw.csv", sha256=hashlib.sha256(CONTENT).hexdigest())
+ONLINE = GOOD.model_copy(update={"url": "https://example.org/raw.csv"})
+
+
+@pytest.fixture
+def mirror_folder(tmp_path: Path) -> Path:
+    (tmp_path / "mirror" / "sub").mkdir(parents=True)
+    (tmp_path / "mirror" / "sub" / "raw.csv").write_bytes(CONTENT)
+    return tmp_path / "mirror"
+
+
+def test_a_file_is_copied_from_the_mirror(
+    mirror_folder: Path, tmp_path: Path, dataset_config: MakeConfig
+) -> None:
+    fetch(config_of_files(dataset_config, GOOD), GOOD, mirror_folder, tmp_path / "raw" / "raw.csv")
+    assert (tmp_path / "raw" / "raw.csv").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_missing_file_says_what_it_is_where_to_get_it_and_where_to_put_it(
+    tmp_path: Path, dataset_config: MakeConfig, given: bool
+) -> None:
+    mirror = tmp_path if given else None
+    with pytest.raises(DataError) as caught:
+        fetch(config_of_files(dataset_config, GOOD), GOOD, mirror, tmp_path / "raw.csv")
+    message = str(caught.value)
+    assert "dataset 'tiny' needs the file 'sub/raw.csv'" in message
+    assert (f"{tmp_path}/sub/raw.csv does not exist" if given else "no mirror folder was given") in message
+    assert "example.org/tiny" in message
+    assert "MIRROR/sub/raw.csv" in message
+    assert "--config mirror=MIRROR" in message
+    assert GOOD.sha256 in message
+    assert not (tmp_path / "raw.csv").exists()
+
+
+@pytest.mark.parametrize("content", [CONTENT[:-1], CONTENT + b"\n", b"", b"other"])
+def test_another_version_or_a_truncated_file_is_refused(
+    mirror_folder: Path, tmp_path: Path, dataset_config: MakeConfig, content: bytes
+) -> None:
+    (mirror_folder / "sub" / "raw.csv").write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        fetch(config_of_files(dataset_config, GOOD), GOOD, mirror_folder, tmp_path / "new" / "raw.csv")
+    message = str(caught.value)
+    assert "dataset 'tiny', file 'sub/raw.csv'" in message
+    assert hashlib.sha256(content).hexdigest() in message
+    assert f"expected {GOOD.sha256} ({len(content)} bytes)" in message
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+class FakeServer:
+    """Answers `urlopen` with a list of contents and errors, one after the other."""
+
+    def __init__(self, *answers: bytes | Exception) -> None:
+        self.answers = list(answers)
+
+    def __call__(self, url: str, timeout: float) -> FakeServer:
+        assert url == ONLINE.url
+        self.answer = self.answers.pop(0)
+        if isinstance(self.answer, urllib.error.URLError):
+            raise self.answer
+        return self
+
+    def __enter__(self) -> FakeServer:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.answer = b""
+
+    def read(self, size: int) -> bytes:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        content, self.answer = self.answer, b""
+        return content
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeServer]:
+    def start(*answers: bytes | Exception) -> FakeServer:
+        server = FakeServer(*answers)
+        monkeypatch.setattr(sources.urllib.request, "urlopen", server)
+        monkeypatch.setattr(sources.time, "sleep", lambda seconds: None)
+        return server
+
+    return start
+
+
+DOWN = urllib.error.URLError("host unreachable")
+CUT = http.client.IncompleteRead(b"1,2", 400)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [[CONTENT], [DOWN, CONTENT], [CUT, TimeoutError("slow"), CONTENT], [ConnectionResetError(), CONTENT]],
+)
+def test_a_download_is_tried_again_and_checked(
+    tmp_path: Path, dataset_config: MakeConfig, serve: Callable, answers: list
+) -> None:
+    server = serve(*answers)
+    fetch(config_of_files(dataset_config, ONLINE), ONLINE, tmp_path, tmp_path / "raw.csv")
+    assert (tmp_path / "raw.csv").read_bytes() == CONTENT
+    assert server.answers == []
+
+
+def test_a_download_that_fails_for_good_is_explained(
+    tmp_path: Path, dataset_config: MakeConfig, serve: Callable
+) -> None:
+    serve(DOWN, CUT, DOWN)
+    with pytest.raises(DataError, match=r"failed 3 times \(host unreachable\)") as caught:
+        fetch(config_of_files(dataset_config, ONLINE), ONLINE, None, tmp_path / "raw.csv")
+    assert "Where to put it" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_download_of_another_version_is_refused(
+    tmp_path: Path, dataset_config: MakeConfig, serve: Callable
+) -> None:
+    serve(CONTENT[:-3])
+    with pytest.raises(DataError, match=r"example\.org/raw\.csv has sha256"):
+        fetch(config_of_files(dataset_config, ONLINE), ONLINE, None, tmp_path / "raw.csv")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_mirror_is_asked_before_the_network(
+    mirror_folder: Path, tmp_path: Path, dataset_config: MakeConfig, serve: Callable
+) -> None:
+    serve()
+    fetch(config_of_files(dataset_config, ONLINE), ONLINE, mirror_folder, tmp_path / "raw.csv")
+    shutil.rmtree(mirror_folder)
+    assert (tmp_path / "raw.csv").read_bytes() == CONTENT
+
+
+# ------------------------------------------------------------------------------- splits
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> InteractionTable:
+    """Unique pairs of a few users with ties in time, dense ids, in any order."""
+    n_users, n_items = draw(st.integers(1, 5)), draw(st.integers(4, 12))
+    pairs = [(u, i) for u in range(n_users) for i in range(n_items)]
+    chosen = draw(st.lists(st.sampled_from(pairs), min_size=4, max_size=40, unique=True))
+    users, items = (np.array(column) for column in zip(*chosen, strict=True))
+    times = draw(st.lists(st.integers(0, 6), min_size=len(users), max_size=len(users)))
+    timed = draw(st.booleans())
+    table = InteractionTable(users, items, np.array(times, dtype=float) if timed else None, None, None)
+    return table.densified()[0]
+
+
+shares = st.floats(0.0, 0.45)
+recipes = st.sampled_from(["temporal-user", "random"])
+
+
+@given(tables(), recipes, shares, shares.filter(lambda x: x > 0), st.integers(0, 5))
+def test_splits_are_disjoint_covering_and_repeatable(
+    table: InteractionTable, recipe: str, valid: float, test: float, seed: int
+) -> None:
+    config = SplitConfig(recipe=recipe, valid=valid, test=test, seed=seed)
+    parts = RECIPES[recipe](table, config)
+    assert len(parts) == len(table)
+    assert set(parts.tolist()) <= {0, 1, 2}
+    assert np.array_equal(parts, RECIPES[recipe](table, config))
+
+
+@given(tables(), shares, shares.filter(lambda x: x > 0))
+def test_a_temporal_split_never_shows_the_future(table: InteractionTable, valid: float, test: float) -> None:
+    parts = RECIPES["temporal-user"](table, SplitConfig(recipe="temporal-user", valid=valid, test=test))
+    times = np.arange(len(table)) if table.times is None else table.times
+    for user in range(table.users.max() + 1):
+        mine = table.users == user
+        order = np.argsort(times[mine], kind="stable")
+        assert (np.diff(parts[mine][order]) >= 0).all()  # train, then valid, then test
+        n = mine.sum()
+        assert (parts[mine] == 2).sum() == int(n * test + 1e-9)
+        assert (parts[mine] == 1).sum() == int(n * valid + 1e-9)
+
+
+def test_split_parts_are_those_of_the_recipe(
+    tiny_table: InteractionTable, dataset_config: MakeConfig
+) -> None:
+    pieces = split(tiny_table, dataset_config())
+    pairs = [set(zip(p.users.tolist(), p.items.tolist(), strict=True)) for p in pieces.values()]
+    assert sum(len(p) for p in pairs) == len(set.union(*pairs)) == len(tiny_table)
+    for user in range(0, 120, 17):
+        last = [pieces[p].times[pieces[p].indptr[user] : pieces[p].indptr[user + 1]] for p in PARTS]
+        assert last[0].max() < last[1].min()
+        assert last[1].max() < last[2].min()
+
+
+def test_a_random_split_has_the_shares_it_names_and_depends_on_its_seed(
+    tiny_table: InteractionTable, dataset_config: MakeConfig
+) -> None:
+    recipe = {"recipe": "random", "valid": 0.25, "test": 0.2}
+    first, other = (split(tiny_table, dataset_config(split=recipe | {"seed": s})) for s in (0, 1))
+    assert [first[p].nnz for p in PARTS] == [1440, 480, 480]
+    assert not np.array_equal(first["test"].items, other["test"].items)
+
+
+def test_unordered_data_lose_their_times(tiny_table: InteractionTable, dataset_config: MakeConfig) -> None:
+    assert split(tiny_table, dataset_config(ordered=False))["train"].times is None
+
+
+@pytest.mark.parametrize(("valid", "test", "empty"), [(0.0, 0.2, "valid"), (0.2, 0.0001, "test")])
+def test_an_empty_part_is_refused(
+    tiny_table: InteractionTable, dataset_config: MakeConfig, valid: float, test: float, empty: str
+) -> None:
+    config = dataset_config(split={"recipe": "temporal-user", "valid": valid, "test": test})
+    with pytest.raises(DataError, match=f"dataset 'tiny': the {empty} part of the split is empty"):
+        split(tiny_table, config)
+
+
+def test_a_shipped_split_without_parts_is_refused(
+    tiny_table: InteractionTable, dataset_config: MakeConfig
+) -> None:
+    with pytest.raises(DataError, match="part: train|valid|test"):
+        split(tiny_table, dataset_config(split={"recipe": "shipped"}))
+
+
+def test_counts_that_differ_are_shown_beside_the_expected_ones(
+    tiny: dict[str, Interactions], dataset_config: MakeConfig
+) -> None:
+    expected = {"users": 120, "items": 81, "interactions": 2400, "test": 1000}
+    config = dataset_config(expected=expected)
+    found = statistics(config, tiny)
+    with pytest.raises(DataError) as caught:
+        check_counts(config, found)
+    message = str(caught.value)
+    assert "items: found 80, expected 81" in message
+    assert f"test: found {tiny['test'].nnz}, expected 1,000" in message
+    assert "users" not in message
+    right = {"users": 120, "items": 80, "interactions": 2400}
+    check_counts(dataset_config(expected=right), found)
+
+
+def test_statistics_are_counted(
+    tmp_path: Path, tiny: dict[str, Interactions], dataset_config: MakeConfig
+) -> None:
+    stats = statistics(dataset_config(), tiny)
+    assert stats["train"] + stats["valid"] + stats["test"] == stats["interactions"] == 2400
+    assert stats["density"] == 2400 / (120 * 80)
+    assert stats["mean_length"] == 20
+    assert stats["test_users"] == 120
+    save(tiny, stats, tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["stats.json", "test.npz", "train.npz", "valid.npz"]
+
+
+@pytest.mark.parametrize("parts", [[1, 0, 0, 0], [1, 2, 0, 2], None])
+def test_a_pair_that_is_repeated_in_one_part_is_counted(parts: list[int] | None) -> None:
+    codes = None if parts is None else np.array(parts, dtype=np.int8)
+    table = InteractionTable(np.array([9, 7, 3, 7]), np.array([1, 2, 5, 2]), None, None, codes)
+    assert check_duplicates(table, "d") == 1
+
+
+@pytest.mark.parametrize("parts", [[1, 1, 1, 2], [2, 0, 1, 1]])
+def test_a_pair_in_two_parts_of_a_shipped_split_is_refused(parts: list[int]) -> None:
+    codes = np.array(parts, dtype=np.int8)
+    table = InteractionTable(np.array([9, 7, 3, 7]), np.array([1, 2, 5, 2]), None, None, codes)
+    with pytest.raises(DataError, match="dataset 'd': user 7, item 2 stands in two parts"):
+        check_duplicates(table, "d")

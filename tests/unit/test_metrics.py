@@ -1,0 +1,306 @@
+"""Floor 4: every metric equals its definition written out in loops, and trec_eval's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import pytrec_eval
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recspectra.config import METRICS as NAMES
+from recspectra.data.interactions import Interactions, from_pairs
+from recspectra.evaluation.hits import Ranked, compare, mean_recall
+from recspectra.evaluation.metrics import METRICS, set_order
+from recspectra.evaluation.run import rank
+
+CUTS = [1, 2, 5, 10, 20, 50]
+List, Targets = list[int], set[int]
+
+
+# ------------------------------------------------------------------ definitions in loops
+
+
+def hits_in(items: List, targets: Targets) -> list[bool]:
+    return [item in targets for item in items]
+
+
+def dcg(hits: list[bool]) -> float:
+    return sum(1.0 / math.log2(position + 1) for position, hit in enumerate(hits, start=1) if hit)
+
+
+def plain_recall(items: List, targets: Targets, k: int) -> float:
+    return sum(hits_in(items[:k], targets)) / len(targets)
+
+
+def plain_recall_min(items: List, targets: Targets, k: int) -> float:
+    return sum(hits_in(items[:k], targets)) / min(k, len(targets))
+
+
+def plain_precision(items: List, targets: Targets, k: int) -> float:
+    return sum(hits_in(items[:k], targets)) / k
+
+
+def plain_hr(items: List, targets: Targets, k: int) -> float:
+    return float(any(hits_in(items[:k], targets)))
+
+
+def plain_ndcg(items: List, targets: Targets, k: int) -> float:
+    return dcg(hits_in(items[:k], targets)) / dcg([True] * min(k, len(targets)))
+
+
+def plain_ndcg_hit(items: List, targets: Targets, k: int) -> float:
+    hits = hits_in(items[:k], targets)
+    return dcg(hits) / dcg(sorted(hits, reverse=True)) if any(hits) else 0.0
+
+
+def plain_mrr(items: List, targets: Targets, k: int) -> float:
+    for position, hit in enumerate(hits_in(items[:k], targets), start=1):
+        if hit:
+            return 1.0 / position
+    return 0.0
+
+
+def as_set(items: List, k: int) -> List:
+    """What the HiGSP evaluator does to a list."""
+    return list({item for item in items[:k] if item >= 0})
+
+
+def plain_ndcg_set(items: List, targets: Targets, k: int) -> float:
+    return plain_ndcg_hit(as_set(items, k), targets, k)
+
+
+def plain_mrr_set(items: List, targets: Targets, k: int) -> float:
+    return plain_mrr(as_set(items, k), targets, k)
+
+
+PLAIN: dict[str, Callable[[List, Targets, int], float]] = {
+    name.removeprefix("plain_"): f for name, f in list(globals().items()) if name.startswith("plain_")
+}
+
+
+# ------------------------------------------------------------------------------- data
+
+
+def truth_of(targets: list[Targets], n_items: int) -> Interactions:
+    users = np.repeat(np.arange(len(targets)), [len(t) for t in targets])
+    items = np.array([i for t in targets for i in sorted(t)], dtype=np.int64)
+    return from_pairs(users, items, None, (len(targets), n_items))
+
+
+@pytest.fixture(scope="module")
+def example() -> tuple[np.ndarray, list[Targets], int]:
+    """Lists of 300 users, some short (padded), with 0 to 60 targets each."""
+    rng = np.random.default_rng(3)
+    n_users, n_items, depth = 300, 900, 50
+    lists = np.stack([rng.permutation(n_items)[:depth] for _ in range(n_users)]).astype(np.int32)
+    for user in range(0, n_users, 7):
+        lists[user, rng.integers(depth) :] = -1
+    targets = [set(rng.permutation(n_items)[: rng.integers(0, 61)].tolist()) for _ in range(n_users)]
+    for user in range(n_users):  # many hits, for some users at every position
+        targets[user] |= set(lists[user, rng.random(depth) < rng.random()].tolist()) - {-1}
+    targets[0] = set()
+    return lists, targets, n_items
+
+
+@pytest.fixture(scope="module")
+def ranked(example: tuple[np.ndarray, list[Targets], int]) -> Ranked:
+    lists, targets, n_items = example
+    return compare(lists, truth_of(targets, n_items))
+
+
+# -------------------------------------------------------------------------- definitions
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_metric_equals_its_definition(name: str, ranked: Ranked, example: tuple) -> None:
+    lists, targets, _ = example
+    values = METRICS[name](ranked, CUTS)
+    expected = [[PLAIN[name](lists[u].tolist(), targets[u], k) for k in CUTS] for u in ranked.users]
+    assert np.abs(values - expected).max() < 1e-9
+
+
+def test_metrics_of_the_config_are_those_of_the_code() -> None:
+    assert set(NAMES) == set(METRICS) == set(PLAIN)
+
+
+def test_cut_offs_may_come_in_any_order(ranked: Ranked) -> None:
+    for metric in METRICS.values():
+        assert np.array_equal(metric(ranked, [20, 5]), metric(ranked, [5, 20])[:, ::-1])
+
+
+def test_users_without_targets_are_left_out(ranked: Ranked, example: tuple) -> None:
+    _, targets, _ = example
+    assert ranked.users.tolist() == [u for u, t in enumerate(targets) if t]
+    assert 0 not in ranked.users
+
+
+def test_a_target_that_is_listed_twice_counts_once() -> None:
+    truth = from_pairs(np.array([0, 0, 0]), np.array([1, 1, 2]), None, (1, 4))
+    ranked = compare(np.array([[1, 3]], dtype=np.int32), truth)
+    assert METRICS["recall"](ranked, [2]).item() == 0.5
+
+
+def test_a_pad_is_no_hit_even_when_the_last_item_of_the_user_before_is_a_target() -> None:
+    truth = from_pairs(np.array([0, 1]), np.array([3, 0]), None, (2, 4))
+    ranked = compare(np.array([[0, 1], [-1, -1]], dtype=np.int32), truth)
+    assert not ranked.hits.any()
+
+
+def test_nobody_with_targets_gives_no_rows() -> None:
+    truth = from_pairs(np.empty(0, int), np.empty(0, int), None, (3, 4))
+    ranked = compare(np.zeros((3, 2), dtype=np.int32), truth)
+    assert METRICS["ndcg"](ranked, [1, 2]).shape == (0, 2)
+
+
+def test_mean_recall_is_the_mean_of_recall_at_full_depth(ranked: Ranked, example: tuple) -> None:
+    lists, targets, n_items = example
+    expected = METRICS["recall"](ranked, [50]).mean()
+    assert mean_recall(lists, truth_of(targets, n_items)) == pytest.approx(expected, abs=1e-12)
+
+
+# ---------------------------------------------------------------------------- trec_eval
+
+
+def trec(lists: np.ndarray, targets: list[Targets], measure: str, k: int) -> dict[int, float]:
+    """Values of trec_eval on the first k items, by user."""
+    relevant = {str(u): {str(i): 1 for i in t} for u, t in enumerate(targets) if t}
+    run = {
+        str(u): {str(i): float(k - p) for p, i in enumerate(row[:k].tolist()) if i >= 0}
+        for u, row in enumerate(lists)
+    }
+    name = measure.format(k=k)
+    found = pytrec_eval.RelevanceEvaluator(relevant, {name}).evaluate(run)
+    return {int(u): values[name.replace(".", "_")] for u, values in found.items()}
+
+
+@pytest.mark.parametrize("k", [1, 5, 10, 20])
+@pytest.mark.parametrize(
+    ("name", "measure"),
+    [
+        ("recall", "recall.{k}"),
+        ("ndcg", "ndcg_cut.{k}"),
+        ("mrr", "recip_rank"),
+        ("hr", "success.{k}"),
+        ("precision", "P.{k}"),
+    ],
+)
+def test_metric_equals_trec_eval(name: str, measure: str, k: int, ranked: Ranked, example: tuple) -> None:
+    lists, targets, _ = example
+    expected = trec(lists, targets, measure, k)
+    values = METRICS[name](ranked, [k])[:, 0]
+    pairs = [(value, expected.get(u, 0.0)) for u, value in zip(ranked.users, values, strict=True)]
+    assert len(expected) > 200
+    assert max(abs(a - b) for a, b in pairs) < 1e-9
+
+
+# --------------------------------------------------------------------------- set order
+
+
+def literal_order(row: np.ndarray) -> list[int]:
+    """Positions in the order in which CPython iterates the set."""
+    place = {int(item): column for column, item in enumerate(row)}
+    return [place[int(item)] for item in set(row.tolist())]
+
+
+def colliding(rng: np.random.Generator, k: int, modulus: int) -> np.ndarray:
+    """k distinct ids up to 10^6 that are equal modulo the size of a hash table."""
+    start = rng.integers(modulus)
+    return start + modulus * rng.permutation(min(10**6 // modulus, 4 * k))[:k]
+
+
+@pytest.mark.parametrize("k", [*range(1, 101), 200, 307, 900])
+def test_set_order_is_that_of_cpython(k: int) -> None:
+    rng = np.random.default_rng(k)
+    rows = [rng.choice(10**6 + 1, size=k, replace=False) for _ in range(6)]
+    rows += [rng.choice(max(2 * k, 8), size=k, replace=False) for _ in range(4)]
+    rows += [colliding(rng, k, modulus) for modulus in (32, 128, 1024, 1 << 9) for _ in range(2)]
+    rows += [np.arange(k)[::-1], 10**6 - np.arange(k)]
+    items = np.stack(rows).astype(np.int32)
+    assert set_order(items).tolist() == [literal_order(row) for row in items]
+
+
+@pytest.mark.parametrize("k", [4, 5, 19, 20, 77])
+def test_a_set_of_numpy_integers_has_the_same_order(k: int) -> None:
+    row = np.random.default_rng(k).choice(10**6, size=k, replace=False)
+    as_numpy = [int(item) for item in set(row)]
+    assert row[set_order(row[None, :])[0]].tolist() == as_numpy
+
+
+def test_pads_come_last_in_set_order() -> None:
+    rows = np.array([[40, 8, -1, -1], [-1, -1, -1, -1], [16, 8, 0, 1]], dtype=np.int32)
+    ordered = np.take_along_axis(rows, set_order(rows), axis=1)
+    assert ordered[0].tolist() == [*{40, 8}, -1, -1]
+    assert ordered[1].tolist() == [-1] * 4
+    assert ordered[2].tolist() == [*{16, 8, 0, 1}]
+
+
+@given(st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=40, unique=True))
+def test_set_order_holds_for_any_ids(row: list[int]) -> None:
+    items = np.array([row], dtype=np.int32)
+    assert items[0][set_order(items)[0]].tolist() == list(set(row))
+
+
+# -------------------------------------------------------------------------- properties
+
+
+@st.composite
+def rankings(draw: st.DrawFn) -> Ranked:
+    n_items = draw(st.integers(2, 14))
+    depth = draw(st.integers(1, n_items))
+    rows, targets = [], []
+    for _ in range(draw(st.integers(1, 4))):
+        listed = draw(st.permutations(range(n_items)))[: draw(st.integers(0, depth))]
+        rows.append([*listed, *[-1] * (depth - len(listed))])
+        targets.append(draw(st.sets(st.integers(0, n_items - 1), min_size=1)))
+    return compare(np.array(rows, dtype=np.int32), truth_of(targets, n_items))
+
+
+def all_cuts(ranked: Ranked) -> list[int]:
+    return list(range(1, ranked.items.shape[1] + 1))
+
+
+@given(rankings())
+def test_all_values_lie_between_0_and_1(ranked: Ranked) -> None:
+    for metric in METRICS.values():
+        values = metric(ranked, all_cuts(ranked))
+        assert values.min() >= 0.0
+        assert values.max() <= 1.0 + 1e-12
+
+
+@given(rankings())
+def test_mrr_recall_and_hr_never_fall_with_k(ranked: Ranked) -> None:
+    for name in ("mrr", "recall", "hr"):
+        assert (np.diff(METRICS[name](ranked, all_cuts(ranked)), axis=1) >= 0).all()
+
+
+@given(rankings())
+def test_order_between_definitions(ranked: Ranked) -> None:
+    cuts = all_cuts(ranked)
+    value = {name: metric(ranked, cuts) for name, metric in METRICS.items()}
+    assert (value["ndcg"] <= value["ndcg_hit"] + 1e-12).all()
+    assert (value["recall"] <= value["recall_min"]).all()
+    assert (value["precision"] <= value["recall_min"]).all()
+    assert (value["recall_min"] <= value["hr"]).all()
+    assert (value["mrr"] <= value["hr"]).all()
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 1000])
+def test_lists_do_not_depend_on_the_number_of_users_per_batch(
+    size: int, tiny: dict[str, Interactions]
+) -> None:
+    train = tiny["train"]
+    scores = np.random.default_rng(0).integers(0, 9, size=train.shape).astype(np.float32)
+    both = train.merged(tiny["valid"])
+    found = rank(lambda users, _: scores[users], train, [train, both], 12, size)
+    expected = rank(lambda users, _: scores[users], train, [train, both], 12)
+    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_rank_shows_each_user_its_own_history(tiny: dict[str, Interactions]) -> None:
+    train = tiny["train"]
+    lists = rank(lambda _, history: history.matrix.toarray(), train, [tiny["valid"]], 5, 7)[0]
+    assert all(set(lists[u]) <= set(train.sequence(u)) for u in range(train.n_users))

@@ -1,0 +1,321 @@
+"""Floor 3: the training loop resumes without a trace, stops early and notices divergence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from recspectra.artifacts import ArtifactError
+from recspectra.data.interactions import Interactions, from_pairs
+from recspectra.models.base import Run
+from recspectra.runtime import Diverged
+from recspectra.training import loop as loop_module
+from recspectra.training.batches import UserRows
+from recspectra.training.loop import LoopSettings, TrainingLoop
+
+TARGET = torch.linspace(-1, 1, 12).reshape(4, 3)
+
+
+def shuffled(generator: torch.Generator) -> Iterator[torch.Tensor]:
+    """Six batches of two rows in an order drawn from the generator."""
+    order = torch.randperm(12, generator=generator)
+    yield from (torch.eye(4).repeat(3, 1)[order]).split(2)
+
+
+def trainer(folder: Path | None = None, **changes: Any) -> TrainingLoop:
+    """A loop over a small network whose loss draws noise, as that of a diffusion model does."""
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))
+
+    def loss(batch: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
+        jitter = 0.1 * torch.randn(batch.shape, generator=noise)
+        return ((module(batch + jitter) - batch @ TARGET) ** 2).mean()
+
+    def validate() -> float:
+        with torch.no_grad():
+            return -float(((module(torch.eye(4)) - TARGET) ** 2).mean())
+
+    every = {"epochs": 12, "learning_rate": 0.05, "eval_every": 2, "patience": 50, "checkpoint_seconds": -1.0}
+    given = {"batches": shuffled, "loss": loss, "validate": validate} | changes
+    settings = LoopSettings(**(every | given.pop("settings", {})))
+    return TrainingLoop(module, settings=settings, seed=3, checkpoints=folder, **given)
+
+
+def finish(loop: TrainingLoop) -> dict[str, Any]:
+    log = loop.run(Run().progress(loop.settings.epochs))
+    log.pop("training_seconds")
+    return log
+
+
+def weights(loop: TrainingLoop) -> bytes:
+    return b"".join(p.detach().numpy().tobytes() for p in loop.module.state_dict().values())
+
+
+def failing(call: Callable, at: int) -> Callable:
+    """The same callable, killed at its `at`-th call."""
+    calls = []
+
+    def wrapped(*args: Any) -> Any:
+        calls.append(args)
+        if len(calls) == at:
+            raise KeyboardInterrupt
+        return call(*args)
+
+    return wrapped
+
+
+# ------------------------------------------------------------------------------- resuming
+
+
+def interrupted(folder: Path, **changes: Any) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        finish(trainer(folder, **changes))
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 5, 12])
+def test_a_run_killed_in_an_epoch_ends_with_the_same_bytes(tmp_path: Path, epoch: int) -> None:
+    whole = trainer()
+    expected = finish(whole)
+    interrupted(tmp_path, batches=failing(shuffled, epoch))
+    resumed = trainer(tmp_path)
+    assert finish(resumed) == expected
+    assert weights(resumed) == weights(whole)
+
+
+def test_a_run_killed_in_the_middle_of_an_epoch_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    whole, broken = trainer(), trainer(tmp_path)
+    expected = finish(whole)
+    broken.loss = failing(broken.loss, 6 * 4 + 3)  # the third batch of the fifth epoch
+    with pytest.raises(KeyboardInterrupt):
+        finish(broken)
+    resumed = trainer(tmp_path)
+    assert finish(resumed) == expected
+    assert weights(resumed) == weights(whole)
+
+
+@pytest.mark.parametrize("validation", [1, 3, 6])
+def test_a_run_killed_in_validation_ends_with_the_same_bytes(tmp_path: Path, validation: int) -> None:
+    whole, broken = trainer(), trainer(tmp_path)
+    expected = finish(whole)
+    broken.validate = failing(broken.validate, validation)
+    with pytest.raises(KeyboardInterrupt):
+        finish(broken)
+    resumed = trainer(tmp_path)
+    assert finish(resumed) == expected
+    assert weights(resumed) == weights(whole)
+
+
+def test_a_run_killed_twice_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    whole = trainer()
+    expected = finish(whole)
+    interrupted(tmp_path, batches=failing(shuffled, 4))
+    interrupted(tmp_path, batches=failing(shuffled, 6))  # in epoch 9: it went on from epoch 4
+    resumed = trainer(tmp_path)
+    assert finish(resumed) == expected
+    assert weights(resumed) == weights(whole)
+
+
+def test_a_resumed_run_does_not_start_afresh(tmp_path: Path) -> None:
+    interrupted(tmp_path, batches=failing(shuffled, 9))
+    epochs = []
+    finish(trainer(tmp_path, batches=lambda g: epochs.append(1) or shuffled(g)))
+    assert len(epochs) == 4
+
+
+def test_early_stopping_survives_an_interruption(tmp_path: Path) -> None:
+    values = [0.1, 0.5, 0.4, 0.3, 0.2]
+    changes = {"settings": {"epochs": 50, "patience": 3}}
+    expected = finish(trainer(validate=iter(values).__next__, **changes))
+    told = iter(values)
+    interrupted(tmp_path, validate=failing(told.__next__, 4), **changes)
+    left = iter(values[3:])
+    assert finish(trainer(tmp_path, validate=left.__next__, **changes)) == expected
+
+
+def test_checkpoints_keep_their_distance_in_time(tmp_path: Path) -> None:
+    finish(trainer(tmp_path, settings={"checkpoint_seconds": 3600.0}))
+    assert list(tmp_path.iterdir()) == []
+    finish(trainer(tmp_path))
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.safetensors"]
+
+
+def broken_file(path: Path, kind: str) -> None:
+    good = path.read_bytes()
+    if kind == "truncated":
+        path.write_bytes(good[: len(good) // 2])
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "garbage":
+        path.write_bytes(np.random.default_rng(0).bytes(500))
+    elif kind == "no state":
+        save_file({"module.0.weight": torch.zeros(8, 4)}, path)
+    else:  # of other code: some tensors fit, others do not
+        shapes = {"0.weight": (8, 4), "0.bias": (8,), "2.weight": (5, 8), "2.bias": (5,)}
+        tensors = {f"{p}.{n}": torch.ones(s) for n, s in shapes.items() for p in ("module", "best")}
+        save_file(tensors, path, {"state": '{"epoch": 3, "validation": []}'})
+
+
+@pytest.mark.parametrize("kind", ["truncated", "empty", "garbage", "no state", "other code"])
+def test_a_broken_checkpoint_is_ignored_and_the_run_starts_afresh(tmp_path: Path, kind: str) -> None:
+    whole = trainer()
+    expected = finish(whole)
+    interrupted(tmp_path, batches=failing(shuffled, 6))
+    broken_file(tmp_path / "checkpoint.safetensors", kind)
+    resumed = trainer(tmp_path)
+    assert finish(resumed) == expected
+    assert weights(resumed) == weights(whole)
+
+
+def test_a_checkpoint_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: Any) -> None:
+        raise loop_module.SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(loop_module, "save_file", full)
+    with pytest.raises(ArtifactError, match=r"checkpoint\.safetensors: cannot be written \(No space left"):
+        finish(trainer(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+# ------------------------------------------------------------------------- early stopping
+
+
+def test_the_best_weights_are_kept() -> None:
+    seen: list[bytes] = []
+    values = iter([0.1, 0.7, 0.3, 0.7, 0.2, 0.6])
+    loop = trainer()
+
+    def validate() -> float:
+        seen.append(weights(loop))
+        return next(values)
+
+    loop.validate = validate
+    log = finish(loop)
+    assert (log["best_epoch"], log["best_validation"], log["epochs"]) == (4, 0.7, 12)
+    assert weights(loop) == seen[1] != seen[-1]
+    assert [p[0] for p in log["validation_curve"]] == [2, 4, 6, 8, 10, 12]
+    assert not loop.module.training
+
+
+def test_training_stops_after_patience_validations_without_a_gain() -> None:
+    values = iter([0.2, 0.3, 0.3, 0.1])
+    log = finish(trainer(validate=values.__next__, settings={"epochs": 100, "patience": 2}))
+    assert (log["epochs"], log["best_epoch"]) == (8, 4)
+
+
+def test_the_last_epoch_is_validated_whatever_the_interval() -> None:
+    log = finish(trainer(settings={"epochs": 5, "eval_every": 3}))
+    assert [p[0] for p in log["validation_curve"]] == [3, 5]
+
+
+def test_a_refit_trains_all_epochs_and_keeps_the_last_weights() -> None:
+    loop = trainer(validate=None)
+    log = finish(loop)
+    assert (log["epochs"], log["best_epoch"], log["best_validation"]) == (12, 12, None)
+    assert log["validation_curve"] == []
+    assert log["loss_curve"][-1] < log["loss_curve"][0]
+    assert weights(loop) != weights(trainer())
+
+
+def test_validation_draws_nothing_from_the_training() -> None:
+    """Validating more often, or with random numbers, leaves the losses as they are."""
+    plain = finish(trainer(validate=None))
+    noisy = finish(trainer(validate=lambda: float(torch.rand(())), settings={"eval_every": 1}))
+    assert plain["loss_curve"] == noisy["loss_curve"]
+
+
+def test_epochs_differ_in_order_and_seeds_differ_in_result() -> None:
+    orders: list[list[int]] = []
+
+    def record(generator: torch.Generator) -> Iterator[torch.Tensor]:
+        orders.append(torch.randperm(50, generator=generator).tolist())
+        return shuffled(generator)
+
+    finish(trainer(batches=record))
+    assert len({tuple(o) for o in orders}) == 12
+    other = trainer()
+    other.seed = 4
+    assert finish(other)["loss_curve"] != finish(trainer())["loss_curve"]
+
+
+# ------------------------------------------------------------------------------ divergence
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_loss_that_is_no_number_raises_diverged(value: float) -> None:
+    loop = trainer()
+    good, calls = loop.loss, []
+
+    def loss(batch: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
+        calls.append(1)
+        return good(batch, noise) * (value if len(calls) == 15 else 1.0)
+
+    loop.loss = loss
+    with pytest.raises(Diverged, match=r"loss became -?(nan|inf) in epoch 3"):
+        finish(loop)
+
+
+def test_a_diverged_epoch_leaves_no_checkpoint_of_itself(tmp_path: Path) -> None:
+    loop = trainer(tmp_path, settings={"learning_rate": 1e30})
+    with pytest.raises(Diverged):
+        finish(loop)
+    with pytest.raises(Diverged):
+        finish(trainer(tmp_path, settings={"learning_rate": 1e30}))
+
+
+# --------------------------------------------------------------------------------- batches
+
+
+@pytest.fixture(scope="module")
+def rows() -> Interactions:
+    users = np.array([0, 0, 0, 2, 4, 4, 5, 5, 5, 5])
+    items = np.array([5, 1, 3, 2, 0, 5, 4, 3, 2, 1])
+    return from_pairs(users, items, None, (7, 6))  # users 1, 3 and 6 have nothing
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_batches_are_the_rows_and_cover_every_user_with_a_row_once(rows: Interactions, size: int) -> None:
+    served: list[int] = []
+    for batch in UserRows(rows, size, "cpu")(torch.Generator().manual_seed(1)):
+        ends = [*batch.offsets.tolist()[1:], len(batch.items)]
+        for user, start, end in zip(batch.users.tolist(), batch.offsets.tolist(), ends, strict=True):
+            assert batch.items[start:end].tolist() == rows.sequence(user).tolist()
+            served.append(user)
+        assert len(batch.users) <= size
+    assert sorted(served) == [0, 2, 4, 5]
+
+
+def test_the_order_of_users_depends_on_the_generator_alone(tiny: dict[str, Interactions]) -> None:
+    data = UserRows(tiny["train"], 1000, "cpu")
+    first, again, other = (next(data(torch.Generator().manual_seed(s))).users.tolist() for s in (0, 0, 1))
+    assert first == again != other
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_projection_equals_the_matrix_product(tiny: dict[str, Interactions], weighted: bool) -> None:
+    train, generator = tiny["train"], torch.Generator().manual_seed(0)
+    batch = UserRows(train, 1000, "cpu").rows(torch.tensor([7, 3, 3, 110]))
+    table = torch.randn(train.n_items, 5, generator=generator)
+    weights_of = torch.rand(len(batch.items), generator=generator) if weighted else None
+    x = torch.zeros(4, train.n_items)
+    ends = [*batch.offsets.tolist()[1:], len(batch.items)]
+    for row, (start, end) in enumerate(zip(batch.offsets.tolist(), ends, strict=True)):
+        x[row, batch.items[start:end]] = 1.0 if weights_of is None else weights_of[start:end]
+    assert torch.allclose(batch.project(table, weights_of), x @ table, atol=1e-5)
+
+
+def test_rows_of_users_without_interactions_project_to_zero(rows: Interactions) -> None:
+    batch = UserRows(rows, 10, "cpu").rows(torch.tensor([1, 0, 3]))
+    found = batch.project(torch.ones(6, 2))
+    assert found.tolist() == [[0, 0], [3, 3], [0, 0]]
+
+
+def test_tests_run_on_one_thread() -> None:
+    assert torch.get_num_threads() == 1

@@ -1,0 +1,27 @@
+"""Fixtures of the workflow tests; helpers are in harness.py."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from harness import TINY, TINY_STUDY, Finished, Project, write_yaml
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The tiny study, run to its report by one call of Snakemake; not to be changed."""
+    place = tmp_path_factory.mktemp("finished")
+    project = Project.copied(place / "checkout")
+    shutil.copy(TINY / "dataset.yaml", project.root / "config" / "datasets" / "tiny.yaml")
+    study = write_yaml(place / "anywhere" / "my study.yaml", TINY_STUDY)
+    done = project.snakemake(place / "work", "--config", f"study={study}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return Finished(project, study, place / "work", done.stderr)
+
+
+@pytest.fixture
+def work(finished: Finished, tmp_path: Path) -> Path:
+    """A copy of the finished working folder that a test may change."""
+    return finished.copy(tmp_path / "work")

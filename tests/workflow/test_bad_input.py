@@ -1,0 +1,507 @@
+"""Wrong configuration, wrong files, full disks: one clear message, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from harness import (
+    REPO,
+    ROOT,
+    TINY,
+    TINY_STUDY,
+    Finished,
+    changed,
+    digests,
+    files_below,
+    rows,
+    unfinished,
+    write_yaml,
+)
+
+from recspectra import planning, runtime
+from recspectra.config import DatasetConfig
+from recspectra.data import splits
+from recspectra.data.readers import read
+from recspectra.spectral.eigen import leading
+from recspectra.spectral.operators import build
+
+SHIPPED = TINY_STUDY | {"name": "mine", "datasets": ["synthetic"]}
+
+
+def message_of(study: dict[str, Any] | str, place: Path) -> tuple[Path, str]:
+    """Load a study as the Snakefile does; return its file and the error."""
+    file = place / "mine.yaml"
+    file.write_text(study if isinstance(study, str) else yaml.safe_dump(study), encoding="utf-8")
+    with pytest.raises(planning.ConfigError) as caught:
+        planning.load(ROOT, {"study": str(file)}, [])
+    return file, str(caught.value)
+
+
+# ------------------------------------------------------------------------------ studies
+
+WRONG_STUDIES: dict[str, tuple[Callable[[dict], Any], list[str]]] = {
+    "unknown key": (
+        lambda s: s["systems"][1].update(parms={}),
+        ["systems[1].parms", "unknown key", "allowed: ", "did you mean 'params'?"],
+    ),
+    "unknown key at the top": (
+        lambda s: s.update(seed=[0]),
+        ["seed: unknown key", "allowed: ", "did you mean 'seeds'?"],
+    ),
+    "wrong type": (lambda s: s.update(seeds=["zero"]), ["seeds[0]", "integer", "'zero'"]),
+    "number as text": (
+        lambda s: s["systems"][1]["params"].update(regularization="30"),
+        ["systems[1]", "'regularization'", "not of type float"],
+    ),
+    "unknown system": (
+        lambda s: s["systems"][3].update(model="gsprek"),
+        ["systems[3]", "unknown model 'gsprek'", "known: ", "did you mean 'gsprec'?"],
+    ),
+    "unknown dataset": (
+        lambda s: s.update(datasets=["syntetic"]),
+        ["datasets", "unknown dataset 'syntetic'", "known: ", "did you mean 'synthetic'?"],
+    ),
+    "unknown protocol": (
+        lambda s: s.update(protocols=["standart"]),
+        ["protocols", "unknown protocol 'standart'", "did you mean 'standard'?"],
+    ),
+    "unknown metric": (
+        lambda s: s["tables"][0].update(metrics=["ndgc"]),
+        ["tables[0]", "metric 'ndgc'", "recall, ndcg", "did you mean 'ndcg'?"],
+    ),
+    "unknown hyperparameter": (
+        lambda s: s["systems"][3]["params"].update(centre=0.2),
+        ["systems[3]", "unknown parameter 'centre'", "allowed: ", "did you mean 'center'?"],
+    ),
+    "unknown choice": (
+        lambda s: s["systems"][3]["params"].update(eq8="balance"),
+        ["systems[3]", "'eq8'", "'literal'", "did you mean 'balanced'?"],
+    ),
+    "sweep out of bounds": (
+        lambda s: s["systems"][5]["sweep"].update(center=[0.2, 1.5]),
+        ["systems[5].sweep", "'center'", "1.5 is out of bounds", "<= 1"],
+    ),
+    "unknown group in a figure": (
+        lambda s: s["figures"][0].update(group="sweeps"),
+        ["figures[0]", "no system is in group 'sweeps'", "did you mean 'sweep'?"],
+    ),
+    "a name that leaves the folder": (lambda s: s.update(name="../outside"), ["name", "pattern"]),
+    "one label for two systems": (
+        lambda s: s["systems"].append({"model": "gsprec", "params": {"rank": 8}}),
+        ["'gsprec'", "share the variant 'default'", "another `variant`"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_STUDIES)
+def test_wrong_study(name: str, tmp_path: Path) -> None:
+    change, expected = WRONG_STUDIES[name]
+    file, message = message_of(changed(SHIPPED, change), tmp_path)
+    assert str(file) in message
+    for part in expected:
+        assert part in message
+
+
+def test_the_study_is_right_before_it_is_made_wrong(tmp_path: Path) -> None:
+    file = write_yaml(tmp_path / "mine.yaml", SHIPPED)
+    assert planning.load(ROOT, {"study": str(file)}, []).default == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("name: mine\ntitle: [never closed\n", ["not valid YAML", "line 3"]),
+        ("name: mine\nname: mine\n", ["not valid YAML", "'name' is written twice", "line 2"]),
+        ("- a\n- list\n", ["must hold a mapping"]),
+        ("", ["must hold a mapping"]),
+        ("!!python/object/apply:os.system ['true']\n", ["not valid YAML"]),
+    ],
+    ids=["not closed", "key twice", "list", "empty", "code"],
+)
+def test_broken_yaml(text: str, expected: list[str], tmp_path: Path) -> None:
+    file, message = message_of(text, tmp_path)
+    for part in (str(file), *expected):
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ({"study": "quikstart"}, ["unknown study 'quikstart'", "first-light", "did you mean 'quickstart'?"]),
+        ({"study": "/nowhere/mine.yaml"}, ["/nowhere/mine.yaml: file not found"]),
+        ({"budget": {"minutes": 0}}, ["(and --config)", "budget.minutes", "greater than 0"]),
+        ({"budget": {"minute": 1}}, ["budget.minute: unknown key", "did you mean 'minutes'?"]),
+        ({"device": "gpu"}, ["device", "'auto', 'cpu' or 'cuda'", "'gpu'"]),
+    ],
+)
+def test_wrong_setting(setting: dict[str, Any], expected: list[str]) -> None:
+    with pytest.raises(planning.ConfigError) as caught:
+        planning.load(ROOT, setting, [])
+    for part in expected:
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (
+            ["study={file}"],
+            ["{file}", "systems[0]", "unknown model 'poplarity'", "did you mean 'popularity'?"],
+        ),
+        (
+            ["miror=/data", "budget={{minutes: none}}"],
+            ["miror: unknown key", "allowed: study, mirror", "did you mean 'mirror'?", "budget.minutes"],
+        ),
+    ],
+)
+def test_snakemake_shows_the_message_and_writes_nothing(
+    options: list[str], expected: list[str], tmp_path: Path
+) -> None:
+    wrong = changed(SHIPPED, lambda s: s["systems"][0].update(model="poplarity"))
+    file = write_yaml(tmp_path / "mine.yaml", wrong)
+    done = REPO.snakemake(tmp_path / "work", "--config", *(option.format(file=file) for option in options))
+    assert done.returncode != 0
+    for part in expected:
+        assert part.format(file=file) in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) <= 8
+    assert not (tmp_path / "work" / "results").exists()
+
+
+def test_broken_file_among_the_shipped_studies(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    (tmp_path / "config" / "studies" / "zz.yaml").write_text("name: {", encoding="utf-8")
+    with pytest.raises(planning.ConfigError, match=r"zz\.yaml: not valid YAML"):
+        planning.load(tmp_path, {}, [])
+
+
+# ------------------------------------------------------------------------------ raw files
+
+ROWS = [f"{user},{item},5,{100 * user + item}" for user in range(8) for item in range(user, user + 12)]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A project folder with one dataset of text rows, and a mirror that has them."""
+    dataset = {
+        "name": "rows",
+        "title": "Rows",
+        "source": {
+            "name": "rows", "licence": "none", "citation": "none",
+            "fetch": "the archive at its authors' page",
+            "files": [{"path": "deep/ratings.csv", "sha256": "0" * 64}],
+        },
+        "reader": {"format": "delimited"},
+        "split": {"recipe": "temporal-user"},
+        "ordered": True,
+    }  # fmt: skip
+    put_rows(tmp_path, "\n".join(ROWS), dataset)
+    return tmp_path
+
+
+def put_rows(place: Path, text: str, dataset: dict[str, Any] | None = None) -> None:
+    """Write the mirror's file and the checksum that the dataset's YAML expects."""
+    file = place / "mirror" / "deep" / "ratings.csv"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
+    config = place / "config" / "datasets" / "rows.yaml"
+    dataset = dataset or yaml.safe_load(config.read_text(encoding="utf-8"))
+    dataset["source"]["files"][0]["sha256"] = digests(file.parent)["ratings.csv"]
+    write_yaml(config, dataset)
+
+
+def fetch(place: Path, *options: str) -> subprocess.CompletedProcess:
+    arguments = ["--dataset", "rows", "--path", "deep/ratings.csv", "--output", "raw/rows/deep/ratings.csv"]
+    return REPO.script("fetch", place, *arguments, *options, RECSPECTRA_ROOT=str(place))
+
+
+def prepare(place: Path) -> subprocess.CompletedProcess:
+    shutil.copytree(place / "mirror", place / "raw" / "rows", dirs_exist_ok=True)
+    arguments = ["--dataset", "rows", "--raw", "raw", "--output", "made/rows.npz"]
+    return REPO.script("prepare", place, *arguments, RECSPECTRA_ROOT=str(place))
+
+
+def split(place: Path) -> subprocess.CompletedProcess:
+    arguments = ["--dataset", "rows", "--interactions", "made/rows.npz", "--folder", "data/rows"]
+    return REPO.script("split", place, *arguments, RECSPECTRA_ROOT=str(place))
+
+
+def one_error(done: subprocess.CompletedProcess, *parts: str) -> None:
+    """Assert that a script failed with one message that says all of `parts`."""
+    assert done.returncode == 1, done.stdout
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+    for part in parts:
+        assert part in done.stderr
+
+
+def test_good_rows_pass(place: Path) -> None:
+    done = fetch(place, "--mirror", "mirror")
+    assert done.returncode == 0, done.stderr
+    assert digests(place / "raw/rows") == digests(place / "mirror")
+    assert prepare(place).returncode == 0
+    done = split(place)
+    assert done.returncode == 0, done.stderr
+    assert set(files_below(place / "data")) == {
+        "rows/train.npz", "rows/valid.npz", "rows/test.npz", "rows/stats.json"
+    }  # fmt: skip
+
+
+def test_missing_file_says_what_to_get_and_where_to_put_it(place: Path) -> None:
+    shutil.rmtree(place / "mirror" / "deep")
+    for options in (["--mirror", "mirror"], []):
+        done = fetch(place, *options)
+        one_error(done, "'rows'", "'deep/ratings.csv'", "the archive at its authors' page")
+        assert "MIRROR/deep/ratings.csv" in done.stderr and "--config mirror=MIRROR" in done.stderr
+    assert not (place / "raw").exists() or files_below(place / "raw") == {}
+
+
+@pytest.mark.parametrize("damage", ["truncated", "another version"])
+def test_wrong_checksum_is_refused(place: Path, damage: str) -> None:
+    file = place / "mirror" / "deep" / "ratings.csv"
+    content = file.read_bytes()
+    file.write_bytes(content[:-20] if damage == "truncated" else content.replace(b"5", b"4", 1))
+    done = fetch(place, "--mirror", "mirror")
+    one_error(done, "'rows'", "'deep/ratings.csv'", "sha256", "fetch it again")
+    assert digests(file.parent)["ratings.csv"] in done.stderr
+    assert files_below(place / "raw") == {}
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ("3,-4,5,100", ["column 'item'", "'-4' is negative"]),
+        ("3,4,nan,100", ["column 'rating'", "'nan' is not finite"]),
+        ("3,4,5", ["3 columns, expected 4"]),
+    ],
+)
+def test_bad_rows_name_file_line_and_column(place: Path, row: str, expected: list[str]) -> None:
+    put_rows(place, "\n".join([*ROWS[:10], row, *ROWS[10:]]))
+    one_error(prepare(place), "deep/ratings.csv, line 11", *expected)
+    assert not (place / "made").exists() or files_below(place / "made") == {}
+
+
+def test_an_empty_part_of_a_split_is_refused(place: Path) -> None:
+    config = place / "config" / "datasets" / "rows.yaml"
+    dataset = yaml.safe_load(config.read_text(encoding="utf-8"))
+    write_yaml(config, changed(dataset, lambda d: d["split"].update(valid=0.3, test=0.01)))
+    assert prepare(place).returncode == 0
+    one_error(split(place), "'rows'", "the test part of the split is empty")
+    assert not (place / "data").exists() or files_below(place / "data") == {}
+
+
+@pytest.mark.slow
+def test_snakemake_shows_what_is_missing_from_the_mirror(tmp_path: Path) -> None:
+    target = "results/raw/higsp/higsp/ml100k/train.txt"
+    (tmp_path / "mirror").mkdir()
+    done = REPO.snakemake(tmp_path / "work", target, "--config", f"mirror={tmp_path / 'mirror'}")
+    assert done.returncode != 0
+    log = (tmp_path / "work/results/logs/fetch/higsp/higsp/ml100k/train.txt.log").read_text(encoding="utf-8")
+    for text in (done.stderr, log):
+        assert "dataset 'ml-100k.higsp' needs the file 'higsp/ml100k/train.txt'" in text
+        assert str(tmp_path / "mirror" / "higsp/ml100k/train.txt") in text
+        assert "github.com/Yaveng/HiGSP" in text
+        assert "Where to put it: MIRROR/higsp/ml100k/train.txt" in text
+        assert "Traceback" not in text
+    assert files_below(tmp_path / "work/results/raw") == {}
+
+
+# ------------------------------------------------------------------------------ artefacts
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project folder with the tiny dataset, split, and one spectrum, made in this process."""
+    place = tmp_path_factory.mktemp("prepared")
+    shutil.copytree(ROOT / "config", place / "config")
+    shutil.copy(TINY / "dataset.yaml", place / "config" / "datasets" / "tiny.yaml")
+    config = DatasetConfig.model_validate(yaml.safe_load((TINY / "dataset.yaml").read_text(encoding="utf-8")))
+    table = read(config, place)
+    table.save(place / "results" / "interactions" / "tiny.npz")
+    pieces = splits.split(table, config)
+    splits.save(pieces, splits.statistics(config, pieces), place / "results" / "data" / "tiny")
+    spectrum = leading(build("item-similarity", pieces["train"]), 16)
+    spectrum.save(place / "results" / "spectra" / "tiny" / "item-similarity@train-r16.npz")
+    return place
+
+
+@pytest.fixture
+def data(prepared: Path, tmp_path: Path) -> Path:
+    """A copy of the prepared folder that a test may damage."""
+    return Path(shutil.copytree(prepared, tmp_path / "project"))
+
+
+def fit(place: Path, folder: Path | str = "run", model: str = "gfcf", top: int = 50, **kwargs: Any) -> Any:
+    params = {"rank": 16} if model == "gfcf" else {}
+    run = json.dumps({"model": model, "params": params, "top": top})
+    arguments = ["--data", "results/data/tiny", "--run", run, "--folder", folder]
+    return REPO.script("fit", place, *arguments, RECSPECTRA_ROOT=str(place), **kwargs)
+
+
+ARGUMENTS = {
+    "split": ["--dataset", "tiny", "--interactions", "results/interactions/tiny.npz", "--folder", "made"],
+    "spectrum": [
+        "--data", "results/data/tiny", "--operator", "item-similarity@train", "--rank", "16",
+        "--output", "made/spectrum.npz",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("script", "file"),
+    [
+        ("split", "results/interactions/tiny.npz"),
+        ("spectrum", "results/data/tiny/train.npz"),
+        ("fit", "results/data/tiny/valid.npz"),
+        ("fit", "results/spectra/tiny/item-similarity@train-r16.npz"),
+    ],
+)
+def test_truncated_artefact_is_named(data: Path, script: str, file: str) -> None:
+    content = (data / file).read_bytes()
+    (data / file).write_bytes(content[: len(content) // 2])
+    if script == "fit":
+        done = fit(data, "made")
+    else:
+        done = REPO.script(script, data, *ARGUMENTS[script], RECSPECTRA_ROOT=str(data))
+    one_error(done, file, "truncated or corrupted", "delete it and run again")
+    assert not (data / "made").exists() or files_below(data / "made") == {}
+
+
+def test_pickled_artefact_is_refused(data: Path) -> None:
+    file = data / "results/data/tiny/train.npz"
+    np.savez(file, indptr=np.array([{"an": "object"}], dtype=object))
+    one_error(fit(data), "results/data/tiny/train.npz", "truncated or corrupted")
+
+
+@pytest.mark.slow
+def test_truncated_rankings_are_named(data: Path) -> None:
+    study = SHIPPED | {
+        "datasets": ["tiny"],
+        "systems": [{"model": "popularity"}],
+        "tables": [],
+        "figures": [],
+    }
+    file = write_yaml(data / "mine.yaml", study)
+    catalog = planning.Catalog(data)
+    run = catalog.study(str(file)).runs[0].run
+    folder = f"results/runs/tiny/popularity/{run.key}/seed-0"
+    assert fit(data, folder, "popularity").returncode == 0
+    arguments = ["--study", file, "--dataset", "tiny", "--output", "out/m.csv", "--per-user", "out/u.parquet"]
+    good = REPO.script("evaluate", data, *arguments, RECSPECTRA_ROOT=str(data))
+    assert good.returncode == 0, good.stderr
+    shutil.rmtree(data / "out")
+    rankings = data / folder / "rankings.npz"
+    rankings.write_bytes(rankings.read_bytes()[:-100])
+    done = REPO.script("evaluate", data, *arguments, RECSPECTRA_ROOT=str(data))
+    one_error(done, f"{folder}/rankings.npz", "truncated or corrupted")
+    assert not (data / "out").exists() or files_below(data / "out") == {}
+
+
+# ------------------------------------------------------------------------------ full disk
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a file system of 128 KiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(folder)]
+    if os.geteuid() or not shutil.which("mount"):
+        pytest.skip("mounting a small file system needs root and `mount`")
+    if (done := subprocess.run(command, capture_output=True, text=True, check=False)).returncode:
+        pytest.skip(f"a small file system cannot be mounted here: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_full_disk_leaves_no_rankings(data: Path, small_disk: Path) -> None:
+    (small_disk / "filler").write_bytes(os.urandom(100 * 1024))
+    done = fit(data, small_disk / "run")
+    one_error(done, str(small_disk / "run" / "rankings.npz"), "No space left on device", "free space")
+    assert unfinished(small_disk) == []
+    assert "run/rankings.npz" not in files_below(small_disk)
+    (small_disk / "filler").unlink()
+    again = fit(data, small_disk / "run")
+    assert again.returncode == 0, again.stderr
+    assert "run/rankings.npz" in files_below(small_disk)
+
+
+def test_file_size_limit_leaves_no_rankings(data: Path) -> None:
+    """The same without root: the system refuses files above a few KiB."""
+    limit = 8 * 1024
+    code = (
+        f"import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
+        "runpy.run_path(sys.argv.pop(1), run_name='__main__')"
+    )
+    script = str(ROOT / "workflow" / "scripts" / "fit.py")
+    run = json.dumps({"model": "popularity", "params": {}, "top": 50})
+    command = [sys.executable, "-c", code, script, "--data", "results/data/tiny", "--run", run]
+    variables = REPO.environment(RECSPECTRA_ROOT=str(data))
+    done = subprocess.run(
+        [*command, "--folder", "run"], cwd=data, env=variables, capture_output=True, text=True, check=False
+    )
+    one_error(done, "run/rankings.npz", "File too large")
+    assert set(files_below(data / "run")) == {"run.json"}
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != limit
+
+
+def test_read_only_folder_is_named(data: Path) -> None:
+    (data / "taken").write_text("a file where the folder should be", encoding="utf-8")
+    done = fit(data, "taken/run")
+    one_error(done, "taken/run/run.json", "cannot be written")
+
+
+# ------------------------------------------------------------------------- failed as a result
+
+
+def test_the_time_limit_is_not_lost_where_errors_are_swallowed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Progress is written with all errors suppressed; an alarm that falls there must come again."""
+    monkeypatch.setenv("RECSPECTRA_PROGRESS", str(tmp_path))
+    monkeypatch.setattr(runtime, "write_json", lambda path, value: time.sleep(0.2))
+    progress = runtime.Progress("slow disk", 10)
+    started = time.monotonic()
+    with pytest.raises(runtime.OutOfTime), runtime.time_budget(0.05):
+        progress.update(1)
+        assert time.monotonic() - started < 0.19, "the alarm did not fall into the writing"
+        time.sleep(3.0)
+
+
+@pytest.mark.slow
+def test_a_run_out_of_time_is_a_result_and_the_study_goes_on(finished: Finished, tmp_path: Path) -> None:
+    endless = {"epochs": 1_000_000, "patience": 1_000_000, "eval_every": 1000}
+    study = changed(TINY_STUDY | {"name": "late"}, lambda s: s["systems"][4]["params"].update(endless))
+    study["systems"] = [study["systems"][0], study["systems"][4]]
+    study["figures"] = [f for f in study["figures"] if f["kind"] in ("timing", "learning-curves", "snr")]
+    file = write_yaml(tmp_path / "late.yaml", study)
+    work = finished.copy(tmp_path / "work")
+    options = ["--config", f"study={file}", "budget={minutes: 0.02}"]
+    done = finished.project.snakemake(work, *options)
+    assert done.returncode == 0, done.stderr
+    folder = work / "results/studies/late"
+    table = rows(folder / "metrics.csv")
+    late = [row for row in table if row["model"] == "sdiff"]
+    assert late and {(row["status"], row["value"]) for row in late} == {("timeout", "")}
+    assert {row["status"] for row in table if row["model"] == "popularity"} == {"ok"}
+    assert len(late) == len(table) / 2
+    record = next(r for r in rows(folder / "runs.csv") if r["model"] == "sdiff")
+    assert record["status"] == "timeout" and "time budget of 1.2 s" in record["reason"]
+    for suffix in ("csv", "md", "tex"):
+        assert "timeout" in (folder / f"table-main.{suffix}").read_text(encoding="utf-8")
+    html = (work / "results/report/index.html").read_text(encoding="utf-8")
+    assert "time budget of 1.2 s" in html
+    again = finished.project.snakemake(work, *options)
+    assert "Nothing to be done" in again.stderr

@@ -1,0 +1,180 @@
+"""The commands that people type, and what they see while they wait."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from harness import REPO, ROOT, TINY_FITS, Finished, finished_jobs
+
+from recspectra import runtime
+
+MAKE = shutil.which("make")
+TARGETS = {
+    "help", "quickstart", "study", "report", "figures", "test", "test-fast", "lint", "format", "clean",
+}  # fmt: skip
+needs_make = pytest.mark.skipif(MAKE is None, reason="`make` is not installed")
+
+
+def make(*args: str) -> str:
+    """Return what `make` would do, given that the virtual environment is there."""
+    made = ["-o", ".venv/installed", "-o", ".venv/installed-test"]
+    done = subprocess.run(
+        [MAKE, "-n", *made, *args], cwd=ROOT, env={"PATH": os.environ["PATH"]},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+# ------------------------------------------------------------------------------ Makefile
+
+
+@needs_make
+def test_make_has_the_targets_and_lists_them() -> None:
+    for target in TARGETS:
+        assert make(target).strip()
+    done = subprocess.run([MAKE], cwd=ROOT, capture_output=True, text=True, check=True)
+    listed = {line.split()[0]: line.split(maxsplit=1)[1] for line in done.stdout.splitlines()}
+    assert set(listed) == TARGETS
+    assert all(len(words) > 10 for words in listed.values())
+
+
+@needs_make
+def test_make_quickstart_runs_the_study_and_prints_its_summary() -> None:
+    lines = make("quickstart").splitlines()
+    assert [shlex.split(line) for line in lines] == [
+        [".venv/bin/snakemake", "--profile", "workflow/profiles/default", "--cores", "2", "quickstart"],
+        [".venv/bin/python", "workflow/scripts/summary.py", "results/studies/quickstart"],
+    ]
+
+
+@pytest.mark.slow
+@needs_make
+def test_make_study_is_a_command_that_snakemake_understands(tmp_path: Path) -> None:
+    mirror = f"{tmp_path}/a mirror"
+    first = make("study", "STUDY=first-light", f"MIRROR={mirror}", "CORES=1").splitlines()[0]
+    words = shlex.split(first)
+    assert words[0] == ".venv/bin/snakemake" and "first-light" in words
+    command = [sys.executable, "-m", "snakemake", *words[1:], "--dry-run", "-p", "--directory", str(tmp_path)]
+    done = subprocess.run(
+        command, cwd=ROOT, env=REPO.environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"--mirror '{mirror}'" in done.stdout + done.stderr
+    assert "draw_first-light" in done.stdout + done.stderr
+
+
+@needs_make
+def test_make_clean_keeps_the_reference() -> None:
+    assert "! -name reference" in make("clean")
+
+
+@pytest.mark.slow
+def test_summary_prints_the_first_table_and_the_place_of_the_report(finished: Finished) -> None:
+    done = finished.project.script("summary", finished.folder, "results/studies/tiny-study")
+    assert done.returncode == 0, done.stderr
+    for name in ("Popularity", "EASE", "GF-CF", "GSPRec", "S-Diff", "The table"):
+        assert name in done.stdout
+    assert f"Report: {finished.folder / 'results/report/index.html'}" in done.stdout
+    assert max(map(len, done.stdout.splitlines()[:-1])) <= 100
+
+
+# ------------------------------------------------------------------------- without a terminal
+
+
+@pytest.mark.slow
+def test_without_a_terminal_there_is_one_line_for_each_job(finished: Finished) -> None:
+    assert "\r" not in finished.printed and "\033" not in finished.printed
+    lines = finished.printed.splitlines()
+    jobs = finished_jobs(finished.printed)
+    assert len(jobs) == len(set(jobs)) == TINY_FITS.total() + 9
+    assert [line.split()[0] for line in lines if line.startswith("[")] == [
+        f"[{i}/{len(jobs)}]" for i in range(1, len(jobs) + 1)
+    ]
+    assert sum(job.startswith("fit ") for job in jobs) == TINY_FITS.total()
+    assert [line for line in lines if not line.startswith("[")] == [
+        line for line in lines if line.startswith("Using profile ")
+    ]
+
+
+# -------------------------------------------------------------------------------- a terminal
+
+
+def on_a_terminal(command: list[str], variables: dict[str, str]) -> tuple[int, str]:
+    """Run a command on a pseudo-terminal; return its status and all that it wrote."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(command, env=variables, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    written = b""
+    while True:
+        try:
+            block = os.read(ours, 65536)
+        except OSError:  # the other side is closed
+            break
+        if not block:
+            break
+        written += block
+    os.close(ours)
+    return process.wait(timeout=60), written.decode("utf-8")
+
+
+@pytest.mark.slow
+def test_on_a_terminal_there_is_one_live_line(finished: Finished, work: Path) -> None:
+    command = finished.project.command(work, *finished.options, "--forcerun", "collect")
+    status, text = on_a_terminal(command, finished.project.environment(COLUMNS="100", TERM="xterm"))
+    assert status == 0, text
+    states = re.findall(r"\r\033\[K((\d+)/(\d+) jobs  \d+:\d\d  [^\r\n\033]*)", text)
+    assert len(states) >= 3
+    done = [int(state[1]) for state in states]
+    assert done == sorted(done) and done[0] < done[-1] <= 4
+    assert {state[2] for state in states} == {"4"}
+    assert any("draw tiny-study" in state[0] for state in states)
+    assert all(len(state[0]) < 100 for state in states)
+    assert finished_jobs(text.replace("\r\n", "\n")) == []
+    assert text.rstrip().endswith("\033[K")
+
+
+@pytest.fixture
+def handler(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+    """The project's logger, as Snakemake makes it."""
+    from snakemake_logger_plugin_recspectra import LogHandler
+
+    monkeypatch.setenv("RECSPECTRA_PROGRESS", "")
+    made = LogHandler(SimpleNamespace(quiet=set(), show_failed_logs=True, dryrun=False), None)
+    yield made
+    made.close()
+
+
+def test_live_line_shows_how_far_a_fit_is(handler: object) -> None:
+    progress = runtime.Progress("sdiff tiny seed 0", 10)
+    progress.update(4, loss=1.25)
+    assert len(handler._fits()) == 1
+    assert handler._fits()[0].startswith("sdiff tiny seed 0: epoch 4/10 loss 1.25 ETA ")
+    progress.close()
+    assert handler._fits() == []
+
+
+def test_live_line_forgets_a_fit_that_was_killed(handler: object) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for pid in (gone.pid, os.getpid()):
+        (handler.folder / f"{pid}.json").write_text(json.dumps({"text": f"fit {pid}", "pid": pid}))
+    (handler.folder / "broken.json").write_text("{")
+    assert handler._fits() == [f"fit {os.getpid()}"]
+
+
+def test_logger_removes_its_folder(handler: object) -> None:
+    assert handler.folder.is_dir()
+    handler.close()
+    assert not handler.folder.exists()
