@@ -12,7 +12,7 @@ SNAKEMAKE = $(BIN)/snakemake --profile workflow/profiles/default --cores $(CORES
 CONFIG = $(if $(MIRROR),--config "mirror=$(MIRROR)",)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help quickstart study report figures test test-fast lint format clean
+.PHONY: help quickstart study datasets report figures test test-fast lint format clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,10 @@ quickstart: .venv/installed  ## Run the quickstart study and print where its rep
 study: .venv/installed  ## Run another study: make study STUDY=first-light MIRROR=/path/to/mirror
 	@$(SNAKEMAKE) $(STUDY) $(CONFIG)
 	@$(BIN)/python workflow/scripts/summary.py results/studies/$(STUDY)
+
+datasets: .venv/installed  ## Prepare every dataset whose files are in MIRROR; print the table
+	@$(SNAKEMAKE) datasets $(CONFIG)
+	@cat results/logs/datasets.log
 
 report: .venv/installed  ## Build the HTML report
 	@$(SNAKEMAKE) report $(CONFIG)

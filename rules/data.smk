@@ -70,3 +70,25 @@ rule split:
     shell:
         "{resources.python}/split.py --dataset {wildcards.dataset} --interactions {input:q}"
         " --folder results/data/{wildcards.dataset} > {log:q} 2>&1"
+
+
+# Every dataset whose files are there, and the table of their counts.
+rule datasets:
+    input:
+        expand("results/data/{name}/stats.json", name=PLAN.available),
+    output:
+        expand("results/datasets/datasets.{ending}", ending=["csv", "md", "tex"]),
+    log:
+        "results/logs/datasets.log",
+    conda:
+        "../envs/recspectra.yaml"
+    resources:
+        python=PYTHON,
+    params:
+        names=PLAN.catalog.names("datasets"),
+        published=[PLAN.published_counts(n) for n in PLAN.catalog.names("datasets")],
+        code=code_hash("recspectra.studies.datasets", scripts=[SCRIPTS / "datasets.py"]),
+    message:
+        "table of datasets"
+    shell:
+        "{resources.python}/datasets.py {params.names} > {log:q} 2>&1"

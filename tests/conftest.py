@@ -79,7 +79,7 @@ def tiny(
     tiny_table: InteractionTable, dataset_config: Callable[..., DatasetConfig]
 ) -> dict[str, Interactions]:
     """`tiny_table` split by time into train, valid and test."""
-    return split(tiny_table, dataset_config())
+    return split(tiny_table, dataset_config())[0]
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from recspectra.config import Budget, Catalog, ConfigError, ModelConfig, RunConf
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.evaluation import run as run_module
 from recspectra.evaluation.hits import mean_recall
-from recspectra.evaluation.ranking import list_name
+from recspectra.evaluation.ranking import list_name, positions_name
 from recspectra.evaluation.run import (
     Inputs,
     Job,
@@ -176,7 +176,7 @@ def test_scores_and_lists_do_not_depend_on_the_batch(name: str, size: int, bench
     whole = bench.scores(system)
     parts = [bench.scores(system, users) for users in np.split(np.arange(120), range(size, 120, size))]
     assert np.allclose(np.concatenate(parts), whole, rtol=1e-4, atol=1e-5 * np.abs(whole).max())
-    lists = [rank(system.score, train, [train], 20, s)[0] for s in (size, 120)]
+    lists = [rank(system.score, train, [train], 20, s)[0][0] for s in (size, 120)]
     assert np.array_equal(*lists)
 
 
@@ -253,7 +253,8 @@ LISTS = {
 def test_a_run_writes_its_lists_and_its_record(name: str, bench: Bench, tmp_path: Path) -> None:
     status, record, lists = bench.execute(tmp_path, name, save_model=True)
     assert status == record["status"] == str(lists.pop("status")) == "ok"
-    assert set(lists) == LISTS | {list_name("valid", "train", "train")}
+    names = LISTS | {list_name("valid", "train", "train")}
+    assert set(lists) == names | {positions_name(n) for n in names}
     assert all(found.shape == (120, 20) and found.dtype == np.int32 for found in lists.values())
     assert record["config"]["model"] == name
     assert record["key"] == RunConfig(**record["config"]).key
@@ -272,7 +273,7 @@ def test_lists_hold_what_their_names_say(name: str, bench: Bench, tmp_path: Path
             hidden = {i for part in parts for i in part.sequence(user).tolist()}
             assert not hidden & set(found[user].tolist())
             assert len(set(found[user].tolist())) == 20
-    expected = rank(bench.fitted(name).score, train.merged(valid), [train.merged(valid)], 20)[0]
+    expected = rank(bench.fitted(name).score, train.merged(valid), [train.merged(valid)], 20)[0][0]
     assert np.array_equal(lists[BEST_LIST], expected)
     assert np.array_equal(lists["valid_train_train"], lists["test_train_train"])
 
@@ -283,7 +284,7 @@ def test_a_refit_has_no_validation_list_and_sees_the_validation_items(
 ) -> None:
     status, record, lists = bench.execute(tmp_path / "both", name, fit="train+valid")
     assert status == "ok"
-    assert set(lists) - {"status"} == LISTS
+    assert set(lists) - {"status"} == LISTS | {positions_name(n) for n in LISTS}
     assert not record["log"].get("validation_curve")
     _, plain, other = bench.execute(tmp_path / "train", name)
     assert record["key"] != plain["key"]

@@ -33,7 +33,7 @@ def prepared(name: str, mirror: Path) -> Pieces:
         pytest.skip(f"the mirror {mirror} lacks {', '.join(missing)}")
     table = read(config, mirror)
     assert check_duplicates(table, name) == 0
-    pieces = split(table, config)
+    pieces, _ = split(table, config)
     check_counts(config, statistics(config, pieces))
     return pieces
 
@@ -65,7 +65,7 @@ def measured(
     system: Recommender, pieces: Pieces, history: str, mask: str, metrics: tuple[str, ...], k: list[int]
 ) -> list[float]:
     """Mean over the users with test items, metric by metric."""
-    lists = rank(system.score, part(pieces, history), [part(pieces, mask)], max(k))[0]
+    lists = rank(system.score, part(pieces, history), [part(pieces, mask)], max(k))[0][0]
     ranked = compare(lists, pieces["test"])
     return [float(v) for metric in metrics for v in METRICS[metric](ranked, k).mean(axis=0)]
 

@@ -450,7 +450,7 @@ def test_spectra_depend_on_the_run_alone(study: MakeStudy) -> None:
 @pytest.mark.parametrize("name", CATALOG.names("datasets"))
 def test_shipped_dataset_loads(name: str) -> None:
     dataset = CATALOG.dataset(name)
-    assert dataset.expected is not None
+    assert dataset.expected is not None or any(p.slip for p in dataset.published)
     assert dataset.source.licence
     assert dataset.source.fetch or not dataset.source.files
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
-import shutil
-import urllib.error
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,14 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recspectra.artifacts import ArtifactError, write_npz
-from recspectra.config import DatasetConfig, SourceFile, SplitConfig
-from recspectra.data import sources
 from recspectra.data.interactions import DataError, Interactions, from_pairs
 from recspectra.data.readers import read, read_delimited, read_pairs_npy
 from recspectra.data.sources import fetch
 from recspectra.data.splits import RECIPES, check_counts, save, split, statistics
 from recspectra.data.synthetic import generate
 from recspectra.data.tables import PARTS, InteractionTable, check_duplicates, concatenate
+from recspectra.dataset_schema import DatasetConfig, SourceFile, SplitConfig
 
 MakeConfig = Callable[..., DatasetConfig]
 FILE = SourceFile(path="raw.csv", sha256="0" * 64)
@@ -207,13 +203,13 @@ def test_columns_and_separator_are_options(tmp_path: Path, separator: str) -> No
         ("1,2,3,-4\n", "line 1, column 'time'", "'-4' is negative"),
         ("1,2,nan,4\n", "line 1, column 'rating'", "'nan' is not finite"),
         ("1,2,3,inf\n", "line 1, column 'time'", "'inf' is not finite"),
-        ("1,2,,4\n", "line 1, column 'rating'", "'' is not a number"),
+        ("1,2,,4\n", "line 1, column 'rating'", "the value is missing"),
         ("1,2,3,4\n1,2,3\n", "line 2", "3 columns, expected 4"),
         ("1,2,3\n4,5,6\n", "line 1", "3 columns, expected 4"),
         ("1,2,3,4\n1,2,3,4,5\n", "line 2", "5 columns, expected 4"),
         ("1,2,3,4,5\n1,2,3,4,5\n", "line 1", "5 columns, expected 4"),
         ("1,2,3,4\n1," + "9" * 30 + ",3,4\n", "line 2, column 'item'", "is too large"),
-        (b"1,2,3,4\n1,\xff2,3,4\n", "line 2, column 'item'", "udcff2' is not a number"),
+        (b"1,2,3,4\n1,\xff2,3,4\n", "line 2", "not UTF-8"),
         (b"1,2,3,4\n1,2,3,4\x00\n", "line 2, column 'time'", "is not a number"),
         ('1,"2,3,4\n1,2,3,4\n', "line 1, column 'item'", "is not a number"),
     ],
@@ -246,11 +242,11 @@ def test_files_of_a_shipped_split_are_joined_with_their_parts(
 ) -> None:
     files = [SourceFile(path=f"{p}.csv", sha256="0" * 64, part=p) for p in PARTS]
     for number, file in enumerate(files):
-        (tmp_path / file.path).write_text(f"{number},7,1,9\n")
+        (tmp_path / file.path).write_text(f"{number},{number + 7},1,9\n")
     config = config_of_files(dataset_config, *files, split={"recipe": "shipped"})
     table = read(config, tmp_path)
     assert (table.users.tolist(), table.parts.tolist()) == ([0, 1, 2], [0, 1, 2])
-    pieces = split(table, config)
+    pieces, _ = split(table, config)
     assert [pieces[p].users.tolist() for p in PARTS] == [[0], [1], [2]]
 
 
@@ -378,88 +374,6 @@ def test_another_version_or_a_truncated_file_is_refused(
     assert list((tmp_path / "new").iterdir()) == []
 
 
-class FakeServer:
-    """Answers `urlopen` with a list of contents and errors, one after the other."""
-
-    def __init__(self, *answers: bytes | Exception) -> None:
-        self.answers = list(answers)
-
-    def __call__(self, url: str, timeout: float) -> FakeServer:
-        assert url == ONLINE.url
-        self.answer = self.answers.pop(0)
-        if isinstance(self.answer, urllib.error.URLError):
-            raise self.answer
-        return self
-
-    def __enter__(self) -> FakeServer:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.answer = b""
-
-    def read(self, size: int) -> bytes:
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        content, self.answer = self.answer, b""
-        return content
-
-
-@pytest.fixture
-def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeServer]:
-    def start(*answers: bytes | Exception) -> FakeServer:
-        server = FakeServer(*answers)
-        monkeypatch.setattr(sources.urllib.request, "urlopen", server)
-        monkeypatch.setattr(sources.time, "sleep", lambda seconds: None)
-        return server
-
-    return start
-
-
-DOWN = urllib.error.URLError("host unreachable")
-CUT = http.client.IncompleteRead(b"1,2", 400)
-
-
-@pytest.mark.parametrize(
-    "answers",
-    [[CONTENT], [DOWN, CONTENT], [CUT, TimeoutError("slow"), CONTENT], [ConnectionResetError(), CONTENT]],
-)
-def test_a_download_is_tried_again_and_checked(
-    tmp_path: Path, dataset_config: MakeConfig, serve: Callable, answers: list
-) -> None:
-    server = serve(*answers)
-    fetch(config_of_files(dataset_config, ONLINE), ONLINE, tmp_path, tmp_path / "raw.csv")
-    assert (tmp_path / "raw.csv").read_bytes() == CONTENT
-    assert server.answers == []
-
-
-def test_a_download_that_fails_for_good_is_explained(
-    tmp_path: Path, dataset_config: MakeConfig, serve: Callable
-) -> None:
-    serve(DOWN, CUT, DOWN)
-    with pytest.raises(DataError, match=r"failed 3 times \(host unreachable\)") as caught:
-        fetch(config_of_files(dataset_config, ONLINE), ONLINE, None, tmp_path / "raw.csv")
-    assert "Where to put it" in str(caught.value)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_download_of_another_version_is_refused(
-    tmp_path: Path, dataset_config: MakeConfig, serve: Callable
-) -> None:
-    serve(CONTENT[:-3])
-    with pytest.raises(DataError, match=r"example\.org/raw\.csv has sha256"):
-        fetch(config_of_files(dataset_config, ONLINE), ONLINE, None, tmp_path / "raw.csv")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_the_mirror_is_asked_before_the_network(
-    mirror_folder: Path, tmp_path: Path, dataset_config: MakeConfig, serve: Callable
-) -> None:
-    serve()
-    fetch(config_of_files(dataset_config, ONLINE), ONLINE, mirror_folder, tmp_path / "raw.csv")
-    shutil.rmtree(mirror_folder)
-    assert (tmp_path / "raw.csv").read_bytes() == CONTENT
-
-
 # ------------------------------------------------------------------------------- splits
 
 
@@ -507,7 +421,7 @@ def test_a_temporal_split_never_shows_the_future(table: InteractionTable, valid:
 def test_split_parts_are_those_of_the_recipe(
     tiny_table: InteractionTable, dataset_config: MakeConfig
 ) -> None:
-    pieces = split(tiny_table, dataset_config())
+    pieces, _ = split(tiny_table, dataset_config())
     pairs = [set(zip(p.users.tolist(), p.items.tolist(), strict=True)) for p in pieces.values()]
     assert sum(len(p) for p in pairs) == len(set.union(*pairs)) == len(tiny_table)
     for user in range(0, 120, 17):
@@ -519,14 +433,14 @@ def test_split_parts_are_those_of_the_recipe(
 def test_a_random_split_has_the_shares_it_names_and_depends_on_its_seed(
     tiny_table: InteractionTable, dataset_config: MakeConfig
 ) -> None:
-    recipe = {"recipe": "random", "valid": 0.25, "test": 0.2}
-    first, other = (split(tiny_table, dataset_config(split=recipe | {"seed": s})) for s in (0, 1))
+    recipe = {"recipe": "random", "valid": 0.25, "test": 0.2, "valid_of": "train"}
+    first, other = (split(tiny_table, dataset_config(split=recipe | {"seed": s}))[0] for s in (0, 1))
     assert [first[p].nnz for p in PARTS] == [1440, 480, 480]
     assert not np.array_equal(first["test"].items, other["test"].items)
 
 
 def test_unordered_data_lose_their_times(tiny_table: InteractionTable, dataset_config: MakeConfig) -> None:
-    assert split(tiny_table, dataset_config(ordered=False))["train"].times is None
+    assert split(tiny_table, dataset_config(ordered=False))[0]["train"].times is None
 
 
 @pytest.mark.parametrize(("valid", "test", "empty"), [(0.0, 0.2, "valid"), (0.2, 0.0001, "test")])

@@ -302,5 +302,5 @@ def test_lists_do_not_depend_on_the_number_of_users_per_batch(
 
 def test_rank_shows_each_user_its_own_history(tiny: dict[str, Interactions]) -> None:
     train = tiny["train"]
-    lists = rank(lambda _, history: history.matrix.toarray(), train, [tiny["valid"]], 5, 7)[0]
+    lists = rank(lambda _, history: history.matrix.toarray(), train, [tiny["valid"]], 5, 7)[0][0]
     assert all(set(lists[u]) <= set(train.sequence(u)) for u in range(train.n_users))

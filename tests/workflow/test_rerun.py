@@ -179,7 +179,6 @@ def test_new_yaml_files_rerun_nothing(finished: Finished) -> None:
     )
 
 
-@pytest.mark.xfail(strict=True, reason="split takes all words of the dataset's YAML as parameters")
 @pytest.mark.parametrize("key", ["title", "notes"])
 def test_words_about_a_dataset_fit_nothing(finished: Finished, key: str) -> None:
     file = finished.project.root / "config" / "datasets" / "tiny.yaml"

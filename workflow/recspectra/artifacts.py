@@ -156,7 +156,9 @@ def sha256(path: Path | str) -> str:
 
 # These carry configuration and files, not numbers; what a job takes from them is in its
 # parameters. Counting them would refit everything when a schema gains a key.
-NEUTRAL = {f"{PACKAGE}.{name}" for name in ("config", "artifacts", "cli", "planning")}
+NEUTRAL = {
+    f"{PACKAGE}.{name}" for name in ("config", "schema", "dataset_schema", "artifacts", "cli", "planning")
+}
 
 
 def code_hash(*modules: str, scripts: Iterable[Path | str] = ()) -> str:

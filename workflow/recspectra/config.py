@@ -10,7 +10,6 @@ allowed and the nearest match.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import hashlib
 import itertools
 import json
@@ -20,9 +19,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
-SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+from recspectra.dataset_schema import DatasetConfig
+from recspectra.schema import SAFE_NAME, ConfigError, Part, Scalar, Strict, nearest
+
 METRICS = (
     "recall",
     "recall_min",
@@ -34,88 +35,6 @@ METRICS = (
     "mrr",
     "mrr_set",
 )
-Part = Literal["train", "train+valid"]
-Scalar = bool | int | float | str
-
-
-class ConfigError(Exception):
-    """A configuration is wrong; the message says where and what to do."""
-
-
-class Strict(BaseModel):
-    """Base of every schema: unknown keys and silent type changes are errors."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-# --------------------------------------------------------------------------- datasets
-
-
-class SourceFile(Strict):
-    """One raw file: where it lies in a mirror and how to know it is the right one."""
-
-    path: str = Field(pattern=r"^[A-Za-z0-9._][A-Za-z0-9._/-]*$")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    part: Literal["all", "train", "valid", "test"] = "all"
-    url: str | None = None
-
-    @model_validator(mode="after")
-    def _stays_inside(self) -> SourceFile:
-        if ".." in Path(self.path).parts:
-            raise ValueError("path must stay inside the mirror (no '..')")
-        return self
-
-
-class SourceConfig(Strict):
-    """Where a dataset comes from and on what terms."""
-
-    name: str = Field(pattern=SAFE_NAME)
-    homepage: str = ""
-    licence: str
-    citation: str
-    fetch: str = ""
-    files: list[SourceFile] = []
-
-
-class ReaderConfig(Strict):
-    """Which reader turns the raw files into interactions, and its options."""
-
-    format: str
-    options: dict[str, Scalar] = {}
-
-
-class SplitConfig(Strict):
-    """How interactions become train, valid and test."""
-
-    recipe: Literal["shipped", "temporal-user", "random"]
-    valid: float = Field(0.1, ge=0, lt=1)
-    test: float = Field(0.2, gt=0, lt=1)
-    seed: int = Field(0, ge=0)
-
-
-class Expected(Strict):
-    """Counts that the prepared dataset must show; a mismatch is an error."""
-
-    users: int
-    items: int
-    interactions: int
-    train: int | None = None
-    valid: int | None = None
-    test: int | None = None
-
-
-class DatasetConfig(Strict):
-    """One dataset version: `config/datasets/<name>.yaml`."""
-
-    name: str = Field(pattern=SAFE_NAME)
-    title: str
-    source: SourceConfig
-    reader: ReaderConfig
-    split: SplitConfig
-    ordered: bool
-    expected: Expected | None = None
-    notes: list[str] = []
-
 
 # ---------------------------------------------------------------------------- systems
 
@@ -241,7 +160,11 @@ class View(Strict):
 
 
 class ProtocolConfig(Strict):
-    """Exactly what is measured: `config/protocols/<name>.yaml`."""
+    """Exactly what is measured: `config/protocols/<name>.yaml`.
+
+    `ties` says how equal scores are ordered: `larger-id` or `smaller-id` first, or `half`,
+    which lets them share the middle of their positions.
+    """
 
     name: str = Field(pattern=SAFE_NAME)
     title: str
@@ -250,6 +173,14 @@ class ProtocolConfig(Strict):
     views: list[View] = Field(min_length=1)
     metrics: list[str] = Field(min_length=1)
     k: list[int] = Field(min_length=1)
+    ties: Literal["larger-id", "smaller-id", "half"] = "larger-id"
+
+    @model_validator(mode="after")
+    def _half_ties_are_for_one_target(self) -> ProtocolConfig:
+        allowed = {"recall", "hr", "ndcg", "mrr"}
+        if self.ties == "half" and not set(self.metrics) <= allowed:
+            raise ValueError(f"ties: half is defined for {', '.join(sorted(allowed))} only")
+        return self
 
     @model_validator(mode="after")
     def _metrics_exist(self) -> ProtocolConfig:
@@ -371,12 +302,6 @@ _UniqueKeyLoader.add_implicit_resolver(
     re.compile(r"^[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"),
     list("-+0123456789"),
 )
-
-
-def nearest(word: Any, words: Any) -> str:
-    """Return "; did you mean 'x'?" for the closest of `words`, or an empty string."""
-    match = difflib.get_close_matches(str(word), [str(w) for w in words], n=1, cutoff=0.5)
-    return f"; did you mean '{match[0]}'?" if match else ""
 
 
 def canonical_json(value: Any) -> str:

@@ -96,12 +96,12 @@ class Plan:
 
     @cached_property
     def _files(self) -> dict[tuple[str, str], tuple[str, str]]:
-        """(source, path) -> (dataset, sha256) of every raw file."""
+        """(source, path) -> (dataset, checksum) of every raw file."""
         found = {}
         for name in self.catalog.names("datasets"):
             source = self.catalog.dataset(name).source
             for file in source.files:
-                found.setdefault((source.name, file.path), (name, file.sha256))
+                found.setdefault((source.name, file.path), (name, file.sha256 or file.md5 or ""))
         return found
 
     def dataset_of_file(self, source: str, path: str) -> str:
@@ -114,19 +114,42 @@ class Plan:
 
     def raw_files(self, dataset: str) -> list[str]:
         """Return the raw files of a dataset."""
-        source = self.catalog.dataset(dataset).source
+        config = self.catalog.dataset(dataset)
+        if config.path:
+            return [config.path]
+        source = config.source
         return [f"results/raw/{source.name}/{f.path}" for f in source.files]
 
     def reader_params(self, dataset: str) -> str:
         """Return what `prepare` depends on, as text."""
         config = self.catalog.dataset(dataset)
-        parts = [(f.path, f.part, f.sha256) for f in config.source.files]
-        return canonical_json([config.reader.model_dump(), parts])
+        parts = [(f.path, f.part, f.sha256, f.md5, f.member) for f in config.source.files]
+        kept = config.model_dump(include={"path", "columns", "reader", "filter"})
+        return canonical_json([kept, parts])
+
+    def published_counts(self, dataset: str) -> str:
+        """Return a dataset's published counts, as text."""
+        return canonical_json(self.catalog.dataset(dataset).model_dump(include={"published"}))
 
     def split_params(self, dataset: str) -> str:
         """Return what `split` depends on, as text."""
         config = self.catalog.dataset(dataset)
-        return canonical_json(config.model_dump(exclude={"reader"}))
+        return canonical_json(config.model_dump(include={"split", "expected", "ordered"}))
+
+    @cached_property
+    def available(self) -> list[str]:
+        """Return the datasets whose files are embedded, the user's own, or in the mirror."""
+        return [name for name in self.catalog.names("datasets") if not self.missing(name)]
+
+    def missing(self, dataset: str) -> list[str]:
+        """Return the files of a dataset that are neither in the mirror nor fetched already."""
+        config = self.catalog.dataset(dataset)
+        if config.path:
+            return [] if Path(config.path).is_file() else [config.path]
+        raw = Path("results/raw") / config.source.name
+        paths = [f.path for f in config.source.files]
+        places = [raw, *([Path(self.mirror)] if self.mirror else [])]
+        return [p for p in paths if not any((place / p).is_file() for place in places)]
 
     # ------------------------------------------------------------------------ runs
 

@@ -1,9 +1,10 @@
-"""Read a dataset's raw files into one table of interactions."""
+"""Read a dataset's raw files, filter them and store one table of interactions."""
 
 import argparse
 from pathlib import Path
 
 from recspectra import cli
+from recspectra.data import filters
 from recspectra.data.readers import read
 from recspectra.data.tables import check_duplicates
 
@@ -17,9 +18,11 @@ def run() -> None:
     args = parser.parse_args()
     dataset = cli.catalog().dataset(args.dataset)
     table = read(dataset, args.raw / dataset.source.name)
-    repeated = check_duplicates(table, dataset.name)
+    print(f"{dataset.name}: read {len(table):,} interactions")
+    print(f"{check_duplicates(table, dataset.name):,} repeated pairs")
+    table, said = filters.apply(table, dataset.filter)
     table.save(args.output)
-    print(f"{dataset.name}: {len(table):,} interactions, {repeated:,} repeated pairs")
+    print("\n".join([*said, f"kept {len(table):,} interactions"]))
 
 
 if __name__ == "__main__":

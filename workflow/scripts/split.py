@@ -16,12 +16,11 @@ def run() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     args = parser.parse_args()
     dataset = cli.catalog().dataset(args.dataset)
-    pieces = splits.split(InteractionTable.load(args.interactions), dataset)
+    pieces, said = splits.split(InteractionTable.load(args.interactions), dataset)
     stats = splits.statistics(dataset, pieces)
-    splits.check_counts(dataset, stats)
+    said += splits.check_counts(dataset, stats)
     splits.save(pieces, stats, args.folder)
-    for name in ("users", "items", "interactions", "train", "valid", "test"):
-        print(f"{name}: found {stats[name]:,}, expected {stats['expected'].get(name, 'anything')}")
+    print("\n".join(said))
 
 
 if __name__ == "__main__":

@@ -67,7 +67,8 @@ class Interactions:
         """Binary float32 CSR matrix, shape (n_users, n_items), column ids sorted."""
         ones = np.ones(self.nnz, dtype=np.float32)
         matrix = sp.csr_array((ones, self.items.copy(), self.indptr.copy()), shape=self.shape)
-        matrix.sort_indices()
+        matrix.sum_duplicates()
+        matrix.data[:] = 1.0
         return matrix
 
     def sequence(self, user: int) -> np.ndarray:

@@ -1,15 +1,13 @@
 """Readers: one function per file format, looked up by its name in the dataset YAML.
 
-A reader gets the local paths of the dataset's files and the reader's options
-and returns an `InteractionTable`. Bad content raises `DataError` with the file
-and the line.
+A reader gets the local path of a file, its entry in the YAML and the reader's options
+and returns an `InteractionTable`. Bad content raises `DataError` with file and line.
 """
 
 from __future__ import annotations
 
 import difflib
 import inspect
-import math
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,33 +16,40 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recspectra.config import DatasetConfig, SourceFile
 from recspectra.data import synthetic
 from recspectra.data.interactions import DataError
 from recspectra.data.tables import PARTS, InteractionTable, concatenate
+from recspectra.data.text import COLUMNS, READ_ERRORS, first_bad_line, opened, problem_with
+from recspectra.dataset_schema import DatasetConfig, SourceFile
 
 Reader = Callable[..., InteractionTable]
-COLUMNS = {"user": "int64", "item": "int64", "rating": "float64", "time": "float64"}
 
 
 def read(config: DatasetConfig, folder: Path) -> InteractionTable:
     """Read all files of a dataset with the reader that its YAML names."""
     name = config.reader.format
     if name not in READERS:
-        match = difflib.get_close_matches(name, READERS, n=1)
-        hint = f"; did you mean '{match[0]}'?" if match else ""
         raise DataError(
-            f"dataset '{config.name}': unknown reader '{name}'; known: {', '.join(READERS)}{hint}"
+            f"dataset '{config.name}': unknown reader '{name}'; known: {', '.join(READERS)}"
+            f"{_hint(name, READERS)}"
         )
     options: Mapping[str, Any] = config.reader.options
     _check_options(config.name, name, options)
+    if config.path:
+        columns = {f"{k}_column": v for k, v in config.columns.items()} if name == "table" else {}
+        return READERS[name](Path(config.path), None, **columns, **options)
     if not config.source.files:
         return READERS[name](**options)
     tables = [READERS[name](folder / f.path, f, **options) for f in config.source.files]
-    if any(len(t) == 0 for t in tables):
-        empty = next(f.path for f, t in zip(config.source.files, tables, strict=True) if not len(t))
-        raise DataError(f"dataset '{config.name}': {empty} holds no interactions")
+    for file, table in zip(config.source.files, tables, strict=True):
+        if not len(table):
+            raise DataError(f"dataset '{config.name}': {file.path} holds no interactions")
     return concatenate(tables)
+
+
+def _hint(word: str, words: Any) -> str:
+    match = difflib.get_close_matches(word, list(words), n=1)
+    return f"; did you mean '{match[0]}'?" if match else ""
 
 
 def _check_options(dataset: str, name: str, options: Mapping[str, Any]) -> None:
@@ -52,100 +57,162 @@ def _check_options(dataset: str, name: str, options: Mapping[str, Any]) -> None:
     known = [n for n in inspect.signature(READERS[name]).parameters if n not in ("path", "file")]
     for option in options:
         if option not in known:
-            match = difflib.get_close_matches(option, known, n=1)
-            hint = f"; did you mean '{match[0]}'?" if match else ""
             raise DataError(
                 f"dataset '{dataset}': reader '{name}' has no option '{option}'; "
-                f"known: {', '.join(known) or 'none'}{hint}"
+                f"known: {', '.join(known) or 'none'}{_hint(option, known)}"
             )
 
 
+# --------------------------------------------------------------------------------- text
+
+
 def read_delimited(
-    path: Path, file: SourceFile, columns: str = "user,item,rating,time", separator: str = ","
+    path: Path,
+    file: SourceFile | None,
+    columns: str = "user,item,rating,time",
+    separator: str = ",",
+    header: bool = False,
+    text_ids: bool = False,
 ) -> InteractionTable:
-    """Read text rows such as `user,item,rating,time` without a header line.
+    """Read rows such as `user,item,rating,time`; gzip and zip members are read in place.
 
     Parameters
     ----------
     path : Path
         The local file.
-    file : SourceFile
-        Its entry in the dataset YAML (names the part of a shipped split).
+    file : SourceFile or None
+        Its entry in the dataset YAML (part of a shipped split, member of a zip).
     columns : str
-        Comma-separated names out of user, item, rating, time.
+        Comma-separated names in file order: user, item, rating, time; others are skipped.
     separator : str
-        What stands between two columns.
+        What stands between two columns; one character, or one doubled as in `::`.
+    header : bool
+        Whether the first line holds names.
+    text_ids : bool
+        Whether users and items are texts rather than whole numbers.
     """
     names = columns.split(",")
-    if not {"user", "item"} <= set(names) <= set(COLUMNS):
-        raise DataError(f"{path}: columns '{columns}' must name user, item and else rating or time")
+    if not {"user", "item"} <= set(names) or len(set(names)) < len(names):
+        raise DataError(f"{path}: columns '{columns}' must name user and item, each once")
+    kinds = dict(COLUMNS) | ({"user": "str", "item": "str"} if text_ids else {})
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # more columns than names
-            frame = pd.read_csv(
-                path,
-                sep=separator,
-                header=None,
-                names=names,
-                encoding="utf-8-sig",
-                dtype={n: COLUMNS[n] for n in names},
-                na_values=[],
-                keep_default_na=False,
-                index_col=False,
-                engine="c" if len(separator) == 1 else "python",
-            )
+        frame = _read_text(path, file, names, separator, header, kinds)
     except pd.errors.EmptyDataError:
         raise DataError(f"{path}: the file is empty") from None
-    except (ValueError, OverflowError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
-        raise DataError(_first_bad_line(path, names, separator) or f"{path}: {error}") from None
-    values = frame[names].to_numpy(dtype=np.float64)
-    if not np.isfinite(values).all() or (values < 0).any():
-        raise DataError(_first_bad_line(path, names, separator) or f"{path}: bad value")
+    except READ_ERRORS as error:
+        raise _text_error(path, file, names, separator, header, kinds, error) from None
+    numbers = [n for n in frame if kinds[n] != "str"]
+    values = frame[numbers].to_numpy(dtype=np.float64)
+    if not np.isfinite(values).all() or (values < 0).any() or _missing(frame, kinds):
+        raise _text_error(path, file, names, separator, header, kinds, "bad value")
     return _table(frame, file)
 
 
-def _table(frame: pd.DataFrame, file: SourceFile) -> InteractionTable:
+def _read_text(
+    path: Path, file: SourceFile | None, names: list[str], separator: str, header: bool,
+    kinds: dict[str, str],
+) -> pd.DataFrame:  # fmt: skip
+    doubled = len(separator) == 2 and separator[0] == separator[1]
+    spread = [n for name in names for n in (name, f"_{name}")][:-1] if doubled else names
+    with warnings.catch_warnings(), opened(path, file) as stream:
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # more columns than names
+        frame = pd.read_csv(
+            stream,
+            sep=separator[0] if doubled else separator,
+            header=0 if header else None,
+            names=spread,
+            dtype={n: kinds.get(n, "str") for n in spread},
+            na_values=[],
+            keep_default_na=False,
+            index_col=False,
+            encoding="utf-8-sig",
+        )
+    return frame[[n for n in names if n in COLUMNS]]
+
+
+def _missing(frame: pd.DataFrame, kinds: dict[str, str]) -> bool:
+    return any((frame[n] == "").any() for n in frame if kinds[n] == "str")
+
+
+def _text_error(
+    path: Path, file: SourceFile | None, names: list[str], separator: str, header: bool,
+    kinds: dict[str, str], error: Any,
+) -> DataError:  # fmt: skip
+    found = first_bad_line(path, file, names, separator, header, kinds)
+    return DataError(found or f"{path}: {problem_with(error)}")
+
+
+def _table(frame: pd.DataFrame, file: SourceFile | None) -> InteractionTable:
     def column(name: str) -> np.ndarray | None:
-        return frame[name].to_numpy() if name in frame else None
+        if name not in frame:
+            return None
+        if name in ("user", "item"):
+            return as_ids(frame[name])
+        return frame[name].to_numpy(dtype=np.float64)
 
     return InteractionTable(
         column("user"), column("item"), column("time"), column("rating"), _parts(file, len(frame))
     )
 
 
-def _parts(file: SourceFile, rows: int) -> np.ndarray | None:
-    return None if file.part == "all" else np.full(rows, PARTS.index(file.part), dtype=np.int8)
+def as_ids(column: pd.Series) -> np.ndarray:
+    """Return ids as int64 where all are whole numbers that fit, else as texts."""
+    if pd.api.types.is_integer_dtype(column.dtype) and not pd.api.types.is_unsigned_integer_dtype(
+        column.dtype
+    ):
+        return column.to_numpy(dtype=np.int64)
+    texts = column.astype(str)
+    if texts.str.fullmatch(r"-?(0|[1-9]\d{0,17})").all():
+        return texts.to_numpy(dtype=str).astype(np.int64)
+    return texts.to_numpy(dtype=str)
 
 
-def _first_bad_line(path: Path, names: list[str], separator: str) -> str | None:
-    """Return what is wrong with the first bad line of a text file, or None."""
-    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline=None) as stream:
+def _parts(file: SourceFile | None, rows: int) -> np.ndarray | None:
+    if file is None or file.part == "all":
+        return None
+    return np.full(rows, PARTS.index(file.part), dtype=np.int8)
+
+
+def read_sequences(path: Path, file: SourceFile | None) -> InteractionTable:
+    """Read one user a line, `user item item ...` from the oldest to the newest (S3Rec)."""
+    users, items = [], []
+    with opened(path, file) as stream:
         for number, line in enumerate(stream, start=1):
-            if not line.strip():
-                continue  # pandas skips blank lines too
-            cells = line.rstrip("\n").split(separator)
-            if len(cells) != len(names):
-                return f"{path}, line {number}: {len(cells)} columns, expected {len(names)}"
-            for name, cell in zip(names, cells, strict=True):
-                if problem := _bad_cell(name, cell):
-                    return f"{path}, line {number}, column '{name}': {problem}"
-    return None
+            cells = line.decode("utf-8", "replace").split()
+            if not cells:
+                continue
+            if bad := next((c for c in cells if not c.isascii() or not c.isdigit()), None):
+                raise DataError(f"{path}, line {number}: {bad!r} is not a whole number")
+            users.append(np.full(len(cells) - 1, int(cells[0]), dtype=np.int64))
+            items.append(np.array(cells[1:], dtype=np.int64))
+    if not users:
+        raise DataError(f"{path}: the file is empty")
+    user, item = np.concatenate(users), np.concatenate(items)
+    return InteractionTable(user, item, None, None, _parts(file, len(user)))
 
 
-def _bad_cell(name: str, cell: str) -> str | None:
-    text = cell.encode("utf-8", "backslashreplace").decode("utf-8")
-    try:
-        value = int(cell) if COLUMNS[name] == "int64" else float(cell)
-    except ValueError:
-        return f"{text!r} is not a number"
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"{text!r} is not finite"
-    if isinstance(value, int) and value >= 2**63:
-        return f"{text!r} is too large"
-    return f"{text!r} is negative" if value < 0 else None
+def read_netflix(path: Path, file: SourceFile | None) -> InteractionTable:
+    """Read a file of the Netflix Prize: `movie:` lines, each followed by `user,rating,date`."""
+    rows = pd.read_csv(path, header=None, names=["user", "rating", "date"], dtype=str)
+    movie = rows["user"].str.endswith(":")
+    if not len(rows) or not movie.iloc[0]:
+        raise DataError(f"{path}, line 1: expected a movie such as '1:'")
+    item = rows["user"].where(movie).ffill().str.rstrip(":")
+    rows = rows.assign(item=item)[~movie]
+    dates = pd.to_datetime(rows["date"], errors="coerce", format="%Y-%m-%d")
+    numbers = rows[["user", "item", "rating"]].apply(pd.to_numeric, errors="coerce")
+    bad = numbers.isna().any(axis=1) | dates.isna()
+    if bad.any():
+        raise DataError(f"{path}, line {int(bad.idxmax()) + 1}: expected user,rating,YYYY-MM-DD")
+    frame = numbers.astype({"user": np.int64, "item": np.int64})
+    seconds = dates.to_numpy("datetime64[s]").astype(np.int64)
+    return _table(frame.assign(time=seconds), file)
 
 
-def read_pairs_npy(path: Path, file: SourceFile) -> InteractionTable:
+# ------------------------------------------------------------------- arrays and parquet
+
+
+def read_pairs_npy(path: Path, file: SourceFile | None) -> InteractionTable:
     """Read an integer array of shape (n, 2): user, item; no times; order is file order."""
     try:
         pairs = np.load(path, allow_pickle=False)
@@ -162,8 +229,95 @@ def read_pairs_npy(path: Path, file: SourceFile) -> InteractionTable:
     return InteractionTable(pairs[:, 0], pairs[:, 1], None, None, _parts(file, len(pairs)))
 
 
+def read_table(
+    path: Path,
+    file: SourceFile | None,
+    user_column: str = "user",
+    item_column: str = "item",
+    rating_column: str = "",
+    time_column: str = "",
+) -> InteractionTable:
+    """Read a CSV, TSV (by its ending, .gz allowed) or Parquet file with named columns."""
+    names = {"user": user_column, "item": item_column, "rating": rating_column, "time": time_column}
+    names = {key: column for key, column in names.items() if column}
+    if path.suffix == ".parquet":
+        return _parquet(path, file, names)
+    separator = "\t" if path.name.removesuffix(".gz").endswith((".tsv", ".inter")) else ","
+    return _headed(path, file, names, separator)
+
+
+def read_inter(path: Path, file: SourceFile | None) -> InteractionTable:
+    """Read a RecBole atomic file: tab-separated, names such as `user_id:token`."""
+    known = {"user": "user_id:token", "item": "item_id:token", "rating": "rating:float",
+             "time": "timestamp:float"}  # fmt: skip
+    present = header_of(path, file, "\t")
+    names = {k: v for k, v in known.items() if v in present or k in ("user", "item")}
+    return _headed(path, file, names, "\t")
+
+
+def header_of(path: Path, file: SourceFile | None, separator: str) -> list[str]:
+    """Return the names in the first line of a text file."""
+    try:
+        with opened(path, file) as stream:
+            line = stream.readline().decode("utf-8-sig")
+    except READ_ERRORS as error:
+        raise DataError(f"{path}, line 1: {problem_with(error)}") from None
+    if not line.strip():
+        raise DataError(f"{path}: the file is empty")
+    return line.rstrip("\r\n").split(separator)
+
+
+def _headed(path: Path, file: SourceFile | None, names: dict[str, str], separator: str) -> InteractionTable:
+    header = header_of(path, file, separator)
+    _require(path, names, header)
+    place = {column: key for key, column in names.items()}
+    order = ",".join(place.get(column, f"skip{i}") for i, column in enumerate(header))
+    table = read_delimited(path, file, order, separator, header=True, text_ids=True)
+    if not len(table):
+        raise DataError(f"{path}: the file has a header and no rows")
+    return table
+
+
+def _require(path: Path, names: dict[str, str], present: list[str]) -> None:
+    for key, column in names.items():
+        if column not in present:
+            raise DataError(
+                f"{path}: no column '{column}' for {key}; columns: {', '.join(present)}"
+                f"{_hint(column, present)}"
+            )
+
+
+def _parquet(path: Path, file: SourceFile | None, names: dict[str, str]) -> InteractionTable:
+    try:
+        import pyarrow.parquet as pq
+
+        _require(path, names, list(pq.read_schema(path).names))
+        frame = pq.read_table(path, columns=list(names.values())).to_pandas()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: no readable Parquet file ({error})") from None
+    frame = frame.rename(columns={column: key for key, column in names.items()})
+    if not len(frame):
+        raise DataError(f"{path}: the file holds no rows")
+    if frame.isna().to_numpy().any():
+        row = int(np.flatnonzero(frame.isna().any(axis=1))[0])
+        raise DataError(f"{path}, row {row + 1}: a value is missing")
+    if "time" in frame and pd.api.types.is_datetime64_any_dtype(frame["time"]):
+        frame["time"] = frame["time"].to_numpy("datetime64[s]").astype(np.float64)
+    for key in ("rating", "time"):
+        if key in frame and not pd.api.types.is_numeric_dtype(frame[key]):
+            raise DataError(f"{path}: column '{names[key]}' for {key} holds no numbers")
+        if key in frame and (frame[key] < 0).any():
+            row = int(np.flatnonzero(frame[key] < 0)[0])
+            raise DataError(f"{path}, row {row + 1}: column '{names[key]}' is negative")
+    return _table(frame, file)
+
+
 READERS: dict[str, Reader] = {
     "delimited": read_delimited,
+    "sequences": read_sequences,
     "pairs-npy": read_pairs_npy,
+    "netflix": read_netflix,
+    "table": read_table,
+    "inter": read_inter,
     "synthetic": synthetic.generate,
 }

@@ -19,7 +19,7 @@ class InteractionTable:
 
     Attributes
     ----------
-    users, items : int64 arrays
+    users, items : int64 or text arrays
         Ids as the source writes them (`densified` makes them 0, 1, 2, ...).
     times : float64 array or None
         Time stamps in seconds.
@@ -77,11 +77,12 @@ def concatenate(tables: list[InteractionTable]) -> InteractionTable:
 
 def check_duplicates(table: InteractionTable, dataset: str) -> int:
     """Return how many pairs repeat an earlier one; refuse a pair in two parts of a split."""
-    keys = np.stack([table.users, table.items])
-    _, first, inverse = np.unique(keys, axis=1, return_index=True, return_inverse=True)
+    dense, _, labels = table.densified()
+    keys = dense.users * len(labels) + dense.items
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     repeated = len(table) - len(first)
     if repeated and table.parts is not None:
-        crossing = table.parts != table.parts[first][inverse.ravel()]
+        crossing = table.parts != table.parts[first][inverse]
         if crossing.any():
             row = int(np.flatnonzero(crossing)[0])
             raise DataError(

@@ -54,9 +54,12 @@ def _write_csv(path: Path, frame: pd.DataFrame) -> None:
 
 def dataset_table(study: Study, results: Path) -> pd.DataFrame:
     """Return one row of statistics per dataset."""
-    rows = [read_json(results / "data" / d / "stats.json") for d in study.config.datasets]
-    for row in rows:
-        row["notes"] = " ".join(row["notes"])
+    rows = []
+    for name in study.config.datasets:
+        config = study.catalog.dataset(name)
+        words = {"title": config.title, "notes": " ".join(config.notes)}
+        words |= {"licence": config.source.licence, "citation": config.source.citation}
+        rows.append({**read_json(results / "data" / name / "stats.json"), **words})
     return pd.DataFrame(rows)[DATASET_COLUMNS]
 
 

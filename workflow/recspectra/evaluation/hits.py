@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,27 +25,41 @@ class Ranked:
         Number of targets |T| of each user, at least 1.
     users : int64 array, shape (u,)
         User ids.
+    positions : int32 array, shape (u, depth), or None
+        Where an item stands when items with equal scores share their middle position;
+        None counts places in the list.
     """
 
     items: np.ndarray
     hits: np.ndarray
     targets: np.ndarray
     users: np.ndarray
+    positions: np.ndarray | None = None
+
+    def hit_counts(self, k: Sequence[int]) -> np.ndarray:
+        """Return the hits among the first K, shape (u, cut-offs)."""
+        if self.positions is None:
+            return np.cumsum(self.hits, axis=1)[:, np.array(k) - 1]
+        return np.stack([(self.hits & (self.positions <= cut)).sum(axis=1) for cut in k], axis=1)
+
+    def dcg(self, k: Sequence[int]) -> np.ndarray:
+        """Return the discounted cumulative gain of the first K, shape (u, cut-offs)."""
+        if self.positions is None:
+            gains = np.cumsum(self.hits * discounts(self.hits.shape[1]), axis=1)
+            return gains[:, np.array(k) - 1]
+        gains = self.hits / np.log2(self.positions.astype(np.float64) + 1.0)
+        return np.stack([np.where(self.positions <= cut, gains, 0.0).sum(axis=1) for cut in k], axis=1)
 
     @cached_property
-    def hit_counts(self) -> np.ndarray:
-        """Hits among the first p items, shape (u, depth)."""
-        return np.cumsum(self.hits, axis=1)
+    def first_hit(self) -> np.ndarray:
+        """Position of the first hit, infinite without one, shape (u,)."""
+        places = np.arange(1.0, self.hits.shape[1] + 1) if self.positions is None else self.positions
+        return np.where(self.hits, places, np.inf).min(axis=1, initial=np.inf)
 
     @cached_property
     def reordered(self) -> dict[int, Ranked]:
         """The first K items in another order, by K: filled by metrics that share it."""
         return {}
-
-    @cached_property
-    def dcg(self) -> np.ndarray:
-        """Discounted cumulative gain at each depth, shape (u, depth)."""
-        return np.cumsum(self.hits * discounts(self.hits.shape[1]), axis=1)
 
 
 def discounts(depth: int) -> np.ndarray:
@@ -52,7 +67,7 @@ def discounts(depth: int) -> np.ndarray:
     return 1.0 / np.log2(np.arange(2, depth + 2))
 
 
-def compare(lists: np.ndarray, truth: Interactions) -> Ranked:
+def compare(lists: np.ndarray, truth: Interactions, positions: np.ndarray | None = None) -> Ranked:
     """Mark the hits in top lists; users without targets are left out.
 
     Parameters
@@ -69,7 +84,7 @@ def compare(lists: np.ndarray, truth: Interactions) -> Ranked:
     place = np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)
     hits = (wanted[place] == keys) & (items >= 0)
     targets = np.bincount(wanted // truth.n_items, minlength=truth.n_users)[users]
-    return Ranked(items, hits, targets, users)
+    return Ranked(items, hits, targets, users, None if positions is None else positions[users])
 
 
 def mean_recall(lists: np.ndarray, truth: Interactions) -> float:

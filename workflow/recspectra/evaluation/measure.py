@@ -15,7 +15,7 @@ from recspectra.config import PlannedRun, ProtocolConfig, View
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
-from recspectra.evaluation.ranking import list_name
+from recspectra.evaluation.ranking import list_name, positions_name, smaller_ids_first
 
 COLUMNS = [
     "dataset", "model", "variant", "key", "seed", "protocol", "fit", "history", "mask",
@@ -106,7 +106,10 @@ def _values(
 ) -> tuple[dict[tuple[str, int], np.ndarray], np.ndarray]:
     if name not in lists:
         raise ArtifactError(f"rankings hold no list '{name}' for protocol '{protocol.name}'")
-    ranked = compare(lists[name], truth)
+    top, positions = lists[name], lists[positions_name(name)]
+    if protocol.ties == "smaller-id":
+        top = smaller_ids_first(top, positions)
+    ranked = compare(top, truth, positions if protocol.ties == "half" else None)
     values = {}
     for metric in protocol.metrics:
         columns = METRICS[metric](ranked, protocol.k)

@@ -21,40 +21,39 @@ def ideal(depth: int) -> np.ndarray:
 
 def recall(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
     """hits / |T|."""
-    return _hits_at(ranked, k) / ranked.targets[:, None]
+    return ranked.hit_counts(k) / ranked.targets[:, None]
 
 
 def recall_min(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
     """hits / min(K, |T|), the truncated recall of GiffCF, SGFCF and Mult-VAE."""
-    return _hits_at(ranked, k) / np.minimum(np.array(k), ranked.targets[:, None])
+    return ranked.hit_counts(k) / np.minimum(np.array(k), ranked.targets[:, None])
 
 
 def precision(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
     """hits / K."""
-    return _hits_at(ranked, k) / np.array(k)
+    return ranked.hit_counts(k) / np.array(k)
 
 
 def hr(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
     """1 if there is any hit among the first K, else 0 (hit rate)."""
-    return (_hits_at(ranked, k) > 0).astype(np.float64)
+    return (ranked.hit_counts(k) > 0).astype(np.float64)
 
 
 def ndcg(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
     """DCG / DCG of min(K, |T|) hits at the top: the standard definition."""
     best = ideal(max(k))[np.minimum(np.array(k), ranked.targets[:, None])]
-    return ranked.dcg[:, np.array(k) - 1] / best
+    return ranked.dcg(k) / best
 
 
 def ndcg_hit(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
     """DCG / DCG of the *retrieved* hits at the top (NGCF, GSPRec); 0 without a hit."""
-    columns = np.array(k) - 1
-    return _ratio(ranked.dcg[:, columns], ideal(max(k))[ranked.hit_counts[:, columns]])
+    return _ratio(ranked.dcg(k), ideal(max(k))[ranked.hit_counts(k)])
 
 
 def mrr(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
     """1 / position of the first hit if it is among the first K, else 0."""
-    first = np.where(ranked.hits.any(axis=1), ranked.hits.argmax(axis=1) + 1, np.inf)
-    return np.where(first[:, None] <= np.array(k), 1.0 / first[:, None], 0.0)
+    first = ranked.first_hit[:, None]
+    return np.where(first <= np.array(k), 1.0 / first, 0.0)
 
 
 def ndcg_set(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
@@ -65,10 +64,6 @@ def ndcg_set(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
 def mrr_set(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
     """`mrr` of the first K items in the order of CPython's set (HiGSP, FaGSP)."""
     return _over_sets(ranked, k, mrr)
-
-
-def _hits_at(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
-    return ranked.hit_counts[:, np.array(k) - 1]
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:

@@ -41,24 +41,75 @@ def top_items(scores: np.ndarray, seen: sp.csr_array, k: int) -> np.ndarray:
     Diverged
         A score is NaN.
     """
+    return top_with_ties(scores, seen, k, False)[0]
+
+
+def top_with_ties(
+    scores: np.ndarray, seen: sp.csr_array, k: int, ties: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return `top_items` and the middle position of each item among its equals.
+
+    An item whose score no other candidate shares stands at its own position 1..k. Items
+    with equal scores all stand at the middle of the positions that they take together,
+    rounded down, those below the list included: 1 + greater scores + half the others.
+
+    Parameters
+    ----------
+    scores, seen, k
+        As in `top_items`.
+    ties : bool
+        Whether to look for equals; without, positions are 1..k.
+
+    Returns
+    -------
+    lists : int32 array, shape (b, k)
+    positions : int32 array, shape (b, k)
+    """
     lists = np.full((len(scores), k), -1, dtype=np.int32)
+    positions = np.tile(np.arange(1, k + 1, dtype=np.int32), (len(scores), 1))
     for start in range(0, len(scores), ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
-        _fill_top(lists[rows], scores[rows], seen.indptr[start:], seen.indices)
-    return lists
+        keys = _candidates(scores[rows], seen.indptr[start:], seen.indices)
+        best = _largest(keys, k)
+        items = (best & 0x7FFFFFFF).astype(np.int32)
+        items[best == LOWEST] = -1
+        lists[rows, : items.shape[1]] = items
+        if ties:
+            positions[rows, : items.shape[1]] = _middle_positions(keys >> 31, best >> 31)
+    return lists, positions
 
 
-def _fill_top(lists: np.ndarray, scores: np.ndarray, indptr: np.ndarray, indices: np.ndarray) -> None:
-    n, k = scores.shape[1], lists.shape[1]
+def _candidates(scores: np.ndarray, indptr: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """Return the sortable keys of a block, the lowest key where an item is masked."""
     keys = sortable(scores)
     rows = np.repeat(np.arange(len(scores)), np.diff(indptr[: len(scores) + 1]))
     keys[rows, indices[indptr[0] : indptr[0] + len(rows)]] = LOWEST
-    if k < n:
-        keys = np.partition(keys, n - k, axis=1)[:, n - k :]
-    best = np.sort(keys, axis=1)[:, ::-1]
-    items = (best & 0x7FFFFFFF).astype(np.int32)
-    items[best == LOWEST] = -1
-    lists[:, : items.shape[1]] = items
+    return keys
+
+
+def _largest(keys: np.ndarray, k: int) -> np.ndarray:
+    """Return the k largest keys of each row, descending (all of them where there are fewer)."""
+    n = keys.shape[1]
+    kept = np.partition(keys, n - k, axis=1)[:, n - k :] if k < n else keys
+    return np.sort(kept, axis=1)[:, ::-1]
+
+
+def _middle_positions(levels: np.ndarray, best: np.ndarray) -> np.ndarray:
+    """Return the middle position of each listed item among all with its score.
+
+    `levels` holds the score of every candidate, `best` those of the list, descending.
+    """
+    k = best.shape[1]
+    place = np.arange(k)
+    new = np.ones_like(best, dtype=bool)
+    new[:, 1:] = best[:, 1:] != best[:, :-1]
+    first = np.maximum.accumulate(np.where(new, place, 0), axis=1)
+    ends = np.ones_like(new)
+    ends[:, :-1] = new[:, 1:]
+    last = np.minimum.accumulate(np.where(ends, place, k)[:, ::-1], axis=1)[:, ::-1]
+    below = (levels == best[:, -1:]).sum(axis=1) - (best == best[:, -1:]).sum(axis=1)
+    last = np.where(best == best[:, -1:], last + below[:, None], last)
+    return ((first + last) // 2 + 1).astype(np.int32)
 
 
 def sortable(scores: np.ndarray) -> np.ndarray:
@@ -83,3 +134,18 @@ def batches(n_users: int, size: int) -> Iterator[np.ndarray]:
 def list_name(target: str, history: str, mask: str) -> str:
     """Return the name of a list in `rankings.npz`, for instance `test_train_train+valid`."""
     return f"{target}_{history}_{mask}"
+
+
+def positions_name(name: str) -> str:
+    """Return the name under which the positions of a list's tied items are kept."""
+    return f"{name}.positions"
+
+
+def smaller_ids_first(lists: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Return lists with the items of equal score in ascending order of ids.
+
+    Items share a middle position exactly when their scores are equal. A group of equals
+    that the end of the list cuts keeps the members it has.
+    """
+    order = np.lexsort((lists, positions), axis=1)
+    return np.take_along_axis(lists, order, axis=1)

@@ -20,7 +20,7 @@ from recspectra.artifacts import atomic, provenance, write_json, write_npz
 from recspectra.config import Budget, ModelConfig, RunConfig
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.hits import mean_recall
-from recspectra.evaluation.ranking import batches, list_name, top_items
+from recspectra.evaluation.ranking import batches, list_name, positions_name, top_with_ties
 from recspectra.models.base import History, Recommender, Refused, Run, Scorer, Task, create
 from recspectra.runtime import Diverged, OutOfTime, memory_budget, peak_memory_mb, time_budget
 from recspectra.spectral.eigen import Spectrum
@@ -43,9 +43,13 @@ class Inputs:
         return self.train if name == "train" else self.train.merged(self.valid)
 
 
+Ranking = tuple[np.ndarray, np.ndarray]
+
+
 def rank(
-    score: Scorer, history: Interactions, masks: list[Interactions], depth: int, size: int = 0
-) -> list[np.ndarray]:
+    score: Scorer, history: Interactions, masks: list[Interactions], depth: int, size: int = 0,
+    ties: bool = True,
+) -> list[Ranking]:  # fmt: skip
     """Rank all users once per mask, scoring each user once.
 
     Parameters
@@ -60,44 +64,46 @@ def rank(
         Length of the lists.
     size : int
         Users per batch; 0 chooses by memory.
+    ties : bool
+        Whether to look for equal scores.
 
     Returns
     -------
-    list of int32 arrays, shape (n_users, depth)
+    list of (lists, positions)
+        As `top_with_ties` returns them, shape (n_users, depth) each.
     """
     size = size or max(1, BATCH_SCORES // history.n_items)
-    parts: list[list[np.ndarray]] = [[] for _ in masks]
+    parts: list[list[Ranking]] = [[] for _ in masks]
     for users in batches(history.n_users, size):
         scores = score(users, History.of(history, users))
         for part, mask in zip(parts, masks, strict=True):
-            part.append(top_items(scores, mask.matrix[users], depth))
-    return [np.concatenate(part) for part in parts]
+            part.append(top_with_ties(scores, mask.matrix[users], depth, ties))
+    return [tuple(np.concatenate(arrays) for arrays in zip(*part, strict=True)) for part in parts]
 
 
 def all_lists(score: Scorer, inputs: Inputs, fit: str, depth: int) -> dict[str, np.ndarray]:
-    """Return the lists of a run by name.
+    """Return the lists of a run by name, and the positions of tied items.
 
     A refit on train+valid has no validation list: its targets were fitted on.
     """
     both = inputs.part("train+valid")
-    seen = {"train": inputs.train, "train+valid": both}
-    lists = {}
     shown_train = rank(score, inputs.train, [inputs.train, both], depth)
-    lists[list_name("test", "train", "train")] = shown_train[0]
-    lists[list_name("test", "train", "train+valid")] = shown_train[1]
-    lists[list_name("test", "train+valid", "train+valid")] = rank(score, seen["train+valid"], [both], depth)[
-        0
-    ]
+    named = {
+        list_name("test", "train", "train"): shown_train[0],
+        list_name("test", "train", "train+valid"): shown_train[1],
+        list_name("test", "train+valid", "train+valid"): rank(score, both, [both], depth)[0],
+    }
     if fit == "train":
-        lists[list_name("valid", "train", "train")] = shown_train[0]
-    return lists
+        named[list_name("valid", "train", "train")] = shown_train[0]
+    arrays = {name: lists for name, (lists, _) in named.items()}
+    return arrays | {positions_name(name): positions for name, (_, positions) in named.items()}
 
 
 def validator(inputs: Inputs) -> Any:
     """Return a function from a scorer to recall@20 on validation, for early stopping."""
 
     def validate(score: Scorer) -> float:
-        lists = rank(score, inputs.train, [inputs.train], VALIDATION_K)[0]
+        lists, _ = rank(score, inputs.train, [inputs.train], VALIDATION_K, ties=False)[0]
         return mean_recall(lists, inputs.valid)
 
     return validate

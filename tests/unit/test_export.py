@@ -1,0 +1,56 @@
+"""Exports give other tools the same data and the same metrics."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recspectra.config import validate
+from recspectra.data import export
+from recspectra.data.interactions import Interactions, from_pairs
+from recspectra.data.readers import read
+from recspectra.dataset_schema import DatasetConfig
+from recspectra.evaluation.hits import compare
+from recspectra.evaluation.metrics import METRICS
+from recspectra.evaluation.ranking import top_with_ties
+
+
+def made(seed: int, share: float) -> Interactions:
+    rng = np.random.default_rng(seed)
+    cells = np.flatnonzero(rng.random(40 * 30) < share)
+    times = rng.random(len(cells)).round(3)
+    return from_pairs(cells // 30, cells % 30, times, (40, 30))
+
+
+def test_trec_files_give_pytrec_eval_our_metrics() -> None:
+    pytrec_eval = pytest.importorskip("pytrec_eval")
+    seen, truth = made(0, 0.2), made(1, 0.1)
+    scores = np.random.default_rng(2).standard_normal((40, 30)).astype(np.float32)
+    lists, _ = top_with_ties(scores, seen.matrix, 10)
+    users = np.flatnonzero(truth.lengths)
+    run: dict = {}
+    for line in export.trec_run(lists, users, "us").splitlines():
+        user, _, item, _, score, _ = line.split()
+        run.setdefault(user, {})[item] = float(score)
+    qrels: dict = {}
+    for line in export.trec_qrels(truth).splitlines():
+        user, _, item, grade = line.split()
+        qrels.setdefault(user, {})[item] = int(grade)
+    theirs = pytrec_eval.RelevanceEvaluator(qrels, {"recall.10", "ndcg_cut.10", "recip_rank"}).evaluate(run)
+    ranked = compare(lists, truth)
+    for ours, name in (("recall", "recall_10"), ("ndcg", "ndcg_cut_10"), ("mrr", "recip_rank")):
+        values = METRICS[ours](ranked, [10])[:, 0]
+        for user, value in zip(ranked.users, values, strict=True):
+            assert value == pytest.approx(theirs[str(user)][name], abs=1e-9)
+
+
+def test_recbole_files_come_back_the_same(tmp_path: Path) -> None:
+    pieces = {name: made(i, 0.3) for i, name in enumerate(("train", "valid", "test"))}
+    paths = export.recbole(pieces, "made", tmp_path)
+    assert [p.name for p in paths] == ["made.train.inter", "made.valid.inter", "made.test.inter"]
+    for path, piece in zip(paths, pieces.values(), strict=True):
+        data = {"name": "back", "path": str(path)}
+        table = read(validate(DatasetConfig, data, "back.yaml"), tmp_path)
+        back = from_pairs(table.users, table.items, table.times, piece.shape)
+        assert np.array_equal(back.items, piece.items)
+        assert np.array_equal(back.indptr, piece.indptr)

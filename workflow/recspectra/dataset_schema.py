@@ -1,0 +1,170 @@
+"""Schemas of `config/datasets/*.yaml`, and the short form for a user's own file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from recspectra.schema import SAFE_NAME, Scalar, Strict
+
+SHORT_FORM = ("path", "columns")
+
+
+class SourceFile(Strict):
+    """One raw file: where it lies in a mirror and how to know it is the right one.
+
+    `member` names a file inside a zip archive; it is read in place, never extracted.
+    """
+
+    path: str = Field(pattern=r"^[A-Za-z0-9._][A-Za-z0-9._/-]*$")
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    md5: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")
+    part: Literal["all", "train", "valid", "test"] = "all"
+    url: str | None = None
+    member: str | None = None
+
+    @model_validator(mode="after")
+    def _stays_inside(self) -> SourceFile:
+        if ".." in Path(self.path).parts:
+            raise ValueError("path must stay inside the mirror (no '..')")
+        return self
+
+
+class SourceConfig(Strict):
+    """Where a dataset comes from and on what terms."""
+
+    name: str = Field(pattern=SAFE_NAME)
+    homepage: str = ""
+    licence: str
+    citation: str
+    fetch: str = ""
+    files: list[SourceFile] = []
+
+
+class ReaderConfig(Strict):
+    """Which reader turns the raw files into interactions, and its options."""
+
+    format: str
+    options: dict[str, Scalar] = {}
+
+
+class FilterConfig(Strict):
+    """What is dropped before the split, in this order.
+
+    Attributes
+    ----------
+    min_rating : float or None
+        Keep ratings of at least this; the rest are dropped, not counted as negative.
+    duplicates : {"first", "last", "all"}
+        Which of several interactions of a user with an item is kept (in time order);
+        the matrix that systems see is binary in any case.
+    k_core_users, k_core_items : int
+        Least interactions of a user and an item, applied in turn until both hold.
+    sample_users : int or None
+        Keep so many users, drawn with `seed`.
+    """
+
+    min_rating: float | None = None
+    duplicates: Literal["first", "last", "all"] = "first"
+    k_core_users: int = Field(0, ge=0)
+    k_core_items: int = Field(0, ge=0)
+    sample_users: int | None = Field(None, ge=1)
+    seed: int = Field(0, ge=0)
+
+
+class SplitConfig(Strict):
+    """How interactions become train, valid and test.
+
+    `valid` and `test` are shares of all interactions (of a user, for recipes by user);
+    with `valid_of: train` the share of valid is taken from what test leaves.
+    `exchange` swaps valid and test of a shipped split.
+    """
+
+    recipe: Literal["shipped", "random", "random-user", "temporal", "temporal-user", "leave-one-out"]
+    valid: float = Field(0.1, ge=0, lt=1)
+    test: float = Field(0.2, gt=0, lt=1)
+    valid_of: Literal["all", "train"] = "all"
+    seed: int = Field(0, ge=0)
+    exchange: bool = False
+
+    @model_validator(mode="after")
+    def _leaves_train(self) -> SplitConfig:
+        if self.valid_of == "all" and self.valid + self.test >= 1:
+            raise ValueError("valid + test must be below 1, or nothing is left to train on")
+        return self
+
+
+class Expected(Strict):
+    """Counts that the prepared dataset must show; a mismatch is an error."""
+
+    users: int | None = None
+    items: int | None = None
+    interactions: int | None = None
+    train: int | None = None
+    valid: int | None = None
+    test: int | None = None
+
+
+class Published(Strict):
+    """Counts as a paper prints them, with the reason where they are a slip."""
+
+    table: str
+    users: int | None = None
+    items: int | None = None
+    interactions: int | None = None
+    slip: str = ""
+
+
+class DatasetConfig(Strict):
+    """One dataset version: `config/datasets/<name>.yaml`.
+
+    Attributes
+    ----------
+    ordered : bool
+        Whether the order of a user's interactions means time.
+    path, columns : str, dict
+        The short form for one's own data: a CSV, TSV, Parquet or RecBole `.inter` file
+        and which of its columns are user, item, rating and time. All else has defaults.
+    """
+
+    name: str = Field(pattern=SAFE_NAME)
+    title: str
+    path: str | None = None
+    columns: dict[str, str] = {}
+    source: SourceConfig
+    reader: ReaderConfig
+    filter: FilterConfig = FilterConfig()
+    split: SplitConfig
+    ordered: bool
+    expected: Expected | None = None
+    published: list[Published] = []
+    notes: list[str] = []
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_short_form(cls, data: Any) -> Any:
+        """Fill what a user's own file does not need to say."""
+        if not isinstance(data, dict) or not data.get("path"):
+            return data
+        given = data.get("columns")
+        columns = given if isinstance(given, dict) else {}
+        inter = str(data["path"]).endswith((".inter", ".inter.gz"))
+        timed = inter or "time" in columns
+        defaults = {
+            "title": data.get("name", ""),
+            "source": {"name": "local", "licence": "the data's own", "citation": "-", "files": []},
+            "reader": {"format": "inter" if inter else "table", "options": {}},
+            "split": {"recipe": "temporal-user" if timed else "random-user"},
+            "ordered": timed,
+        }
+        return {**defaults, **data}
+
+    @model_validator(mode="after")
+    def _columns_make_sense(self) -> DatasetConfig:
+        allowed = ("user", "item", "rating", "time")
+        for name in self.columns:
+            if name not in allowed:
+                raise ValueError(f"columns: unknown '{name}'; allowed: {', '.join(allowed)}")
+        return self

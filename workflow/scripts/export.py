@@ -1,0 +1,38 @@
+"""Write a prepared dataset as RecBole atomic files, or a run's ranking as TREC files."""
+
+import argparse
+from pathlib import Path
+
+from recspectra import cli
+from recspectra.artifacts import ArtifactError, read_npz, write_text
+from recspectra.data import export
+from recspectra.data.interactions import Interactions
+from recspectra.data.tables import PARTS
+
+
+def run() -> None:
+    """Write `{dataset}.*.inter`, and with --run also `run.txt` and `qrels.txt`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="results/data/DATASET")
+    parser.add_argument("--run", type=Path, help="results/runs/DATASET/SYSTEM/KEY/seed-N")
+    parser.add_argument("--list", default="test_train+valid_train+valid", help="target_history_mask")
+    parser.add_argument("--folder", type=Path, required=True, help="where to write")
+    args = parser.parse_args()
+    pieces = {part: Interactions.load(args.data / f"{part}.npz") for part in PARTS}
+    if args.run is None:
+        print("\n".join(map(str, export.recbole(pieces, args.data.name, args.folder))))
+        return
+    lists = read_npz(args.run / "rankings.npz")
+    if args.list not in lists:
+        known = [n for n in lists if n != "status" and not n.endswith(".positions")]
+        raise ArtifactError(f"{args.run}: no list '{args.list}'; lists: {', '.join(known)}")
+    truth = pieces[args.list.partition("_")[0]]
+    users = (truth.lengths > 0).nonzero()[0]
+    tag = f"{args.run.parts[-3]}-{args.run.parts[-2]}"
+    write_text(args.folder / "run.txt", export.trec_run(lists[args.list], users, tag))
+    write_text(args.folder / "qrels.txt", export.trec_qrels(truth))
+    print(f"{args.folder}/run.txt\n{args.folder}/qrels.txt")
+
+
+if __name__ == "__main__":
+    cli.main(run)
