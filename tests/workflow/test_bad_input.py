@@ -330,7 +330,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = DatasetConfig.model_validate(yaml.safe_load((TINY / "dataset.yaml").read_text(encoding="utf-8")))
     table = read(config, place)
     table.save(place / "results" / "interactions" / "tiny.npz")
-    pieces = splits.split(table, config)
+    pieces, _ = splits.split(table, config)
     splits.save(pieces, splits.statistics(config, pieces), place / "results" / "data" / "tiny")
     spectrum = leading(build("item-similarity", pieces["train"]), 16)
     spectrum.save(place / "results" / "spectra" / "tiny" / "item-similarity@train-r16.npz")
