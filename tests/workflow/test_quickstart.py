@@ -20,7 +20,7 @@ from harness import REPO, ROOT, TINY_FITS, Finished, finished_jobs
 from recspectra import runtime
 
 MAKE = shutil.which("make")
-TARGETS = {
+TARGETS = {"datasets", 
     "help", "quickstart", "study", "report", "figures", "test", "test-fast", "lint", "format", "clean",
 }  # fmt: skip
 needs_make = pytest.mark.skipif(MAKE is None, reason="`make` is not installed")
