@@ -20,8 +20,9 @@ from harness import REPO, ROOT, TINY_FITS, Finished, finished_jobs
 from recspectra import runtime
 
 MAKE = shutil.which("make")
-TARGETS = {"datasets", 
-    "help", "quickstart", "study", "report", "figures", "test", "test-fast", "lint", "format", "clean",
+TARGETS = {
+    "help", "quickstart", "study", "datasets", "report", "figures", "test", "test-fast", "lint",
+    "format", "clean",
 }  # fmt: skip
 needs_make = pytest.mark.skipif(MAKE is None, reason="`make` is not installed")
 

@@ -61,6 +61,7 @@ def generate(
     chains = _successors(rng, item_group, weight, successors)
     lengths = _lengths(rng, users, items, interactions, min_length)
     picked = _walk(rng, lengths, user_group, item_group, weight, chains, loyalty, follow)
+    picked = _every_item_once(rng, picked, items)
     user_ids = np.repeat(np.arange(users), lengths)
     gaps = rng.exponential(3600.0, size=interactions).astype(np.int64) + 1
     first = START + rng.integers(0, 30 * 86_400, size=users)
@@ -159,6 +160,20 @@ def _walk(
     keys = np.concatenate(kept)
     by_user = np.argsort(keys // n_items, kind="stable")
     return (keys % n_items)[by_user]
+
+
+def _every_item_once(rng: np.random.Generator, picked: np.ndarray, items: int) -> np.ndarray:
+    """Put items that nobody took in the place of interactions with popular ones."""
+    counts = np.bincount(picked, minlength=items)
+    missing = np.flatnonzero(counts == 0)
+    if not len(missing):
+        return picked
+    spare = np.flatnonzero(counts[picked] > len(missing) + 1)
+    if len(spare) < len(missing):
+        return picked
+    picked = picked.copy()
+    picked[rng.choice(spare, len(missing), replace=False)] = missing
+    return picked
 
 
 def _per_user_cumsum(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
