@@ -20,6 +20,7 @@ from recspectra.data.splits import RECIPES, check_counts, save, split, statistic
 from recspectra.data.synthetic import generate
 from recspectra.data.tables import PARTS, InteractionTable, check_duplicates, concatenate
 from recspectra.dataset_schema import DatasetConfig, SourceFile, SplitConfig
+from recspectra.models.base import History
 
 MakeConfig = Callable[..., DatasetConfig]
 FILE = SourceFile(path="raw.csv", sha256="0" * 64)
@@ -500,3 +501,13 @@ def test_a_pair_in_two_parts_of_a_shipped_split_is_refused(parts: list[int]) -> 
     table = InteractionTable(np.array([9, 7, 3, 7]), np.array([1, 2, 5, 2]), None, None, codes)
     with pytest.raises(DataError, match="dataset 'd': user 7, item 2 stands in two parts"):
         check_duplicates(table, "d")
+
+
+def test_a_batch_of_histories_is_that_of_the_users_in_their_order(tiny: dict[str, Interactions]) -> None:
+    train, users = tiny["train"], np.array([7, 3, 110, 3])
+    batch = History.of(train, users)
+    for row, user in enumerate(users):
+        assert (
+            batch.items[batch.indptr[row] : batch.indptr[row + 1]].tolist() == train.sequence(user).tolist()
+        )
+    assert np.array_equal(batch.matrix.toarray(), train.matrix.toarray()[users])

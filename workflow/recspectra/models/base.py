@@ -105,10 +105,10 @@ class History:
     def of(cls, interactions: Interactions, users: np.ndarray) -> History:
         """Return the histories of some users, in the order of `users`."""
         matrix = interactions.matrix[users]
-        spans = [interactions.sequence(u) for u in users]
-        indptr = np.concatenate([[0], np.cumsum([len(s) for s in spans])]).astype(np.int64)
-        items = np.concatenate(spans) if spans else np.empty(0, dtype=np.int32)
-        return cls(matrix, indptr, items)
+        lengths = interactions.lengths[users]
+        indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        shift = np.repeat(interactions.indptr[users] - indptr[:-1], lengths)
+        return cls(matrix, indptr, interactions.items[np.arange(indptr[-1]) + shift])
 
 
 class Recommender:
