@@ -73,6 +73,22 @@ class ParamSpec(Strict):
         return None
 
 
+class SearchRange(Strict):
+    """Values between two ends, to be drawn uniformly or, with `log`, uniformly in the logarithm."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _ends_are_in_order(self) -> SearchRange:
+        if not self.low < self.high:
+            raise ValueError(f"low {self.low:g} must be below high {self.high:g}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"log needs a positive low, not {self.low:g}")
+        return self
+
+
 class SpectrumNeed(Strict):
     """A spectrum that a system asks for; `{param}` is filled from its parameters."""
 
@@ -100,7 +116,7 @@ class ModelConfig(Strict):
     cost: Literal["light", "medium", "heavy"] = "light"
     spectra: list[SpectrumNeed] = []
     params: dict[str, ParamSpec] = {}
-    search: dict[str, list[Scalar]] = {}
+    search: dict[str, Annotated[list[Scalar], Field(min_length=1)] | SearchRange] = {}
     best: dict[str, dict[str, Scalar]] = {}
     notes: list[str] = []
 
@@ -109,9 +125,17 @@ class ModelConfig(Strict):
         for name, spec in self.params.items():
             if problem := spec.check(spec.default):
                 raise ValueError(f"params.{name}.default: {problem}")
-        for block in [*self.best.values(), *({k: v} for k, vs in self.search.items() for v in vs)]:
+        searched = [{name: v} for name, space in self.search.items() for v in self._ends(name, space)]
+        for block in [*self.best.values(), *searched]:
             self.resolve(block)
         return self
+
+    def _ends(self, name: str, space: list[Scalar] | SearchRange) -> list[Scalar]:
+        """Return the values of a search space that must be valid: all, or both ends."""
+        if isinstance(space, list):
+            return space
+        whole = name in self.params and self.params[name].type == "int"
+        return [int(v) if whole else v for v in (space.low, space.high)]
 
     def resolve(self, overrides: dict[str, Any], where: str = "") -> dict[str, Scalar]:
         """Return all parameters, defaults filled in; raise `ConfigError` on a bad one."""

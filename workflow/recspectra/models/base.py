@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -16,6 +16,9 @@ from recspectra.config import ModelConfig
 from recspectra.data.interactions import Interactions
 from recspectra.runtime import Progress
 from recspectra.spectral.eigen import Spectrum
+
+
+T = TypeVar("T")
 
 
 class Refused(Exception):
@@ -36,12 +39,25 @@ class Task:
         Whether the order inside each user's row means time.
     spectra : mapping
         Operator name -> `Spectrum`, at least as large as the config asks for.
+    cache : dict
+        What `shared` has made; the trials of a tuning job hand it on.
     """
 
     train: Interactions
     valid: Interactions | None
     ordered: bool
     spectra: Mapping[str, Spectrum] = field(default_factory=dict)
+    cache: dict[Hashable, Any] = field(default_factory=dict)
+
+    def shared(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return `make()`, computed once for all trials of a tuning job.
+
+        For what follows from the interactions and from the parameters named in `key`
+        alone (a Gram matrix, a clustering). Nobody may change what is returned.
+        """
+        if key not in self.cache:
+            self.cache[key] = make()
+        return self.cache[key]
 
     def spectrum(self, operator: str, rank: int) -> Spectrum:
         """Return the leading `rank` eigenpairs of an operator named in the model YAML."""
