@@ -17,7 +17,6 @@ from recspectra.data.interactions import Interactions
 from recspectra.runtime import Progress
 from recspectra.spectral.eigen import Spectrum
 
-
 T = TypeVar("T")
 
 
