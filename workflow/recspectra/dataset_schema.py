@@ -16,12 +16,14 @@ class SourceFile(Strict):
     """One raw file: where it lies in a mirror and how to know it is the right one.
 
     `member` names a file inside a zip archive; it is read in place, never extracted.
+    `part: order` marks a file that gives `reader.order_from` the order of the others'
+    interactions, and none of its own.
     """
 
     path: str = Field(pattern=r"^[A-Za-z0-9._][A-Za-z0-9._/-]*$")
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
     md5: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")
-    part: Literal["all", "train", "valid", "test"] = "all"
+    part: Literal["all", "train", "valid", "test", "order"] = "all"
     url: str | None = None
     member: str | None = None
 
@@ -43,11 +45,23 @@ class SourceConfig(Strict):
     files: list[SourceFile] = []
 
 
-class ReaderConfig(Strict):
-    """Which reader turns the raw files into interactions, and its options."""
+class OrderConfig(Strict):
+    """Which reader reads the file with `part: order`, and its options."""
 
     format: str
     options: dict[str, Scalar] = {}
+
+
+class ReaderConfig(Strict):
+    """Which reader turns the raw files into interactions, and its options.
+
+    With `order_from` the order of a user's interactions is that of the file with
+    `part: order`, which has the same interactions and ids (see `data.alignment`).
+    """
+
+    format: str
+    options: dict[str, Scalar] = {}
+    order_from: OrderConfig | None = None
 
 
 class FilterConfig(Strict):
@@ -167,4 +181,15 @@ class DatasetConfig(Strict):
         for name in self.columns:
             if name not in allowed:
                 raise ValueError(f"columns: unknown '{name}'; allowed: {', '.join(allowed)}")
+        return self
+
+    @model_validator(mode="after")
+    def _order_has_a_file(self) -> DatasetConfig:
+        files = sum(f.part == "order" for f in self.source.files)
+        if files != (self.reader.order_from is not None):
+            raise ValueError("reader.order_from and one file with `part: order` belong together")
+        if files and (self.split.recipe != "shipped" or self.split.exchange or not self.ordered):
+            raise ValueError(
+                "reader.order_from needs `split: {recipe: shipped}` without exchange, and `ordered: true`"
+            )
         return self

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recspectra.data import synthetic
+from recspectra.data import alignment, synthetic
 from recspectra.data.interactions import DataError
 from recspectra.data.tables import PARTS, InteractionTable, concatenate
 from recspectra.data.text import COLUMNS, READ_ERRORS, first_bad_line, opened, problem_with
@@ -27,24 +27,46 @@ Reader = Callable[..., InteractionTable]
 
 def read(config: DatasetConfig, folder: Path) -> InteractionTable:
     """Read all files of a dataset with the reader that its YAML names."""
-    name = config.reader.format
-    if name not in READERS:
-        raise DataError(
-            f"dataset '{config.name}': unknown reader '{name}'; known: {', '.join(READERS)}"
-            f"{_hint(name, READERS)}"
-        )
-    options: Mapping[str, Any] = config.reader.options
-    _check_options(config.name, name, options)
+    name, options = config.reader.format, config.reader.options
+    _check_reader(config.name, name, options)
     if config.path:
         columns = {f"{k}_column": v for k, v in config.columns.items()} if name == "table" else {}
         return READERS[name](Path(config.path), None, **columns, **options)
     if not config.source.files:
         return READERS[name](**options)
-    tables = [READERS[name](folder / f.path, f, **options) for f in config.source.files]
-    for file, table in zip(config.source.files, tables, strict=True):
-        if not len(table):
-            raise DataError(f"dataset '{config.name}': {file.path} holds no interactions")
-    return concatenate(tables)
+    files = [f for f in config.source.files if f.part != "order"]
+    table = concatenate([_read_file(config.name, folder, f, name, options) for f in files])
+    return _in_order(table, config, folder) if config.reader.order_from else table
+
+
+def _in_order(table: InteractionTable, config: DatasetConfig, folder: Path) -> InteractionTable:
+    """Give a table the order of the file with `part: order`."""
+    reader = config.reader.order_from
+    _check_reader(config.name, reader.format, reader.options)
+    file = next(f for f in config.source.files if f.part == "order")
+    other = _read_file(config.name, folder, file, reader.format, reader.options)
+    try:
+        return alignment.in_order_of(table, other)
+    except DataError as error:
+        raise DataError(f"dataset '{config.name}', order from {file.path}: {error}") from None
+
+
+def _read_file(
+    dataset: str, folder: Path, file: SourceFile, reader: str, options: Mapping[str, Any]
+) -> InteractionTable:
+    table = READERS[reader](folder / file.path, file, **options)
+    if not len(table):
+        raise DataError(f"dataset '{dataset}': {file.path} holds no interactions")
+    return table
+
+
+def _check_reader(dataset: str, name: str, options: Mapping[str, Any]) -> None:
+    """Refuse a reader that does not exist and an option that it does not have."""
+    if name not in READERS:
+        raise DataError(
+            f"dataset '{dataset}': unknown reader '{name}'; known: {', '.join(READERS)}{_hint(name, READERS)}"
+        )
+    _check_options(dataset, name, options)
 
 
 def _hint(word: str, words: Any) -> str:
@@ -168,7 +190,7 @@ def as_ids(column: pd.Series) -> np.ndarray:
 
 
 def _parts(file: SourceFile | None, rows: int) -> np.ndarray | None:
-    if file is None or file.part == "all":
+    if file is None or file.part not in PARTS:
         return None
     return np.full(rows, PARTS.index(file.part), dtype=np.int8)
 
