@@ -7,17 +7,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from recspectra.artifacts import ArtifactError, read_npz, write_npz
 from recspectra.spectral.operators import Operator
+from recspectra.spectral.solver_block import block, torch_cpu, torch_cuda
+from recspectra.spectral.solvers import SpectrumError, arpack, dense, lobpcg_, propack
 
 DENSE_LIMIT = 1200  # below this size LAPACK on the formed matrix is fastest
-TOLERANCE = 1e-4  # largest residual norm that is accepted
+FEW = 16  # up to this rank ARPACK needs so few products that blocks do not pay
+TOLERANCE = 1e-4  # largest residual norm that is accepted, against the operator's norm
 
 
-class SpectrumError(RuntimeError):
-    """The eigensolver did not reach the residual that is asked for."""
+SOLVERS = {
+    "dense": dense,
+    "block": block,
+    "arpack": arpack,
+    "lobpcg": lobpcg_,
+    "propack": propack,
+    "torch-cpu": torch_cpu,
+    "torch-cuda": torch_cuda,
+}
+
+__all__ = ["SOLVERS", "Spectrum", "SpectrumError", "leading"]
 
 
 @dataclass(frozen=True)
@@ -99,35 +110,52 @@ def leading(operator: Operator, rank: int, solver: str = "auto", seed: int = 0) 
     Parameters
     ----------
     operator : Operator
-        Anything with `size` and `@`.
+        Anything with `size`, `interval` (it holds the spectrum) and `@`.
     rank : int
         Number of pairs; more than the size gives all of them.
-    solver : {"auto", "dense", "arpack"}
-        `auto` takes `dense` for small operators or nearly full rank.
+    solver : {"auto", "dense", "block", "arpack", "lobpcg", "propack", "torch-cpu", "torch-cuda"}
+        `auto` takes `dense` for small operators or nearly full rank, else `block`.
     seed : int
-        Seed of ARPACK's start vector.
+        Seed of the start vectors.
 
     Raises
     ------
     SpectrumError
-        A residual exceeds `TOLERANCE`, or the solver did not converge.
+        A residual exceeds `TOLERANCE` times the operator's norm, or the solver is unknown,
+        unfit or did not converge.
     """
     rank = min(rank, operator.size)
     if solver == "auto":
         small = operator.size <= DENSE_LIMIT or rank > operator.size // 3
-        solver = "dense" if small else "arpack"
+        solver = "dense" if small else "arpack" if rank <= FEW else "block"
+    if solver not in SOLVERS:
+        raise SpectrumError(f"unknown solver '{solver}'; known: auto, {', '.join(SOLVERS)}")
     started = time.perf_counter()
     values, vectors, lowest = SOLVERS[solver](operator, rank, seed)
     seconds = time.perf_counter() - started
-    order = np.argsort(-values, kind="stable")
-    values, vectors = values[order], _signed(vectors[:, order]).astype(np.float32)
-    residuals = np.linalg.norm(operator @ vectors.astype(np.float64) - vectors * values, axis=0)
-    if not residuals.max(initial=0.0) <= TOLERANCE:
+    vectors = _signed(vectors).astype(np.float32)
+    values, residuals = _rayleigh(operator, vectors)
+    accepted = TOLERANCE * max(float(np.abs(values).max(initial=0.0)), abs(lowest))
+    if not residuals.max(initial=0.0) <= accepted:
         raise SpectrumError(
-            f"solver '{solver}' left a residual of {residuals.max():.1e} > {TOLERANCE:g} at rank "
+            f"solver '{solver}' left a residual of {residuals.max():.1e} > {accepted:.1e} at rank "
             f"{rank}; use another solver or a smaller rank"
         )
-    return Spectrum(values, vectors, residuals, lowest, solver, seconds)
+    order = np.argsort(-values, kind="stable")
+    vectors = np.ascontiguousarray(vectors[:, order])
+    return Spectrum(values[order], vectors, residuals[order], lowest, solver, seconds)
+
+
+def _rayleigh(operator: Operator, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the stored vectors' Rayleigh quotients and residual norms, in float64."""
+    values, residuals = (np.zeros(vectors.shape[1]) for _ in range(2))
+    for first in range(0, len(values), 64):  # some columns at a time: products are large
+        part = slice(first, first + 64)
+        v = vectors[:, part].astype(np.float64)
+        product = operator @ v
+        values[part] = (v * product).sum(axis=0) / (v * v).sum(axis=0)
+        residuals[part] = np.linalg.norm(product - v * values[part], axis=0)
+    return values, residuals
 
 
 def _signed(vectors: np.ndarray) -> np.ndarray:
@@ -135,28 +163,3 @@ def _signed(vectors: np.ndarray) -> np.ndarray:
     largest = np.abs(vectors).argmax(axis=0)
     signs = np.sign(vectors[largest, np.arange(vectors.shape[1])])
     return vectors * np.where(signs == 0, 1.0, signs)
-
-
-def _dense(operator: Operator, rank: int, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
-    formed = operator.formed()
-    values, vectors = np.linalg.eigh((formed + formed.T) / 2)
-    return values[-rank:], vectors[:, -rank:], float(values[0])
-
-
-def _arpack(operator: Operator, rank: int, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
-    linear = LinearOperator(
-        (operator.size, operator.size),
-        matvec=lambda v: operator @ v,
-        matmat=lambda v: operator @ v,
-        dtype=np.float64,
-    )
-    start = np.random.default_rng(seed).standard_normal(operator.size)
-    try:
-        values, vectors = eigsh(linear, k=rank, which="LA", v0=start, tol=1e-7)
-        lowest = eigsh(linear, k=1, which="SA", v0=start, tol=1e-4, return_eigenvectors=False)
-    except ArpackError as error:
-        raise SpectrumError(f"solver 'arpack' failed at rank {rank}: {error}") from None
-    return values, vectors, float(lowest[0])
-
-
-SOLVERS = {"dense": _dense, "arpack": _arpack}

@@ -6,13 +6,18 @@ R = D_U^-1/2 X D_I^-1/2. A node of degree 0 gets D^-1/2 = 0.
 
 from __future__ import annotations
 
+import copy
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import DTypeLike
 
 from recspectra.data.interactions import Interactions
+
+SPARSE_SHARE = 0.05  # of users near a user; below it sparse products are faster
 
 
 class OperatorError(ValueError):
@@ -43,6 +48,10 @@ def normalised(matrix: sp.csr_array) -> sp.csr_array:
 class Operator:
     """A symmetric linear operator given by its product with a vector or block.
 
+    Its attributes that are arrays or sparse matrices are its pieces. A product uses
+    nothing but `@`, `*`, `+`, slices and `self.join` on them, so that the pieces may be
+    of another precision or kind: see `astype` and `recspectra.spectral.torch_operators`.
+
     Attributes
     ----------
     size : int
@@ -53,10 +62,23 @@ class Operator:
 
     size: int
     interval: tuple[float, float]
+    join: Callable[[Sequence[Any]], Any] = staticmethod(np.concatenate)
 
     def __matmul__(self, block: np.ndarray) -> np.ndarray:
         """Return the product with `block`, shape (size,) or (size, b)."""
         raise TypeError(f"{type(self).__name__} must define its product")
+
+    def converted(self, convert: Callable[[Any], Any]) -> Self:
+        """Return a copy whose pieces went through `convert`."""
+        other = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, np.ndarray) or sp.issparse(value):
+                setattr(other, name, convert(value))
+        return other
+
+    def astype(self, dtype: DTypeLike) -> Self:
+        """Return the operator with pieces of a floating-point type; products stay in it."""
+        return self.converted(lambda piece: piece.astype(dtype, copy=False))
 
     def formed(self) -> np.ndarray:
         """Return the dense matrix, shape (size, size); for small graphs and tests."""
@@ -90,7 +112,71 @@ class Bipartite(Operator):
 
     def __matmul__(self, block: np.ndarray) -> np.ndarray:
         top, bottom = block[: self.users], block[self.users :]
-        return np.concatenate([self.r @ bottom, self.rt @ top])
+        return self.join([self.r @ bottom, self.rt @ top])
+
+
+class Augmented(Operator):
+    """PGSP's normalised graph D^-1/2 [[C_U, X], [X^T, C_I]] D^-1/2 (Liu et al., WWW 2023).
+
+    C_U = X D_I^-1 X^T joins users by common items, C_I = X^T D_U^-1 X items by common
+    users; D holds the row sums of the whole. Neither C is formed: a product takes four
+    sparse products with X.
+    """
+
+    interval = (-1.0, 1.0)
+
+    def __init__(self, train: Interactions) -> None:
+        self.x = train.matrix.astype(np.float64)
+        self.xt = sp.csr_array(self.x.T)
+        self.users, self.size = train.n_users, train.n_users + train.n_items
+        d_user, d_item = degrees(train.matrix)
+        self.per_user, self.per_item = power(d_user, -1.0), power(d_item, -1.0)
+        self.scale = power(self.adjacent(np.ones(self.size)), -0.5)
+
+    def adjacent(self, block: np.ndarray) -> np.ndarray:
+        """Return [[C_U, X], [X^T, C_I]] times a block."""
+        top, bottom = block[: self.users], block[self.users :]
+        to_items, to_users = self.xt @ top, self.x @ bottom
+        return self.join(
+            [
+                self.x @ _rows(self.per_item, to_items) + to_users,
+                to_items + self.xt @ _rows(self.per_user, to_users),
+            ]
+        )
+
+    def __matmul__(self, block: np.ndarray) -> np.ndarray:
+        return _rows(self.scale, self.adjacent(_rows(self.scale, block)))
+
+
+def generalised(matrix: sp.csr_array, exponent: float, shift: float) -> sp.csr_array:
+    """Return SGFCF's R_g = (D_U + shift)^-exponent X (D_I + shift)^-exponent, float64 CSR."""
+    left, right = (power(d + shift, -exponent) for d in degrees(matrix))
+    return sp.csr_array(sp.diags_array(left) @ matrix.astype(np.float64) @ sp.diags_array(right))
+
+
+class GeneralisedSimilarity(Operator):
+    """R_g^T R_g on items, whose eigenvalues are the squared singular values of R_g (SGFCF).
+
+    They lie in [0, 1] for exponent 1/2 and shift 0 only. In general the largest is at
+    most max_i (R_g^T R_g v)_i / v_i for any positive v (Collatz and Wielandt); for
+    v = (D_I + shift)^exponent that bound is 1 in the case above.
+    """
+
+    def __init__(self, train: Interactions, exponent: float, shift: float) -> None:
+        if exponent < 0 or shift < 0:
+            raise OperatorError(
+                f"generalised similarity: exponent {exponent} and shift {shift} must be at least 0"
+            )
+        self.r = generalised(train.matrix, exponent, shift)
+        self.rt = sp.csr_array(self.r.T)
+        self.size = train.n_items
+        _, d_item = degrees(train.matrix)
+        trial = power(d_item + shift, exponent)
+        ratios = power(d_item + shift, -exponent) * (self @ trial)
+        self.interval = (0.0, float(ratios.max(initial=0.0)))
+
+    def __matmul__(self, block: np.ndarray) -> np.ndarray:
+        return self.rt @ (self.r @ block)
 
 
 def transition_graph(train: Interactions) -> sp.csr_array:
@@ -158,20 +244,58 @@ class UnifiedGraph(Operator):
     def __matmul__(self, block: np.ndarray) -> np.ndarray:
         scaled = _rows(self.scale, block)
         top, bottom = scaled[: self.users], scaled[self.users :]
-        product = np.concatenate([self.x @ bottom, self.xt @ top + self.sequence(bottom)])
+        product = self.join([self.x @ bottom, self.xt @ top + self.sequence(bottom)])
         return _rows(self.scale, product)
 
-    def spectral_radius(self, steps: int = 50) -> float:
-        """Return rho(S') by power iteration; Eq. 2 converges for decay < 1 / rho."""
-        vector = np.ones(self.s.shape[0])
-        value = 0.0
-        for _ in range(steps):
-            vector = self.s @ vector
-            value = float(np.linalg.norm(vector))
-            if value == 0.0:
-                return 0.0
-            vector /= value
-        return value
+    def spectral_radius(self, steps: int = 200) -> float:
+        """Return rho(S'); the sum of Eq. 2 converges for d to infinity if decay < 1 / rho."""
+        return spectral_radius(self.s, steps)
+
+    @property
+    def converges(self) -> bool:
+        """Whether decay < 1 / rho(S'), the condition of the paper's Lemma 1."""
+        return self.decay * self.spectral_radius() < 1.0
+
+
+def spectral_radius(graph: sp.csr_array, steps: int = 200) -> float:
+    """Return the spectral radius of a symmetric matrix without negative entries.
+
+    By power iteration from a vector of ones, up to a relative change of 1e-10. Every
+    step is a lower bound of the radius, so 1 / radius is never taken too small.
+    """
+    vector = np.full(graph.shape[0], 1.0 / max(graph.shape[0], 1) ** 0.5)
+    value = 0.0
+    for _ in range(steps):
+        vector, before = graph @ vector, value
+        value = float(np.linalg.norm(vector))
+        if value == 0.0 or abs(value - before) <= 1e-10 * value:
+            break
+        vector /= value
+    return value
+
+
+class RowSimilarity:
+    """y R^T R for a block of sparse rows y, as systems score users with it.
+
+    Where few users share an item with a user, y R^T stays sparse and costs what its
+    entries cost. Which way is taken depends on R alone, never on the batch.
+
+    Parameters
+    ----------
+    r : CSR array, shape (m, n)
+        A matrix without negative entries.
+    """
+
+    def __init__(self, r: sp.csr_array) -> None:
+        self.r, self.rt = r, sp.csr_array(r.T)
+        d_item = np.diff(self.rt.indptr).astype(np.float64)
+        self.share = float((d_item**2).sum()) / max(r.shape[0], 1) ** 2  # bounds R R^T's density
+
+    def __call__(self, rows: sp.csr_array) -> np.ndarray:
+        """Return y R^T R as a dense block, shape (b, n)."""
+        if self.share < SPARSE_SHARE:
+            return ((rows @ self.rt) @ self.r).toarray()
+        return np.ascontiguousarray((self.r.T @ (self.r @ rows.T.toarray())).T)
 
 
 def _rows(scale: np.ndarray, block: np.ndarray) -> np.ndarray:
@@ -181,15 +305,28 @@ def _rows(scale: np.ndarray, block: np.ndarray) -> np.ndarray:
 PATTERNS: dict[str, Callable[..., Operator]] = {
     r"item-similarity": ItemSimilarity,
     r"bipartite": Bipartite,
-    r"unified-d(?P<depth>\d+)-a(?P<decay>[0-9.e-]+)": lambda train, depth, decay: UnifiedGraph(
-        train, int(depth), float(decay)
-    ),
+    r"augmented": Augmented,
+    r"generalised-e(?P<exponent>[0-9.e-]+)-a(?P<shift>[0-9.e-]+)": GeneralisedSimilarity,
+    # The sum of Eq. 2 over no hops is 0: without a sequence graph the graph is bipartite.
+    r"unified-d0-a[0-9.e-]+": Bipartite,
+    r"unified-d(?P<depth>\d+)-a(?P<decay>[0-9.e-]+)": UnifiedGraph,
 }
 
 
-def build(name: str, train: Interactions) -> Operator:
-    """Return the operator of a name such as `item-similarity` or `unified-d2-a0.4`."""
+def build(name: str, train: Interactions, dtype: DTypeLike = np.float64) -> Operator:
+    """Return the operator of a name such as `item-similarity` or `unified-d2-a0.4`.
+
+    Its pieces, and so its products with blocks of that type, are of type `dtype`.
+    """
     for pattern, make in PATTERNS.items():
         if match := re.fullmatch(pattern, name):
-            return make(train, **match.groupdict())
+            numbers = {key: _number(text, name) for key, text in match.groupdict().items()}
+            return make(train, **numbers).astype(dtype)
     raise OperatorError(f"unknown operator '{name}'; known: {', '.join(PATTERNS)}")
+
+
+def _number(text: str, name: str) -> int | float:
+    try:
+        return int(text) if text.isdigit() else float(text)
+    except ValueError:
+        raise OperatorError(f"operator '{name}': '{text}' is not a number") from None
