@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from recspectra.models.base import History, Recommender, Run, Task
 from recspectra.spectral.operators import degrees, normalised, power
+from recspectra.spectral.polynomials import similarity_product
 
 
 class GFCF(Recommender):
@@ -33,8 +33,3 @@ class GFCF(Recommender):
         linear = similarity_product(self.r, history.matrix)
         ideal = (history.matrix @ self.low) @ self.high.T
         return linear + np.float32(self.params.alpha) * ideal
-
-
-def similarity_product(r: sp.csr_array, rows: sp.csr_array) -> np.ndarray:
-    """Return y P = y R^T R for sparse rows y, shape (b, n), as two sparse products."""
-    return (r.T @ (r @ rows.T.toarray())).T

@@ -14,10 +14,18 @@ stands on both sides of the filter. Each way to read it is a named variant (`eq8
 
 Eq. 7 rescales eigenvalues by lambda_min and lambda_max, of the r computed pairs
 (`truncated`) or of the whole Laplacian (`full`): `eigenvalue_range`.
+
+The variants of Tables 5 and 6 are parameters: `phi: 0` has no band-pass part (NB), `phi: 1`
+no low-pass part (NL), `depth: 0` no sequence graph (NS): the sum of Eq. 2 over no hops is
+0, which leaves the bipartite graph. The text never says what SE is. `depth: 1`, sequence
+edges without diffusion, is the reading taken: its loss in Table 5 is the smallest, and
+"sequential diffusion removal causes the smallest drop" is what the text says of Table 5's
+variants. A decay close to 1 (hops of equal weight) would be another.
 """
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -27,43 +35,75 @@ from recspectra.data.interactions import Interactions
 from recspectra.models.base import History, Recommender, Refused, Run, Task
 from recspectra.spectral.eigen import Spectrum
 from recspectra.spectral.filters import gaussian_bandpass, rescaled
-from recspectra.spectral.operators import degrees, power
+from recspectra.spectral.operators import degrees, power, spectral_radius, transition_graph
 
 
 class GSPRec(Recommender):
     """Y = phi F_BP + (1 - phi) F_LP (Eq. 11), applied to a batch of user rows in factors.
 
     Every filter has the form x (left) (right)^T with n x r factors, plus, for the
-    user-user part of Eq. 9, x / sqrt(d_u) times one more n x r factor.
+    user-user part of Eq. 9, x / sqrt(d_u) times one more n x r factor. Filters that end
+    in the same `right` are one product: all of them, unless Eq. 8 is read literally.
     """
 
     state_names = ("left", "left_scaled", "right")
 
     def fit(self, task: Task, run: Run) -> dict[str, Any]:
         """Scale the eigenvectors of the unified graph by the filters and degrees."""
-        if not task.ordered:
-            raise Refused("GSPRec builds its graph from the order of interactions; this dataset has none")
         p = self.params
+        if p.depth > 0 and not task.ordered:
+            raise Refused(
+                "GSPRec builds its graph from the order of interactions; this dataset has none "
+                "(depth 0 leaves the sequence graph out)"
+            )
+        log = self._convergence(task)
+        if note := log.get("note"):
+            warnings.warn(note, stacklevel=2)
         spectrum = task.spectrum(f"unified-d{p.depth}-a{p.decay}", p.rank)
-        _, d_item = degrees(task.train.matrix)
-        items = spectrum.vectors[task.train.n_users :].astype(np.float64)
-        users = similar_users(task.train, spectrum.vectors[: task.train.n_users])
-        down, up = power(d_item, -0.5)[:, None] * items, power(d_item, 0.5)[:, None] * items
         span = eigenvalue_span(spectrum, p.eigenvalue_range)
         gain = gaussian_bandpass(rescaled(1.0 - spectrum.values, *span), p.center, p.width)
-        band = p.phi * gain
-        low = (1.0 - p.phi) * np.ones_like(gain)
-        if p.eq8 == "augmented":
-            band, low = np.zeros_like(gain), low + band
-        right = power(d_item, -0.5)[:, None] * items if p.eq8 == "literal" else up
-        self.left = np.hstack([down * band, down * low]).astype(np.float32)
-        self.left_scaled = np.hstack([np.zeros_like(users), users * low]).astype(np.float32)
-        self.right = np.hstack([right, up]).astype(np.float32)
+        self._set_factors(task.train, spectrum, p.phi * gain, (1.0 - p.phi) * np.ones_like(gain))
+        frequencies = 1.0 - spectrum.values
         return {
-            "eigenvalues": (1.0 - spectrum.values).tolist(),
+            "eigenvalues": frequencies.tolist(),
             "range": list(span),
             "highest": 1.0 - spectrum.lowest,
+            **log,
         }
+
+    def _convergence(self, task: Task) -> dict[str, Any]:
+        """Check alpha < 1 / rho(S'), Lemma 1's condition; at depth 0 and 1 alpha plays no part."""
+        p = self.params
+        if p.depth < 2:
+            return {}
+        radius = task.shared(("transition-radius",), lambda: spectral_radius(transition_graph(task.train)))
+        if p.decay * radius < 1.0:
+            return {"spectral_radius": radius, "alpha_limit": 1.0 / radius if radius else None}
+        note = (
+            f"decay {p.decay:g} does not satisfy the paper's condition alpha < 1 / rho(S') = "
+            f"{1.0 / radius:.4g} (rho = {radius:.4g}): the sum of Eq. 2 would diverge for d to infinity. "
+            f"With d = {p.depth} it is finite and nothing diverges; long paths only weigh more than "
+            "short ones, the more the deeper."
+        )
+        return {"spectral_radius": radius, "alpha_limit": 1.0 / radius, "note": note}
+
+    def _set_factors(
+        self, train: Interactions, spectrum: Spectrum, band: np.ndarray, low: np.ndarray
+    ) -> None:
+        """Put the gains of both filters, shape (r,), into factors."""
+        _, d_item = degrees(train.matrix)
+        items = spectrum.vectors[train.n_users :].astype(np.float64)
+        users = similar_users(train, spectrum.vectors[: train.n_users])
+        down, up = power(d_item, -0.5)[:, None] * items, power(d_item, 0.5)[:, None] * items
+        parts = [(down * (low + band), users * low, up)]
+        if self.params.eq8 == "augmented":
+            parts = [(down * (low + band), users * (low + band), up)]
+        elif self.params.eq8 == "literal":  # its band-pass part ends in D_I^-1/2
+            both = [(low, down * low, users * low, up), (band, down * band, np.zeros_like(users), down)]
+            parts = [factors for gain, *factors in both if gain.any()] or parts
+        names = ("left", "left_scaled", "right")
+        for name, factors in zip(names, zip(*parts, strict=True), strict=True):
+            setattr(self, name, np.hstack(factors).astype(np.float32))
 
     def score(self, users: np.ndarray, history: History) -> np.ndarray:
         """Return the fused, filtered rows."""

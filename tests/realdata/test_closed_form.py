@@ -1,0 +1,98 @@
+"""Polynomial systems on real data: known figures come out. Needs a mirror (RECSPECTRA_MIRROR)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recspectra.config import Catalog
+from recspectra.data.interactions import Interactions
+from recspectra.data.readers import read
+from recspectra.data.splits import check_counts, split, statistics
+from recspectra.evaluation.hits import compare
+from recspectra.evaluation.metrics import METRICS
+from recspectra.evaluation.run import rank
+from recspectra.models import higsp
+from recspectra.models.base import Recommender, Run, Task, create
+from recspectra.spectral.eigen import Spectrum, leading
+from recspectra.spectral.operators import build
+
+CATALOG = Catalog(Path(__file__).resolve().parents[2])
+Pieces = dict[str, Interactions]
+
+
+def prepared(name: str, mirror: Path) -> Pieces:
+    """Read and split a data set straight from the mirror."""
+    config = CATALOG.dataset(name)
+    missing = [f.path for f in config.source.files if not (mirror / f.path).is_file()]
+    if missing:
+        pytest.skip(f"the mirror {mirror} lacks {', '.join(missing)}")
+    pieces, _ = split(read(config, mirror), config)
+    check_counts(config, statistics(config, pieces))
+    return pieces
+
+
+@pytest.fixture(scope="module")
+def ml100k(mirror: Path) -> Pieces:
+    return prepared("ml-100k.higsp", mirror)
+
+
+@pytest.fixture(scope="module")
+def ml1m(mirror: Path) -> Pieces:
+    return prepared("ml-1m.diffrec", mirror)
+
+
+def fitted(name: str, dataset: str, train: Interactions, seed: int = 0, **params: Any) -> Recommender:
+    """A system with the published settings for a data set, and `params` on top."""
+    config = CATALOG.model(name)
+    resolved = config.resolve({**config.best.get(dataset, {}), **params})
+    spectra: dict[str, Spectrum] = {
+        need.operator: leading(build(need.operator, train), int(resolved["rank"])) for need in config.spectra
+    }
+    system = create(config, resolved)
+    system.fit(Task(train, None, True, spectra), Run(seed=seed))
+    return system
+
+
+def measured(
+    system: Recommender, pieces: Pieces, mask: str, metrics: tuple[str, ...], k: list[int]
+) -> list[float]:
+    """Mean over the users with test items, metric by metric; the history is train."""
+    train = pieces["train"]
+    masked = train.merged(pieces["valid"]) if mask == "train+valid" else train
+    ranked = compare(rank(system.score, train, [masked], max(k))[0][0], pieces["test"])
+    return [float(v) for metric in metrics for v in METRICS[metric](ranked, k).mean(axis=0)]
+
+
+def test_linkprop_on_ml_1m(ml1m: Pieces) -> None:
+    system = fitted("linkprop", "ml-1m.diffrec", ml1m["train"])
+    found = measured(system, ml1m, "train+valid", ("recall", "ndcg"), [10, 20])
+    assert found == pytest.approx([0.1046, 0.1811, 0.0912, 0.1172], abs=1e-4)
+
+
+def test_higsp_on_ml_100k_is_that_of_its_authors(monkeypatch: pytest.MonkeyPatch, ml100k: Pieces) -> None:
+    monkeypatch.setattr(higsp, "axis_seed", lambda *_: 2020)  # their seed: k-means then starts as theirs
+    system = fitted("higsp", "ml-100k.higsp", ml100k["train"])
+    found = measured(system, ml100k, "train", ("ndcg_set", "mrr_set"), [10, 20])
+    ndcg, mrr = np.reshape(found, (2, 2))
+    assert [ndcg[0], mrr[1]] == pytest.approx([0.700, 0.578], abs=0.003)  # their program's
+    assert [ndcg[0], mrr[0]] == pytest.approx([0.7021, 0.6380], abs=0.003)  # their table's
+
+
+def test_seeds_of_the_clustering_move_higsp_a_little(ml100k: Pieces) -> None:
+    train = ml100k["train"]
+    systems = [fitted("higsp", "ml-100k.higsp", train, seed) for seed in range(5)]
+    found = np.array([measured(s, ml100k, "train", ("ndcg_set", "mrr_set"), [20]) for s in systems])
+    assert (found.std(axis=0) > 0).all()
+    assert (found.std(axis=0) < 0.012).all()
+
+
+@pytest.mark.slow
+def test_fagsp_on_ml_100k_comes_near_its_published_row(ml100k: Pieces) -> None:
+    found = measured(
+        fitted("fagsp", "ml-100k.higsp", ml100k["train"]), ml100k, "train", ("ndcg_set", "mrr_set"), [10]
+    )
+    assert found == pytest.approx([0.7092, 0.6384], abs=0.015)  # settings there are not published
