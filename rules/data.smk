@@ -20,7 +20,7 @@ rule fetch:
         "fetch {wildcards.path}"
     shell:
         "{resources.python}/fetch.py --dataset {params.dataset} --path {wildcards.path:q}"
-        " --mirror {resources.mirror:q} --output {output:q} 2> {log:q}"
+        " --mirror={resources.mirror:q} --output {output:q} 2> {log:q}"
 
 
 rule prepare:

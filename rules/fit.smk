@@ -1,4 +1,35 @@
-# One run: fit a system and rank. Test data are not among the inputs.
+# Choose hyperparameters, then fit and rank. Test data are among no rule's inputs here.
+
+
+rule tune:
+    input:
+        train="results/data/{dataset}/train.npz",
+        valid="results/data/{dataset}/valid.npz",
+        spectra=lambda w: PLAN.tune_spectra(w.dataset, w.model, w.key),
+    output:
+        trials="results/tuning/{dataset}/{model}/{key}/trials.csv",
+        best="results/tuning/{dataset}/{model}/{key}/best.json",
+    log:
+        "results/logs/tune/{dataset}/{model}/{key}.log",
+    conda:
+        "../envs/recspectra.yaml"
+    threads: 1
+    resources:
+        python=PYTHON,
+        minutes=str(PLAN.settings.budget.minutes),
+        memory=str(PLAN.settings.budget.memory_gb),
+    params:
+        job=lambda w: PLAN.tune_params(w.dataset, w.model, w.key),
+        ordered=lambda w: PLAN.catalog.dataset(w.dataset).ordered,
+        device=PLAN.settings.device,
+        code=lambda w: PLAN.tune_code(w.model, SCRIPTS / "tune.py"),
+    message:
+        "tune {wildcards.model} {wildcards.key} on {wildcards.dataset}"
+    shell:
+        "OMP_NUM_THREADS={threads} {resources.python}/tune.py --data results/data/{wildcards.dataset}"
+        " --job {params.job[0]:q} --device {params.device} --minutes {resources.minutes}"
+        " --memory-gb {resources.memory} --code {params.code} --folder $(dirname {output.best:q})"
+        " > {log:q} 2>&1"
 
 
 rule fit:
@@ -6,6 +37,7 @@ rule fit:
         train="results/data/{dataset}/train.npz",
         valid="results/data/{dataset}/valid.npz",
         spectra=lambda w: PLAN.run_spectra(w.dataset, w.model, w.key),
+        tuned=lambda w: PLAN.run_tuning(w.dataset, w.model, w.key),
     output:
         rankings="results/runs/{dataset}/{model}/{key}/seed-{seed}/rankings.npz",
         record="results/runs/{dataset}/{model}/{key}/seed-{seed}/run.json",
@@ -22,12 +54,13 @@ rule fit:
         run=lambda w: PLAN.run_json(w.model, w.key),
         ordered=lambda w: PLAN.catalog.dataset(w.dataset).ordered,
         device=PLAN.settings.device,
+        tuned=lambda w, input: f"--tuned {input.tuned}" if input.tuned else "",
         code=lambda w: PLAN.fit_code(w.model, SCRIPTS / "fit.py"),
     message:
         "fit {wildcards.model} {wildcards.key} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:
         "OMP_NUM_THREADS={threads} {resources.python}/fit.py --data results/data/{wildcards.dataset}"
-        " --run {params.run:q} --seed {wildcards.seed} --device {params.device}"
+        " --run {params.run:q} {params.tuned} --seed {wildcards.seed} --device {params.device}"
         " --minutes {resources.minutes} --memory-gb {resources.memory} --code {params.code}"
         " --checkpoints results/checkpoints/{wildcards.dataset}/{wildcards.model}/{wildcards.key}-{params.code}-{wildcards.seed}"
         " --folder $(dirname {output.record:q}) > {log:q} 2>&1"

@@ -6,6 +6,8 @@ rule collect:
         parts=lambda w: PLAN.parts(w.study),
         records=lambda w: PLAN.records(w.study),
         stats=lambda w: PLAN.stats(w.study),
+        tuning=lambda w: PLAN.tunings(w.study),
+        energy=lambda w: PLAN.energies(w.study),
     output:
         expand("results/studies/{{study}}/{name}", name=planning.COLLECTED),
     log:
@@ -17,11 +19,12 @@ rule collect:
         study=lambda w: PLAN.studies[w.study].origin,
     params:
         config=lambda w: PLAN.study_params(w.study),
+        optional=lambda w: PLAN.optional(w.study),
         code=code_hash("recspectra.evaluation.collect", scripts=[SCRIPTS / "collect.py"]),
     message:
         "collect {wildcards.study}"
     shell:
-        "{resources.python}/collect.py --study {resources.study:q} > {log:q} 2>&1"
+        "{resources.python}/collect.py --study {resources.study:q} --optional {params.optional} > {log:q} 2>&1"
 
 
 # One rule per study: what it draws depends on its configuration.
@@ -32,6 +35,7 @@ for study in PLAN.studies:
             f"draw_{study}"
         input:
             expand("results/studies/{study}/{name}", study=study, name=planning.COLLECTED),
+            PLAN.per_user(study),
             PLAN.published,
         output:
             PLAN.drawn(study),

@@ -103,7 +103,7 @@ class Bench:
         config = CATALOG.model(name)
         run = RunConfig(model=name, params=params_of(config, **changes), fit=fit, top=20)
         limits = Budget(**(budget or {}))
-        job = Job("tiny", config, run, 0, "cpu", 1, limits, "code", folder / "checkpoints")
+        job = Job("tiny", config, run, run.params, 0, "cpu", 1, limits, "code", folder / "checkpoints")
         status = execute(job, self.inputs(config, run, ordered), folder, save_model)
         return status, read_json(folder / "run.json"), read_npz(folder / "rankings.npz")
 

@@ -33,7 +33,9 @@ def expected_fits(name: str) -> set[str]:
         for dataset, point in itertools.product(entry.get("datasets", study["datasets"]), list(points)):
             best = model.get("best", {}).get(dataset, {}) if entry.get("use_best") else {}
             swept = dict(zip(entry.get("sweep", {}), point, strict=True))
-            params = {**defaults, **best, **entry.get("params", {}), **swept}
+            params = {**defaults, **best, **entry.get("params", {}), **entry.get("after", {}), **swept}
+            if entry.get("tune") and set(model.get("search", {})) - set(entry.get("params", {})):
+                params = {"tuned with": entry.get("params", {}), **entry.get("after", {}), **swept}
             seeds = entry.get("seeds", study.get("seeds", [0]))
             for fit, seed in itertools.product(entry.get("fit", ["train"]), seeds):
                 found.add(json.dumps([dataset, entry["model"], params, fit, seed], sort_keys=True))
@@ -166,9 +168,9 @@ def test_no_fit_can_reach_test_data_through_its_inputs(everything: list[Job]) ->
     """Follow the files back: between a fit and raw data only the split has seen test items."""
     maker = {output: job for job in everything for output in job.outputs}
     for job in everything:
-        if job.rule in ("fit", "spectrum"):
+        if job.rule in ("fit", "spectrum", "tune", "energy"):
             direct = {maker[i].rule for i in job.inputs}
-            assert direct <= {"split", "spectrum"}, job
+            assert direct <= {"split", "spectrum"} | ({"tune"} if job.rule == "fit" else set()), job
             assert {Path(i).name for i in job.inputs if maker[i].rule == "split"} <= {
                 "train.npz",
                 "valid.npz",
@@ -176,7 +178,7 @@ def test_no_fit_can_reach_test_data_through_its_inputs(everything: list[Job]) ->
 
 
 def test_commands_of_fit_and_spectrum_do_not_name_test_data(everything: list[Job]) -> None:
-    commands = [job.command for job in everything if job.rule in ("fit", "spectrum")]
+    commands = [job.command for job in everything if job.rule in ("fit", "spectrum", "tune", "energy")]
     assert commands and all(commands)
     for command in commands:
         assert "test.npz" not in command

@@ -15,11 +15,13 @@ import itertools
 import json
 import math
 import re
+import string
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_serializer, model_validator
 
 from recspectra.dataset_schema import DatasetConfig
 from recspectra.schema import SAFE_NAME, ConfigError, Part, Scalar, Strict, nearest
@@ -125,13 +127,17 @@ class ModelConfig(Strict):
         for name, spec in self.params.items():
             if problem := spec.check(spec.default):
                 raise ValueError(f"params.{name}.default: {problem}")
-        searched = [{name: v} for name, space in self.search.items() for v in self._ends(name, space)]
+        searched = [{name: v} for name, space in self.search.items() for v in self.choices(name, space)]
         for block in [*self.best.values(), *searched]:
             self.resolve(block)
+        ranges = [name for name, space in self.search.items() if not isinstance(space, list)]
+        for name in ranges:
+            if any(f"{{{name}}}" in need.operator for need in self.spectra):
+                raise ValueError(f"search.{name}: an operator is named after it; give a list of values")
         return self
 
-    def _ends(self, name: str, space: list[Scalar] | SearchRange) -> list[Scalar]:
-        """Return the values of a search space that must be valid: all, or both ends."""
+    def choices(self, name: str, space: list[Scalar] | SearchRange) -> list[Scalar]:
+        """Return the values of a search space; of a range both ends."""
         if isinstance(space, list):
             return space
         whole = name in self.params and self.params[name].type == "int"
@@ -153,18 +159,63 @@ class ModelConfig(Strict):
         return {k: float(v) if self.params[k].type == "float" else v for k, v in values.items()}
 
 
+class TuningConfig(Strict):
+    """The budget that every tuned system of a study gets, and the seed of the search."""
+
+    trials: int = Field(ge=1, le=10_000)
+    seed: int = Field(0, ge=0)
+
+
+class TuneConfig(Strict):
+    """One tuning job. Its `key` names the folder that holds its trials.
+
+    Attributes
+    ----------
+    params : dict
+        Values that are fixed, not searched.
+    search : dict
+        What is searched: the system's space without what is fixed.
+    """
+
+    model: str
+    params: dict[str, Scalar]
+    search: dict[str, list[Scalar] | SearchRange]
+    trials: int
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """First 10 hex digits of the hash of the sorted configuration."""
+        return key_of(self)
+
+
 class RunConfig(Strict):
-    """A resolved run. Its `key` names the folder that holds the results."""
+    """A resolved run. Its `key` names the folder that holds the results.
+
+    With `tune`, `params` are only what is set on top of the values that the tuning job
+    chooses; all others are known when the run starts.
+    """
 
     model: str
     params: dict[str, Scalar]
     fit: Part = "train"
     top: int = Field(50, ge=1)
+    tune: TuneConfig | None = None
+
+    @model_serializer(mode="wrap")
+    def _leave_out_what_is_not_there(self, handler: Any) -> dict[str, Any]:
+        fields = handler(self)
+        return {k: v for k, v in fields.items() if not (k == "tune" and v is None)}
 
     @property
     def key(self) -> str:
         """First 10 hex digits of the hash of the sorted configuration (no labels)."""
-        return hashlib.sha256(canonical_json(self.model_dump()).encode()).hexdigest()[:10]
+        return key_of(self)
+
+
+def key_of(config: Strict) -> str:
+    """Return the first 10 hex digits of the hash of a sorted configuration."""
+    return hashlib.sha256(canonical_json(config.model_dump()).encode()).hexdigest()[:10]
 
 
 # -------------------------------------------------------------------------- protocols
@@ -222,12 +273,19 @@ class ProtocolConfig(Strict):
 
 
 class SystemEntry(Strict):
-    """A system in a study, once or along a sweep of parameter values."""
+    """A system in a study, once or along a sweep of parameter values.
+
+    `tune` searches on validation with the study's budget whatever `params` does not fix;
+    `after` and `sweep` then set values on top of those chosen, so an ablation shares the
+    tuning of the whole system.
+    """
 
     model: str
     variant: str = "default"
     params: dict[str, Scalar] = {}
     use_best: bool = False
+    tune: bool = False
+    after: dict[str, Scalar] = {}
     fit: list[Part] = Field(["train"], min_length=1)
     sweep: dict[str, Annotated[list[Scalar], Field(min_length=1)]] = {}
     group: str = "main"
@@ -236,35 +294,122 @@ class SystemEntry(Strict):
 
 
 class TableConfig(Strict):
-    """One table of a study, drawn from `metrics.csv`."""
+    """One table of a study, drawn from `metrics.csv` or, of kind `runtime`, from `runs.csv`.
+
+    A runtime table sets every system in relation to the system `reference`. `printed` names
+    the published dataset that stands beside one of ours where `mapping.yaml` maps none,
+    because the files differ. `open_rows` adds the published systems that the study lacks.
+    """
 
     name: str = Field(pattern=SAFE_NAME)
     title: str
-    protocol: str
-    metrics: list[str] = Field(min_length=1)
-    k: list[int] = Field(min_length=1)
+    kind: Literal["metrics", "runtime"] = "metrics"
+    protocol: str = "standard"
+    metrics: list[str] = []
+    k: list[int] = []
+    reference: str = "gfcf"
     datasets: list[str] | None = None
     groups: list[str] = ["main"]
     views: list[View] | None = None
     fit: list[Part] | None = None
     published: str | None = None
+    printed: dict[str, str] = {}
+    open_rows: bool = False
     caption: str = ""
+
+    @model_validator(mode="after")
+    def _metrics_are_named(self) -> TableConfig:
+        if self.kind == "metrics" and not (self.metrics and self.k):
+            raise ValueError("a table of metrics needs `metrics` and `k`")
+        return self
 
 
 class FigureConfig(Strict):
-    """One figure of a study, drawn from a CSV on disk."""
+    """One figure of a study, drawn from a CSV on disk.
+
+    `rank` is how many eigenpairs an `energy` figure looks at; by default those of the run.
+    """
 
     name: str = Field(pattern=SAFE_NAME)
     title: str
-    kind: Literal["sensitivity", "snr", "frequency-response", "timing", "learning-curves"]
+    kind: Literal["sensitivity", "snr", "frequency-response", "timing", "learning-curves", "tuning", "energy"]
     group: str | None = None
     param: str | None = None
     protocol: str = "standard"
     metric: str = "ndcg"
     k: int = 10
     model: str | None = None
+    rank: int | None = Field(None, ge=1)
     datasets: list[str] | None = None
     caption: str = ""
+
+
+class PairConfig(Strict):
+    """Two variants of one system and what is claimed: that `better` is above `worse`."""
+
+    better: str
+    worse: str
+    claim: str
+
+
+# What is kept of every user, so that two runs can be compared over users.
+PER_USER_METRICS = {("ndcg", 10), ("recall", 20)}
+
+
+class FindingConfig(Strict):
+    """A claim set against the study's own numbers, in sentences and a table.
+
+    `claim-best`
+        `model` is above every other system of the groups.
+    `claim-ablation`
+        Of every pair of variants of `model`, the better is above the worse.
+    `evaluator`
+        What remains of the gain of `model` when all systems are measured with one metric,
+        `metric` under `protocol`, instead of the others with `other_metric` under
+        `other_protocol`.
+
+    `printed` names the published dataset that stands beside one of ours where
+    `mapping.yaml` maps none, because the files differ: `{ml-1m: ml-1m}`.
+    """
+
+    name: str = Field(pattern=SAFE_NAME)
+    title: str
+    kind: Literal["claim-best", "claim-ablation", "evaluator"]
+    model: str
+    variant: str = "default"
+    groups: list[str] = ["main"]
+    fit: Part = "train"
+    view: View | None = None
+    protocol: str = "standard"
+    metric: str = "ndcg"
+    k: int = 10
+    other_protocol: str | None = None
+    other_metric: str | None = None
+    pairs: list[PairConfig] = []
+    datasets: list[str] | None = None
+    published: str | None = None
+    printed: dict[str, str] = {}
+    caption: str = ""
+
+    @model_validator(mode="after")
+    def _has_what_its_kind_needs(self) -> FindingConfig:
+        if self.kind == "evaluator":
+            if not (self.other_protocol and self.other_metric):
+                raise ValueError("an evaluator finding needs `other_protocol` and `other_metric`")
+        elif (self.metric, self.k) not in PER_USER_METRICS:
+            known = ", ".join(f"{m}@{k}" for m, k in sorted(PER_USER_METRICS))
+            raise ValueError(f"{self.metric}@{self.k} is not kept for every user; only {known} are")
+        if self.kind == "claim-ablation" and not self.pairs:
+            raise ValueError("a claim-ablation finding needs `pairs`")
+        return self
+
+    @property
+    def measured(self) -> list[tuple[str, str]]:
+        """Return (protocol, metric) of everything that is compared."""
+        pairs = [(self.protocol, self.metric)]
+        if self.other_protocol and self.other_metric:
+            pairs.append((self.other_protocol, self.other_metric))
+        return pairs
 
 
 class StudyConfig(Strict):
@@ -274,13 +419,16 @@ class StudyConfig(Strict):
     title: str
     description: str = ""
     datasets: list[str] = Field(min_length=1)
+    optional_datasets: list[str] = []
     seeds: list[int] = Field([0], min_length=1)
+    tuning: TuningConfig | None = None
     protocols: list[str] = Field(["standard"], min_length=1)
     views: list[View] | None = None
     top: int = Field(50, ge=1, le=10_000)
     systems: list[SystemEntry] = Field(min_length=1)
     tables: list[TableConfig] = []
     figures: list[FigureConfig] = []
+    findings: list[FindingConfig] = []
 
 
 class Budget(Strict):
@@ -466,11 +614,35 @@ class Catalog:
             )
         return path
 
-    def study(self, name_or_path: str) -> Study:
-        """Load a study with everything it refers to checked."""
+    def study(self, name_or_path: str, present: Collection[str] = ()) -> Study:
+        """Load a study with everything it refers to checked.
+
+        Of its optional datasets those in `present` take part.
+        """
         path = self.study_path(name_or_path)
         config = validate(StudyConfig, read_yaml(path), str(path))
-        return Study(self, config, str(path))
+        for name in config.optional_datasets:
+            self.dataset(name, f"{path}: optional_datasets")
+        return Study(self, narrowed(config, present), str(path))
+
+
+def narrowed(config: StudyConfig, present: Collection[str]) -> StudyConfig:
+    """Return a study without the optional datasets that are not in `present`."""
+    absent = {name for name in config.optional_datasets if name not in present}
+    taken = [name for name in config.optional_datasets if name not in absent]
+    parts = {
+        kind: [item for item in (_without(item, absent) for item in getattr(config, kind)) if item]
+        for kind in ("systems", "tables", "figures", "findings")
+    }
+    return config.model_copy(update={"datasets": [*config.datasets, *taken], **parts})
+
+
+def _without(item: Any, absent: set[str]) -> Any:
+    """Return an entry without absent datasets, or None if it is for these alone."""
+    if item.datasets is None or not absent & set(item.datasets):
+        return item
+    kept = [name for name in item.datasets if name not in absent]
+    return item.model_copy(update={"datasets": kept}) if kept else None
 
 
 class PlannedRun(Strict):
@@ -510,6 +682,7 @@ class Study:
                     f"{where}.datasets: '{name}' is not among the study's datasets"
                     f"{nearest(name, self.config.datasets)}"
                 )
+        tune = self._tuning(entry, model, where)
         names, values = list(entry.sweep), list(entry.sweep.values())
         runs = []
         for dataset in entry.datasets or self.config.datasets:
@@ -517,10 +690,12 @@ class Study:
             for point in itertools.product(*values):
                 swept = dict(zip(names, point, strict=True))
                 spot = f"{where}.sweep" if swept else where
-                params = model.resolve({**base, **swept}, spot)
+                params = model.resolve({**base, **entry.after, **swept}, spot)
+                if tune:
+                    params = {name: params[name] for name in (*entry.after, *swept)}
                 label = variant_label(entry.variant, swept)
                 for fit, seed in itertools.product(entry.fit, entry.seeds or self.config.seeds):
-                    run = RunConfig(model=model.name, params=params, fit=fit, top=self.config.top)
+                    run = RunConfig(model=model.name, params=params, fit=fit, top=self.config.top, tune=tune)
                     runs.append(
                         PlannedRun(
                             dataset=dataset,
@@ -532,6 +707,30 @@ class Study:
                         )
                     )
         return runs
+
+    def _tuning(self, entry: SystemEntry, model: ModelConfig, where: str) -> TuneConfig | None:
+        """Return the tuning job of an entry; None if it is not tuned or has nothing to search."""
+        if not entry.tune:
+            return None
+        if entry.use_best:
+            raise ConfigError(f"{where}: `tune` and `use_best` exclude each other")
+        if self.config.tuning is None:
+            raise ConfigError(f"{where}: `tune` needs the study's budget; add `tuning: {{trials: 20}}`")
+        fixed = model.resolve(entry.params, where)
+        search = {
+            name: [model.resolve({name: v})[name] for v in space] if isinstance(space, list) else space
+            for name, space in model.search.items()
+            if name not in entry.params
+        }
+        if not search:
+            return None
+        return TuneConfig(
+            model=model.name,
+            params={name: fixed[name] for name in sorted(entry.params)},
+            search=search,
+            trials=self.config.tuning.trials,
+            seed=self.config.tuning.seed,
+        )
 
     def _check_labels(self) -> None:
         """One label must not stand for two configurations."""
@@ -546,26 +745,26 @@ class Study:
 
     def _check_drawings(self) -> None:
         groups = {entry.group for entry in self.config.systems}
-        for kind in ("tables", "figures"):
+        for kind in ("tables", "figures", "findings"):
             for index, item in enumerate(getattr(self.config, kind)):
                 where = f"{self.origin}: {kind}[{index}]"
-                needs_metric = kind == "tables" or item.kind == "sensitivity"
-                asked = item.metrics if kind == "tables" else [item.metric]
-                if needs_metric:
-                    self._check_metrics(item.protocol, asked, where)
-                used = item.groups if kind == "tables" else [item.group] if item.group else []
-                for group in used:
-                    if group not in groups:
-                        raise ConfigError(
-                            f"{where}: no system is in group '{group}'; groups: "
-                            f"{', '.join(sorted(groups))}{nearest(group, groups)}"
-                        )
-                for name in item.datasets or []:
-                    if name not in self.config.datasets:
-                        raise ConfigError(
-                            f"{where}.datasets: '{name}' is not among the study's datasets"
-                            f"{nearest(name, self.config.datasets)}"
-                        )
+                for protocol, metrics in _measured(kind, item):
+                    self._check_metrics(protocol, metrics, where)
+                used = ([item.group] if item.group else []) if kind == "figures" else item.groups
+                self._check_names("group", used, groups, where)
+                self._check_names("dataset", item.datasets or [], self.config.datasets, where)
+
+    def _check_names(self, what: str, names: list[str], known: Collection[str], where: str) -> None:
+        for name in names:
+            if name not in known and what == "group":
+                raise ConfigError(
+                    f"{where}: no system is in group '{name}'; groups: "
+                    f"{', '.join(sorted(known))}{nearest(name, known)}"
+                )
+            if name not in known:
+                raise ConfigError(
+                    f"{where}.datasets: '{name}' is not among the study's datasets{nearest(name, known)}"
+                )
 
     def _check_metrics(self, protocol: str, metrics: list[str], where: str) -> None:
         known = {p.name: p for p in self.protocols}
@@ -589,9 +788,31 @@ class Study:
                 f"{self.config.top} items are kept; raise `top`"
             )
 
+    def energy_spectra(self) -> list[tuple[str, str, int]]:
+        """Return (dataset, operator id, rank) of each spectrum that an energy figure is drawn from."""
+        found: dict[str, tuple[str, str, int]] = {}
+        for figure in self.config.figures:
+            if figure.kind == "energy":
+                for r in self.runs:
+                    wanted = r.run.model == (figure.model or "gsprec") and figure.group in (None, r.group)
+                    needs = spectra_of(self.catalog.model(r.run.model), r.run) if wanted else []
+                    if needs and r.dataset in (figure.datasets or [r.dataset]) and r.run.fit == "train":
+                        operator, size = needs[0]
+                        found.setdefault(r.dataset, (r.dataset, operator, figure.rank or size))
+        return list(found.values())
+
     def views(self, protocol: ProtocolConfig) -> list[View]:
         """Return the views measured under a protocol (the study may widen them)."""
         return protocol.views if protocol.target == "valid" else self.config.views or protocol.views
+
+
+def _measured(kind: str, item: Any) -> list[tuple[str, list[str]]]:
+    """Return (protocol, metrics) of what a table, figure or finding shows."""
+    if kind == "findings":
+        return [(protocol, [metric]) for protocol, metric in item.measured]
+    if kind == "tables":
+        return [(item.protocol, item.metrics)] if item.kind == "metrics" else []
+    return [(item.protocol, [item.metric])] if item.kind == "sensitivity" else []
 
 
 def variant_label(variant: str, swept: dict[str, Scalar]) -> str:
@@ -627,12 +848,50 @@ def spectra_of(model: ModelConfig, run: RunConfig) -> list[tuple[str, int]]:
     """Return (operator id, rank on the ladder) of each spectrum that a run needs.
 
     The id carries the operator's parameters and the data it is built from, for
-    instance `unified-d2-a0.4@train`; it is also the file name.
+    instance `unified-d2-a0.4@train`; it is also the file name. A tuned run, whose
+    values are not known yet, needs those of all values that may be chosen.
     """
-    needs = []
+    if run.tune:
+        needs = _operators(model, {**_possible(model, run.tune), **{k: [v] for k, v in run.params.items()}})
+    else:
+        needs = _operators(model, {name: [value] for name, value in run.params.items()})
+    return [(f"{operator}@{run.fit.replace('+', '_')}", rank) for operator, rank in needs]
+
+
+def needed_spectra(model: ModelConfig, run: RunConfig, params: dict[str, Scalar]) -> list[tuple[str, int]]:
+    """Return those of `spectra_of` that a run with these parameters uses."""
+    part = run.fit.replace("+", "_")
+    used = {f"{name}@{part}" for name, _ in _operators(model, {k: [v] for k, v in params.items()})}
+    return [(operator, rank) for operator, rank in spectra_of(model, run) if operator in used]
+
+
+def tuning_spectra(model: ModelConfig, tune: TuneConfig) -> list[tuple[str, int]]:
+    """Return (operator id, rank on the ladder) of each spectrum that a tuning job needs."""
+    return [(f"{operator}@train", rank) for operator, rank in _operators(model, _possible(model, tune))]
+
+
+def _possible(model: ModelConfig, tune: TuneConfig) -> dict[str, list[Scalar]]:
+    """Return the values that each parameter can take in a tuning job (of a range, both ends)."""
+    values: dict[str, list[Scalar]] = {k: [v] for k, v in model.resolve(tune.params).items()}
+    for name, space in tune.search.items():
+        ends = model.choices(name, space)
+        best = [block[name] for block in model.best.values() if name in block]
+        values[name] = list(dict.fromkeys([*ends, model.params[name].default, *best]))
+    return values
+
+
+def _operators(model: ModelConfig, values: dict[str, list[Scalar]]) -> list[tuple[str, int]]:
+    """Return (operator, rank on the ladder), every operator once and at its largest rank."""
+    needs: dict[str, int] = {}
     for need in model.spectra:
-        operator = need.operator.format(**run.params)
-        rank = int(need.rank.format(**run.params))
-        step = next((r for r in RANK_LADDER if r >= rank), rank)
-        needs.append((f"{operator}@{run.fit.replace('+', '_')}", step))
-    return needs
+        for operator in _filled(need.operator, values):
+            rank = max(int(text) for text in _filled(need.rank, values))
+            needs[operator] = max(rank, needs.get(operator, 0))
+    return [(name, next((r for r in RANK_LADDER if r >= rank), rank)) for name, rank in needs.items()]
+
+
+def _filled(template: str, values: dict[str, list[Scalar]]) -> list[str]:
+    """Return a template filled with every combination of the values that it names."""
+    names = [field for _, field, _, _ in string.Formatter().parse(template) if field]
+    points = itertools.product(*(values[name] for name in names))
+    return list(dict.fromkeys(template.format(**dict(zip(names, p, strict=True))) for p in points))

@@ -20,19 +20,22 @@ from recspectra.config import (
     RunConfig,
     Settings,
     Study,
+    TuneConfig,
     canonical_json,
     load_settings,
     spectra_of,
+    tuning_spectra,
 )
 
 COLLECTED = [
-    "metrics.csv", "runs.csv", "learning.csv", "spectral.csv", "datasets.csv", "study.json",
+    "metrics.csv", "runs.csv", "learning.csv", "spectral.csv", "tuning.csv", "energy.csv", "datasets.csv",
+    "study.json",
 ]  # fmt: skip
 RESERVED = {
-    "all", "fetch", "prepare", "split", "datasets", "spectrum", "fit", "tune", "evaluate", "collect",
-    "draw", "report", "figures",
+    "all", "fetch", "prepare", "split", "datasets", "spectrum", "energy", "fit", "tune", "evaluate",
+    "collect", "draw", "report", "figures",
 }  # fmt: skip
-PUBLISHED = ("results.csv", "datasets.csv", "mapping.yaml")
+PUBLISHED = ("results.csv", "datasets.csv", "claims.csv", "mapping.yaml")
 
 
 def load(root: Path, overrides: Mapping[str, Any], argv: Sequence[str]) -> Plan:
@@ -49,13 +52,14 @@ def load(root: Path, overrides: Mapping[str, Any], argv: Sequence[str]) -> Plan:
     """
     catalog = Catalog(root)
     settings = load_settings(root, dict(overrides))
+    present = Present(catalog, mirror_of(settings))
     studies = {}
     for name in catalog.names("studies"):
-        study = catalog.study(name)
+        study = catalog.study(name, present)
         if study.name != name:
             raise ConfigError(f"{study.origin}: name must be '{name}', as the file is called")
         studies[name] = study
-    chosen = catalog.study(settings.study)
+    chosen = catalog.study(settings.study, present)
     known = studies.get(chosen.name)
     if known is not None and Path(known.origin).resolve() != Path(chosen.origin).resolve():
         raise ConfigError(
@@ -76,6 +80,41 @@ def uses_environments(workflow: Any) -> bool:
     return any(str(method) in ("conda", "apptainer") for method in methods)
 
 
+def mirror_of(settings: Settings) -> str:
+    """Return the folder of local copies, absolute, or an empty text."""
+    given = settings.mirror or os.environ.get("RECSPECTRA_MIRROR") or ""
+    return str(Path(given).resolve()) if given else ""
+
+
+class Present:
+    """The datasets whose files are embedded, the user's own, in the mirror or fetched already."""
+
+    def __init__(self, catalog: Catalog, mirror: str) -> None:
+        self.catalog, self.mirror = catalog, mirror
+
+    def __contains__(self, dataset: str) -> bool:
+        return not self.missing(dataset)
+
+    def missing(self, dataset: str) -> list[str]:
+        """Return the files of a dataset that are not there."""
+        config = self.catalog.dataset(dataset)
+        if config.path:
+            return [] if Path(config.path).is_file() else [config.path]
+        raw = Path("results/raw") / config.source.name
+        paths = [f.path for f in config.source.files]
+        places = [raw, *([Path(self.mirror)] if self.mirror else [])]
+        return [p for p in paths if not any((place / p).is_file() for place in places)]
+
+
+def tuning_folder(dataset: str, tune: TuneConfig) -> str:
+    """Return where the files of a tuning job lie."""
+    return f"results/tuning/{dataset}/{tune.model}/{tune.key}"
+
+
+def _spectrum_files(dataset: str, needs: list[tuple[str, int]]) -> list[str]:
+    return [f"results/spectra/{dataset}/{operator}-r{rank}.npz" for operator, rank in needs]
+
+
 class Plan:
     """Settings, studies and everything that rules derive from them."""
 
@@ -91,8 +130,7 @@ class Plan:
     @property
     def mirror(self) -> str:
         """Folder of local copies, absolute, or an empty text."""
-        given = self.settings.mirror or os.environ.get("RECSPECTRA_MIRROR") or ""
-        return str(Path(given).resolve()) if given else ""
+        return mirror_of(self.settings)
 
     @cached_property
     def _files(self) -> dict[tuple[str, str], tuple[str, str]]:
@@ -138,18 +176,9 @@ class Plan:
 
     @cached_property
     def available(self) -> list[str]:
-        """Return the datasets whose files are embedded, the user's own, or in the mirror."""
-        return [name for name in self.catalog.names("datasets") if not self.missing(name)]
-
-    def missing(self, dataset: str) -> list[str]:
-        """Return the files of a dataset that are neither in the mirror nor fetched already."""
-        config = self.catalog.dataset(dataset)
-        if config.path:
-            return [] if Path(config.path).is_file() else [config.path]
-        raw = Path("results/raw") / config.source.name
-        paths = [f.path for f in config.source.files]
-        places = [raw, *([Path(self.mirror)] if self.mirror else [])]
-        return [p for p in paths if not any((place / p).is_file() for place in places)]
+        """Return the datasets whose files are there (see `Present`)."""
+        present = Present(self.catalog, self.mirror)
+        return [name for name in self.catalog.names("datasets") if name in present]
 
     # ------------------------------------------------------------------------ runs
 
@@ -175,9 +204,41 @@ class Plan:
         return canonical_json(self.run_config(model, key).model_dump())
 
     def run_spectra(self, dataset: str, model: str, key: str) -> list[str]:
-        """Return the spectrum files that a run needs."""
+        """Return the spectrum files that a run may need."""
         needs = spectra_of(self.catalog.model(model), self.run_config(model, key))
-        return [f"results/spectra/{dataset}/{operator}-r{rank}.npz" for operator, rank in needs]
+        return _spectrum_files(dataset, needs)
+
+    def run_tuning(self, dataset: str, model: str, key: str) -> list[str]:
+        """Return the file of chosen values that a run waits for; none if it is not tuned."""
+        tune = self.run_config(model, key).tune
+        return [f"{tuning_folder(dataset, tune)}/best.json"] if tune else []
+
+    @cached_property
+    def _tunings(self) -> dict[tuple[str, str], TuneConfig]:
+        """(model, key) -> tuning job, over all studies."""
+        jobs = [run.tune for run in self._runs.values() if run.tune]
+        return {(job.model, job.key): job for job in jobs}
+
+    def tune_config(self, model: str, key: str) -> TuneConfig:
+        """Return the tuning job behind a key."""
+        if (model, key) not in self._tunings:
+            raise ConfigError(f"no study has a tuning job of '{model}' with key {key}")
+        return self._tunings[model, key]
+
+    def tune_params(self, dataset: str, model: str, key: str) -> list[str]:
+        """Return what a tuning job depends on besides files: its configuration, what is tried first."""
+        config = self.catalog.model(model)
+        first = [{name: spec.default for name, spec in config.params.items()}, config.best.get(dataset, {})]
+        return [canonical_json(self.tune_config(model, key).model_dump()), canonical_json(first)]
+
+    def tune_spectra(self, dataset: str, model: str, key: str) -> list[str]:
+        """Return the spectrum files that a tuning job needs."""
+        needs = tuning_spectra(self.catalog.model(model), self.tune_config(model, key))
+        return _spectrum_files(dataset, needs)
+
+    def tune_code(self, model: str, script: Path) -> str:
+        """Return the hash of the code that a system's tuning runs through."""
+        return code_hash(f"recspectra.models.{model}", "recspectra.evaluation.tune", scripts=[script])
 
     def spectrum_inputs(self, dataset: str, operator: str) -> list[str]:
         """Return the interactions that an operator is built from."""
@@ -216,9 +277,24 @@ class Plan:
         views = [v.model_dump() for v in entry.config.views or []]
         return canonical_json([runs, protocols, views])
 
+    def tunings(self, study: str) -> list[str]:
+        """Return the trials of a study's tuning jobs."""
+        jobs = {(r.dataset, r.run.tune.key): r.run.tune for r in self._planned(study) if r.run.tune}
+        return [f"{tuning_folder(dataset, tune)}/trials.csv" for (dataset, _), tune in jobs.items()]
+
+    def energies(self, study: str) -> list[str]:
+        """Return the energies per band that a study's figures are drawn from."""
+        return [f"results/energy/{d}/{operator}-r{rank}.csv"
+                for d, operator, rank in self.studies[study].energy_spectra()]  # fmt: skip
+
     def parts(self, study: str) -> list[str]:
         """Return the metrics of a study by dataset."""
         return [f"results/studies/{study}/parts/{d}.csv" for d in self.studies[study].config.datasets]
+
+    def optional(self, study: str) -> list[str]:
+        """Return the optional datasets that take part."""
+        config = self.studies[study].config
+        return [name for name in config.optional_datasets if name in config.datasets]
 
     def stats(self, study: str) -> list[str]:
         """Return the statistics of a study's datasets."""
@@ -237,7 +313,14 @@ class Plan:
         config = self.studies[study].config
         names = [f"table-{t.name}.{e}" for t in config.tables for e in ("csv", "md", "tex")]
         names += [f"fig-{f.name}.{e}" for f in config.figures for e in ("svg", "png", "csv")]
+        names += [f"finding-{f.name}.{e}" for f in config.findings for e in ("csv", "md")]
         return [f"results/studies/{study}/{name}" for name in [*names, "audit.csv"]]
+
+    def per_user(self, study: str) -> list[str]:
+        """Return the values of every user that a study's findings are tested on."""
+        config = self.studies[study].config
+        names = config.datasets if config.findings else []
+        return [f"results/studies/{study}/per_user/{name}.parquet" for name in names]
 
     @property
     def published(self) -> list[Path]:

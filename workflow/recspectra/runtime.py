@@ -111,7 +111,9 @@ class Progress:
     label : str
         What is running, for instance `sdiff synthetic seed 0`.
     total : int
-        Number of steps (epochs).
+        Number of steps.
+    unit : str
+        What a step is.
 
     Notes
     -----
@@ -119,8 +121,8 @@ class Progress:
     environment variable RECSPECTRA_PROGRESS and removed at the end.
     """
 
-    def __init__(self, label: str, total: int) -> None:
-        self.label, self.total, self.started = label, total, time.monotonic()
+    def __init__(self, label: str, total: int, unit: str = "epoch") -> None:
+        self.label, self.total, self.unit, self.started = label, total, unit, time.monotonic()
         self._last_write = 0.0
         folder = os.environ.get("RECSPECTRA_PROGRESS")
         self._file = Path(folder) / f"{os.getpid()}.json" if folder else None
@@ -128,7 +130,7 @@ class Progress:
         if sys.stderr.isatty():
             from tqdm import tqdm
 
-            self._bar = tqdm(total=total, desc=label, unit="epoch", leave=False)
+            self._bar = tqdm(total=total, desc=label, unit=unit, leave=False)
 
     def update(self, step: int, **values: float) -> None:
         """Show that `step` steps are done, with the values to print beside it."""
@@ -140,7 +142,7 @@ class Progress:
         if self._file is not None and now - self._last_write > 1.0:
             self._last_write = now
             eta = (now - self.started) / max(step, 1) * (self.total - step)
-            text = f"{self.label}: epoch {step}/{self.total} {shown} ETA {eta:.0f} s"
+            text = f"{self.label}: {self.unit} {step}/{self.total} {shown} ETA {eta:.0f} s"
             with contextlib.suppress(Exception):
                 write_json(self._file, {"text": text, "pid": os.getpid()})
 

@@ -8,12 +8,13 @@ from recspectra.evaluation import collect
 
 
 def run() -> None:
-    """Write metrics.csv, runs.csv, learning.csv, spectral.csv, datasets.csv and study.json."""
+    """Write metrics.csv, runs.csv, learning.csv, tuning.csv, ... and study.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", required=True, help="name or path of a study")
+    parser.add_argument("--optional", nargs="*", default=[], help="optional datasets that take part")
     parser.add_argument("--results", type=Path, default=Path("results"))
     args = parser.parse_args()
-    study = cli.catalog().study(args.study)
+    study = cli.catalog().study(args.study, args.optional)
     collect.collect(study, args.results)
 
 

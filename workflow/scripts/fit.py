@@ -6,11 +6,24 @@ import os
 from pathlib import Path
 
 from recspectra import cli
-from recspectra.config import Budget, RunConfig, read_yaml, spectra_of, validate
+from recspectra.artifacts import read_json
+from recspectra.config import Budget, ConfigError, RunConfig, needed_spectra, read_yaml, validate
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.run import Inputs, Job, execute
 from recspectra.runtime import limit_threads, pick_device
 from recspectra.spectral.eigen import Spectrum
+
+
+def chosen(path: Path | None, config: RunConfig) -> dict:
+    """Return the values that a tuning job chose; none for a run that is not tuned."""
+    if config.tune is None:
+        return {}
+    if path is None:
+        raise ConfigError("a tuned run needs --tuned, the best.json of its tuning job")
+    best = read_json(path)
+    if best["key"] != config.tune.key:
+        raise ConfigError(f"{path}: belongs to tuning job {best['key']}, not to {config.tune.key}; delete it")
+    return best["params"]
 
 
 def run() -> None:
@@ -19,6 +32,7 @@ def run() -> None:
     parser.add_argument("--data", type=Path, required=True, help="results/data/DATASET")
     parser.add_argument("--run", required=True, help="JSON, or a YAML file: model, params, fit, top")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tuned", type=Path, help="best.json of the run's tuning job")
     parser.add_argument("--spectra", type=Path, default=Path("results/spectra"))
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--checkpoints", type=Path)
@@ -32,17 +46,19 @@ def run() -> None:
     inline = args.run.lstrip().startswith("{")
     config = validate(RunConfig, json.loads(args.run) if inline else read_yaml(args.run), "--run")
     model = catalog.model(config.model)
-    config = config.model_copy(update={"params": model.resolve(config.params)})
+    params = model.resolve({**chosen(args.tuned, config), **config.params})
+    if config.tune is None:
+        config = config.model_copy(update={"params": params})
     parts = [Interactions.load(args.data / f"{part}.npz") for part in ("train", "valid")]
     spectra = {o.partition("@")[0]: Spectrum.load(args.spectra / name / f"{o}-r{r}.npz")
-               for o, r in spectra_of(model, config)}  # fmt: skip
+               for o, r in needed_spectra(model, config, params)}  # fmt: skip
     threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
     device = pick_device(args.device) if model.kind == "trained" else "cpu"
     if model.kind == "trained":
         limit_threads(threads)
     inputs = Inputs(*parts, catalog.dataset(name).ordered, spectra)
     budget = Budget(minutes=args.minutes, memory_gb=args.memory_gb)
-    job = Job(name, model, config, args.seed, device, threads, budget, args.code, args.checkpoints)
+    job = Job(name, model, config, params, args.seed, device, threads, budget, args.code, args.checkpoints)
     print(execute(job, inputs, args.folder, args.save_model))
 
 

@@ -21,9 +21,15 @@ DATASET_COLUMNS = [
     "density", "mean_length", "ordered", "licence", "citation", "notes",
 ]  # fmt: skip
 
+TUNING_COLUMNS = [
+    "dataset", "model", "title", "key", "budget", "trial", "value", "best", "status", "reason", "seconds",
+    "params",
+]  # fmt: skip
+ENERGY_COLUMNS = ["dataset", "operator", "rank", "signal", "band", "low", "high", "pairs", "share"]
+
 
 def collect(study: Study, results: Path) -> None:
-    """Write the study's metrics.csv, runs.csv, learning.csv, spectral.csv, datasets.csv, study.json.
+    """Write the study's metrics.csv, runs.csv, learning.csv, ... and study.json.
 
     `metrics.csv` holds no timing: the same configuration gives the same bytes.
     """
@@ -37,6 +43,8 @@ def collect(study: Study, results: Path) -> None:
     _write_csv(folder / "runs.csv", runs)
     _write_csv(folder / "learning.csv", learning_curves(study.runs, results))
     _write_csv(folder / "spectral.csv", spectral_curves(study, results))
+    _write_csv(folder / "tuning.csv", tuning_trials(study, results))
+    _write_csv(folder / "energy.csv", energy_bands(study, results))
     _write_csv(folder / "datasets.csv", dataset_table(study, results))
     write_json(folder / "study.json", description(study, models))
 
@@ -65,7 +73,7 @@ def dataset_table(study: Study, results: Path) -> pd.DataFrame:
 
 def description(study: Study, models: dict[str, Any]) -> dict[str, Any]:
     """Return the study's configuration with the titles and papers that a report needs."""
-    kept = {"title", "paper", "kind", "notes"}
+    kept = {"title", "paper", "kind", "notes", "search"}
     return {
         **study.config.model_dump(),
         "provenance": provenance(),
@@ -74,11 +82,38 @@ def description(study: Study, models: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def tuning_trials(study: Study, results: Path) -> pd.DataFrame:
+    """Return the trials of the study's tuning jobs, one row each, in the order of its systems."""
+    jobs = {(r.dataset, r.run.tune.key): r.run.tune for r in study.runs if r.run.tune}
+    frames = []
+    for (dataset, key), tune in jobs.items():
+        trials = _read(results / "tuning" / dataset / tune.model / key / "trials.csv")
+        title = study.catalog.model(tune.model).title
+        head = {"dataset": dataset, "model": tune.model, "title": title, "key": key, "budget": tune.trials}
+        frames.append(trials.assign(**head))
+    return pd.concat(frames, ignore_index=True)[TUNING_COLUMNS] if frames else _empty(TUNING_COLUMNS)
+
+
+def energy_bands(study: Study, results: Path) -> pd.DataFrame:
+    """Return the energy of user signals per band of the graph's spectrum, for all datasets."""
+    frames = [
+        _read(results / "energy" / dataset / f"{operator}-r{rank}.csv").assign(
+            dataset=dataset, operator=operator, rank=rank
+        )
+        for dataset, operator, rank in study.energy_spectra()
+    ]
+    return pd.concat(frames, ignore_index=True)[ENERGY_COLUMNS] if frames else _empty(ENERGY_COLUMNS)
+
+
+def _empty(columns: list[str]) -> pd.DataFrame:
+    return pd.DataFrame(columns=columns)
+
+
 def spectral_curves(study: Study, results: Path) -> pd.DataFrame:
     """Return the points of all SNR and frequency-response figures in long format."""
     makers = {"snr": snr_points, "frequency-response": response_points}
     frames = [
-        makers[figure.kind](figure, planned, _log(planned, results))
+        makers[figure.kind](figure, planned, _record(planned, results))
         for figure in study.config.figures
         if figure.kind in makers
         for planned in _examples(figure, study)
@@ -101,16 +136,15 @@ def _examples(figure: FigureConfig, study: Study) -> list[PlannedRun]:
     return list(found.values())
 
 
-def _log(planned: PlannedRun, results: Path) -> dict[str, Any]:
-    record = read_json(run_folder(results, planned.dataset, planned) / "run.json")
-    return record.get("log", {})
+def _record(planned: PlannedRun, results: Path) -> dict[str, Any]:
+    return read_json(run_folder(results, planned.dataset, planned) / "run.json")
 
 
-def snr_points(figure: FigureConfig, planned: PlannedRun, log: dict[str, Any]) -> pd.DataFrame:
+def snr_points(figure: FigureConfig, planned: PlannedRun, record: dict[str, Any]) -> pd.DataFrame:
     """Return log SNR against diffusion step for every schedule, at a run's frequencies."""
+    log, p = record.get("log", {}), record["params"]
     if "frequencies" not in log:
         return pd.DataFrame()
-    p = planned.run.params
     steps = np.arange(1, SNR_STEPS + 1)
     frames = []
     for name in SCHEDULES:
@@ -120,15 +154,16 @@ def snr_points(figure: FigureConfig, planned: PlannedRun, log: dict[str, Any]) -
     return pd.concat(frames)
 
 
-def response_points(figure: FigureConfig, planned: PlannedRun, log: dict[str, Any]) -> pd.DataFrame:
+def response_points(figure: FigureConfig, planned: PlannedRun, record: dict[str, Any]) -> pd.DataFrame:
     """Return the gain of GSPRec's filters over the Laplacian's spectrum.
 
     Eq. 7 is drawn where eigenpairs were computed; beyond the last of them every
     filter of the truncated basis is 0.
     """
+    log, p = record.get("log", {}), record["params"]
     if "eigenvalues" not in log:
         return pd.DataFrame()
-    p, last = planned.run.params, max(log["eigenvalues"])
+    last = max(log["eigenvalues"])
     x = np.union1d(np.linspace(0.0, log["highest"], RESPONSE_POINTS), [last, last + 1e-6])
     low = (x <= last).astype(np.float64)
     band = low * gaussian_bandpass(rescaled(x, *log["range"]), p["center"], p["width"])

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from recspectra.artifacts import ArtifactError, read_json, read_npz
-from recspectra.config import PlannedRun, ProtocolConfig, View
+from recspectra.config import PER_USER_METRICS, PlannedRun, ProtocolConfig, View
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
@@ -21,7 +21,6 @@ COLUMNS = [
     "dataset", "model", "variant", "key", "seed", "protocol", "fit", "history", "mask",
     "metric", "k", "value", "status",
 ]  # fmt: skip
-PER_USER_METRICS = {("ndcg", 10), ("recall", 20)}
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,7 @@ def run_records(planned: list[PlannedRun], titles: dict[str, Any], results: Path
                 "peak_memory_mb": record["peak_memory_mb"], "device": record["device"],
                 "threads": record["threads"], "epochs": log.get("epochs"),
                 "best_epoch": log.get("best_epoch"), "best_validation": log.get("best_validation"),
-                "params": item.run.params, "swept": item.swept,
+                "params": record["params"], "swept": item.swept,
             }
         )  # fmt: skip
     return pd.DataFrame(rows)

@@ -8,7 +8,7 @@ raised.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from recspectra.evaluation.hits import mean_recall
 from recspectra.evaluation.ranking import batches, list_name, positions_name, top_with_ties
 from recspectra.models.base import History, Recommender, Refused, Run, Scorer, Task, create
 from recspectra.runtime import Diverged, OutOfTime, memory_budget, peak_memory_mb, time_budget
+from recspectra.schema import Scalar
 from recspectra.spectral.eigen import Spectrum
 
 BATCH_SCORES = 4_000_000  # scores held at once: 16 MB of float32
@@ -48,7 +49,7 @@ Ranking = tuple[np.ndarray, np.ndarray]
 
 def rank(
     score: Scorer, history: Interactions, masks: list[Interactions], depth: int, size: int = 0,
-    ties: bool = True,
+    ties: bool = True, users: np.ndarray | None = None,
 ) -> list[Ranking]:  # fmt: skip
     """Rank all users once per mask, scoring each user once.
 
@@ -66,18 +67,22 @@ def rank(
         Users per batch; 0 chooses by memory.
     ties : bool
         Whether to look for equal scores.
+    users : array, optional
+        Ids of the users to rank; all of them by default.
 
     Returns
     -------
     list of (lists, positions)
-        As `top_with_ties` returns them, shape (n_users, depth) each.
+        As `top_with_ties` returns them, shape (users, depth) each.
     """
     size = size or max(1, BATCH_SCORES // history.n_items)
+    users = np.arange(history.n_users) if users is None else users
     parts: list[list[Ranking]] = [[] for _ in masks]
-    for users in batches(history.n_users, size):
-        scores = score(users, History.of(history, users))
+    for places in batches(len(users), size):
+        batch = users[places]
+        scores = score(batch, History.of(history, batch))
         for part, mask in zip(parts, masks, strict=True):
-            part.append(top_with_ties(scores, mask.matrix[users], depth, ties))
+            part.append(top_with_ties(scores, mask.matrix[batch], depth, ties))
     return [tuple(np.concatenate(arrays) for arrays in zip(*part, strict=True)) for part in parts]
 
 
@@ -100,10 +105,16 @@ def all_lists(score: Scorer, inputs: Inputs, fit: str, depth: int) -> dict[str, 
 
 
 def validator(inputs: Inputs) -> Any:
-    """Return a function from a scorer to recall@20 on validation, for early stopping."""
+    """Return a function from a scorer to recall@20 on validation, for early stopping and tuning.
+
+    Only users who have something to be found are ranked.
+    """
+    users = np.flatnonzero(inputs.valid.lengths > 0)
 
     def validate(score: Scorer) -> float:
-        lists, _ = rank(score, inputs.train, [inputs.train], VALIDATION_K, ties=False)[0]
+        top, _ = rank(score, inputs.train, [inputs.train], VALIDATION_K, ties=False, users=users)[0]
+        lists = np.full((inputs.train.n_users, VALIDATION_K), -1, dtype=np.int32)
+        lists[users] = top
         return mean_recall(lists, inputs.valid)
 
     return validate
@@ -111,11 +122,16 @@ def validator(inputs: Inputs) -> Any:
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that says what one run is."""
+    """Everything that says what one run is.
+
+    `params` are the values that it runs with: those of `config`, or where that is tuned,
+    those chosen with the values of `config` on top.
+    """
 
     dataset: str
     model: ModelConfig
     config: RunConfig
+    params: dict[str, Scalar]
     seed: int
     device: str
     threads: int
@@ -133,6 +149,7 @@ def execute(job: Job, inputs: Inputs, folder: Path, save_model: bool = False) ->
     record: dict[str, Any] = {
         "dataset": job.dataset,
         "config": job.config.model_dump(),
+        "params": job.params,
         "key": job.config.key,
         "seed": job.seed,
         "device": job.device,
@@ -142,23 +159,13 @@ def execute(job: Job, inputs: Inputs, folder: Path, save_model: bool = False) ->
         "status": "ok",
         "reason": "",
     }
-    system = create(job.model, job.config.params)
+    system = create(job.model, job.params)
     lists: dict[str, np.ndarray] = {}
-    try:
-        with time_budget(job.budget.minutes * 60), _memory(job):
-            lists = _fit_and_rank(job, system, inputs, record)
-    except MemoryError as error:
-        _failed(record, "oom", f"{error or 'out of memory'} (budget {job.budget.memory_gb:g} GB)")
-    except OutOfTime as error:
-        _failed(record, "timeout", str(error))
-    except Diverged as error:
-        _failed(record, "diverged", str(error))
-    except Refused as error:
-        _failed(record, "skipped", str(error))
-    except RuntimeError as error:
-        if "out of memory" not in str(error).lower() and "alloc" not in str(error).lower():
-            raise
-        _failed(record, "oom", str(error).splitlines()[0])
+
+    def work() -> None:
+        lists.update(_fit_and_rank(job, system, inputs, record))
+
+    attempt(work, record, job.budget, job.device)
     record["peak_memory_mb"] = round(_peak(job.device), 1)
     write_json(folder / "run.json", record)
     if save_model and lists:
@@ -186,13 +193,25 @@ def _fit_and_rank(
     return lists
 
 
-def _memory(job: Job) -> Any:
-    """Limit the address space on a CPU; CUDA maps far more than it uses."""
-    return memory_budget(job.budget.memory_gb) if job.device == "cpu" else nullcontext()
-
-
-def _failed(record: dict[str, Any], status: str, reason: str) -> None:
-    record.update(status=status, reason=reason)
+def attempt(work: Callable[[], None], record: dict[str, Any], budget: Budget, device: str) -> None:
+    """Call `work` within a budget; a failure that is a result becomes `status` and `reason`."""
+    # CUDA maps far more address space than it uses, so memory is limited on a CPU alone.
+    memory = memory_budget(budget.memory_gb) if device == "cpu" else nullcontext()
+    try:
+        with time_budget(budget.minutes * 60), memory:
+            work()
+    except MemoryError as error:
+        record.update(status="oom", reason=f"{error or 'out of memory'} (budget {budget.memory_gb:g} GB)")
+    except OutOfTime as error:
+        record.update(status="timeout", reason=str(error))
+    except Diverged as error:
+        record.update(status="diverged", reason=str(error))
+    except Refused as error:
+        record.update(status="skipped", reason=str(error))
+    except RuntimeError as error:
+        if "out of memory" not in str(error).lower() and "alloc" not in str(error).lower():
+            raise
+        record.update(status="oom", reason=str(error).splitlines()[0])
 
 
 def _peak(device: str) -> float:

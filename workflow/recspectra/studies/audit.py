@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
 
+from recspectra.studies import crosscheck
 from recspectra.studies.frames import read_csv, write_csv
 from recspectra.studies.published import Published
 
@@ -37,23 +39,48 @@ def repeated_cells(cells: pd.DataFrame) -> Iterable[Finding]:
                 yield dataset, method, _show(twice), "the same value at different cut-offs"
 
 
-def recall_ratio(cells: pd.DataFrame) -> Iterable[Finding]:
-    """Recall@10/recall@20 far from that of the other rows: another recall, or a typo."""
-    recall = cells[cells["name"].eq("recall") & cells["k"].isin([10, 20])]
-    wide = recall.pivot_table(index=["dataset", "method"], columns="k", values="value", sort=False)
+def cut_off_ratio(name: str, cells: pd.DataFrame) -> Iterable[Finding]:
+    """A metric's ratio @10/@20 far from that of the other rows: another definition, or a typo."""
+    part = cells[cells["name"].eq(name) & cells["k"].isin([10, 20])]
+    wide = part.pivot_table(index=["dataset", "method"], columns="k", values="value", sort=False)
     if not {10, 20} <= set(wide.columns):
         return
-    ratios = (wide[10] / wide[20]).dropna()
+    for (dataset, method), ratio, middle in _outliers((wide[10] / wide[20]).dropna(), 0.03):
+        detail = f"{name}@10/{name}@20 is {ratio:.3f}, the median of the other rows is {middle:.3f}"
+        row = part[(part["dataset"] == dataset) & (part["method"] == method)]
+        yield dataset, method, _show(row), detail
+
+
+def ndcg_over_mrr(cells: pd.DataFrame) -> Iterable[Finding]:
+    """NDCG/MRR at one cut-off far from that of the other rows: the row has an evaluator of its own."""
+    part = cells[cells["name"].isin(["ndcg", "mrr"])]
+    wide = part.pivot_table(index=["k", "dataset", "method"], columns="name", values="value", sort=False)
+    if not {"ndcg", "mrr"} <= set(wide.columns):
+        return
+    ratios = (wide["ndcg"] / wide["mrr"]).dropna()
+    lines: dict[tuple[str, str], list[str]] = {}
+    for k in dict.fromkeys(ratios.index.get_level_values("k")):
+        for place, ratio, middle in _outliers(ratios.xs(k, level="k"), 0.05):
+            lines.setdefault(place, []).append(f"{ratio:.2f} @{k} (others {middle:.2f})")
+    for (dataset, method), words in lines.items():
+        row = part[(part["dataset"] == dataset) & (part["method"] == method)]
+        yield dataset, method, _show(row), f"ndcg/mrr is {', '.join(words)}"
+
+
+def _outliers(ratios: pd.Series, least: float) -> Iterable[tuple[tuple[str, str], float, float]]:
+    """Yield (dataset, method), ratio and the others' median where the ratio is far from it.
+
+    Far is more than three standard deviations, estimated from the median deviation of the
+    others, and at least `least`.
+    """
     for (dataset, method), ratio in ratios.items():
         others = ratios.xs(dataset, level="dataset").drop(method)
         if len(others) < 4:
             continue
         middle = others.median()
         spread = 1.4826 * (others - middle).abs().median()
-        if abs(ratio - middle) > max(3.0 * spread, 0.03):
-            detail = f"recall@10/recall@20 is {ratio:.3f}, the median of the other rows is {middle:.3f}"
-            part = recall[(recall["dataset"] == dataset) & (recall["method"] == method)]
-            yield dataset, method, _show(part), detail
+        if abs(ratio - middle) > max(3.0 * spread, least):
+            yield (dataset, method), ratio, middle
 
 
 def misplaced_point(cells: pd.DataFrame) -> Iterable[Finding]:
@@ -86,19 +113,28 @@ def one_target(cells: pd.DataFrame) -> Iterable[Finding]:
 RULES: dict[str, Callable[[pd.DataFrame], Iterable[Finding]]] = {
     "mrr-decreases": mrr_decreases,
     "repeated-cell": repeated_cells,
-    "recall-ratio": recall_ratio,
+    "recall-ratio": partial(cut_off_ratio, "recall"),
+    "ndcg-ratio": partial(cut_off_ratio, "ndcg"),
+    "hr-ratio": partial(cut_off_ratio, "hr"),
+    "ndcg-mrr-ratio": ndcg_over_mrr,
     "misplaced-point": misplaced_point,
 }
 
 
 def audit(published: Published, table_ids: Iterable[str]) -> pd.DataFrame:
-    """Check published tables; one line a finding, columns `COLUMNS`."""
+    """Check published tables; one line a finding, columns `COLUMNS`.
+
+    All tables of the papers that `table_ids` belong to are checked.
+    """
+    papers = {published.table(table_id) and table_id.split("/")[0] for table_id in table_ids}
     lines = []
-    for table_id in dict.fromkeys(table_ids):
+    for table_id in (name for name in published.tables if name.split("/")[0] in papers):
         cells = _cells(published.values(table_id))
         rules = RULES | ({"one-target": one_target} if published.table(table_id).one_target else {})
         for rule, check in rules.items():
             lines += [(table_id, d, m, rule, c, detail) for d, m, c, detail in check(cells)]
+        for rule, check in crosscheck.RULES.items():
+            lines += [(table_id, d, m, rule, c, detail) for d, m, c, detail in check(published, table_id)]
     return pd.DataFrame(lines, columns=COLUMNS)
 
 

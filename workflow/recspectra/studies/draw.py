@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from recspectra.studies import plain, runtime
 from recspectra.studies.audit import draw_audit
 from recspectra.studies.figures import draw_figure
+from recspectra.studies.findings import draw_finding
 from recspectra.studies.frames import StudyFiles
 from recspectra.studies.published import Published
 from recspectra.studies.tables import draw_table, layout, read, to_text
 
 
 def draw(folder: Path | str, root: Path | str) -> list[str]:
-    """Make all tables, figures and `audit.csv` of a study.
+    """Make all tables, figures, findings and `audit.csv` of a study.
 
     Parameters
     ----------
@@ -34,10 +36,13 @@ def draw(folder: Path | str, root: Path | str) -> list[str]:
     files, published = StudyFiles(folder), Published(root)
     written: list[str] = []
     for table in files.config.tables:
-        written += draw_table(files, table, published)
+        drawer = runtime.draw_runtime if table.kind == "runtime" else draw_table
+        written += drawer(files, table, published)
     for figure in files.config.figures:
         written += draw_figure(files, figure)
-    referred = [table.published for table in files.config.tables if table.published]
+    for finding in files.config.findings:
+        written += draw_finding(files, finding, published)
+    referred = [item.published for item in [*files.config.tables, *files.config.findings] if item.published]
     return written + draw_audit(files.folder, published, referred)
 
 
@@ -47,4 +52,9 @@ def summary_text(folder: Path | str) -> str:
     if not files.config.tables:
         return f"Study '{files.config.name}' has no table.\n"
     table = files.config.tables[0]
+    if table.kind == "runtime":
+        laid = runtime.layout(
+            runtime.read(files.folder, table.name), files.titles, runtime.title_of(files, table.reference)
+        )
+        return f"{table.title}\n\n{plain.to_text(laid)}\n"
     return to_text(layout(read(files.folder, table.name), files.titles), table)

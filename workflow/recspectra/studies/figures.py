@@ -8,6 +8,7 @@ are plain objects and nothing depends on a display.
 from __future__ import annotations
 
 import math
+import textwrap
 from itertools import pairwise
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def render(what: Drawing, figure: FigureConfig) -> Figure:
     """Return the picture of a drawing; without data, an empty frame with the reason."""
     if what.frame.empty:
         return _nothing(what)
-    kinds = {"timing": _bars, "learning-curves": _curves}
+    kinds = {"timing": _bars, "learning-curves": _curves, "tuning": _steps, "energy": _stacks}
     return kinds.get(figure.kind, _lines)(what)
 
 
@@ -122,7 +123,12 @@ def _name(name: str, width: int = 60) -> str:
 # ---------------------------------------------------------------------------- line plots
 
 
-def _lines(what: Drawing) -> Figure:
+def _steps(what: Drawing) -> Figure:
+    """Draw lines that change at the points alone."""
+    return _lines(what, drawstyle="steps-post")
+
+
+def _lines(what: Drawing, drawstyle: str = "default") -> Figure:
     """Draw lines with error bands, one panel a dataset where the data says so."""
     scale, places = _places(what.frame["x"])
     frame = what.frame.assign(at=what.frame["x"].map(places).astype(float))
@@ -136,8 +142,8 @@ def _lines(what: Drawing) -> Figure:
     for axis, name in zip(axes, names, strict=False):
         panel = frame[frame["panel"] == name]
         for series, points in panel.groupby("series", sort=False):
-            handles[series] = _line(axis, points, numbers[series])
-        axis.set_title(_name(name) if name else "")
+            handles[series] = _line(axis, points, numbers[series], drawstyle)
+        axis.set_title(textwrap.fill(_name(name, 120), 46 if columns == 2 else 96) if name else "")
         axis.set(xlabel=_name(what.x), ylabel=_name(what.y))
         _set_scale(axis, scale, places)
     for axis in axes[len(names) :]:
@@ -146,8 +152,8 @@ def _lines(what: Drawing) -> Figure:
     return picture
 
 
-def _line(axis: Axes, points: pd.DataFrame, number: int) -> object:
-    look = _look(number, len(points))
+def _line(axis: Axes, points: pd.DataFrame, number: int, drawstyle: str) -> object:
+    look = _look(number, len(points)) | {"drawstyle": drawstyle}
     (line,) = axis.plot(points["at"], points["y"], **look)
     error = points["se"].astype(float).fillna(0.0)
     if (error > 0).any():
@@ -261,6 +267,56 @@ def _range(seconds: pd.Series) -> tuple[float, float]:
 
 def _seconds(value: float) -> str:
     return f"{value:.3g} s" if value < 1000 else f"{value:,.0f} s"
+
+
+# ------------------------------------------------------------------------------- stacks
+
+BANDS = {
+    "low": (COLOURS[0], ""),
+    "middle": (COLOURS[4], "////"),
+    "high": (COLOURS[3], ".."),
+    "beyond": ("#dddddd", ""),
+}
+
+
+def _stacks(what: Drawing) -> Figure:
+    """Draw shares that add up to 1 as stacked bars, one panel a dataset below the other."""
+    panels = list(dict.fromkeys(what.frame["panel"]))
+    picture, grid = _grid(len(panels), 1, 1.15 * len(panels) + 0.9, sharex=True)
+    handles: dict[str, object] = {}
+    for (axis,), panel in zip(grid, panels, strict=True):
+        rows = what.frame[what.frame["panel"] == panel]
+        signals = list(dict.fromkeys(rows["signal"]))
+        for band, part in rows.groupby("band", sort=False):
+            handles |= _stack(axis, rows, part, str(band), signals)
+        axis.set_yticks(range(len(signals)), [_name(name, 40) for name in signals])
+        axis.set(xlim=(0, 1), ylim=(len(signals) - 0.5, -0.5), title=_name(panel))
+        axis.grid(axis="y", visible=False)
+    grid[-1][0].set_xlabel(what.x)
+    _legend(picture, handles)
+    return picture
+
+
+def _stack(axis: Axes, rows: pd.DataFrame, part: pd.DataFrame, band: str, signals: list[str]) -> dict:
+    """Draw one band of every signal; shares large enough to hold a number show it."""
+    lefts = rows.groupby("signal", sort=False)["share"].cumsum()[part.index] - part["share"]
+    colour, hatch = BANDS.get(band, (COLOURS[5], ""))
+    places = [signals.index(name) for name in part["signal"]]
+    bars = axis.barh(
+        places, part["share"], 0.72, left=lefts, color=colour, hatch=hatch, edgecolor="white", lw=0.4
+    )
+    for place, left, share in zip(places, lefts, part["share"], strict=True):
+        if share >= 0.04:
+            box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
+            axis.text(left + share / 2, place, f"{share:.0%}", ha="center", va="center", fontsize=7, bbox=box)
+    return {_band(band, part): bars}
+
+
+def _band(band: str, part: pd.DataFrame) -> str:
+    low, high = part["low"].iloc[0], part["high"].iloc[0]
+    if band == "beyond":
+        return "larger than computed"
+    return f"{band}, {low:g} to {high:g}"
 
 
 # ---------------------------------------------------------------------- learning curves

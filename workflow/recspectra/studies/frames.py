@@ -20,6 +20,8 @@ COLUMNS = {
     "fit_seconds score_seconds peak_memory_mb device threads epochs best_epoch best_validation params swept",
     "learning": "dataset model variant group seed fit curve epoch value",
     "spectral": "figure dataset series x y",
+    "tuning": "dataset model title key budget trial value best status reason seconds params",
+    "energy": "dataset operator rank signal band low high pairs share",
     "datasets": "dataset title users items interactions train valid test test_users density "
     "mean_length ordered licence citation notes",
 }
@@ -28,6 +30,8 @@ NUMBERS = {
     "runs": ("spectrum_seconds", "fit_seconds", "score_seconds", "peak_memory_mb", "best_validation"),
     "learning": ("epoch", "value"),
     "spectral": ("x", "y"),
+    "tuning": ("budget", "trial", "value", "best", "seconds"),
+    "energy": ("low", "high", "pairs", "share"),
     "datasets": ("density", "mean_length"),
 }
 JOIN = ["dataset", "model", "variant", "key", "seed", "fit"]
@@ -141,6 +145,16 @@ class StudyFiles:
         return self._read("spectral")
 
     @cached_property
+    def tuning(self) -> pd.DataFrame:
+        """One row a trial; none where nothing was tuned."""
+        return self._optional("tuning")
+
+    @cached_property
+    def energy(self) -> pd.DataFrame:
+        """Energy of the users' signals per band of a spectrum; none where nothing asked for it."""
+        return self._optional("energy")
+
+    @cached_property
     def datasets(self) -> pd.DataFrame:
         """One row a dataset."""
         return self._read("datasets")
@@ -166,6 +180,13 @@ class StudyFiles:
         hint = f"make it with `snakemake results/studies/{self.config.name}/{name}.csv`"
         return read_csv(path, COLUMNS[name].split(), NUMBERS[name], hint)
 
+    def _optional(self, name: str) -> pd.DataFrame:
+        """Read a file that a study of an older version lacks."""
+        if (self.folder / f"{name}.csv").is_file():
+            return self._read(name)
+        columns = COLUMNS[name].split()
+        return pd.DataFrame(columns=columns).astype(dict.fromkeys(NUMBERS[name], "float64"))
+
     def _json(self, text: str, column: str) -> dict:
         try:
             return json.loads(text or "{}")
@@ -190,6 +211,27 @@ def select_runs(
         runs = runs[runs[column].isin(wanted)] if wanted else runs
     runs = runs[runs["model"] == model] if model else runs
     return runs.assign(label=_labels(runs))
+
+
+def systems(files: StudyFiles, groups: list[str], datasets: list[str] | None, fit: str) -> pd.DataFrame:
+    """Return one row a system, variant and dataset: `label`, `title`, `key` and joint `status` of its seeds.
+
+    A variant that stands in several groups is taken from the first of them.
+    """
+    runs = select_runs(files, groups, datasets, [fit])
+    place = runs["group"].map({name: i for i, name in enumerate(groups)})
+    first = place.groupby([runs[name] for name in ("dataset", "model", "variant")]).transform("min")
+    runs = runs[place == first]
+    runs = runs.assign(label=_labels(runs))
+    by = ["dataset", "model", "variant", "key", "fit", "title", "label"]
+    rows = runs.groupby(by, sort=False)["status"].agg(joint_status).reset_index()
+    return by_dataset(rows, files)
+
+
+def by_dataset(rows: pd.DataFrame, files: StudyFiles) -> pd.DataFrame:
+    """Return rows dataset by dataset, in the order of the study."""
+    order = {name: i for i, name in enumerate(files.config.datasets)}
+    return rows.sort_values("dataset", key=lambda names: names.map(order), kind="stable", ignore_index=True)
 
 
 def _labels(runs: pd.DataFrame) -> pd.Series:

@@ -1,7 +1,8 @@
 """Published numbers and how they line up with what RecSpectra measures.
 
-`config/published/results.csv` holds the printed values as they are printed, and
-`mapping.yaml` says which of our datasets, systems and metric definitions they belong to.
+`config/published/results.csv` holds the printed values as they are printed, `claims.csv` the
+printed improvements in percent, and `mapping.yaml` says which of our datasets, systems and
+metric definitions the values belong to.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from recspectra.config import ConfigError, Strict, nearest, read_yaml, validate
 from recspectra.studies.frames import read_csv
 
 COLUMNS = ("paper", "table", "dataset", "method", "metric", "value")
+CLAIM_COLUMNS = ("paper", "table", "dataset", "method", "over", "metric", "value", "where")
 
 
 class Evaluator(Strict):
@@ -27,11 +29,16 @@ class Evaluator(Strict):
 
 
 class PublishedTable(Strict):
-    """One published table: `mapping.yaml`, key `paper/table`."""
+    """One published table: `mapping.yaml`, key `paper/table`.
+
+    `same` names, for a method of this table, the row of another table that is the same system:
+    `paper/table method`.
+    """
 
     title: str
     note: str = ""
     one_target: bool = False
+    same: dict[str, str] = {}
     datasets: dict[str, str] = {}
     methods: dict[str, str]
     metrics: dict[str, str] = {}
@@ -53,12 +60,14 @@ class PublishedTable(Strict):
 class Printed(NamedTuple):
     """A published value, and whether it was made with the metric it is set beside.
 
-    `same_definition` is None when nobody knows the definition of the published value.
+    `same_definition` is None when nobody knows the definition of the published value;
+    `same_data` is False when it was measured on other files or another split.
     """
 
     value: float
     same_definition: bool | None
     note: str
+    same_data: bool = True
 
 
 class Published:
@@ -74,7 +83,7 @@ class Published:
     ConfigError
         `mapping.yaml` is missing or wrong.
     StudyError
-        `results.csv` is missing or wrong.
+        `results.csv` or `claims.csv` is missing or wrong.
     """
 
     def __init__(self, root: Path | str) -> None:
@@ -86,6 +95,8 @@ class Published:
         }
         frame = read_csv(folder / "results.csv", COLUMNS, numbers=("value",))
         self.rows = frame.assign(id=frame["paper"] + "/" + frame["table"])
+        claims = read_csv(folder / "claims.csv", CLAIM_COLUMNS)
+        self.claims = claims.assign(id=claims["paper"] + "/" + claims["table"])
         keys = zip(self.rows["id"], frame["dataset"], frame["method"], frame["metric"], strict=True)
         self._values: dict[tuple, float] = dict(zip(keys, frame["value"], strict=True))
 
@@ -103,9 +114,20 @@ class Published:
         rows = self.rows[self.rows["id"] == table_id]
         return rows[["dataset", "method", "metric", "value"]].reset_index(drop=True)
 
+    def origin(self, table_id: str, method: str) -> tuple[str, str]:
+        """Return the row that a row stands for: the first table in which the same system is printed."""
+        seen: set[tuple[str, str]] = set()
+        place = (table_id, method)
+        while place not in seen and (other := self.table(place[0]).same.get(place[1])):
+            seen.add(place)
+            table, _, name = other.partition(" ")
+            place = (table, name)
+        return place
+
     def lookup(
-        self, table_id: str, dataset: str, model: str, metric: str, k: int, variant: str = "default"
-    ) -> Printed | None:
+        self, table_id: str, dataset: str, model: str, metric: str, k: int, variant: str = "default",
+        printed: str | None = None,
+    ) -> Printed | None:  # fmt: skip
         """Return the printed counterpart of one of our numbers, or None.
 
         Parameters
@@ -116,9 +138,12 @@ class Published:
             Our names.
         k : int
             Cut-off.
+        printed : str, optional
+            The published dataset to take where ours has no counterpart.
         """
         table = self.table(table_id)
-        theirs = {ours: printed for printed, ours in table.datasets.items()}.get(dataset)
+        mapped = {ours: name for name, ours in table.datasets.items()}
+        theirs = mapped.get(dataset, printed)
         method = table.method_of(model, variant)
         name = table.metrics.get(metric)
         value = self._values.get((table_id, theirs, method, f"{name}@{k}"))
@@ -127,7 +152,7 @@ class Published:
         entry = table.evaluator(method, theirs)
         definitions = entry.definitions.get(name, []) if entry else []
         same = metric in definitions if definitions else None
-        return Printed(value, same, entry.note if entry else "")
+        return Printed(value, same, entry.note if entry else "", dataset in mapped)
 
     def notes(self, table_id: str) -> list[str]:
         """Return what a reader must know before comparing with a table."""

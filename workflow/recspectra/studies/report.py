@@ -12,12 +12,15 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from recspectra.artifacts import PACKAGE_DIR, ArtifactError, write_text
-from recspectra.config import ConfigError, FigureConfig, TableConfig
+from recspectra.config import ConfigError, FigureConfig, FindingConfig, TableConfig
+from recspectra.studies import findings, runtime
 from recspectra.studies.audit import read_audit
 from recspectra.studies.frames import StudyError, StudyFiles, select_runs
+from recspectra.studies.plain import Plain
 from recspectra.studies.published import Published
 from recspectra.studies.series import drawing, machines
-from recspectra.studies.tables import MARK_NOTES, OTHER, UNKNOWN, Grid, layout, read
+from recspectra.studies.tables import MARK_NOTES, OTHER, UNKNOWN, Grid, footnotes, layout, read
+from recspectra.studies.tuning import tuning_table
 
 TEMPLATE = "report.html.j2"
 
@@ -82,6 +85,17 @@ TERMS = (
         "as misses.",
     ),
     (
+        "tuned",
+        "Hyperparameters chosen by recall@20 on the validation data, with the same number of trials for "
+        "every system. Test data play no part in it.",
+    ),
+    (
+        "95% interval, p",
+        "Two systems are compared user by user. The interval holds the mean difference in 95 of 100 "
+        "resamplings of the users; p is how often chance alone would give a difference as large, multiplied "
+        "up for the number of comparisons (Holm). Small p: the difference is not the luck of these users.",
+    ),
+    (
         "seed",
         "Start of the random numbers. \u00b1 is the standard error over seeds: it says nothing of other "
         "splits.",
@@ -105,6 +119,11 @@ class TableView:
     published_title: str
 
     @property
+    def kind(self) -> str:
+        """Return what the configuration calls it."""
+        return self.config.kind
+
+    @property
     def starts(self) -> set[int]:
         """Return the first column of every dataset and view."""
         return {block[0] for block in self.grid.blocks()}
@@ -117,6 +136,21 @@ class TableView:
             _spans([(c.dataset, c.title) for c in columns]),
             _spans([(c.dataset + c.view, c.view) for c in columns]),
         ]
+
+
+@dataclass(frozen=True)
+class PlainView:
+    """A runtime table or a finding as the template shows it: sentences and a small table."""
+
+    config: TableConfig | FindingConfig
+    table: Plain
+    texts: list[str]
+    source: str
+
+    @property
+    def kind(self) -> str:
+        """Return what the configuration calls it: `runtime`, `claim-best`, ..."""
+        return self.config.kind
 
 
 @dataclass(frozen=True)
@@ -139,8 +173,10 @@ class StudyView:
     protocols: dict[str, dict[str, Any]]
     models: dict[str, dict[str, Any]]
     datasets: list[dict[str, Any]]
-    tables: list[TableView]
+    findings: list[PlainView]
+    tables: list[TableView | PlainView]
     figures: list[FigureView]
+    tuning: Plain
     failures: list[dict[str, Any]]
     runs: list[dict[str, Any]]
     audit: list[dict[str, Any]]
@@ -211,8 +247,10 @@ def study_view(folder: Path, published: Published) -> StudyView:
         protocols=files.protocols,
         models=files.study.get("models", {}),
         datasets=_datasets(files),
-        tables=[_table(files, table, published) for table in config.tables],
+        findings=[_finding(files, finding, published) for finding in config.findings],
+        tables=[_any_table(files, table, published) for table in config.tables],
         figures=[_figure(files, figure) for figure in config.figures],
+        tuning=tuning_table(files),
         failures=_failures(files, runs),
         runs=_settings(files, runs),
         audit=read_audit(folder).to_dict("records"),
@@ -220,10 +258,26 @@ def study_view(folder: Path, published: Published) -> StudyView:
     )
 
 
+def _finding(files: StudyFiles, finding: FindingConfig, published: Published) -> PlainView:
+    frame = findings.read(files.folder, finding)
+    texts = findings.sentences(files, finding, frame, published)
+    table = findings.layout(files, finding, frame)
+    return PlainView(finding, table, texts, _source(files, f"finding-{finding.name}.csv"))
+
+
+def _any_table(files: StudyFiles, table: TableConfig, published: Published) -> TableView | PlainView:
+    if table.kind == "metrics":
+        return _table(files, table, published)
+    frame = runtime.read(files.folder, table.name)
+    laid = runtime.layout(frame, files.titles, runtime.title_of(files, table.reference))
+    notes = runtime.notes(files, table, published)
+    return PlainView(table, laid, notes, _source(files, f"table-{table.name}.csv"))
+
+
 def _table(files: StudyFiles, table: TableConfig, published: Published) -> TableView:
     grid = layout(read(files.folder, table.name), files.titles)
     printed = published.table(table.published).title if table.published else ""
-    notes = published.notes(table.published) if table.published and grid.compared else []
+    notes = footnotes(files, table, published)
     return TableView(table, grid, _source(files, f"table-{table.name}.csv"), notes, printed)
 
 

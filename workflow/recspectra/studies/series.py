@@ -14,6 +14,7 @@ from recspectra.studies.frames import JOIN, StudyFiles, aggregate, select_runs
 LINES = ["panel", "series", "x", "y", "se", "seeds"]
 BARS = ["panel", "series", "stage", "seconds", "runs"]
 CURVES = ["panel", "curve", "series", "seed", "epoch", "value"]
+SHARES = ["panel", "signal", "band", "low", "high", "pairs", "share"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Drawing:
     Attributes
     ----------
     frame : DataFrame
-        Columns `LINES`, `BARS` or `CURVES`; empty when there is nothing to draw.
+        Columns `LINES`, `BARS`, `CURVES` or `SHARES`; empty when there is nothing to draw.
     caption : str
         What the numbers are, in words.
     x, y : str
@@ -73,7 +74,7 @@ def _plain_runs(files: StudyFiles, figure: FigureConfig) -> pd.DataFrame:
 
 def sensitivity(files: StudyFiles, figure: FigureConfig) -> Drawing:
     """Return a metric along a swept parameter, averaged over seeds."""
-    label, view = f"{figure.metric}@{figure.k}", _preferred(files, figure.protocol)
+    label, view = f"{figure.metric}@{figure.k}", preferred(files, figure.protocol)
     axes = (figure.param or "parameter", f"{label} (mean over users)")
     runs = _runs(files, figure)
     runs = runs[[figure.param in swept for swept in runs["swept"]]]
@@ -82,7 +83,7 @@ def sensitivity(files: StudyFiles, figure: FigureConfig) -> Drawing:
     if not len(drawn):
         reason = f"no finished run sweeps '{figure.param}' and has {label} under '{figure.protocol}'"
         return Drawing(pd.DataFrame(columns=LINES), _sorry(reason), *axes, reason)
-    caption = f"{label} against {figure.param}; {_seen(view)}; protocol {figure.protocol}"
+    caption = f"{label} against {figure.param}; {seen(view)}; protocol {figure.protocol}"
     caption += "; bands are standard errors over seeds" if (drawn["se"] > 0).any() else ""
     lost = len(points) - len(drawn)
     caption += f"; {lost} point(s) left out, their runs failed" if lost else ""
@@ -92,14 +93,15 @@ def sensitivity(files: StudyFiles, figure: FigureConfig) -> Drawing:
 SERIES = ["dataset", "title", "base", "fit", "others"]
 
 
-def _preferred(files: StudyFiles, protocol: str) -> View | None:
+def preferred(files: StudyFiles, protocol: str) -> View | None:
     """Return the view train+valid/train+valid if there is one, else the first."""
     views = files.views(protocol)
     full = View(history="train+valid", mask="train+valid")
     return full if full in views else views[0] if views else None
 
 
-def _seen(view: View) -> str:
+def seen(view: View) -> str:
+    """Return a view in words."""
     return f"history {view.history}, mask {view.mask}"
 
 
@@ -179,20 +181,39 @@ def snr(files: StudyFiles, figure: FigureConfig) -> Drawing:
 def frequency_response(files: StudyFiles, figure: FigureConfig) -> Drawing:
     """Return the gain of filters against the eigenvalue."""
     caption = "Gain of each filter at the eigenvalues of the graph Laplacian; small is smooth."
-    return _spectral(files, figure, caption, "Laplacian eigenvalue (graph frequency)", "gain")
+    return _spectral(files, figure, caption, "Laplacian eigenvalue (graph frequency)", "gain", short=True)
 
 
-def _spectral(files: StudyFiles, figure: FigureConfig, caption: str, x: str, y: str) -> Drawing:
+def _spectral(
+    files: StudyFiles, figure: FigureConfig, caption: str, x: str, y: str, short: bool = False
+) -> Drawing:
     rows = files.spectral[files.spectral["figure"] == figure.name]
     rows = rows[rows["dataset"].isin(figure.datasets)] if figure.datasets else rows
     rows = rows[np.isfinite(rows["x"]) & np.isfinite(rows["y"])]  # log SNR at step 0 is infinite
     frame = rows.assign(panel=_panels(files, rows["dataset"]), se=float("nan"), seeds=1)
+    frame = _shortened(frame) if short and frame["dataset"].nunique() > 1 else frame
     frame = frame.sort_values("x", kind="stable")
     order = {name: i for i, name in enumerate(dict.fromkeys(rows["dataset"] + "\0" + rows["series"]))}
     place = (frame["dataset"] + "\0" + frame["series"]).map(order)
     frame = frame.assign(place=place).sort_values("place", kind="stable")[LINES]
     reason = "" if len(frame) else f"spectral.csv has no numbers for figure '{figure.name}'"
     return Drawing(frame.reset_index(drop=True), _sorry(reason) if reason else caption, x, y, reason)
+
+
+def _shortened(frame: pd.DataFrame) -> pd.DataFrame:
+    """Name filters by their kind alone, settings in the panel's title, where each panel has one of a kind.
+
+    Every dataset has settings of its own, so with them in the names each panel would have
+    colours of its own for the same filters.
+    """
+    parts = frame["series"].str.split(" ", n=1, expand=True).reindex(columns=[0, 1]).fillna("")
+    kinds = frame.assign(kind=parts[0]).groupby(["dataset", "kind"])["series"].nunique()
+    if (kinds > 1).any():
+        return frame
+    longest = parts[1].groupby(frame["dataset"]).agg(lambda texts: max(texts, key=len))
+    settings = frame["dataset"].map(longest)
+    panel = frame["panel"].where(settings == "", frame["panel"] + " (" + settings + ")")
+    return frame.assign(series=parts[0], panel=panel)
 
 
 # ------------------------------------------------------------------------------- timing
@@ -252,10 +273,67 @@ def learning_curves(files: StudyFiles, figure: FigureConfig) -> Drawing:
     return Drawing(frame.reset_index(drop=True), text, "epoch", "", reason)
 
 
+# ------------------------------------------------------------------------------- tuning
+
+
+def tuning(files: StudyFiles, figure: FigureConfig) -> Drawing:
+    """Return the best validation recall@20 so far against the number of trials."""
+    axes = ("trials", "best validation recall@20 so far")
+    rows = files.tuning
+    for column, wanted in (("dataset", figure.datasets), ("model", [figure.model] if figure.model else None)):
+        rows = rows[rows[column].isin(wanted)] if wanted else rows
+    failed = int((rows["status"] != "ok").sum())
+    rows = rows.dropna(subset=["trial", "best"]).sort_values("trial", kind="stable")
+    rows = rows.assign(panel=_panels(files, rows["dataset"]), series=tuning_labels(rows), se=float("nan"))
+    frame = rows.assign(x=rows["trial"].astype("int64"), y=rows["best"], seeds=1)
+    order = {name: i for i, name in enumerate(dict.fromkeys(files.tuning["dataset"]))}
+    frame = frame.assign(place=frame["dataset"].map(order)).sort_values("place", kind="stable")[LINES]
+    reason = "" if len(frame) else "no system of this figure was tuned"
+    caption = "Best recall@20 on the validation data after each trial of the search."
+    caption += f" {failed} trial(s) failed and leave the line where it was." if failed else ""
+    return Drawing(frame.reset_index(drop=True), _sorry(reason) if reason else caption, *axes, reason)
+
+
+def tuning_labels(trials: pd.DataFrame) -> pd.Series:
+    """Name tuning jobs by system, and by key where a system has several jobs on a dataset."""
+    jobs = trials.groupby(["dataset", "model"])["key"].transform("nunique")
+    return trials["title"].where(jobs <= 1, trials["title"] + " [" + trials["key"] + "]")
+
+
+# ------------------------------------------------------------------------------- energy
+
+
+def energy(files: StudyFiles, figure: FigureConfig) -> Drawing:
+    """Return the share of the users' signals in each band of the graph's spectrum."""
+    rows = files.energy
+    rows = rows[rows["dataset"].isin(figure.datasets)] if figure.datasets else rows
+    rows = rows.dropna(subset="share")
+    spectra = rows[["dataset", "operator", "rank"]].drop_duplicates()
+    names = (
+        rows["dataset"].map(lambda name: files.titles.get(name, name)) + ", " + rows["rank"] + " eigenpairs"
+    )
+    if spectra["dataset"].duplicated().any():
+        names = names + " of " + rows["operator"]
+    frame = rows.assign(panel=names)[SHARES].drop_duplicates()
+    reason = "" if len(frame) else "energy.csv has no numbers for this figure"
+    caption = (
+        "Share of a signal's energy per band of eigenvalues of the graph Laplacian, mean over users: the "
+        "mean row of all users (global trend), a user's row without its part along that mean "
+        "(user-specific), and the row as it is. Energy that no computed eigenpair holds lies at larger "
+        "eigenvalues. A graph of users and items is nearly bipartite: about half of the energy of a "
+        "smooth signal on items alone lies near 2."
+    )
+    return Drawing(
+        frame.reset_index(drop=True), _sorry(reason) if reason else caption, "share of energy", "", reason
+    )
+
+
 KINDS: dict[str, Callable[[StudyFiles, FigureConfig], Drawing]] = {
     "sensitivity": sensitivity,
     "snr": snr,
     "frequency-response": frequency_response,
     "timing": timing,
     "learning-curves": learning_curves,
+    "tuning": tuning,
+    "energy": energy,
 }

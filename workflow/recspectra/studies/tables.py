@@ -40,11 +40,14 @@ COLUMNS = [
 ]
 NUMBERS = ("k", "mean", "se", "seeds", "published", "difference")
 DASH = "\u2013"
-OTHER, UNKNOWN = "\u2020", "\u2021"
+OTHER, UNKNOWN, ELSEWHERE = "\u2020", "\u2021", "\u00a7"
+OPEN = "open"  # status of a published system that the study does not run
 MARK_NOTES = {
     OTHER: "the published value was made with another definition of this metric",
     UNKNOWN: "nobody knows which definition of this metric the published value was made with",
+    ELSEWHERE: "the published value is from other files or another split; for orientation alone",
 }
+MARKS = {"true": "", "false": OTHER, "elsewhere": ELSEWHERE}
 
 
 # ----------------------------------------------------------------------------- numbers
@@ -64,11 +67,26 @@ def build(files: StudyFiles, table: TableConfig, published: Published) -> pd.Dat
     joined = runs[[*JOIN, "label"]].merge(metrics, on=JOIN)
     cells = aggregate(joined, ["label", *POINT])
     systems = runs[["label", "model", "variant", "fit"]].drop_duplicates()
+    missing = _open_systems(table, systems, published)
+    systems = pd.concat([systems, missing], ignore_index=True) if len(missing) else systems
     full = systems.merge(_columns(files, table, datasets), how="cross")
     full = full.merge(cells, on=["label", *POINT], how="left").rename(columns={"label": "row"})
     full["status"] = full["status"].fillna("missing")
+    if len(missing):
+        full.loc[full["row"].isin(missing["label"]), "status"] = OPEN
     full["seeds"] = full["seeds"].fillna(0).astype("int64")
-    return _beside(full, table.published, published)[COLUMNS]
+    return _beside(full, table, published)[COLUMNS]
+
+
+def _open_systems(table: TableConfig, systems: pd.DataFrame, published: Published) -> pd.DataFrame:
+    """Return a row for each published system that no run of the table is of."""
+    columns = ["label", "model", "variant", "fit"]
+    if not (table.open_rows and table.published):
+        return pd.DataFrame(columns=columns)
+    known = set(systems["model"])
+    listed = published.table(table.published).methods.items()
+    rows = [(method, ours, "default", "train") for method, ours in listed if ours.split("/")[0] not in known]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _columns(files: StudyFiles, table: TableConfig, datasets: list[str]) -> pd.DataFrame:
@@ -79,14 +97,17 @@ def _columns(files: StudyFiles, table: TableConfig, datasets: list[str]) -> pd.D
     return pd.DataFrame(rows, columns=["dataset", "history", "mask", "metric", "k"])
 
 
-def _beside(cells: pd.DataFrame, table_id: str | None, published: Published) -> pd.DataFrame:
+def _beside(cells: pd.DataFrame, table: TableConfig, published: Published) -> pd.DataFrame:
     """Add the published value, the difference and whether the metric is the same."""
     found: list[Printed | None] = [None] * len(cells)
-    if table_id:
+    if table.published:
         columns = cells[["dataset", "model", "metric", "k", "variant"]]
-        found = [published.lookup(table_id, *point) for point in columns.itertuples(index=False)]
+        found = [
+            published.lookup(table.published, *point, printed=table.printed.get(point.dataset))
+            for point in columns.itertuples(index=False)
+        ]
     values = pd.Series([f.value if f else np.nan for f in found], index=cells.index, dtype="float64")
-    same = [f.same_definition if f else None for f in found]
+    same = [("elsewhere" if not f.same_data else f.same_definition) if f else None for f in found]
     return cells.assign(
         published=values,
         difference=cells["mean"] - values,
@@ -208,7 +229,7 @@ def _cell(line: tuple) -> Cell:
     """Turn one line of the long form into texts."""
     published = "" if pd.isna(line.published) else f"{line.published:.4f}"
     difference = "" if pd.isna(line.difference) else f"{round(line.difference, 4) + 0.0:+.4f}"
-    mark = {"true": "", "false": OTHER}.get(str(line.same_definition).lower(), UNKNOWN) if published else ""
+    mark = MARKS.get(str(line.same_definition).lower(), UNKNOWN) if published else ""
     extra = {"published": published, "difference": difference, "mark": mark}
     if pd.isna(line.mean):
         failed = not line.status.startswith("ok") and line.status != "missing"
@@ -252,14 +273,57 @@ def _markdown_cell(cell: Cell) -> str:
     return text
 
 
+def footnotes(files: StudyFiles, table: TableConfig, published: Published) -> list[str]:
+    """Return what must be known beside a table: how its systems were tuned, what was published."""
+    notes = [f"Published: {note}" for note in published.notes(table.published)] if table.published else []
+    return [*tuning_notes(files, table), *notes]
+
+
+def tuning_notes(files: StudyFiles, table: TableConfig) -> list[str]:
+    """Return how many trials the systems of a table got, and what was searched."""
+    entries = [entry for entry in files.config.systems if entry.tune and entry.group in table.groups]
+    if not (entries and files.config.tuning):
+        return []
+    spaces: dict[str, str] = {}
+    for entry in entries:
+        about = files.study.get("models", {}).get(entry.model, {})
+        searched = {k: v for k, v in about.get("search", {}).items() if k not in entry.params}
+        if searched:
+            parts = (f"{name} {values_text(space)}" for name, space in sorted(searched.items()))
+            spaces.setdefault(about.get("title", entry.model), ", ".join(parts))
+    if not spaces:
+        return []
+    lines = "; ".join(f"{title}: {text}" for title, text in spaces.items())
+    return [
+        f"Tuned by recall@20 on validation, {files.config.tuning.trials} trials for each system and dataset "
+        f"(fewer where the space has no more points). Searched: {lines}."
+    ]
+
+
+def values_text(space: object) -> str:
+    """Return a search space in words: `in {1, 2}` or `0.1 to 1 (log)`."""
+    if isinstance(space, list):
+        return "in {" + ", ".join(map(value_text, space)) + "}"
+    ends = f"{value_text(space['low'])} to {value_text(space['high'])}"
+    return ends + (" (log)" if space.get("log") else "")
+
+
+def value_text(value: object) -> str:
+    """Return one value of a hyperparameter in words."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def legend(grid: Grid, notes: list[str]) -> list[str]:
     """Return the sentences that explain a table's marks, plain text."""
     lines = ["Best in bold, second best underlined, \u00b1 standard error over seeds."]
     if grid.compared:
         lines.append("Published values as printed; in parentheses ours minus published.")
         lines += [f"{mark} {MARK_NOTES[mark]}." for mark in grid.marks]
-        lines += [f"Published: {note}" for note in notes]
-    return lines
+    if any(cell.text == OPEN for line in grid.cells for cell in line):
+        lines.append(f"{OPEN}: published, but not run by this study.")
+    return [*lines, *notes]
 
 
 # ------------------------------------------------------------------------------- LaTeX
@@ -402,7 +466,7 @@ def draw_table(files: StudyFiles, table: TableConfig, published: Published) -> l
     path = files.folder / f"table-{table.name}.csv"
     write_csv(path, build(files, table, published))
     grid = layout(read(files.folder, table.name), files.titles)
-    notes = published.notes(table.published) if table.published else []
+    notes = footnotes(files, table, published)
     write_text(path.with_suffix(".md"), to_markdown(grid, table, notes))
     write_text(path.with_suffix(".tex"), to_latex(grid, table, files.config.name, notes))
     return [path.with_suffix(suffix).name for suffix in (".csv", ".md", ".tex")]

@@ -1,0 +1,129 @@
+"""Tuning in the workflow: what it may read, what a kill costs, what reruns."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from harness import REPO, TINY_STUDY, Finished, Project, by_rule, finished_jobs, wait_for, write_yaml
+
+pytestmark = pytest.mark.slow
+SDIFF = {"rank": 16, "hidden": 32, "batch_size": 50, "epochs": 60, "eval_every": 20, "patience": 50}
+TRIALS = 6
+FIT = "results/studies/tuned/metrics.csv"
+
+
+@pytest.fixture(scope="module")
+def project(finished: Finished) -> Project:
+    """The checkout that knows the tiny data set."""
+    return finished.project
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    systems = [
+        {"model": "sdiff", "tune": True, "params": SDIFF},
+        {"model": "gsprec", "tune": True},
+        {"model": "gsprec", "tune": True, "variant": "no-bandpass", "after": {"phi": 0.0}, "group": "part"},
+        {"model": "popularity", "tune": True},
+    ]
+    figures = [{"name": "tuning", "title": "Trials", "kind": "tuning"}]
+    content = {**TINY_STUDY, "name": "tuned", "systems": systems, "figures": figures}
+    return write_yaml(
+        tmp_path_factory.mktemp("study") / "tuned.yaml", content | {"tuning": {"trials": TRIALS}}
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(project: Project, study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder where the study ran without a disturbance."""
+    folder = tmp_path_factory.mktemp("whole")
+    done = project.snakemake(folder, "tuned", "--config", f"study={study}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def trials(folder: Path, model: str) -> pd.DataFrame:
+    (path,) = folder.glob(f"results/tuning/tiny/{model}/*/trials.csv")
+    return pd.read_csv(path).drop(columns="seconds")
+
+
+def stored(folder: Path) -> int:
+    """How many trials of S-Diff are in the SQLite file."""
+    for path in folder.glob("results/tuning/tiny/sdiff/*/*.sqlite"):
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as file:
+            try:
+                return file.execute("select count(*) from trials").fetchone()[0]
+            except sqlite3.OperationalError:
+                return 0
+    return 0
+
+
+def test_one_tuning_job_serves_a_system_and_its_ablation(whole: Path, project: Project, study: Path) -> None:
+    assert len(list(whole.glob("results/tuning/tiny/gsprec/*"))) == 1
+    records = [json.loads(p.read_text()) for p in whole.glob("results/runs/tiny/gsprec/*/seed-0/run.json")]
+    part, full = sorted((r["params"] for r in records), key=lambda p: p["phi"])
+    assert part == {**full, "phi": 0.0}
+    (best,) = whole.glob("results/tuning/tiny/gsprec/*/best.json")
+    assert json.loads(best.read_text())["params"] == full
+
+
+def test_every_tuned_system_gets_the_same_number_of_trials(whole: Path) -> None:
+    assert [len(trials(whole, name)) for name in ("sdiff", "gsprec")] == [TRIALS, TRIALS]
+    collected = pd.read_csv(whole / "results/studies/tuned/tuning.csv")
+    assert collected.groupby("model")["trial"].max().to_dict() == {"gsprec": TRIALS, "sdiff": TRIALS}
+
+
+def test_chosen_values_are_those_of_the_runs_table(whole: Path) -> None:
+    runs = pd.read_csv(whole / "results/studies/tuned/runs.csv").set_index(["model", "group"])
+    best = json.loads(next(whole.glob("results/tuning/tiny/sdiff/*/best.json")).read_text())
+    assert json.loads(runs.loc[("sdiff", "main"), "params"]) == best["params"]
+
+
+def test_a_rerun_does_nothing(whole: Path, project: Project, study: Path) -> None:
+    done = project.snakemake(whole, "tuned", "--config", f"study={study}")
+    assert done.returncode == 0
+    assert finished_jobs(done.stderr) == []
+
+
+def test_a_larger_budget_tunes_again_and_fits_again(
+    whole: Path, project: Project, study: Path, tmp_path: Path
+) -> None:
+    text = study.read_text(encoding="utf-8").replace(f"trials: {TRIALS}", f"trials: {TRIALS + 2}")
+    (tmp_path / "tuned.yaml").write_text(text, encoding="utf-8")
+    jobs = by_rule(project.planned(whole, "tuned", "--config", f"study={tmp_path / 'tuned.yaml'}"))
+    assert (jobs["tune"], jobs["fit"], jobs.get("spectrum", 0)) == (2, 3, 0)
+
+
+def test_a_killed_search_loses_the_running_trial_at_most(
+    whole: Path, project: Project, study: Path, tmp_path: Path
+) -> None:
+    (best,) = whole.glob("results/tuning/tiny/sdiff/*/best.json")
+    target = str(best.relative_to(whole))
+    started = subprocess.Popen(
+        project.command(tmp_path, target, "--config", f"study={study}"),
+        env=project.environment(), start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    wait_for(lambda: stored(tmp_path) >= 2, started)
+    os.killpg(started.pid, signal.SIGKILL)
+    started.wait()
+    kept = stored(tmp_path)
+    assert 2 <= kept < TRIALS
+    assert not (tmp_path / target).exists()
+    assert project.snakemake(tmp_path, target, "--config", f"study={study}", "--unlock").returncode == 0
+    done = project.snakemake(tmp_path, target, "--config", f"study={study}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert stored(tmp_path) == TRIALS
+    assert trials(tmp_path, "sdiff").equals(trials(whole, "sdiff"))
+    assert (tmp_path / target).read_bytes() == best.read_bytes()
+
+
+def test_a_system_is_not_tuned_without_need(tmp_path: Path) -> None:
+    assert "tune" not in by_rule(REPO.planned(tmp_path, "quickstart"))

@@ -1,0 +1,30 @@
+"""Share of the users' signals in each band of a graph's spectrum."""
+
+import argparse
+from pathlib import Path
+
+from recspectra import cli
+from recspectra.artifacts import write_text
+from recspectra.data.interactions import Interactions
+from recspectra.evaluation.energy import energy_bands
+from recspectra.spectral.eigen import Spectrum
+
+
+def run() -> None:
+    """Write `dataset,operator,rank,signal,band,low,high,pairs,share` to `--output`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="results/data/DATASET")
+    parser.add_argument("--spectrum", type=Path, required=True, help="OPERATOR@train-rRANK.npz")
+    parser.add_argument("--output", type=Path, required=True)
+    args = parser.parse_args()
+    operator, _, rank = args.spectrum.stem.rpartition("-r")
+    shares = energy_bands(Interactions.load(args.data / "train.npz"), Spectrum.load(args.spectrum))
+    for place, (name, value) in enumerate(
+        {"dataset": args.data.name, "operator": operator, "rank": rank}.items()
+    ):
+        shares.insert(place, name, value)
+    write_text(args.output, shares.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
+
+
+if __name__ == "__main__":
+    cli.main(run)

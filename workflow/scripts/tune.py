@@ -1,0 +1,48 @@
+"""Choose a system's hyperparameters on a dataset's validation part."""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+from recspectra import cli
+from recspectra.config import Budget, TuneConfig, tuning_spectra, validate
+from recspectra.data.interactions import Interactions
+from recspectra.evaluation.run import Inputs
+from recspectra.evaluation.tune import TuneJob, tune, write_tuning
+from recspectra.runtime import Progress, limit_threads, pick_device
+from recspectra.spectral.eigen import Spectrum
+
+
+def run() -> None:
+    """Write `trials.csv` and `best.json` to `--folder`; trials go to its SQLite file one by one."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="results/data/DATASET")
+    parser.add_argument("--job", required=True, help="JSON: model, params, search, trials, seed")
+    parser.add_argument("--spectra", type=Path, default=Path("results/spectra"))
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--minutes", type=float, default=60.0, help="budget of one trial")
+    parser.add_argument("--memory-gb", type=float, default=24.0)
+    parser.add_argument("--code", default="")
+    args = parser.parse_args()
+    catalog, name = cli.catalog(), args.data.name
+    config = validate(TuneConfig, json.loads(args.job), "--job")
+    model = catalog.model(config.model)
+    parts = [Interactions.load(args.data / f"{part}.npz") for part in ("train", "valid")]
+    spectra = {o.partition("@")[0]: Spectrum.load(args.spectra / name / f"{o}-r{r}.npz")
+               for o, r in tuning_spectra(model, config)}  # fmt: skip
+    device = pick_device(args.device) if model.kind == "trained" else "cpu"
+    if model.kind == "trained":
+        limit_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    inputs = Inputs(*parts, catalog.dataset(name).ordered, spectra)
+    job = TuneJob(name, model, config, device, Budget(minutes=args.minutes, memory_gb=args.memory_gb))
+    progress = Progress(f"tune {model.name} {name}", config.trials, unit="trial")
+    # Trials of other code are not comparable: they stay, in a file of their own.
+    study = tune(job, inputs, args.folder / f"trials-{args.code or 'unknown'}.sqlite", progress)
+    progress.close()
+    write_tuning(job, study, args.folder)
+
+
+if __name__ == "__main__":
+    cli.main(run)
