@@ -30,7 +30,9 @@ def expected_fits(name: str) -> set[str]:
         model = read("models", entry["model"])
         points = itertools.product(*entry.get("sweep", {}).values())
         defaults = {k: spec["default"] for k, spec in model.get("params", {}).items()}
-        for dataset, point in itertools.product(entry.get("datasets", study["datasets"]), list(points)):
+        # Optional datasets are not there: no mirror is named.
+        datasets = [d for d in entry.get("datasets", study["datasets"]) if d in study["datasets"]]
+        for dataset, point in itertools.product(datasets, list(points)):
             best = model.get("best", {}).get(dataset, {}) if entry.get("use_best") else {}
             swept = dict(zip(entry.get("sweep", {}), point, strict=True))
             params = {**defaults, **best, **entry.get("params", {}), **entry.get("after", {}), **swept}

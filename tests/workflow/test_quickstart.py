@@ -75,7 +75,7 @@ def test_make_study_is_a_command_that_snakemake_understands(tmp_path: Path) -> N
         command, cwd=ROOT, env=REPO.environment(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert f"--mirror '{mirror}'" in done.stdout + done.stderr
+    assert f"--mirror='{mirror}'" in done.stdout + done.stderr
     assert "draw_first-light" in done.stdout + done.stderr
 
 

@@ -114,7 +114,8 @@ def leading(operator: Operator, rank: int, solver: str = "auto", seed: int = 0) 
     rank : int
         Number of pairs; more than the size gives all of them.
     solver : {"auto", "dense", "block", "arpack", "lobpcg", "propack", "torch-cpu", "torch-cuda"}
-        `auto` takes `dense` for small operators or nearly full rank, else `block`.
+        `auto` takes `dense` up to size 1,200 or for more than a third of all pairs, `arpack` up
+        to rank 16, else `block`.
     seed : int
         Seed of the start vectors.
 
@@ -123,6 +124,25 @@ def leading(operator: Operator, rank: int, solver: str = "auto", seed: int = 0) 
     SpectrumError
         A residual exceeds `TOLERANCE` times the operator's norm, or the solver is unknown,
         unfit or did not converge.
+
+    Notes
+    -----
+    `block` is the default because `workflow/scripts/bench_spectrum.py` found it fastest. Seconds at
+    a residual of 1e-4 with one thread; GSPRec's graph of depth 2 and decay 0.4, rank 128 unless said:
+
+    ============================= ============= ====== ====== ===== =========
+    dataset                       arpack formed arpack lobpcg block torch-cpu
+    ============================= ============= ====== ====== ===== =========
+    amazon-beauty.loo                     36.25  21.72  73.98  2.47      3.67
+    amazon-beauty.loo, rank 512          404.28      -      - 13.77         -
+    ml-1m.diffrec                          9.91   4.43  11.96  2.06      2.38
+    ml-1m.pairs, item-similarity           4.67   1.05   1.92  0.66      1.53
+    synthetic.amazon-book, rank 200           - 144.68      - 53.51         -
+    ============================= ============= ====== ====== ===== =========
+
+    PROPACK took 7.23 s in the fourth row, the only one it can solve. At Amazon-Book's size `block`
+    takes 1.4 GB. At rank 8, on graphs of users and items, `arpack` is 2 to 5 times faster
+    than `block`.
     """
     rank = min(rank, operator.size)
     if solver == "auto":
