@@ -231,7 +231,7 @@ def test_a_kill_while_rankings_are_written_leaves_no_rankings(finished: Finished
         [sys.executable, "-c", wrapper, script, *arguments],
         cwd=finished.folder, env=finished.project.environment(), stderr=subprocess.PIPE,
     )  # fmt: skip
-    wait_for(lambda: unfinished(tmp_path), process)
+    wait_for(lambda: [name for name in unfinished(tmp_path) if "rankings" in name], process)
     process.kill()
     process.communicate(timeout=60)
     left = files_below(tmp_path / "run")

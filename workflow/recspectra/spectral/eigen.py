@@ -11,11 +11,11 @@ import numpy as np
 from recspectra.artifacts import ArtifactError, read_npz, write_npz
 from recspectra.spectral.operators import Operator
 from recspectra.spectral.solver_block import block, torch_cpu, torch_cuda
-from recspectra.spectral.solvers import SpectrumError, arpack, dense, lobpcg_, propack
+from recspectra.spectral.solvers import SpectrumError, arpack, dense, lobpcg_, propack, residual_scale
 
 DENSE_LIMIT = 1200  # below this size LAPACK on the formed matrix is fastest
 FEW = 16  # up to this rank ARPACK needs so few products that blocks do not pay
-TOLERANCE = 1e-4  # largest residual norm that is accepted, against the operator's norm
+TOLERANCE = 1e-4  # largest residual norm that is accepted, against `residual_scale`
 
 
 SOLVERS = {
@@ -122,8 +122,8 @@ def leading(operator: Operator, rank: int, solver: str = "auto", seed: int = 0) 
     Raises
     ------
     SpectrumError
-        A residual exceeds `TOLERANCE` times the operator's norm, or the solver is unknown,
-        unfit or did not converge.
+        A residual exceeds `TOLERANCE` times `residual_scale` of the operator's norm, or the
+        solver is unknown, unfit or did not converge.
 
     Notes
     -----
@@ -155,7 +155,8 @@ def leading(operator: Operator, rank: int, solver: str = "auto", seed: int = 0) 
     seconds = time.perf_counter() - started
     vectors = _signed(vectors).astype(np.float32)
     values, residuals = _rayleigh(operator, vectors)
-    accepted = TOLERANCE * max(float(np.abs(values).max(initial=0.0)), abs(lowest))
+    norm = max(float(np.abs(values).max(initial=0.0)), abs(lowest))
+    accepted = TOLERANCE * residual_scale(norm)
     if not residuals.max(initial=0.0) <= accepted:
         raise SpectrumError(
             f"solver '{solver}' left a residual of {residuals.max():.1e} > {accepted:.1e} at rank "

@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 
 from recspectra.spectral.operators import Operator
-from recspectra.spectral.solvers import Pairs, SpectrumError, dense
+from recspectra.spectral.solvers import Pairs, SpectrumError, dense, residual_scale
 
 Array = Any  # (n, b) float32: a NumPy array or a PyTorch tensor
 
-TARGET = 8e-5  # largest residual norm, against the norm of A, that ends the iteration
+TARGET = 8e-5  # largest residual norm, against `residual_scale`, that ends the iteration
 MISSED = 1e-4  # an eigenvalue that grows by more than this in the last check had been missed
 GROWTH = 1e3  # largest value of p on the spectrum; float32 must keep the small values of p(A)
 SPARE = 1.6  # eigenvalues above the cut for each that is wanted
@@ -83,7 +83,8 @@ def block_lanczos(operator: Operator, rank: int, seed: int, arrays: NumpyArrays 
             return found[0], arrays.to_numpy(found[1]), float(nodes[0])
         wanted, growth = 2 * wanted, growth / 10
     raise SpectrumError(
-        f"solver 'block' reaches no residual of {TARGET * norm:.1e} at rank {rank} in float32; "
+        f"solver 'block' reaches no residual of {TARGET * residual_scale(norm):.1e} at rank {rank} "
+        f"in float32; "
         f"use solver 'arpack' (float64) if the operator is symmetric and its interval holds its spectrum"
     )
 
@@ -94,9 +95,9 @@ def _converge(
     """Grow and restart the basis until the pairs hold; None if the filter is unfit.
 
     That is when fewer than `rank` eigenvalues lie above its cut, or when rounding, which grows
-    with p, keeps residuals from falling. They are relative to the operator's norm.
+    with p, keeps residuals from falling. They are relative to `residual_scale`.
     """
-    target, missed = TARGET * norm, MISSED * norm
+    target, missed = TARGET * residual_scale(norm), MISSED * residual_scale(norm)
     known: np.ndarray | None = None
     ratio = 0.25  # true residual / bound; learnt whenever the true one is computed
     until, restarts = rank + basis.width, 0
