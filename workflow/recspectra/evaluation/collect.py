@@ -88,7 +88,8 @@ def tuning_trials(study: Study, results: Path) -> pd.DataFrame:
     frames = []
     for (dataset, key), tune in jobs.items():
         trials = _read(results / "tuning" / dataset / tune.model / key / "trials.csv")
-        title = study.catalog.model(tune.model).title
+        fixed = ", ".join(f"{name}={value}" for name, value in tune.params.items())
+        title = study.catalog.model(tune.model).title + (f" ({fixed})" if fixed else "")
         head = {"dataset": dataset, "model": tune.model, "title": title, "key": key, "budget": tune.trials}
         frames.append(trials.assign(**head))
     return pd.concat(frames, ignore_index=True)[TUNING_COLUMNS] if frames else _empty(TUNING_COLUMNS)
