@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -208,6 +209,12 @@ def test_a_study_file_anywhere_is_planned(elsewhere: list[Job]) -> None:
     counts = by_rule(elsewhere)
     assert counts["mine"] == counts["quickstart"] == 1
     assert counts["evaluate"] == 3
+
+
+def test_without_a_mirror_fetch_is_given_an_empty_one(everything: list[Job]) -> None:
+    commands = [job.command for job in everything if job.rule == "fetch"]
+    assert commands
+    assert all("--mirror=" in shlex.split(command) for command in commands)
 
 
 def test_the_mirror_reaches_fetch_alone(elsewhere: list[Job]) -> None:
