@@ -18,9 +18,10 @@ rule evaluate:
         study=lambda w: PLAN.studies[w.study].origin,
     params:
         plan=lambda w: PLAN.evaluation_params(w.study, w.dataset),
+        effort=lambda w: PLAN.effort_option(w.study),
         code=code_hash("recspectra.evaluation.measure", scripts=[SCRIPTS / "evaluate.py"]),
     message:
         "evaluate {wildcards.study} on {wildcards.dataset}"
     shell:
-        "{resources.python}/evaluate.py --study {resources.study:q} --dataset {wildcards.dataset}"
+        "{resources.python}/evaluate.py --study {resources.study:q} --dataset {wildcards.dataset} {params.effort}"
         " --output {output.metrics:q} --per-user {output.per_user:q} > {log:q} 2>&1"

@@ -8,6 +8,7 @@ rule collect:
         stats=lambda w: PLAN.stats(w.study),
         tuning=lambda w: PLAN.tunings(w.study),
         energy=lambda w: PLAN.energies(w.study),
+        inference=lambda w: PLAN.inference(w.study),
     output:
         expand("results/studies/{{study}}/{name}", name=planning.COLLECTED),
     log:
@@ -19,12 +20,12 @@ rule collect:
         study=lambda w: PLAN.studies[w.study].origin,
     params:
         config=lambda w: PLAN.study_params(w.study),
-        optional=lambda w: PLAN.optional(w.study),
+        options=lambda w: PLAN.study_options(w.study),
         code=code_hash("recspectra.evaluation.collect", scripts=[SCRIPTS / "collect.py"]),
     message:
         "collect {wildcards.study}"
     shell:
-        "{resources.python}/collect.py --study {resources.study:q} --optional {params.optional} > {log:q} 2>&1"
+        "{resources.python}/collect.py --study {resources.study:q} {params.options} > {log:q} 2>&1"
 
 
 # One rule per study: what it draws depends on its configuration.

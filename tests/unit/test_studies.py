@@ -314,7 +314,7 @@ def test_markdown_escapes_hostile_names(drawn: Path) -> None:
     assert lines
     for line in lines:
         assert "<script" not in line and "\x1b" not in line
-        assert len(re.findall(r"(?<!\\)\|", line)) == 4
+        assert len(re.findall(r"(?<!\\)\|", line)) == (4 if line.startswith("|") else 0)
     assert "100% of \\$x\\_i\\$ \\| y" in (drawn / "table-wide.md").read_text()
 
 

@@ -53,7 +53,14 @@ def test_files_of_the_artefact_contract_exist(finished: Finished) -> None:
     expected |= {f"data/tiny/{name}" for name in ("train.npz", "valid.npz", "test.npz", "stats.json")}
     expected |= {f"spectra/tiny/{o}@train-r16.npz" for o in ("item-similarity", "unified-d2-a0.4")}
     study = ["metrics.csv", "runs.csv", "learning.csv", "spectral.csv", "tuning.csv", "energy.csv"]
-    study += ["datasets.csv", "study.json", "audit.csv", "parts/tiny.csv", "per_user/tiny.parquet"]
+    study += [
+        "inference.csv",
+        "datasets.csv",
+        "study.json",
+        "audit.csv",
+        "parts/tiny.csv",
+        "per_user/tiny.parquet",
+    ]
     study += [f"table-{t['name']}.{e}" for t in TINY_STUDY["tables"] for e in ("csv", "md", "tex")]
     study += [f"fig-{f['name']}.{e}" for f in TINY_STUDY["figures"] for e in ("svg", "png", "csv")]
     expected |= {f"studies/tiny-study/{name}" for name in study}

@@ -328,13 +328,21 @@ class FigureConfig(Strict):
     """One figure of a study, drawn from a CSV on disk.
 
     `rank` is how many eigenpairs an `energy` figure looks at; by default those of the run.
+    A `heatmap` has `param` on its horizontal axis and `other_param` on its vertical one.
+    `view` is what the metric of a sweep is measured with; by default history and mask
+    train+valid, where the protocol has it.
     """
 
     name: str = Field(pattern=SAFE_NAME)
     title: str
-    kind: Literal["sensitivity", "snr", "frequency-response", "timing", "learning-curves", "tuning", "energy"]
+    kind: Literal[
+        "sensitivity", "heatmap", "snr", "frequency-response", "timing", "inference", "learning-curves",
+        "tuning", "energy",
+    ]  # fmt: skip
     group: str | None = None
     param: str | None = None
+    other_param: str | None = None
+    view: View | None = None
     protocol: str = "standard"
     metric: str = "ndcg"
     k: int = 10
@@ -361,8 +369,12 @@ class FindingConfig(Strict):
 
     `claim-best`
         `model` is above every other system of the groups.
+        With `against`, above every one of these systems.
     `claim-ablation`
         Of every pair of variants of `model`, the better is above the worse.
+    `ranking`
+        Whether the systems stand in the same order on every dataset and view: places and
+        Kendall's tau against the first.
     `evaluator`
         What remains of the gain of `model` when all systems are measured with one metric,
         `metric` under `protocol`, instead of the others with `other_metric` under
@@ -374,12 +386,14 @@ class FindingConfig(Strict):
 
     name: str = Field(pattern=SAFE_NAME)
     title: str
-    kind: Literal["claim-best", "claim-ablation", "evaluator"]
-    model: str
+    kind: Literal["claim-best", "claim-ablation", "ranking", "evaluator"]
+    model: str = ""
     variant: str = "default"
     groups: list[str] = ["main"]
     fit: Part = "train"
     view: View | None = None
+    views: list[View] = []
+    against: list[str] = []
     protocol: str = "standard"
     metric: str = "ndcg"
     k: int = 10
@@ -393,10 +407,12 @@ class FindingConfig(Strict):
 
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> FindingConfig:
+        if self.kind != "ranking" and not self.model:
+            raise ValueError(f"a {self.kind} finding needs `model`")
         if self.kind == "evaluator":
             if not (self.other_protocol and self.other_metric):
                 raise ValueError("an evaluator finding needs `other_protocol` and `other_metric`")
-        elif (self.metric, self.k) not in PER_USER_METRICS:
+        elif self.kind != "ranking" and (self.metric, self.k) not in PER_USER_METRICS:
             known = ", ".join(f"{m}@{k}" for m, k in sorted(PER_USER_METRICS))
             raise ValueError(f"{self.metric}@{self.k} is not kept for every user; only {known} are")
         if self.kind == "claim-ablation" and not self.pairs:
@@ -412,6 +428,24 @@ class FindingConfig(Strict):
         return pairs
 
 
+class EffortConfig(Strict):
+    """What a study spends at one level of effort.
+
+    Attributes
+    ----------
+    trials : int, optional
+        In place of the study's number of tuning trials.
+    seeds : list of int, optional
+        In place of the study's seeds; a system's own stay.
+    limits : dict
+        Upper limits of hyperparameters (`epochs: 100`), for every system that has them.
+    """
+
+    trials: int | None = Field(None, ge=1, le=10_000)
+    seeds: list[int] | None = Field(None, min_length=1)
+    limits: dict[str, int | float] = {}
+
+
 class StudyConfig(Strict):
     """What to run and what to draw: `config/studies/<name>.yaml` or any file."""
 
@@ -422,6 +456,8 @@ class StudyConfig(Strict):
     optional_datasets: list[str] = []
     seeds: list[int] = Field([0], min_length=1)
     tuning: TuningConfig | None = None
+    efforts: dict[str, EffortConfig] = {}
+    effort: str = ""
     protocols: list[str] = Field(["standard"], min_length=1)
     views: list[View] | None = None
     top: int = Field(50, ge=1, le=10_000)
@@ -429,6 +465,11 @@ class StudyConfig(Strict):
     tables: list[TableConfig] = []
     figures: list[FigureConfig] = []
     findings: list[FindingConfig] = []
+
+    @property
+    def limits(self) -> dict[str, int | float]:
+        """Upper limits of hyperparameters at the effort that was chosen."""
+        return self.efforts[self.effort].limits if self.effort else {}
 
 
 class Budget(Strict):
@@ -444,6 +485,7 @@ class Settings(Strict):
     study: str = "quickstart"
     mirror: str | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    effort: Literal["cpu", "paper"] = "cpu"
     budget: Budget = Budget()
 
 
@@ -614,16 +656,38 @@ class Catalog:
             )
         return path
 
-    def study(self, name_or_path: str, present: Collection[str] = ()) -> Study:
+    def study(self, name_or_path: str, present: Collection[str] = (), effort: str = "cpu") -> Study:
         """Load a study with everything it refers to checked.
 
-        Of its optional datasets those in `present` take part.
+        Of its optional datasets those in `present` take part. `effort` chooses among its
+        efforts, where it has any.
         """
         path = self.study_path(name_or_path)
         config = validate(StudyConfig, read_yaml(path), str(path))
         for name in config.optional_datasets:
             self.dataset(name, f"{path}: optional_datasets")
-        return Study(self, narrowed(config, present), str(path))
+        return Study(self, spent(narrowed(config, present), effort, str(path)), str(path))
+
+
+def spent(config: StudyConfig, effort: str, origin: str) -> StudyConfig:
+    """Return a study at one of its levels of effort; one without any as it is."""
+    if config.effort:
+        raise ConfigError(f"{origin}: effort: is chosen by `--config effort=...`, not in the study")
+    if not config.efforts:
+        return config
+    if effort not in config.efforts:
+        raise ConfigError(
+            f"{origin}: the study has no effort '{effort}'; it has {', '.join(config.efforts)}"
+            f"{nearest(effort, config.efforts)}"
+        )
+    chosen = config.efforts[effort]
+    update: dict[str, Any] = {"effort": effort}
+    if chosen.seeds:
+        update["seeds"] = chosen.seeds
+    if chosen.trials:
+        tuning = config.tuning or TuningConfig(trials=chosen.trials)
+        update["tuning"] = tuning.model_copy(update={"trials": chosen.trials})
+    return config.model_copy(update=update)
 
 
 def narrowed(config: StudyConfig, present: Collection[str]) -> StudyConfig:
@@ -670,6 +734,7 @@ class Study:
             for index, entry in enumerate(config.systems)
             for planned in self._expand(entry, f"{origin}: systems[{index}]")
         ]
+        self._check_limits()
         self._check_labels()
         self._check_drawings()
         self._check_depth()
@@ -687,6 +752,7 @@ class Study:
         runs = []
         for dataset in entry.datasets or self.config.datasets:
             base = {**(model.best.get(dataset, {}) if entry.use_best else {}), **entry.params}
+            base |= self._limited(model, base)
             for point in itertools.product(*values):
                 swept = dict(zip(names, point, strict=True))
                 spot = f"{where}.sweep" if swept else where
@@ -708,6 +774,11 @@ class Study:
                     )
         return runs
 
+    def _limited(self, model: ModelConfig, given: dict[str, Scalar]) -> dict[str, Scalar]:
+        """Return the values that the study's effort limits, where they would be larger."""
+        values = {**{name: spec.default for name, spec in model.params.items()}, **given}
+        return {k: limit for k, limit in self.config.limits.items() if k in values and values[k] > limit}
+
     def _tuning(self, entry: SystemEntry, model: ModelConfig, where: str) -> TuneConfig | None:
         """Return the tuning job of an entry; None if it is not tuned or has nothing to search."""
         if not entry.tune:
@@ -716,21 +787,32 @@ class Study:
             raise ConfigError(f"{where}: `tune` and `use_best` exclude each other")
         if self.config.tuning is None:
             raise ConfigError(f"{where}: `tune` needs the study's budget; add `tuning: {{trials: 20}}`")
-        fixed = model.resolve(entry.params, where)
+        given = {**entry.params, **self._limited(model, entry.params)}
+        fixed = model.resolve(given, where)
         search = {
             name: [model.resolve({name: v})[name] for v in space] if isinstance(space, list) else space
             for name, space in model.search.items()
-            if name not in entry.params
+            if name not in given
         }
         if not search:
             return None
         return TuneConfig(
             model=model.name,
-            params={name: fixed[name] for name in sorted(entry.params)},
+            params={name: fixed[name] for name in sorted(given)},
             search=search,
             trials=self.config.tuning.trials,
             seed=self.config.tuning.seed,
         )
+
+    def _check_limits(self) -> None:
+        known = {name for r in self.runs for name in self.catalog.model(r.run.model).params}
+        for effort, entry in self.config.efforts.items():
+            for name in entry.limits:
+                if name not in known:
+                    raise ConfigError(
+                        f"{self.origin}: efforts.{effort}.limits: no system of the study has a parameter "
+                        f"'{name}'{nearest(name, known)}"
+                    )
 
     def _check_labels(self) -> None:
         """One label must not stand for two configurations."""
@@ -812,7 +894,7 @@ def _measured(kind: str, item: Any) -> list[tuple[str, list[str]]]:
         return [(protocol, [metric]) for protocol, metric in item.measured]
     if kind == "tables":
         return [(item.protocol, item.metrics)] if item.kind == "metrics" else []
-    return [(item.protocol, [item.metric])] if item.kind == "sensitivity" else []
+    return [(item.protocol, [item.metric])] if item.kind in ("sensitivity", "heatmap") else []
 
 
 def variant_label(variant: str, swept: dict[str, Scalar]) -> str:

@@ -28,12 +28,12 @@ from recspectra.config import (
 )
 
 COLLECTED = [
-    "metrics.csv", "runs.csv", "learning.csv", "spectral.csv", "tuning.csv", "energy.csv", "datasets.csv",
-    "study.json",
+    "metrics.csv", "runs.csv", "learning.csv", "spectral.csv", "tuning.csv", "energy.csv", "inference.csv",
+    "datasets.csv", "study.json",
 ]  # fmt: skip
 RESERVED = {
-    "all", "fetch", "prepare", "split", "datasets", "spectrum", "energy", "fit", "tune", "evaluate",
-    "collect", "draw", "report", "figures",
+    "all", "fetch", "prepare", "split", "datasets", "spectrum", "energy", "fit", "tune", "inference",
+    "evaluate", "collect", "draw", "report", "figures",
 }  # fmt: skip
 PUBLISHED = ("results.csv", "datasets.csv", "claims.csv", "mapping.yaml")
 
@@ -55,11 +55,11 @@ def load(root: Path, overrides: Mapping[str, Any], argv: Sequence[str]) -> Plan:
     present = Present(catalog, mirror_of(settings))
     studies = {}
     for name in catalog.names("studies"):
-        study = catalog.study(name, present)
+        study = catalog.study(name, present, settings.effort)
         if study.name != name:
             raise ConfigError(f"{study.origin}: name must be '{name}', as the file is called")
         studies[name] = study
-    chosen = catalog.study(settings.study, present)
+    chosen = catalog.study(settings.study, present, settings.effort)
     known = studies.get(chosen.name)
     if known is not None and Path(known.origin).resolve() != Path(chosen.origin).resolve():
         raise ConfigError(
@@ -291,10 +291,22 @@ class Plan:
         """Return the metrics of a study by dataset."""
         return [f"results/studies/{study}/parts/{d}.csv" for d in self.studies[study].config.datasets]
 
-    def optional(self, study: str) -> list[str]:
-        """Return the optional datasets that take part."""
+    def study_options(self, study: str) -> str:
+        """Return what a script must be told to load a study as it was loaded here."""
         config = self.studies[study].config
-        return [name for name in config.optional_datasets if name in config.datasets]
+        taken = [name for name in config.optional_datasets if name in config.datasets]
+        options = ["--optional", *taken] if taken else []
+        return " ".join([*options, self.effort_option(study)]).strip()
+
+    def effort_option(self, study: str) -> str:
+        """Return the option that names the effort of a study; nothing if it has none."""
+        effort = self.studies[study].config.effort
+        return f"--effort {effort}" if effort else ""
+
+    def inference(self, study: str) -> list[str]:
+        """Return the inference times that a study's figures are drawn from."""
+        kinds = {figure.kind for figure in self.studies[study].config.figures}
+        return ["results/inference/times.csv"] if "inference" in kinds else []
 
     def stats(self, study: str) -> list[str]:
         """Return the statistics of a study's datasets."""

@@ -12,9 +12,10 @@ def run() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", required=True, help="name or path of a study")
     parser.add_argument("--optional", nargs="*", default=[], help="optional datasets that take part")
+    parser.add_argument("--effort", default="cpu", help="cpu or paper, for studies that have both")
     parser.add_argument("--results", type=Path, default=Path("results"))
     args = parser.parse_args()
-    study = cli.catalog().study(args.study, args.optional)
+    study = cli.catalog().study(args.study, args.optional, args.effort)
     collect.collect(study, args.results)
 
 

@@ -14,11 +14,12 @@ def run() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", required=True, help="name or path of a study")
     parser.add_argument("--dataset", required=True)
+    parser.add_argument("--effort", default="cpu", help="cpu or paper, for studies that have both")
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--per-user", type=Path, required=True)
     args = parser.parse_args()
-    study = cli.catalog().study(args.study, [args.dataset])
+    study = cli.catalog().study(args.study, [args.dataset], args.effort)
     folder = args.results / "data" / args.dataset
     truth = {part: Interactions.load(folder / f"{part}.npz") for part in ("test", "valid")}
     planned = [r for r in study.runs if r.dataset == args.dataset]

@@ -25,6 +25,7 @@ TUNING_COLUMNS = [
     "dataset", "model", "title", "key", "budget", "trial", "value", "best", "status", "reason", "seconds",
     "params",
 ]  # fmt: skip
+INFERENCE_COLUMNS = ["system", "axis", "users", "items", "part", "seconds", "device", "threads"]
 ENERGY_COLUMNS = ["dataset", "operator", "rank", "signal", "band", "low", "high", "pairs", "share"]
 
 
@@ -45,6 +46,7 @@ def collect(study: Study, results: Path) -> None:
     _write_csv(folder / "spectral.csv", spectral_curves(study, results))
     _write_csv(folder / "tuning.csv", tuning_trials(study, results))
     _write_csv(folder / "energy.csv", energy_bands(study, results))
+    _write_csv(folder / "inference.csv", inference_times(study, results))
     _write_csv(folder / "datasets.csv", dataset_table(study, results))
     write_json(folder / "study.json", description(study, models))
 
@@ -104,6 +106,13 @@ def energy_bands(study: Study, results: Path) -> pd.DataFrame:
         for dataset, operator, rank in study.energy_spectra()
     ]
     return pd.concat(frames, ignore_index=True)[ENERGY_COLUMNS] if frames else _empty(ENERGY_COLUMNS)
+
+
+def inference_times(study: Study, results: Path) -> pd.DataFrame:
+    """Return the inference times by size, where a figure of the study shows them."""
+    if not any(figure.kind == "inference" for figure in study.config.figures):
+        return _empty(INFERENCE_COLUMNS)
+    return _read(results / "inference" / "times.csv")[INFERENCE_COLUMNS]
 
 
 def _empty(columns: list[str]) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib import style
 from matplotlib.axes import Axes
@@ -71,7 +72,14 @@ def render(what: Drawing, figure: FigureConfig) -> Figure:
     """Return the picture of a drawing; without data, an empty frame with the reason."""
     if what.frame.empty:
         return _nothing(what)
-    kinds = {"timing": _bars, "learning-curves": _curves, "tuning": _steps, "energy": _stacks}
+    kinds = {
+        "timing": _bars,
+        "learning-curves": _curves,
+        "tuning": _steps,
+        "energy": _stacks,
+        "heatmap": _heat,
+        "inference": _logarithmic,
+    }
     return kinds.get(figure.kind, _lines)(what)
 
 
@@ -126,6 +134,15 @@ def _name(name: str, width: int = 60) -> str:
 def _steps(what: Drawing) -> Figure:
     """Draw lines that change at the points alone."""
     return _lines(what, drawstyle="steps-post")
+
+
+def _logarithmic(what: Drawing) -> Figure:
+    """Draw lines with a logarithmic vertical axis."""
+    picture = _lines(what)
+    for axis in picture.axes:
+        axis.set_yscale("log")
+        axis.yaxis.set_major_formatter(FuncFormatter(_plain))
+    return picture
 
 
 def _lines(what: Drawing, drawstyle: str = "default") -> Figure:
@@ -267,6 +284,44 @@ def _range(seconds: pd.Series) -> tuple[float, float]:
 
 def _seconds(value: float) -> str:
     return f"{value:.3g} s" if value < 1000 else f"{value:,.0f} s"
+
+
+# ----------------------------------------------------------------------------- heat maps
+
+
+def _heat(what: Drawing) -> Figure:
+    """Draw a value over two parameters as a map with the numbers in it, a panel a dataset."""
+    panels = list(dict.fromkeys(what.frame["panel"]))
+    columns = min(len(panels), 2)
+    rows = math.ceil(len(panels) / columns)
+    picture, grid = _grid(rows, columns, 3.2 * rows + 0.3)
+    axes = [axis for row in grid for axis in row]
+    for axis, panel in zip(axes, panels, strict=False):
+        _map(axis, what.frame[what.frame["panel"] == panel])
+        axis.set(xlabel=_name(what.x), ylabel=_name(what.y), title=_name(panel) if panel else "")
+    for axis in axes[len(panels) :]:
+        axis.set_visible(False)
+    return picture
+
+
+def _map(axis: Axes, points: pd.DataFrame) -> None:
+    """Draw one map; the best cell has a frame."""
+    across, up = list(positions(points["x"])), list(positions(points["y"]))
+    table = points.pivot_table(index="y", columns="x", values="value").reindex(index=up, columns=across)
+    values = table.to_numpy()
+    axis.imshow(values, cmap="cividis", origin="lower", aspect="auto")
+    axis.grid(False)
+    axis.set_xticks(range(len(across)), [_tick(v) for v in across])
+    axis.set_yticks(range(len(up)), [_tick(v) for v in up])
+    low, high = points["value"].min(), points["value"].max()
+    for (row, column), value in np.ndenumerate(values):
+        if not np.isnan(value):
+            dark = value < (low + high) / 2
+            best = {"weight": "bold", "bbox": {"fill": False, "edgecolor": "#D55E00", "linewidth": 1.5}}
+            axis.text(
+                column, row, f"{value:.4f}", ha="center", va="center", fontsize=7,
+                color="white" if dark else "black", **(best if value == high else {}),
+            )  # fmt: skip
 
 
 # ------------------------------------------------------------------------------- stacks

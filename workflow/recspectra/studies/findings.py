@@ -20,6 +20,9 @@ from recspectra.studies.evaluator import COLUMNS as EVALUATOR_COLUMNS
 from recspectra.studies.evaluator import NUMBERS as EVALUATOR_NUMBERS
 from recspectra.studies.evaluator import build_evaluator, evaluator_sentences, evaluator_table
 from recspectra.studies.frames import StudyError, StudyFiles, read_csv, systems, write_csv
+from recspectra.studies.order import COLUMNS as ORDER_COLUMNS
+from recspectra.studies.order import NUMBERS as ORDER_NUMBERS
+from recspectra.studies.order import build_order, order_sentences, order_table
 from recspectra.studies.printed import Counterpart, percent, points, signed
 from recspectra.studies.published import Published
 from recspectra.studies.series import preferred, seen
@@ -42,17 +45,23 @@ def build(files: StudyFiles, finding: FindingConfig, published: Published) -> pd
     """Return the numbers of a finding, what `finding-{name}.csv` holds."""
     if finding.kind == "evaluator":
         return build_evaluator(files, finding, published)
+    if finding.kind == "ranking":
+        return build_order(files, finding)
     pairs = _with_best(files, finding) if finding.kind == "claim-best" else _of_variants(files, finding)
     pairs = _compared(files, finding, pairs)
     return _printed(files, finding, pairs, published)[COLUMNS]
 
 
 def _with_best(files: StudyFiles, finding: FindingConfig) -> pd.DataFrame:
-    """Return (system of the claim, other system) for every other system of each dataset."""
+    """Return (system of the claim, other system) for every other system, or those `against`, by dataset."""
     runs = systems(files, finding.groups, finding.datasets, finding.fit)
     own = runs[(runs["model"] == finding.model) & (runs["variant"] == finding.variant)]
     others = runs[runs["model"] != finding.model]
-    claim = f"{_title(files, finding.model)} is above every baseline"
+    rivals = "every baseline"
+    if finding.against:
+        others = others[others["model"].isin(finding.against)]
+        rivals = "each of " + ", ".join(_title(files, model) for model in finding.against)
+    claim = f"{_title(files, finding.model)} is above {rivals}"
     return own.merge(others, on="dataset", how="right", suffixes=("_first", "_second")).assign(claim=claim)
 
 
@@ -181,7 +190,9 @@ def _printed(
         f"published_{place}": [other.value(*line, finding.metric) for line in part.itertuples(index=False)]
         for place, part in places.items()
     }
-    compared = [other.known(*line[1:]) for line in places["second"].itertuples(index=False)]
+    compared = [
+        bool(finding.against) or other.known(*line[1:]) for line in places["second"].itertuples(index=False)
+    ]
     first = pairs["first"].fillna(_title(files, finding.model))
     statuses = [_status(*line) for line in zip(pairs["status_first"], pairs["status_second"], strict=True)]
     return pairs.assign(
@@ -215,6 +226,8 @@ def sentences(
     other = Counterpart(published, finding)
     if finding.kind == "evaluator":
         return evaluator_sentences(files, finding, frame, other)
+    if finding.kind == "ranking":
+        return order_sentences(files, finding, frame)
     view = finding.view or preferred(files, finding.protocol)
     what = f"{finding.metric}@{finding.k}, protocol {finding.protocol}, {seen(view) if view else 'no view'}"
     told = [f"Measured: {what}, fitted on {finding.fit}. {_method(frame)}"]
@@ -306,7 +319,8 @@ def _lost(part: pd.DataFrame, other: Counterpart) -> str:
         for name, status in zip(failed["second"], failed["status"], strict=True)
     ]
     told = f"Without a number: {', '.join(words)}." if words else ""
-    absent = other.absent(set(zip(part["model"], part["variant"], strict=True)))
+    ours = set(zip(part["model"], part["variant"], strict=True))
+    absent = [] if other.finding.against else other.absent(ours)
     return " ".join(filter(None, [told, f"Not in this study: {', '.join(absent)}." if absent else ""]))
 
 
@@ -342,6 +356,8 @@ def layout(files: StudyFiles, finding: FindingConfig, frame: pd.DataFrame) -> pl
     """Lay out the numbers of a finding as a small table."""
     if finding.kind == "evaluator":
         return evaluator_table(files, finding, frame)
+    if finding.kind == "ranking":
+        return order_table(files, frame)
     label = f"{finding.metric}@{finding.k}"
     header = ["dataset", "system", label, "set against", f"{label} of that", "difference", "95% interval"]
     header += ["p (Holm)", "system is", "published (system)", "published (set against)"]
@@ -368,6 +384,8 @@ def read(folder: Path, finding: FindingConfig) -> pd.DataFrame:
     columns, numbers = (COLUMNS, NUMBERS)
     if finding.kind == "evaluator":
         columns, numbers = (EVALUATOR_COLUMNS, EVALUATOR_NUMBERS)
+    if finding.kind == "ranking":
+        columns, numbers = (ORDER_COLUMNS, ORDER_NUMBERS)
     return read_csv(path, columns, numbers, "draw the study first")
 
 

@@ -22,6 +22,7 @@ COLUMNS = {
     "spectral": "figure dataset series x y",
     "tuning": "dataset model title key budget trial value best status reason seconds params",
     "energy": "dataset operator rank signal band low high pairs share",
+    "inference": "system axis users items part seconds device threads",
     "datasets": "dataset title users items interactions train valid test test_users density "
     "mean_length ordered licence citation notes",
 }
@@ -32,6 +33,7 @@ NUMBERS = {
     "spectral": ("x", "y"),
     "tuning": ("budget", "trial", "value", "best", "seconds"),
     "energy": ("low", "high", "pairs", "share"),
+    "inference": ("users", "items", "seconds", "threads"),
     "datasets": ("density", "mean_length"),
 }
 JOIN = ["dataset", "model", "variant", "key", "seed", "fit"]
@@ -153,6 +155,11 @@ class StudyFiles:
     def energy(self) -> pd.DataFrame:
         """Energy of the users' signals per band of a spectrum; none where nothing asked for it."""
         return self._optional("energy")
+
+    @cached_property
+    def inference(self) -> pd.DataFrame:
+        """Seconds of one batch by the number of users and items; none where nothing asked for it."""
+        return self._optional("inference")
 
     @cached_property
     def datasets(self) -> pd.DataFrame:

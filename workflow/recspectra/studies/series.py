@@ -14,6 +14,7 @@ from recspectra.studies.frames import JOIN, StudyFiles, aggregate, select_runs
 LINES = ["panel", "series", "x", "y", "se", "seeds"]
 BARS = ["panel", "series", "stage", "seconds", "runs"]
 CURVES = ["panel", "curve", "series", "seed", "epoch", "value"]
+CELLS = ["panel", "series", "x", "y", "value", "se", "seeds"]
 SHARES = ["panel", "signal", "band", "low", "high", "pairs", "share"]
 
 
@@ -74,7 +75,7 @@ def _plain_runs(files: StudyFiles, figure: FigureConfig) -> pd.DataFrame:
 
 def sensitivity(files: StudyFiles, figure: FigureConfig) -> Drawing:
     """Return a metric along a swept parameter, averaged over seeds."""
-    label, view = f"{figure.metric}@{figure.k}", preferred(files, figure.protocol)
+    label, view = f"{figure.metric}@{figure.k}", figure.view or preferred(files, figure.protocol)
     axes = (figure.param or "parameter", f"{label} (mean over users)")
     runs = _runs(files, figure)
     runs = runs[[figure.param in swept for swept in runs["swept"]]]
@@ -88,6 +89,27 @@ def sensitivity(files: StudyFiles, figure: FigureConfig) -> Drawing:
     lost = len(points) - len(drawn)
     caption += f"; {lost} point(s) left out, their runs failed" if lost else ""
     return Drawing(_lines(files, drawn), caption + ".", *axes)
+
+
+def heatmap(files: StudyFiles, figure: FigureConfig) -> Drawing:
+    """Return a metric over the points of two swept parameters, averaged over seeds."""
+    label, view = f"{figure.metric}@{figure.k}", figure.view or preferred(files, figure.protocol)
+    axes = (figure.param or "parameter", figure.other_param or "other parameter")
+    runs = _runs(files, figure)
+    runs = runs[[{figure.param, figure.other_param} <= set(swept) for swept in runs["swept"]]]
+    points = pd.DataFrame()
+    if len(runs):
+        runs = runs.assign(y=[swept[figure.other_param] for swept in runs["swept"]])
+        both = _measured(files, figure, runs, view, "y")
+        points = aggregate(both, ["dataset", "title", "x", "y"])
+        points = points[points["mean"].notna()]
+    if points.empty:
+        reason = f"no finished run sweeps '{axes[0]}' and '{axes[1]}' and has {label}"
+        return Drawing(pd.DataFrame(columns=CELLS), _sorry(reason), *axes, reason)
+    frame = points.assign(panel=_panels(files, points["dataset"]), series=points["title"])
+    frame = frame.rename(columns={"mean": "value"}).sort_values(["panel", "y", "x"], kind="stable")
+    caption = f"{label} over {axes[0]} and {axes[1]}; {seen(view)}; protocol {figure.protocol}."
+    return Drawing(frame[CELLS].reset_index(drop=True), caption, *axes)
 
 
 SERIES = ["dataset", "title", "base", "fit", "others"]
@@ -105,14 +127,17 @@ def seen(view: View) -> str:
     return f"history {view.history}, mask {view.mask}"
 
 
-def _measured(files: StudyFiles, figure: FigureConfig, runs: pd.DataFrame, view: View | None) -> pd.DataFrame:
-    """Return the metric of each swept run, with what tells one line from another."""
+def _measured(
+    files: StudyFiles, figure: FigureConfig, runs: pd.DataFrame, view: View | None, *also: str
+) -> pd.DataFrame:
+    """Return the metric of each swept run, with what tells one line from another (and columns `also`)."""
     runs = runs.assign(
         x=[swept[figure.param] for swept in runs["swept"]],
         base=[_base(v, s) for v, s in zip(runs["variant"], runs["swept"], strict=True)],
         others=[_others(swept, figure.param) for swept in runs["swept"]],
     )
-    runs = runs[[*dict.fromkeys([*JOIN, *SERIES, "x"])]].drop_duplicates([*JOIN, *SERIES, "x"])
+    kept = list(dict.fromkeys([*JOIN, *SERIES, "x", *also]))
+    runs = runs[kept].drop_duplicates(kept)
     m = files.metrics
     wanted = (m["protocol"] == figure.protocol) & (m["metric"] == figure.metric) & (m["k"] == figure.k)
     if view:
@@ -257,6 +282,30 @@ def machines(runs: pd.DataFrame) -> str:
     return "; ".join(words) or "an unknown device"
 
 
+def inference(files: StudyFiles, figure: FigureConfig) -> Drawing:
+    """Return the seconds of one batch against the numbers of users and of items, part by part."""
+    rows = files.inference.dropna(subset="seconds")
+    rows = rows[rows["system"] == figure.model] if figure.model else rows
+    panels = {"users": "more users, same items", "items": "more items, same users"}
+    words = rows["axis"].map(panels).fillna(rows["axis"])
+    value = rows["items"].where(rows["axis"] == "items", rows["users"]).astype("int64")
+    frame = rows.assign(
+        panel=words,
+        series=rows["system"] + ", " + rows["part"],
+        x=value,
+        y=rows["seconds"],
+        se=np.nan,
+        seeds=1,
+    )[LINES]
+    axes = ("number of users or items", "seconds for a batch of 100 users")
+    if frame.empty:
+        return Drawing(frame, _sorry("no inference time is on disk"), *axes, "no inference time is on disk")
+    where = ", ".join(f"{d}, {int(t)} thread{'' if t == 1 else 's'}" for d, t in
+                      rows[["device", "threads"]].drop_duplicates().itertuples(index=False))  # fmt: skip
+    caption = f"Median seconds to score one batch of 100 users, random weights, on {where}."
+    return Drawing(frame.reset_index(drop=True), caption, *axes)
+
+
 # ---------------------------------------------------------------------- learning curves
 
 
@@ -330,6 +379,8 @@ def energy(files: StudyFiles, figure: FigureConfig) -> Drawing:
 
 KINDS: dict[str, Callable[[StudyFiles, FigureConfig], Drawing]] = {
     "sensitivity": sensitivity,
+    "heatmap": heatmap,
+    "inference": inference,
     "snr": snr,
     "frequency-response": frequency_response,
     "timing": timing,

@@ -276,7 +276,30 @@ def _markdown_cell(cell: Cell) -> str:
 def footnotes(files: StudyFiles, table: TableConfig, published: Published) -> list[str]:
     """Return what must be known beside a table: how its systems were tuned, what was published."""
     notes = [f"Published: {note}" for note in published.notes(table.published)] if table.published else []
-    return [*tuning_notes(files, table), *notes]
+    return [*effort_notes(files), *seed_notes(files, table), *tuning_notes(files, table), *notes]
+
+
+def effort_notes(files: StudyFiles) -> list[str]:
+    """Return what the study spent at its level of effort, where it has several."""
+    config = files.config
+    if not config.effort:
+        return []
+    limits = [f"{name} at most {value_text(value)}" for name, value in config.limits.items()]
+    trials = [f"{config.tuning.trials} tuning trials"] if config.tuning else []
+    spent = ", ".join([*trials, f"{len(config.seeds)} seeds", *limits])
+    others = ", ".join(name for name in config.efforts if name != config.effort)
+    also = f" (`--config effort={others}` spends more or less)" if others else ""
+    return [f"Effort {config.effort}: {spent}{also}."]
+
+
+def seed_notes(files: StudyFiles, table: TableConfig) -> list[str]:
+    """Return how many seeds each row of a table is the mean of, where they differ."""
+    runs = select_runs(files, table.groups, table.datasets or files.config.datasets, table.fit)
+    counts = runs.groupby("label", sort=False)["seed"].nunique()
+    if counts.nunique() < 2:
+        return []
+    groups = [f"{n}: {', '.join(counts.index[counts == n])}" for n in sorted(set(counts))]
+    return [f"Seeds that a row is the mean of: {'; '.join(groups)}."]
 
 
 def tuning_notes(files: StudyFiles, table: TableConfig) -> list[str]:

@@ -1,0 +1,200 @@
+"""Ranking findings, claims against chosen systems, heat maps, inference times and notes on effort."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recspectra.studies.draw import draw
+from recspectra.studies.findings import read, sentences
+from recspectra.studies.frames import StudyFiles
+from recspectra.studies.published import Published
+from recspectra.studies.report import render
+from recspectra.studies.series import drawing
+
+ROOT = Path(__file__).resolve().parents[2]
+TRAIN = {"history": "train", "mask": "train+valid"}
+BOTH = {"history": "train+valid", "mask": "train+valid"}
+TITLES = {"sdiff": "S-Diff", "ease": "EASE", "gfcf": "GF-CF", "mf": "MF"}
+# (dataset, history) -> mean of each system; None: it failed
+MEANS = {
+    ("a", "train"): {"sdiff": 0.30, "ease": 0.40, "gfcf": 0.20, "mf": 0.10},
+    ("a", "train+valid"): {"sdiff": 0.50, "ease": 0.40, "gfcf": 0.20, "mf": 0.10},
+    ("b", "train"): {"sdiff": 0.10, "ease": 0.20, "gfcf": 0.30, "mf": None},
+    ("b", "train+valid"): {"sdiff": 0.10, "ease": 0.20, "gfcf": 0.30, "mf": None},
+}
+USERS = 60
+LEARNING = ["dataset", "model", "variant", "group", "seed", "fit", "curve", "epoch", "value"]
+STUDY = {
+    "name": "orders", "title": "Orders", "datasets": ["a", "b"], "provenance": {}, "models": {},
+    "effort": "cpu", "seeds": [0, 1], "efforts": {"cpu": {"limits": {"epochs": 9}}, "paper": {}},
+    "systems": [{"model": "sdiff"}, {"model": "sdiff", "group": "bounds"}],
+    "protocols": {"sdiff": {"title": "S", "why": "w", "target": "test", "metrics": ["recall"], "k": [20],
+                            "views": [TRAIN, BOTH]}},
+    "tables": [{"name": "t", "title": "T", "protocol": "sdiff", "metrics": ["recall"], "k": [20]}],
+    "figures": [
+        {"name": "map", "title": "Map", "kind": "heatmap", "group": "bounds", "param": "sigma_max",
+         "other_param": "alpha_min", "protocol": "sdiff", "metric": "recall", "k": 20, "view": TRAIN},
+        {"name": "times", "title": "Times", "kind": "inference"},
+    ],
+    "findings": [
+        {"name": "order", "title": "Order?", "kind": "ranking", "protocol": "sdiff", "metric": "recall",
+         "k": 20, "views": [TRAIN, BOTH]},
+        {"name": "simple", "title": "Simple?", "kind": "claim-best", "model": "sdiff",
+         "against": ["ease", "gfcf"], "protocol": "sdiff", "metric": "recall", "k": 20, "view": TRAIN,
+         "published": "sdiff/table1", "printed": {"a": "ml-1m"}},
+    ],
+}  # fmt: skip
+
+
+def run_row(dataset: str, model: str, seed: int, group: str = "main", swept: dict | None = None) -> dict:
+    status = "oom" if group == "main" and MEANS[dataset, "train"][model] is None else "ok"
+    variant = "default" if not swept else ",".join(f"{k}={v}" for k, v in swept.items())
+    return {
+        "dataset": dataset, "model": model, "title": TITLES[model], "kind": "trained", "variant": variant,
+        "group": group, "key": f"{model}-{variant}", "seed": seed, "fit": "train", "status": status,
+        "reason": "", "spectrum_seconds": 1, "fit_seconds": 1, "score_seconds": 1, "peak_memory_mb": 1,
+        "device": "cpu", "threads": 1, "epochs": 1, "best_epoch": 1, "best_validation": 0.1, "params": "{}",
+        "swept": json.dumps(swept or {}),
+    }  # fmt: skip
+
+
+def metric_row(run: dict, view: dict, value: float | None) -> dict:
+    head = {name: run[name] for name in ("dataset", "model", "variant", "key", "seed", "fit")}
+    shown = {"value": "" if value is None else value, "status": run["status"]}
+    return head | {"protocol": "sdiff", "metric": "recall", "k": 20, **view} | shown
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("orders") / "orders"
+    (folder / "per_user").mkdir(parents=True)
+    runs, metrics, users = [], [], []
+    noise = np.random.default_rng(0).normal(0, 0.01, USERS)
+    for dataset in "ab":
+        for model in TITLES:
+            for seed in (0, 1) if model == "sdiff" else (0,):
+                runs.append(run_row(dataset, model, seed))
+                for view in (TRAIN, BOTH):
+                    mean = MEANS[dataset, view["history"]][model]
+                    metrics.append(metric_row(runs[-1], view, mean))
+                    if mean is not None:
+                        values = {"user": np.arange(USERS), "value": mean + np.roll(noise, len(users))}
+                        users.append(pd.DataFrame(values).assign(**metrics[-1] | {"value": values["value"]}))
+        for alpha in (0.0, 0.1):
+            for sigma in (0.4, 0.5, 1.0):
+                runs.append(run_row(dataset, "sdiff", 0, "bounds", {"alpha_min": alpha, "sigma_max": sigma}))
+                metrics.append(metric_row(runs[-1], TRAIN, alpha + sigma))
+    frame = pd.concat(users, ignore_index=True)
+    for dataset, part in frame.groupby("dataset"):
+        part.to_parquet(folder / "per_user" / f"{dataset}.parquet", index=False)
+    about = "title users items interactions train valid test test_users density mean_length ordered licence"
+    times = [["sdiff", axis, u, i, "denoiser", 0.01, "cpu", 1]
+             for axis, u, i in (("users", 100, 50), ("users", 200, 50), ("items", 100, 70))]  # fmt: skip
+    tables = {
+        "runs": pd.DataFrame(runs),
+        "metrics": pd.DataFrame(metrics),
+        "learning": pd.DataFrame(columns=LEARNING),
+        "spectral": pd.DataFrame(columns=["figure", "dataset", "series", "x", "y"]),
+        "inference": pd.DataFrame(
+            times, columns=["system", "axis", "users", "items", "part", "seconds", "device", "threads"]
+        ),
+        "datasets": pd.DataFrame(
+            [[d, d.upper(), *["1"] * 9, "true", "l", "c", ""] for d in "ab"],
+            columns=["dataset", *about.split(), "citation", "notes"],
+        ),
+    }
+    for name, table in tables.items():
+        table.to_csv(folder / f"{name}.csv", index=False)
+    (folder / "study.json").write_text(json.dumps(STUDY))
+    draw(folder, ROOT)
+    return folder
+
+
+def finding(folder: Path, number: int) -> tuple[pd.DataFrame, list[str]]:
+    files = StudyFiles(folder)
+    config = files.config.findings[number]
+    frame = read(folder, config)
+    return frame, sentences(files, config, frame, Published(ROOT))
+
+
+# -------------------------------------------------------------------------------- rankings
+
+
+def test_places_count_systems_that_have_a_number_everywhere(drawn: Path) -> None:
+    frame, texts = finding(drawn, 0)
+    first = frame[(frame["dataset"] == "a") & (frame["history"] == "train")].set_index("system")["place"]
+    assert first.to_dict() == pytest.approx({"S-Diff": 2, "EASE": 1, "GF-CF": 3, "MF": np.nan}, nan_ok=True)
+    assert "the 3 systems" in texts[0]
+
+
+def test_tau_is_kendalls_against_the_first_setting(drawn: Path) -> None:
+    frame, _ = finding(drawn, 0)
+    taus = frame.groupby(["dataset", "history"], sort=False)["tau"].first()
+    # a/train: EASE > S-Diff > GF-CF; a/both: S-Diff > EASE > GF-CF; b: GF-CF > EASE > S-Diff
+    assert taus.tolist() == pytest.approx([1.0, 1 / 3, -1 / 3, -1 / 3])
+
+
+def test_the_sentences_name_the_leaders_and_who_moved(drawn: Path) -> None:
+    _, texts = finding(drawn, 0)
+    assert texts[1].startswith("A, history train, mask train+valid: first are EASE 0.4000, S-Diff 0.3000")
+    assert "tau 0.33; moved most: S-Diff from 2 to 1, EASE from 1 to 2." in texts[2]
+    assert "GF-CF from 3 to 1" in texts[3]
+
+
+# ------------------------------------------------------------------- claims against a few
+
+
+def test_a_claim_against_chosen_systems_looks_at_them_alone(drawn: Path) -> None:
+    frame, texts = finding(drawn, 1)
+    assert set(frame["second"]) == {"EASE", "GF-CF"}
+    assert set(frame["baseline"]) == {"true"}
+    on_a = next(text for text in texts if text.startswith("A "))
+    assert '"S-Diff is above each of EASE, GF-CF" does not hold: above 1 of 2' in on_a
+    assert "Not in this study" not in on_a
+
+
+# ---------------------------------------------------------------------------------- figures
+
+
+def test_a_heat_map_has_a_cell_for_every_point(drawn: Path) -> None:
+    files = StudyFiles(drawn)
+    frame = drawing(files, files.config.figures[0]).frame
+    assert len(frame) == 2 * 6
+    one = frame[(frame["panel"] == "A") & (frame["x"] == 0.5) & (frame["y"] == 0.1)]
+    assert one["value"].tolist() == pytest.approx([0.6])
+
+
+def test_a_heat_map_without_points_says_why(drawn: Path) -> None:
+    files = StudyFiles(drawn)
+    other = files.config.figures[0].model_copy(update={"other_param": "tau"})
+    assert "'sigma_max' and 'tau'" in drawing(files, other).caption
+
+
+def test_inference_times_stand_against_the_axis_that_grows(drawn: Path) -> None:
+    files = StudyFiles(drawn)
+    frame = drawing(files, files.config.figures[1]).frame
+    assert frame.groupby("panel")["x"].apply(list).to_dict() == {
+        "more items, same users": [70],
+        "more users, same items": [100, 200],
+    }
+    assert (drawn / "fig-times.png").stat().st_size > 1000
+
+
+# ------------------------------------------------------------------------------------ notes
+
+
+def test_effort_and_seeds_stand_under_the_table(drawn: Path) -> None:
+    text = (drawn / "table-t.md").read_text()
+    assert "Effort cpu: 2 seeds, epochs at most 9" in text
+    assert "1: EASE, GF-CF, MF; 2: S-Diff" in text
+
+
+def test_the_report_shows_them(drawn: Path) -> None:
+    html = render([drawn], ROOT)
+    assert "Kendall" in html
+    assert "Effort cpu" in html
