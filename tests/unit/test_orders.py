@@ -35,7 +35,10 @@ STUDY = {
     "systems": [{"model": "sdiff"}, {"model": "sdiff", "group": "bounds"}],
     "protocols": {"sdiff": {"title": "S", "why": "w", "target": "test", "metrics": ["recall"], "k": [20],
                             "views": [TRAIN, BOTH]}},
-    "tables": [{"name": "t", "title": "T", "protocol": "sdiff", "metrics": ["recall"], "k": [20]}],
+    "tables": [
+        {"name": "noise", "title": "Noise", "kind": "snr", "figure": "snr", "published": "sdiff/table3"},
+        {"name": "t", "title": "T", "protocol": "sdiff", "metrics": ["recall"], "k": [20]},
+    ],
     "figures": [
         {"name": "map", "title": "Map", "kind": "heatmap", "group": "bounds", "param": "sigma_max",
          "other_param": "alpha_min", "protocol": "sdiff", "metric": "recall", "k": 20, "view": TRAIN},
@@ -99,7 +102,10 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "runs": pd.DataFrame(runs),
         "metrics": pd.DataFrame(metrics),
         "learning": pd.DataFrame(columns=LEARNING),
-        "spectral": pd.DataFrame(columns=["figure", "dataset", "series", "x", "y"]),
+        "spectral": pd.DataFrame(
+            [["snr", "ml-1m.diffrec", name, x, y] for name in ("vp", "ve") for x, y in ((2, 1.0), (1, 3.0))],
+            columns=["figure", "dataset", "series", "x", "y"],
+        ),
         "inference": pd.DataFrame(
             times, columns=["system", "axis", "users", "items", "part", "seconds", "device", "threads"]
         ),
@@ -185,6 +191,18 @@ def test_inference_times_stand_against_the_axis_that_grows(drawn: Path) -> None:
     assert (drawn / "fig-times.png").stat().st_size > 1000
 
 
+# ------------------------------------------------------------------------------- log SNR
+
+
+def test_log_snr_stands_beside_what_is_printed(drawn: Path) -> None:
+    table = pd.read_csv(drawn / "table-noise.csv").set_index("schedule")
+    assert table.loc["vp"].to_dict() == {
+        "dataset": "ml-1m.diffrec", "last": 1.0, "mean": 2.0, "published": 12.73
+    }  # fmt: skip
+    assert table.loc["ve", "published"] == 8.9
+    assert "12.73" in (drawn / "table-noise.md").read_text()
+
+
 # ------------------------------------------------------------------------------------ notes
 
 
@@ -197,4 +215,5 @@ def test_effort_and_seeds_stand_under_the_table(drawn: Path) -> None:
 def test_the_report_shows_them(drawn: Path) -> None:
     html = render([drawn], ROOT)
     assert "Kendall" in html
+    assert "12.73" in html
     assert "Effort cpu" in html

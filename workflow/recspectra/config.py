@@ -296,18 +296,20 @@ class SystemEntry(Strict):
 class TableConfig(Strict):
     """One table of a study, drawn from `metrics.csv` or, of kind `runtime`, from `runs.csv`.
 
-    A runtime table sets every system in relation to the system `reference`. `printed` names
+    One of kind `snr` has the numbers of a `figure` of that kind. A runtime table sets every system in
+    relation to the system `reference`. `printed` names
     the published dataset that stands beside one of ours where `mapping.yaml` maps none,
     because the files differ. `open_rows` adds the published systems that the study lacks.
     """
 
     name: str = Field(pattern=SAFE_NAME)
     title: str
-    kind: Literal["metrics", "runtime"] = "metrics"
+    kind: Literal["metrics", "runtime", "snr"] = "metrics"
     protocol: str = "standard"
     metrics: list[str] = []
     k: list[int] = []
     reference: str = "gfcf"
+    figure: str | None = None
     datasets: list[str] | None = None
     groups: list[str] = ["main"]
     views: list[View] | None = None
@@ -321,6 +323,8 @@ class TableConfig(Strict):
     def _metrics_are_named(self) -> TableConfig:
         if self.kind == "metrics" and not (self.metrics and self.k):
             raise ValueError("a table of metrics needs `metrics` and `k`")
+        if self.kind == "snr" and not self.figure:
+            raise ValueError("a table of kind snr needs `figure`, the name of a figure of that kind")
         return self
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recspectra.studies import plain, runtime
+from recspectra.studies import noise, plain, runtime
 from recspectra.studies.audit import draw_audit
 from recspectra.studies.figures import draw_figure
 from recspectra.studies.findings import draw_finding
 from recspectra.studies.frames import StudyFiles
 from recspectra.studies.published import Published
 from recspectra.studies.tables import draw_table, layout, read, to_text
+
+DRAWERS = {"metrics": draw_table, "runtime": runtime.draw_runtime, "snr": noise.draw_noise}
 
 
 def draw(folder: Path | str, root: Path | str) -> list[str]:
@@ -36,8 +38,7 @@ def draw(folder: Path | str, root: Path | str) -> list[str]:
     files, published = StudyFiles(folder), Published(root)
     written: list[str] = []
     for table in files.config.tables:
-        drawer = runtime.draw_runtime if table.kind == "runtime" else draw_table
-        written += drawer(files, table, published)
+        written += DRAWERS[table.kind](files, table, published)
     for figure in files.config.figures:
         written += draw_figure(files, figure)
     for finding in files.config.findings:
@@ -56,5 +57,8 @@ def summary_text(folder: Path | str) -> str:
         laid = runtime.layout(
             runtime.read(files.folder, table.name), files.titles, runtime.title_of(files, table.reference)
         )
+        return f"{table.title}\n\n{plain.to_text(laid)}\n"
+    if table.kind == "snr":
+        laid = noise.layout(noise.read(files.folder, table.name), files.titles)
         return f"{table.title}\n\n{plain.to_text(laid)}\n"
     return to_text(layout(read(files.folder, table.name), files.titles), table)

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from recspectra.artifacts import PACKAGE_DIR, ArtifactError, write_text
 from recspectra.config import ConfigError, FigureConfig, FindingConfig, TableConfig
-from recspectra.studies import findings, runtime
+from recspectra.studies import findings, noise, runtime
 from recspectra.studies.audit import read_audit
 from recspectra.studies.frames import StudyError, StudyFiles, select_runs
 from recspectra.studies.plain import Plain
@@ -268,6 +268,9 @@ def _finding(files: StudyFiles, finding: FindingConfig, published: Published) ->
 def _any_table(files: StudyFiles, table: TableConfig, published: Published) -> TableView | PlainView:
     if table.kind == "metrics":
         return _table(files, table, published)
+    if table.kind == "snr":
+        laid = noise.layout(noise.read(files.folder, table.name), files.titles)
+        return PlainView(table, laid, [noise.NOTE], _source(files, f"table-{table.name}.csv"))
     frame = runtime.read(files.folder, table.name)
     laid = runtime.layout(frame, files.titles, runtime.title_of(files, table.reference))
     notes = runtime.notes(files, table, published)
