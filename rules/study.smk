@@ -1,6 +1,32 @@
 # A study: gather its numbers, draw its tables and figures.
 
 
+# How long one batch takes as users and items grow; random weights, no data set.
+rule inference:
+    output:
+        "results/inference/times.csv",
+    log:
+        "results/logs/inference.log",
+    conda:
+        "../envs/recspectra.yaml"
+    threads: 1
+    resources:
+        python=PYTHON,
+    params:
+        device=PLAN.settings.device,
+        code=code_hash(
+            "recspectra.evaluation.inference",
+            "recspectra.models.sdiff",
+            "recspectra.models.diffrec",
+            scripts=[SCRIPTS / "inference.py"],
+        ),
+    message:
+        "inference times"
+    shell:
+        "OMP_NUM_THREADS={threads} {resources.python}/inference.py --device {params.device} --output {output:q}"
+        " > {log:q} 2>&1"
+
+
 rule collect:
     input:
         parts=lambda w: PLAN.parts(w.study),

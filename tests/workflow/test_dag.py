@@ -26,8 +26,10 @@ def read(kind: str, name: str) -> dict[str, Any]:
 
 
 def expected_fits(name: str) -> set[str]:
-    """Expand a study by hand: the distinct (dataset, system, parameters, fit, seed)."""
+    """Expand a study by hand, at effort cpu: the distinct (dataset, system, parameters, fit, seed)."""
     study, found = read("studies", name), set()
+    effort = study.get("efforts", {}).get("cpu", {})
+    limits = effort.get("limits", {})
     for entry in study["systems"]:
         model = read("models", entry["model"])
         points = itertools.product(*entry.get("sweep", {}).values())
@@ -37,10 +39,12 @@ def expected_fits(name: str) -> set[str]:
         for dataset, point in itertools.product(datasets, list(points)):
             best = model.get("best", {}).get(dataset, {}) if entry.get("use_best") else {}
             swept = dict(zip(entry.get("sweep", {}), point, strict=True))
-            params = {**defaults, **best, **entry.get("params", {}), **entry.get("after", {}), **swept}
+            params = {**defaults, **best, **entry.get("params", {})}
+            params |= {k: min(v, params[k]) for k, v in limits.items() if k in params}
+            params |= {**entry.get("after", {}), **swept}
             if entry.get("tune") and set(model.get("search", {})) - set(entry.get("params", {})):
                 params = {"tuned with": entry.get("params", {}), **entry.get("after", {}), **swept}
-            seeds = entry.get("seeds", study.get("seeds", [0]))
+            seeds = entry.get("seeds", effort.get("seeds", study.get("seeds", [0])))
             for fit, seed in itertools.product(entry.get("fit", ["train"]), seeds):
                 found.add(json.dumps([dataset, entry["model"], params, fit, seed], sort_keys=True))
     return found

@@ -5,26 +5,30 @@ similarity A = X~^T X~; d = 1 - eigenvalue is the frequency. Noise is added per
 frequency (Eqs. 9-14), a denoiser guided by the user's history recovers v (Algorithms
 1 and 2), and scores are U v.
 
-What the paper leaves open is a parameter: `film` (Eq. 17), `uncond_by` (whether the
-condition is dropped for a sample or a whole batch), `schedule`, `standardize`.
+What the paper leaves open is a parameter, see the YAML.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import nn
 
-from recspectra.models.base import History, Recommender, Run, Task
+from recspectra.models.base import History, Run, Task
+from recspectra.models.trained import Trained
 from recspectra.runtime import axis_seed
 from recspectra.spectral.schedules import schedule
 from recspectra.training.batches import RowBatch, UserRows
-from recspectra.training.loop import LoopSettings, TrainingLoop
 
 TIME_FEATURES = 16
+CHUNK = 4096  # users whose signals are computed at once
+ACTIVATIONS = {"silu": nn.SiLU, "relu": nn.ReLU, "tanh": nn.Tanh}
+
+
+# ---------------------------------------------------------------------------- denoiser
 
 
 class Denoiser(nn.Module):
@@ -35,16 +39,25 @@ class Denoiser(nn.Module):
     size : int
         Number of frequencies K.
     hidden : int
-        Width of the hidden layer.
+        Width of the hidden layers.
     film : {"elementwise", "linear", "concat", "condition-only"}
         How gamma and beta follow from the condition (Eq. 17): an affine function of
         the same frequency, a full linear layer, no FiLM but concatenation (the
         ablation of Fig. 6), or FiLM of the condition without the noisy signal.
+    layers : int
+        Number of hidden layers.
+    activation : {"silu", "relu", "tanh"}
+        What stands between layers.
+    residual : {"none", "noisy", "condition"}
+        What is added to the output of the MLP.
     """
 
-    def __init__(self, size: int, hidden: int, film: str) -> None:
+    def __init__(
+        self, size: int, hidden: int, film: str, layers: int = 1, activation: str = "silu",
+        residual: str = "none",
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.film = film
+        self.film, self.residual = film, residual
         if film in ("elementwise", "condition-only"):
             self.gamma_weight = nn.Parameter(torch.zeros(size))
             self.gamma_bias = nn.Parameter(torch.ones(size))
@@ -52,8 +65,12 @@ class Denoiser(nn.Module):
             self.beta_bias = nn.Parameter(torch.zeros(size))
         elif film == "linear":
             self.gamma, self.beta = nn.Linear(size, size), nn.Linear(size, size)
-        width = 2 * size if film == "concat" else size
-        self.mlp = nn.Sequential(nn.Linear(width + TIME_FEATURES, hidden), nn.SiLU(), nn.Linear(hidden, size))
+        width = (2 * size if film == "concat" else size) + TIME_FEATURES
+        stack: list[nn.Module] = []
+        for _ in range(layers):
+            stack += [nn.Linear(width, hidden), ACTIVATIONS[activation]()]
+            width = hidden
+        self.mlp = nn.Sequential(*stack, nn.Linear(width, size))
 
     def forward(self, noisy: torch.Tensor, condition: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
         """Return the estimate of the clean signal.
@@ -63,9 +80,12 @@ class Denoiser(nn.Module):
         noisy, condition : tensors, shape (b, K)
             v_t and U^T c; a zero condition means "no condition".
         time : tensor, shape (b,)
-            Diffusion time in [0, tau].
+            What stands for the diffusion time in the time code.
         """
-        return self.mlp(torch.cat([self.fuse(noisy, condition), time_code(time)], dim=1))
+        estimate = self.mlp(torch.cat([self.fuse(noisy, condition), time_code(time)], dim=1))
+        if self.residual == "none":
+            return estimate
+        return estimate + (noisy if self.residual == "noisy" else condition)
 
     def fuse(self, noisy: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
         """Return v_t + gamma * U^T c + beta (after Eq. 17)."""
@@ -88,109 +108,182 @@ def time_code(time: torch.Tensor) -> torch.Tensor:
     return torch.cat([torch.sin(angles), torch.cos(angles)], dim=1)
 
 
-class SDiff(Recommender):
-    """Spectral diffusion with classifier-free guidance."""
+# ------------------------------------------------------------------------------ system
 
-    state_names = ("basis", "frequencies", "scale", "weights", "noise_seed")
 
-    def fit(self, task: Task, run: Run) -> dict[str, Any]:
-        """Train the denoiser (Algorithm 1)."""
-        p = self.params
-        spectrum = task.spectrum("item-similarity", p.rank)
-        self.device = torch.device(run.device)
+class SDiff(Trained):
+    """Spectral diffusion with classifier-free guidance.
+
+    Attributes
+    ----------
+    basis : float32 array, shape (n, K)
+        Eigenvectors U.
+    frequencies : float64 array, shape (K,)
+        Eigenvalues d of I - A.
+    scale : float32 array, shape (K,)
+        What each frequency of a signal is divided by.
+    item_scale : float32 array, shape (n,)
+        g in v = U^T g x and x = U v / g.
+    noise_seed : int64 array, shape ()
+        Seed of the noise of Algorithm 2.
+    parts : dict
+        Stages of `score`, each a method, for the break-down of its time.
+    """
+
+    state_names = ("basis", "frequencies", "scale", "item_scale", "noise_seed")
+    parts: ClassVar[dict[str, str]] = {
+        "transform": "transform", "denoiser": "sample", "back-transform": "inverse",
+    }  # fmt: skip
+
+    def prepare(self, task: Task, run: Run) -> None:
+        """Take the eigenpairs and what signals are divided by."""
+        spectrum = task.spectrum("item-similarity", self.params.rank)
         self.basis = spectrum.vectors
         self.frequencies = np.clip(1.0 - spectrum.values, 0.0, None)
         self.noise_seed = np.array(axis_seed(run.seed, "inference"), dtype=np.int64)
+        degree = np.bincount(task.train.items, minlength=task.train.n_items)
+        exponent = -0.5 if self.params.basis == "degree" else 0.0
+        self.item_scale = np.maximum(degree, 1).astype(np.float32) ** np.float32(exponent)
         self.scale = self._scale(task)
-        torch.manual_seed(axis_seed(run.seed, "init"))
-        self.denoiser = Denoiser(spectrum.rank, p.hidden, p.film).to(self.device)
-        self._to_device()
-        loop = TrainingLoop(
-            self.denoiser,
-            UserRows(task.train, p.batch_size, run.device),
-            self._loss,
-            LoopSettings(p.epochs, p.learning_rate, 0.0, p.eval_every, p.patience),
-            run.seed,
-            (lambda: run.validate(self.score)) if run.validate else None,
-            run.checkpoints,
-        )
-        log = loop.run(run.progress(p.epochs))
-        self.weights = _packed(self.denoiser)
-        return {**log, "frequencies": self.frequencies.tolist()}
 
     def _scale(self, task: Task) -> np.ndarray:
         """Return what each frequency is divided by: its root mean square, or 1."""
         if not self.params.standardize:
             return np.ones(self.basis.shape[1], dtype=np.float32)
-        signal = task.train.matrix @ self.basis
+        signal = task.train.matrix @ (self.basis * self.item_scale[:, None])
         return np.maximum(np.sqrt(np.mean(signal**2, axis=0)), 1e-6).astype(np.float32)
 
-    def _to_device(self) -> None:
+    def build(self) -> Denoiser:
+        """Return the denoiser; put the transform on the device."""
+        p = self.params
         self._basis = torch.as_tensor(self.basis, device=self.device)
-        self._scaled = self._basis / torch.as_tensor(self.scale, device=self.device)
+        self._unscale = torch.as_tensor(self.scale, device=self.device)
+        self._items = torch.as_tensor(self.item_scale, device=self.device)
+        self._transform = self._basis * self._items[:, None] / self._unscale
+        return Denoiser(self.basis.shape[1], p.hidden, p.film, p.layers, p.activation, p.residual)
+
+    def batches(self, task: Task) -> UserRows:
+        """Return users' rows; transform those of all users once."""
+        rows = UserRows(task.train, self.params.batch_size, str(self.device))
+        users = torch.arange(task.train.n_users, device=self.device)
+        self._clean = torch.cat([rows.rows(c).project(self._transform) for c in users.split(CHUNK)])
+        self._weights = self._unscale ** (2.0 * self.params.loss_power)
+        self._weights = self._weights / self._weights.mean()
+        return rows
 
     def _noise_levels(self, times: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         p = self.params
         levels = schedule(p.schedule, times, self.frequencies, p.alpha_min, p.sigma_max)
         return tuple(torch.as_tensor(x, dtype=torch.float32, device=self.device) for x in levels)
 
-    def _loss(self, batch: RowBatch, generator: torch.Generator) -> torch.Tensor:
+    def loss(self, batch: RowBatch, generator: torch.Generator) -> torch.Tensor:
         """Squared error of the recovered signal (Eq. 16) for one batch."""
         p = self.params
-        clean = batch.project(self._scaled)
-        keep = torch.rand(len(batch.items), generator=generator, device=self.device) >= p.mask
-        condition = batch.project(self._scaled, keep.to(torch.float32))
-        rows = len(batch.users) if p.uncond_by == "sample" else 1
-        drop = torch.rand(rows, 1, generator=generator, device=self.device) < p.p_uncond
-        condition = torch.where(drop, torch.zeros_like(condition), condition)
+        clean = self._clean[batch.users]
+        condition = self._condition(batch, generator)
         time = torch.rand(len(batch.users), generator=generator, device=self.device) * p.tau
         alpha, sigma = self._noise_levels(time.cpu().numpy())
         noise = torch.randn(clean.shape, generator=generator, device=self.device)
-        estimate = self.denoiser(alpha * clean + sigma * noise, condition, time)
-        return ((estimate - clean) ** 2).sum(dim=1).mean()
+        estimate = self.module(alpha * clean + sigma * noise, condition, self._shown(time))
+        errors = (estimate - clean) ** 2
+        if p.loss_power:
+            errors = errors * self._weights
+        return errors.sum(dim=1).mean()
+
+    def _condition(self, batch: RowBatch, generator: torch.Generator) -> torch.Tensor:
+        """Return U^T Mask(x), or 0 where the condition is dropped (Algorithm 1)."""
+        p = self.params
+        condition = kept(batch, self._keep(batch, generator)).project(self._transform)
+        if p.rescale:
+            condition = condition / (1.0 - p.mask)
+        rows = len(batch.users) if p.uncond_by == "sample" else 1
+        drop = torch.rand(rows, 1, generator=generator, device=self.device) < p.p_uncond
+        return torch.where(drop, torch.zeros_like(condition), condition)
+
+    def _keep(self, batch: RowBatch, generator: torch.Generator) -> torch.Tensor:
+        """Return which interactions of a batch the condition keeps, bool."""
+        p, count = self.params, len(batch.items)
+        if p.mask_by == "item":
+            whole = torch.rand(int(self.shape[1]), generator=generator, device=self.device) >= p.mask
+            return whole[batch.items]
+        draws = torch.rand(count, generator=generator, device=self.device)
+        if p.mask_by == "interaction":
+            return draws >= p.mask
+        shares = 2.0 * p.mask * torch.rand(len(batch.users), generator=generator, device=self.device)
+        lengths = torch.diff(batch.offsets, append=batch.offsets.new_tensor([count]))
+        return draws >= torch.repeat_interleave(shares, lengths)
+
+    def _shown(self, time: torch.Tensor) -> torch.Tensor:
+        """Return what the time code is made of."""
+        p = self.params
+        if p.time_code == "none":
+            return torch.zeros_like(time)
+        return time if p.time_code == "continuous" else time / p.tau * p.steps / 1000.0
 
     @torch.no_grad()
     def score(self, users: np.ndarray, history: History) -> np.ndarray:
         """Sample with the full history as condition (Algorithm 2) and return U v."""
+        return self.inverse(self.sample(users, self.transform(history))).cpu().numpy()
+
+    def transform(self, history: History) -> torch.Tensor:
+        """Return U^T x of users' histories, shape (b, K)."""
+        rows = history.matrix
+        items, offsets = (
+            torch.as_tensor(a.astype(np.int64), device=self.device) for a in (rows.indices, rows.indptr[:-1])
+        )
+        return RowBatch(offsets, items, offsets).project(self._transform)
+
+    def sample(self, users: np.ndarray, rows: torch.Tensor) -> torch.Tensor:
+        """Return the recovered signals (Algorithm 2), shape (b, K)."""
         p = self.params
-        rows = torch.as_tensor(history.matrix @ (self.basis / self.scale), device=self.device)
         times = np.linspace(0.0, p.tau, p.steps + 1)
         alpha, sigma = self._noise_levels(times)
-        signal = alpha[-1] * rows + sigma[-1] * self._noise(users, p.steps)
+        signal = self._noised(alpha[-1] * rows, sigma[-1], users, p.steps)
         for step in range(p.steps, 0, -1):
             clean = self._guided(signal, rows, float(times[step]))
             signal = alpha[step - 1] * clean
             if step > 1:
-                signal = signal + sigma[step - 1] * self._noise(users, step - 1)
-        scaled = signal * torch.as_tensor(self.scale, device=self.device)
-        return (scaled @ self._basis.T).cpu().numpy()
+                signal = self._noised(signal, sigma[step - 1], users, step - 1)
+        return signal
+
+    def inverse(self, signal: torch.Tensor) -> torch.Tensor:
+        """Return U v, shape (b, n)."""
+        scores = (signal * self._unscale) @ self._basis.T
+        return scores if self.params.basis == "eigenvectors" else scores / self._items
+
+    def _noised(
+        self, signal: torch.Tensor, sigma: torch.Tensor, users: np.ndarray, step: int
+    ) -> torch.Tensor:
+        """Add noise that depends on seed, step and user, not on the batch."""
+        if not self.params.inference_noise:
+            return signal
+        noise = counter_normal(int(self.noise_seed), step, users, signal.shape[1])
+        return signal + sigma * torch.as_tensor(noise, device=self.device)
 
     def _guided(self, signal: torch.Tensor, condition: torch.Tensor, time: float) -> torch.Tensor:
         """Mix conditional and unconditional estimates, (1 - s) and s."""
-        times = torch.full((len(signal),), time, device=self.device)
+        times = self._shown(torch.full((len(signal),), time, device=self.device))
         s = self.params.guidance
-        guided = (1.0 - s) * self.denoiser(signal, condition, times)
+        guided = (1.0 - s) * self.module(signal, condition, times)
         if s:
-            guided = guided + s * self.denoiser(signal, torch.zeros_like(condition), times)
+            guided = guided + s * self.module(signal, torch.zeros_like(condition), times)
         return guided
 
-    def _noise(self, users: np.ndarray, step: int) -> torch.Tensor:
-        """Return standard normal noise that depends on seed, step and user, not on the batch."""
-        noise = counter_normal(int(self.noise_seed), step, users, self.basis.shape[1])
-        return torch.as_tensor(noise, device=self.device)
-
-    def load_state(self, arrays: Any) -> None:
-        """Restore the denoiser from its packed weights."""
-        super().load_state(arrays)
-        self.device = torch.device("cpu")
-        self.denoiser = Denoiser(self.basis.shape[1], self.params.hidden, self.params.film)
-        nn.utils.vector_to_parameters(torch.as_tensor(self.weights), self.denoiser.parameters())
-        self.denoiser.eval()
-        self._to_device()
+    def fit(self, task: Task, run: Run) -> dict[str, Any]:
+        """Train the denoiser (Algorithm 1)."""
+        return super().fit(task, run) | {"frequencies": self.frequencies.tolist()}
 
 
-def _packed(module: nn.Module) -> np.ndarray:
-    return nn.utils.parameters_to_vector(module.parameters()).detach().cpu().numpy()
+def kept(batch: RowBatch, keep: torch.Tensor) -> RowBatch:
+    """Return a batch with some of its interactions.
+
+    Parameters
+    ----------
+    batch : RowBatch
+    keep : bool tensor, shape (nnz of the batch,)
+    """
+    before = torch.cumsum(keep, 0) - keep.to(torch.int64)
+    return RowBatch(batch.users, batch.items[keep], before[batch.offsets])
 
 
 def counter_normal(seed: int, step: int, users: np.ndarray, size: int) -> np.ndarray:

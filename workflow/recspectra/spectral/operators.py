@@ -179,6 +179,34 @@ class GeneralisedSimilarity(Operator):
         return self.rt @ (self.r @ block)
 
 
+def tempered(matrix: sp.csr_array, exponent: float) -> sp.csr_array:
+    """Return GiffCF's D_U^-exponent X D_I^-1/2 as float64 CSR, shape (m, n)."""
+    d_user, d_item = degrees(matrix)
+    left, right = sp.diags_array(power(d_user, -exponent)), sp.diags_array(power(d_item, -0.5))
+    return sp.csr_array(left @ matrix.astype(np.float64) @ right)
+
+
+class TemperedSimilarity(Operator):
+    """D_I^-1/2 X^T D_U^-2e X D_I^-1/2 on items, with another exponent for users (GiffCF).
+
+    For e = 1/2 it is `ItemSimilarity`. Its largest eigenvalue is bounded as that of
+    `GeneralisedSimilarity`, with v = D_I^1/2.
+    """
+
+    def __init__(self, train: Interactions, exponent: float) -> None:
+        if exponent < 0:
+            raise OperatorError(f"item similarity: exponent {exponent} of users must be at least 0")
+        self.r = tempered(train.matrix, exponent)
+        self.rt = sp.csr_array(self.r.T)
+        self.size = train.n_items
+        _, d_item = degrees(train.matrix)
+        ratios = power(d_item, -0.5) * (self @ power(d_item, 0.5))
+        self.interval = (0.0, float(ratios.max(initial=0.0)))
+
+    def __matmul__(self, block: np.ndarray) -> np.ndarray:
+        return self.rt @ (self.r @ block)
+
+
 def transition_graph(train: Interactions) -> sp.csr_array:
     """Return S' of GSPRec: items i and j are joined if one directly follows the other.
 
@@ -304,6 +332,7 @@ def _rows(scale: np.ndarray, block: np.ndarray) -> np.ndarray:
 
 PATTERNS: dict[str, Callable[..., Operator]] = {
     r"item-similarity": ItemSimilarity,
+    r"item-similarity-u(?P<exponent>[0-9.e-]+)": TemperedSimilarity,
     r"bipartite": Bipartite,
     r"augmented": Augmented,
     r"generalised-e(?P<exponent>[0-9.e-]+)-a(?P<shift>[0-9.e-]+)": GeneralisedSimilarity,
