@@ -8,11 +8,13 @@ CORES ?= 2
 MIRROR ?=
 STUDY ?= quickstart
 BIN := .venv/bin
-SNAKEMAKE = $(BIN)/snakemake --profile workflow/profiles/default --cores $(CORES)
+# So many GPUs are there; no more trained systems are started than can have one.
+GPUS ?= $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU')
+SNAKEMAKE = $(BIN)/snakemake --profile workflow/profiles/default $(if $(filter-out 0,$(GPUS)),--resources gpu=$(GPUS)) --cores $(CORES)
 CONFIG = $(if $(MIRROR),--config "mirror=$(MIRROR)",)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help quickstart study datasets report figures test test-fast lint format clean
+.PHONY: help quickstart study datasets report figures test test-fast test-cluster lint format clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,6 +28,10 @@ help:  ## Show this list
 
 .venv/installed-test: .venv/installed
 	@$(INSTALL) -e '.[test]'
+	@touch $@
+
+.venv/installed-cluster: .venv/installed-test
+	@$(INSTALL) -e '.[cluster]'
 	@touch $@
 
 quickstart: .venv/installed  ## Run the quickstart study and print where its report is
@@ -51,6 +57,9 @@ test: .venv/installed-test  ## Run the whole test suite
 
 test-fast: .venv/installed-test  ## Run the tests that need seconds
 	@$(BIN)/python -m pytest -m 'not slow'
+
+test-cluster: .venv/installed-cluster  ## Run the quickstart study through a Slurm of one node (as root, installs Debian's if missing)
+	@$(BIN)/python -m pytest -m cluster tests/cluster
 
 lint: .venv/installed-test  ## Check style of code and workflow
 	@$(BIN)/ruff check .

@@ -23,7 +23,8 @@ SCRIPTS = ROOT / "workflow" / "scripts"
 # runs Snakemake, whatever PATH says.
 INTERPRETER = "python" if planning.uses_environments(workflow) else shlex.quote(sys.executable)
 # Jobs get it as a resource: unlike a parameter, it reruns nothing when the checkout moves.
-PYTHON = f"RECSPECTRA_ROOT={shlex.quote(str(ROOT))} {INTERPRETER} {shlex.quote(str(SCRIPTS))}"
+VARIABLES = f"RECSPECTRA_ROOT={shlex.quote(str(ROOT))}{PLAN.device_variables}"
+PYTHON = f"{VARIABLES} {INTERPRETER} {shlex.quote(str(SCRIPTS))}"
 
 
 wildcard_constraints:

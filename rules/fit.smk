@@ -18,6 +18,9 @@ rule tune:
         python=PYTHON,
         minutes=str(PLAN.settings.budget.minutes),
         memory=str(PLAN.settings.budget.memory_gb),
+        runtime=lambda w, attempt: PLAN.tune_minutes(w.model, w.key, attempt),
+        mem_mb=lambda w, attempt: PLAN.memory(w.model, attempt),
+        gpu=lambda w: PLAN.gpu(w.model),
     params:
         job=lambda w: PLAN.tune_params(w.dataset, w.model, w.key),
         ordered=lambda w: PLAN.catalog.dataset(w.dataset).ordered,
@@ -43,6 +46,9 @@ rule fit:
         record="results/runs/{dataset}/{model}/{key}/seed-{seed}/run.json",
     log:
         "results/logs/fit/{dataset}/{model}/{key}-seed-{seed}.log",
+    # Only where a profile makes groups; one after another by the resource `lane`.
+    group:
+        lambda w: PLAN.group(w.model)
     conda:
         "../envs/recspectra.yaml"
     threads: 1
@@ -50,6 +56,10 @@ rule fit:
         python=PYTHON,
         minutes=str(PLAN.settings.budget.minutes),
         memory=str(PLAN.settings.budget.memory_gb),
+        runtime=lambda w, attempt: PLAN.fit_minutes(w.model, attempt),
+        mem_mb=lambda w, attempt: PLAN.memory(w.model, attempt),
+        gpu=lambda w: PLAN.gpu(w.model),
+        lane=1,
     params:
         run=lambda w: PLAN.run_json(w.model, w.key),
         ordered=lambda w: PLAN.catalog.dataset(w.dataset).ordered,

@@ -13,6 +13,8 @@ rule spectrum:
     threads: 1
     resources:
         python=PYTHON,
+        runtime=lambda w, attempt: 60 * attempt,
+        mem_mb=lambda w, attempt: 8192 * attempt,
     params:
         code=code_hash("recspectra.spectral.eigen", scripts=[SCRIPTS / "spectrum.py"]),
     message:

@@ -6,12 +6,15 @@ nor any numerical library.
 
 from __future__ import annotations
 
+import functools
+import math
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from recspectra import devices
 from recspectra.artifacts import code_hash
 from recspectra.config import (
     Catalog,
@@ -36,6 +39,15 @@ RESERVED = {
     "evaluate", "collect", "draw", "report", "figures",
 }  # fmt: skip
 PUBLISHED = ("results.csv", "datasets.csv", "claims.csv", "mapping.yaml")
+
+# What a scheduler is asked for, by the `cost` of a system. A first attempt asks for what most
+# need; later ones for more, up to what the job's own budget lets it use.
+FIT_MINUTES = {"light": 10, "medium": 30, "heavy": 90}
+TRIAL_MINUTES = {"light": 2, "medium": 8, "heavy": 30}
+MEMORY_MB = {"light": 4096, "medium": 8192, "heavy": 16384}
+START_MINUTES = 15  # on top of a budget: start of Python, reading, ranking
+START_MB = 4096  # on top of a budget: Python and its libraries
+DAY = 24 * 60  # what most partitions allow
 
 
 def load(root: Path, overrides: Mapping[str, Any], argv: Sequence[str]) -> Plan:
@@ -74,6 +86,38 @@ def load(root: Path, overrides: Mapping[str, Any], argv: Sequence[str]) -> Plan:
     return Plan(root, catalog, settings, studies, chosen.name, named or [chosen.name])
 
 
+def minutes_asked(cost: str, minutes: float, trials: int = 0, attempt: int = 1) -> int:
+    """Return the minutes that a fit or, with `trials`, a tuning job asks a scheduler for.
+
+    Four times as many at every further attempt; never above its budget, which ends it with a
+    status instead of a kill. More than a day is not asked for: what is stopped goes on from its
+    checkpoint or its last trial at the next attempt.
+
+    Parameters
+    ----------
+    cost : str
+        Cost class of the system.
+    minutes : float
+        Budget of one fit.
+    trials : int
+        Number of trials of a tuning job; 0 for a fit.
+    attempt : int
+        1 at first.
+    """
+    first = TRIAL_MINUTES[cost] * trials if trials else FIT_MINUTES[cost]
+    most = START_MINUTES + minutes * max(trials, 1)
+    return math.ceil(min(first * 4 ** (attempt - 1), most, DAY))
+
+
+def memory_asked(cost: str, gigabytes: float, attempt: int = 1) -> int:
+    """Return the MiB that a fit or tuning job asks a scheduler for.
+
+    Twice as much at every further attempt, up to its budget of `gigabytes` and what Python takes:
+    there the job ends as `oom` by itself.
+    """
+    return math.ceil(min(MEMORY_MB[cost] * 2 ** (attempt - 1), START_MB + 1024 * gigabytes))
+
+
 def uses_environments(workflow: Any) -> bool:
     """Return whether Snakemake runs jobs in conda environments or containers."""
     methods = workflow.deployment_settings.deployment_method
@@ -109,6 +153,12 @@ class Present:
 def tuning_folder(dataset: str, tune: TuneConfig) -> str:
     """Return where the files of a tuning job lie."""
     return f"results/tuning/{dataset}/{tune.model}/{tune.key}"
+
+
+@functools.cache
+def _code_of(script: Path, *modules: str) -> str:
+    """Return `code_hash`, computed once: hundreds of jobs share a system, and it reads dozens of files."""
+    return code_hash(*modules, scripts=[script])
 
 
 def _spectrum_files(dataset: str, needs: list[tuple[str, int]]) -> list[str]:
@@ -238,7 +288,7 @@ class Plan:
 
     def tune_code(self, model: str, script: Path) -> str:
         """Return the hash of the code that a system's tuning runs through."""
-        return code_hash(f"recspectra.models.{model}", "recspectra.evaluation.tune", scripts=[script])
+        return _code_of(script, f"recspectra.models.{model}", "recspectra.evaluation.tune")
 
     def spectrum_inputs(self, dataset: str, operator: str) -> list[str]:
         """Return the interactions that an operator is built from."""
@@ -247,7 +297,37 @@ class Plan:
 
     def fit_code(self, model: str, script: Path) -> str:
         """Return the hash of the code that a system's fit runs through."""
-        return code_hash(f"recspectra.models.{model}", scripts=[script])
+        return _code_of(script, f"recspectra.models.{model}")
+
+    # ------------------------------------------------------------------- resources
+
+    def fit_minutes(self, model: str, attempt: int) -> int:
+        """Return the minutes that a fit asks for."""
+        return minutes_asked(self.catalog.model(model).cost, self.settings.budget.minutes, attempt=attempt)
+
+    def tune_minutes(self, model: str, key: str, attempt: int) -> int:
+        """Return the minutes that a tuning job asks for."""
+        trials = self.tune_config(model, key).trials
+        return minutes_asked(self.catalog.model(model).cost, self.settings.budget.minutes, trials, attempt)
+
+    def memory(self, model: str, attempt: int) -> int:
+        """Return the MiB that a fit or tuning job asks for."""
+        return memory_asked(self.catalog.model(model).cost, self.settings.budget.memory_gb, attempt)
+
+    def gpu(self, model: str) -> int:
+        """Return how many GPUs a system asks for: trained ones one, unless `device` is `cpu`."""
+        return int(self.catalog.model(model).kind == "trained" and self.settings.device != "cpu")
+
+    @property
+    def device_variables(self) -> str:
+        """Return what the environment of a job gets on top; nothing if a GPU is for one fit."""
+        shared = self.settings.fits_per_gpu
+        return f" {devices.PER_GPU}={shared}" if shared > 1 else ""
+
+    def group(self, model: str) -> str | None:
+        """Return the group whose fits a cluster may run one after another in one job."""
+        config = self.catalog.model(model)
+        return "short_fits" if config.cost == "light" and config.kind == "closed-form" else None
 
     # --------------------------------------------------------------------- studies
 

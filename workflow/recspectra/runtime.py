@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from recspectra import devices
 from recspectra.artifacts import write_json
 
 
@@ -34,9 +35,10 @@ def axis_seed(seed: int, axis: str) -> int:
 
 
 def pick_device(wanted: str) -> str:
-    """Return `cuda` or `cpu` for a setting of `auto`, `cpu` or `cuda`."""
+    """Return `cuda` or `cpu` for a setting of `auto`, `cpu` or `cuda`; reserve a CUDA device."""
     if wanted == "cpu":
         return "cpu"
+    devices.take()  # before CUDA starts: later it would not look at what is visible
     import torch
 
     if torch.cuda.is_available():
