@@ -40,7 +40,8 @@ START_SCALE = 6.0  # of eigenvectors as items' first vectors
 class Smoother:
     """y -> y S for blocks of rows, S as in the module's text.
 
-    Where S is small it is formed, (n, n); otherwise a product runs through its factors.
+    Dense rows go through the factors of S. For sparse rows S is formed where it is small: a
+    product then takes as many of its rows as y has entries, a third of the time on ML-1M.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ class Smoother:
     weight : float
         w.
     formed : bool
-        Whether S is formed.
+        Whether S is formed, (n, n).
     device : torch.device
         Where blocks live.
     """
@@ -59,22 +60,17 @@ class Smoother:
     def __init__(
         self, root: sp.csr_array, low: np.ndarray, weight: float, formed: bool, device: torch.device
     ) -> None:
-        self.items, self.weight, self.device = root.shape[1], weight, device
-        self.low = torch.as_tensor(low, device=device)
+        self.weight = weight
+        self.root, self.low = SparseMatrix(root, device), torch.as_tensor(low, device=device)
         self.table: torch.Tensor | None = None
         if formed:
-            linear = torch.as_tensor(gram(root, root), device=device)
-            self.table = self._mixed(linear, self.low)
-        else:
-            self.root = SparseMatrix(root, device)
+            self.table = self._mixed(torch.as_tensor(gram(root, root), device=device), self.low)
 
     def _mixed(self, linear: torch.Tensor, projected: torch.Tensor) -> torch.Tensor:
         return (linear + self.weight * (projected @ self.low.T)) / (1.0 + self.weight)
 
     def __call__(self, block: torch.Tensor) -> torch.Tensor:
         """Return y S of dense rows, shape (b, n)."""
-        if self.table is not None:
-            return block @ self.table
         linear = (self.root.T @ (self.root @ block.T)).T
         return self._mixed(linear, block @ self.low)
 
@@ -103,12 +99,13 @@ class Mixer(nn.Module):
         self.outer_bias = nn.Parameter(torch.zeros(1))
 
     def forward(self, features: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Return one number for each entry; the features broadcast against each other."""
+        """Return one number for each entry; the features broadcast, the last one is the narrowest."""
         total = self.outer_bias
         for weights, bias, scale in zip(self.inner, self.inner_bias, self.outer, strict=True):
-            products = [w * f for w, f in zip(weights, features, strict=True)]
-            narrow = products.pop() + bias  # the last feature is one number for a row
-            total = total + scale * silu(sum(products) + narrow)
+            state = torch.addcmul(bias, features[-1], weights[-1])
+            for feature, weight in zip(features[:-1], weights[:-1], strict=True):
+                state = torch.addcmul(state, feature, weight)
+            total = torch.addcmul(total, silu(state), scale)
         return total
 
 
