@@ -22,7 +22,7 @@ from recspectra.models.diffrec import (
     signal_shares,
     time_code,
 )
-from recspectra.models.giffcf import Mixer, Smoother
+from recspectra.models.giffcf import START_SCALE, Mixer, Smoother
 from recspectra.models.trained import Trained
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import OperatorError, build, tempered
@@ -329,6 +329,17 @@ def test_a_mixer_is_an_mlp_over_features() -> None:
     wide, narrow = [torch.randn(5, 6) for _ in range(3)], torch.randn(5, 1)
     stacked = torch.stack([*wide, narrow.expand(5, 6)], dim=2)
     assert torch.allclose(mixer([*wide, narrow]), plain(stacked)[..., 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("start", ["spectrum", "glorot"])
+def test_where_the_items_vectors_start(start: str, catalog: Catalog, task: Task) -> None:
+    system = fitted(catalog, task, "giffcf", start=start, learning_rate=1e-12, epochs=1)
+    vectors = system.module.vectors.detach().numpy()
+    leading8 = START_SCALE * task.spectrum(GRAPH, 8).vectors
+    bound = np.sqrt(6.0 / (80 + 16))
+    assert np.allclose(vectors[:, :8], leading8, atol=1e-5) is (start == "spectrum")
+    assert np.abs(vectors[:, 8:]).max() <= bound + 1e-6  # more dimensions than eigenvectors
+    assert vectors[:, 8:].std() > 0.4 * bound
 
 
 def denoised(system: Recommender, z: torch.Tensor, rows: SparseRows, t: int) -> torch.Tensor:
