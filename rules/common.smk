@@ -10,7 +10,7 @@ sys.path.insert(0, str(ROOT / "workflow"))
 
 from recspectra import planning
 from recspectra.artifacts import code_hash
-from recspectra.config import ConfigError
+from recspectra.schema import ConfigError
 from snakemake.exceptions import WorkflowError
 
 try:

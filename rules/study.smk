@@ -27,6 +27,31 @@ rule inference:
         " > {log:q} 2>&1"
 
 
+# Time and memory of a training step of WPGRec as its sizes grow; no data set.
+rule complexity:
+    output:
+        "results/complexity/costs.csv",
+    log:
+        "results/logs/complexity.log",
+    conda:
+        "../envs/recspectra.yaml"
+    threads: 1
+    resources:
+        python=PYTHON,
+    params:
+        device=PLAN.settings.device,
+        code=code_hash(
+            "recspectra.evaluation.complexity",
+            "recspectra.models.wpgrec",
+            scripts=[SCRIPTS / "complexity.py"],
+        ),
+    message:
+        "complexity"
+    shell:
+        "OMP_NUM_THREADS={threads} {resources.python}/complexity.py --device {params.device} --output {output:q}"
+        " > {log:q} 2>&1"
+
+
 rule collect:
     input:
         parts=lambda w: PLAN.parts(w.study),
@@ -35,6 +60,7 @@ rule collect:
         tuning=lambda w: PLAN.tunings(w.study),
         energy=lambda w: PLAN.energies(w.study),
         inference=lambda w: PLAN.inference(w.study),
+        complexity=lambda w: PLAN.complexity(w.study),
     output:
         expand("results/studies/{{study}}/{name}", name=planning.COLLECTED),
     log:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recspectra.config import Catalog, ProtocolConfig
+from recspectra.config import Catalog
 from recspectra.data import filters, splits
 from recspectra.data.interactions import Interactions
 from recspectra.data.readers import read
@@ -16,6 +16,7 @@ from recspectra.evaluation.run import rank
 from recspectra.models.base import Run, Task, create
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import ItemSimilarity
+from recspectra.study_schema import ProtocolConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOG = Catalog(ROOT)

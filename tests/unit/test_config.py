@@ -18,21 +18,18 @@ from hypothesis import strategies as st
 from recspectra.config import (
     RANK_LADDER,
     Catalog,
-    ConfigError,
     ModelConfig,
     ParamSpec,
     RunConfig,
     Study,
-    StudyConfig,
-    canonical_json,
     load_settings,
-    nearest,
-    read_yaml,
     spectra_of,
-    validate,
     variant_label,
 )
 from recspectra.models.base import Recommender, create
+from recspectra.schema import ConfigError, nearest
+from recspectra.study_schema import StudyConfig
+from recspectra.yaml_files import canonical_json, read_yaml, validate
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOG = Catalog(ROOT)

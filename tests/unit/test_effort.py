@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recspectra.config import Catalog, ConfigError, Study
+from recspectra.config import Catalog, Study
+from recspectra.planning import load as load_plan
+from recspectra.schema import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY = {
@@ -70,5 +72,89 @@ def test_a_study_without_efforts_is_the_same_at_any(tmp_path: Path) -> None:
     ],
 )
 def test_what_an_effort_cannot_be(tmp_path: Path, changes: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load(tmp_path, "cpu", **changes)
+
+
+def test_an_effort_may_have_datasets_of_its_own_unless_others_are_asked_for(tmp_path: Path) -> None:
+    changes = {
+        "datasets": ["synthetic", "lastfm.loo", "amazon-beauty.loo"],
+        "efforts": {"cpu": {"datasets": ["lastfm.loo"]}},
+        "systems": [
+            {"model": "popularity"},
+            {"model": "ease", "group": "other", "datasets": ["amazon-beauty.loo"]},
+        ],
+        "tables": [{"name": "o", "title": "O", "metrics": ["recall"], "k": [10], "groups": ["other"]}],
+    }
+    study = load(tmp_path, "cpu", **changes)
+    assert study.config.datasets == ["lastfm.loo"]
+    assert study.config.tables == []  # its systems take no part
+    asked = Catalog(ROOT).study(str(tmp_path / "e.yaml"), datasets=["amazon-beauty.loo"])
+    assert {(r.dataset, r.run.model) for r in asked.runs} == {
+        ("amazon-beauty.loo", "popularity"),
+        ("amazon-beauty.loo", "ease"),
+    }
+    other = Catalog(ROOT).study(str(tmp_path / "e.yaml"), datasets=["ml-1m.diffrec"])
+    assert other.config.datasets == ["lastfm.loo"]  # a study that has none of them keeps its own
+
+
+def test_datasets_are_asked_for_on_the_command_line(capsys: pytest.CaptureFixture) -> None:
+    plan = load_plan(ROOT, {"datasets": "lastfm.loo,amazon-beauty.loo"}, ["snakemake", "anchors"])
+    assert plan.studies["anchors"].config.datasets == ["amazon-beauty.loo", "lastfm.loo"]
+    assert plan.study_options("anchors") == "--datasets amazon-beauty.loo lastfm.loo"
+    with pytest.raises(ConfigError, match=r"'last' takes part in none of: anchors .* did you mean"):
+        load_plan(ROOT, {"datasets": ["last"]}, ["snakemake", "anchors"])
+
+
+def test_limits_of_a_dataset_and_of_an_entry_take_the_place_of_the_studys(tmp_path: Path) -> None:
+    changes = {
+        "datasets": ["synthetic", "lastfm.loo"],
+        "efforts": {
+            "cpu": {"limits": {"epochs": 40}, "limits_on": {"lastfm.loo": {"epochs": 5}}},
+            "paper": {},
+        },
+        "systems": [{"model": "mf"}, {"model": "lightgcn", "tune": True, "limits": {"cpu": {"epochs": 7}}}],
+    }
+    runs = load(tmp_path, "cpu", **changes).runs
+    assert {r.dataset: r.run.params["epochs"] for r in runs if r.run.model == "mf"} == {
+        "synthetic": 40,
+        "lastfm.loo": 5,
+    }
+    assert {r.run.tune.params["epochs"] for r in runs if r.run.tune} == {7}
+    assert {
+        r.run.tune.params.get("epochs") for r in load(tmp_path, "paper", **changes).runs if r.run.tune
+    } == {None}
+
+
+def test_an_entry_may_have_fewer_datasets_at_an_effort_and_a_dataset_more_seeds(tmp_path: Path) -> None:
+    changes = {
+        "datasets": ["synthetic", "lastfm.loo"], "more_seeds": {"lastfm.loo": [1, 2, 3]},
+        "efforts": {"cpu": {"seeds": [5]}, "paper": {}},
+        "systems": [{"model": "popularity"}, {"model": "ease", "datasets_at": {"cpu": ["lastfm.loo"]}}],
+    }  # fmt: skip
+    found = {
+        e: [(r.dataset, r.run.model, r.seed) for r in load(tmp_path, e, **changes).runs]
+        for e in ("cpu", "paper")
+    }
+    assert found["cpu"] == [
+        ("synthetic", "popularity", 5),
+        ("lastfm.loo", "popularity", 5),
+        ("lastfm.loo", "ease", 5),
+    ]
+    assert [seed for dataset, _, seed in found["paper"] if dataset == "lastfm.loo"] == [1, 2, 3, 1, 2, 3]
+    assert [seed for dataset, _, seed in found["paper"] if dataset == "synthetic"] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"systems": [{"model": "mf", "limits": {"gpu": {"epochs": 3}}}]}, "the study has no effort 'gpu'"),
+        ({"systems": [{"model": "mf", "limits": {"cpu": {"epoch": 3}}}]}, "parameter 'epoch'; did you mean"),
+        ({"efforts": {"cpu": {"datasets": ["nowhere"]}}}, "'nowhere' is not among the study's datasets"),
+        ({"efforts": {"cpu": {"limits_on": {"synthetic": {"epoch": 3}}}}}, "parameter 'epoch'"),
+        ({"more_seeds": {"nowhere": [1]}}, "unknown dataset 'nowhere'"),
+    ],
+)
+def test_limits_of_what_is_not_there_are_refused(tmp_path: Path, changes: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load(tmp_path, "cpu", **changes)

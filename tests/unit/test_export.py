@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recspectra.config import validate
 from recspectra.data import export
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.data.readers import read
@@ -13,6 +12,7 @@ from recspectra.dataset_schema import DatasetConfig
 from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
 from recspectra.evaluation.ranking import top_with_ties
+from recspectra.yaml_files import validate
 
 
 def made(seed: int, share: float) -> Interactions:

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recspectra.config import ConfigError, FigureConfig, FindingConfig, StudyConfig, TableConfig, validate
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.energy import BEYOND, energy_bands
+from recspectra.schema import ConfigError
 from recspectra.spectral.eigen import Spectrum, leading
 from recspectra.spectral.operators import build
 from recspectra.studies import plain, runtime
@@ -24,6 +24,8 @@ from recspectra.studies.published import Published
 from recspectra.studies.report import render
 from recspectra.studies.series import drawing
 from recspectra.studies.tuning import tuning_table
+from recspectra.study_schema import FigureConfig, FindingConfig, StudyConfig, TableConfig
+from recspectra.yaml_files import validate
 
 ROOT = Path(__file__).resolve().parents[2]
 DATASET, USERS = "ml-100k.higsp", 200

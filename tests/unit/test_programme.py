@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from recspectra import planning, programme
-from recspectra.config import Catalog, Study, StudyConfig, validate
+from recspectra.config import Catalog, Study
 from recspectra.programme import Estimate, Machine, PlannedJob
+from recspectra.study_schema import StudyConfig
+from recspectra.yaml_files import validate
 
 SIZES = {"small": 1_000, "large": 100_000}
 

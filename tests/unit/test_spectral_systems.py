@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recspectra.config import Catalog, ConfigError, RunConfig, spectra_of
+from recspectra.config import Catalog, RunConfig, spectra_of
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.models import sgfcf as sgfcf_module
 from recspectra.models.base import History, Recommender, Refused, Run, Task, create
 from recspectra.models.sgfcf import homophily, over_row_sums, pair_share, raised, spread
+from recspectra.schema import ConfigError
 from recspectra.spectral import operators
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recspectra.config import ConfigError
+from recspectra.schema import ConfigError
 from recspectra.studies import escape
 from recspectra.studies.audit import audit, read_audit
 from recspectra.studies.draw import draw, summary_text

@@ -13,23 +13,22 @@ import pytest
 from recspectra.config import (
     Budget,
     Catalog,
-    ConfigError,
     ModelConfig,
     RunConfig,
     SearchRange,
-    StudyConfig,
     TuneConfig,
-    narrowed,
     needed_spectra,
     spectra_of,
     tuning_spectra,
-    validate,
 )
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation import tune as module
 from recspectra.evaluation.run import Inputs, validator
 from recspectra.evaluation.tune import TuneJob, chosen, trials_table, tune, write_tuning
 from recspectra.models.base import Recommender, Refused
+from recspectra.schema import ConfigError
+from recspectra.study_schema import StudyConfig, narrowed
+from recspectra.yaml_files import validate
 
 PARAMS = {
     "rank": {"type": "int", "default": 4, "ge": 1},

@@ -458,3 +458,33 @@ def test_a_fit_that_is_interrupted_and_resumed_ends_with_the_same_parameters(
     resumed = fit(4, tmp_path)
     for name, value in whole.module.state_dict().items():
         assert torch.equal(resumed.module.state_dict()[name], value)
+
+
+def test_the_log_has_what_the_gate_sees_and_gives(built: Make, train: Interactions) -> None:
+    system = built(band_order="natural")
+    system._ready()
+    bands = system.band_statistics()
+    assert [(b["low"], b["high"]) for b in bands] == [(i / 8, (i + 1) / 8) for i in range(4)]
+    sequences = [train.items[a:b] for a, b in zip(train.indptr, train.indptr[1:], strict=False) if b > a]
+    tokens = system.module.tokens.detach().numpy()
+    shares = []
+    for items in sequences:
+        signal = np.concatenate([tokens[0], system.module.items.detach().numpy()[items[-12:]], tokens[1]])
+        found = swpt(signal, "coif1", 2)
+        power = (found**2).sum(axis=(1, 2))
+        shares.append(power / power.sum())
+    assert [b["energy"] for b in bands] == pytest.approx(np.mean(shares, axis=0), rel=1e-4)
+    assert [b["energy_sd"] for b in bands] == pytest.approx(np.std(shares, axis=0), rel=1e-3)
+    assert sum(b["gate"] for b in bands) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_decay_is_part_of_the_gradient_or_of_the_step_as_the_optimiser_says(train: Interactions) -> None:
+    def weights(**changes: Any) -> torch.Tensor:
+        system = WPGRec(CONFIG.resolve(SMALL | {"epochs": 1} | changes))
+        system.fit(Task(train, None, True), Run())
+        return system.module.items.detach()
+
+    plain = weights(optimiser="adam")
+    assert torch.equal(weights(optimiser="adamw"), plain)
+    decayed = [weights(optimiser=name, weight_decay=0.1) for name in ("adam", "adamw")]
+    assert not torch.equal(*decayed) and not torch.equal(decayed[1], plain)

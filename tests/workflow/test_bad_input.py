@@ -31,9 +31,9 @@ from harness import (
 )
 
 from recspectra import planning, runtime
-from recspectra.config import DatasetConfig
 from recspectra.data import splits
 from recspectra.data.readers import read
+from recspectra.dataset_schema import DatasetConfig
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
 

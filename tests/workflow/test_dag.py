@@ -29,22 +29,28 @@ def expected_fits(name: str) -> set[str]:
     """Expand a study by hand, at effort cpu: the distinct (dataset, system, parameters, fit, seed)."""
     study, found = read("studies", name), set()
     effort = study.get("efforts", {}).get("cpu", {})
-    limits = effort.get("limits", {})
+    present = effort.get("datasets", study["datasets"])
     for entry in study["systems"]:
         model = read("models", entry["model"])
         points = itertools.product(*entry.get("sweep", {}).values())
         defaults = {k: spec["default"] for k, spec in model.get("params", {}).items()}
         # Optional datasets are not there: no mirror is named.
-        datasets = [d for d in entry.get("datasets", study["datasets"]) if d in study["datasets"]]
+        datasets = [d for d in entry.get("datasets", present) if d in present]
+        datasets = [d for d in datasets if d in entry.get("datasets_at", {}).get("cpu", datasets)]
         for dataset, point in itertools.product(datasets, list(points)):
+            limits = {**effort.get("limits", {}), **effort.get("limits_on", {}).get(dataset, {})}
+            limits |= entry.get("limits", {}).get("cpu", {})
             best = model.get("best", {}).get(dataset, {}) if entry.get("use_best") else {}
             swept = dict(zip(entry.get("sweep", {}), point, strict=True))
             params = {**defaults, **best, **entry.get("params", {})}
             params |= {k: min(v, params[k]) for k, v in limits.items() if k in params}
             params |= {**entry.get("after", {}), **swept}
             if entry.get("tune") and set(model.get("search", {})) - set(entry.get("params", {})):
-                params = {"tuned with": entry.get("params", {}), **entry.get("after", {}), **swept}
-            seeds = entry.get("seeds", effort.get("seeds", study.get("seeds", [0])))
+                fixed = [entry.get("params", {}), {k: params[k] for k in limits if k in params}]
+                params = {"tuned with": fixed, **entry.get("after", {}), **swept}
+            more = {} if "seeds" in effort else study.get("more_seeds", {})
+            seeds = effort.get("seeds", more.get(dataset, study.get("seeds", [0])))
+            seeds = entry.get("seeds", seeds)
             for fit, seed in itertools.product(entry.get("fit", ["train"]), seeds):
                 found.add(json.dumps([dataset, entry["model"], params, fit, seed], sort_keys=True))
     return found

@@ -54,7 +54,9 @@ def test_files_of_the_artefact_contract_exist(finished: Finished) -> None:
     expected |= {f"spectra/tiny/{o}@train-r16.npz" for o in ("item-similarity", "unified-d2-a0.4")}
     study = ["metrics.csv", "runs.csv", "learning.csv", "spectral.csv", "tuning.csv", "energy.csv"]
     study += [
+        "bands.csv",
         "inference.csv",
+        "complexity.csv",
         "datasets.csv",
         "study.json",
         "audit.csv",

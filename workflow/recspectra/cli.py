@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from recspectra.artifacts import ArtifactError
-from recspectra.config import Catalog, ConfigError
+from recspectra.config import Catalog
+from recspectra.schema import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -1,10 +1,10 @@
-"""Typed configuration: datasets, systems, protocols, studies, settings.
+"""Typed configuration: systems, runs, settings, and the catalog of everything in `config/`.
 
-Everything here needs only pydantic and PyYAML, so that the Snakefile can
-validate a whole study in a fraction of a second without importing NumPy,
-SciPy or PyTorch. An unknown key, a wrong type or a value out of bounds raises
-`ConfigError`, whose message names the file, the path of the key, what is
-allowed and the nearest match.
+Schemas of datasets and studies are in `dataset_schema` and `study_schema`. All of it needs only
+pydantic and PyYAML, so that the Snakefile can validate a whole study in a fraction of a second
+without importing NumPy, SciPy or PyTorch. An unknown key, a wrong type or a value out of bounds
+raises `ConfigError`, whose message names the file, the path of the key, what is allowed and the
+nearest match.
 """
 
 from __future__ import annotations
@@ -12,31 +12,28 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
-import json
 import math
-import re
 import string
 from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, Field, ValidationError, model_serializer, model_validator
+from pydantic import Field, field_validator, model_serializer, model_validator
 
 from recspectra.dataset_schema import DatasetConfig
-from recspectra.schema import SAFE_NAME, ConfigError, Part, Scalar, Strict, nearest
-
-METRICS = (
-    "recall",
-    "recall_min",
-    "precision",
-    "hr",
-    "ndcg",
-    "ndcg_hit",
-    "ndcg_set",
-    "mrr",
-    "mrr_set",
+from recspectra.schema import ConfigError, Part, Scalar, Strict, nearest
+from recspectra.study_schema import (
+    ProtocolConfig,
+    StudyConfig,
+    SystemEntry,
+    View,
+    check_datasets,
+    groups_of,
+    narrowed,
+    spent,
+    without,
 )
+from recspectra.yaml_files import canonical_json, read_yaml, validate
 
 # ---------------------------------------------------------------------------- systems
 
@@ -159,13 +156,6 @@ class ModelConfig(Strict):
         return {k: float(v) if self.params[k].type == "float" else v for k, v in values.items()}
 
 
-class TuningConfig(Strict):
-    """The budget that every tuned system of a study gets, and the seed of the search."""
-
-    trials: int = Field(ge=1, le=10_000)
-    seed: int = Field(0, ge=0)
-
-
 class TuneConfig(Strict):
     """One tuning job. Its `key` names the folder that holds its trials.
 
@@ -218,262 +208,7 @@ def key_of(config: Strict) -> str:
     return hashlib.sha256(canonical_json(config.model_dump()).encode()).hexdigest()[:10]
 
 
-# -------------------------------------------------------------------------- protocols
-
-
-class View(Strict):
-    """What a system is shown at test (`history`) and what may not be recommended (`mask`)."""
-
-    history: Part
-    mask: Part
-
-    @model_validator(mode="after")
-    def _history_is_masked(self) -> View:
-        if self.history == "train+valid" and self.mask == "train":
-            raise ValueError("history train+valid with mask train would recommend seen items")
-        return self
-
-
-class ProtocolConfig(Strict):
-    """Exactly what is measured: `config/protocols/<name>.yaml`.
-
-    `ties` says how equal scores are ordered: `larger-id` or `smaller-id` first, or `half`,
-    which lets them share the middle of their positions.
-    """
-
-    name: str = Field(pattern=SAFE_NAME)
-    title: str
-    why: str
-    target: Literal["test", "valid"] = "test"
-    views: list[View] = Field(min_length=1)
-    metrics: list[str] = Field(min_length=1)
-    k: list[int] = Field(min_length=1)
-    ties: Literal["larger-id", "smaller-id", "half"] = "larger-id"
-
-    @model_validator(mode="after")
-    def _half_ties_are_for_one_target(self) -> ProtocolConfig:
-        allowed = {"recall", "hr", "ndcg", "mrr"}
-        if self.ties == "half" and not set(self.metrics) <= allowed:
-            raise ValueError(f"ties: half is defined for {', '.join(sorted(allowed))} only")
-        return self
-
-    @model_validator(mode="after")
-    def _metrics_exist(self) -> ProtocolConfig:
-        for name in self.metrics:
-            if name not in METRICS:
-                raise ValueError(
-                    f"unknown metric '{name}'; allowed: {', '.join(METRICS)}{nearest(name, METRICS)}"
-                )
-        if min(self.k) < 1:
-            raise ValueError("every k must be at least 1")
-        return self
-
-
-# ---------------------------------------------------------------------------- studies
-
-
-class SystemEntry(Strict):
-    """A system in a study, once or along a sweep of parameter values.
-
-    `tune` searches on validation with the study's budget whatever `params` does not fix;
-    `after` and `sweep` then set values on top of those chosen, so an ablation shares the
-    tuning of the whole system.
-    """
-
-    model: str
-    variant: str = "default"
-    params: dict[str, Scalar] = {}
-    use_best: bool = False
-    tune: bool = False
-    after: dict[str, Scalar] = {}
-    fit: list[Part] = Field(["train"], min_length=1)
-    sweep: dict[str, Annotated[list[Scalar], Field(min_length=1)]] = {}
-    group: str = "main"
-    seeds: list[int] | None = Field(None, min_length=1)
-    datasets: list[str] | None = Field(None, min_length=1)
-
-
-class TableConfig(Strict):
-    """One table of a study, drawn from `metrics.csv` or, of kind `runtime`, from `runs.csv`.
-
-    One of kind `snr` has the numbers of a `figure` of that kind. A runtime table sets every system in
-    relation to the system `reference`. `printed` names
-    the published dataset that stands beside one of ours where `mapping.yaml` maps none,
-    because the files differ. `open_rows` adds the published systems that the study lacks.
-    """
-
-    name: str = Field(pattern=SAFE_NAME)
-    title: str
-    kind: Literal["metrics", "runtime", "snr"] = "metrics"
-    protocol: str = "standard"
-    metrics: list[str] = []
-    k: list[int] = []
-    reference: str = "gfcf"
-    figure: str | None = None
-    datasets: list[str] | None = None
-    groups: list[str] = ["main"]
-    views: list[View] | None = None
-    fit: list[Part] | None = None
-    published: str | None = None
-    printed: dict[str, str] = {}
-    open_rows: bool = False
-    caption: str = ""
-
-    @model_validator(mode="after")
-    def _metrics_are_named(self) -> TableConfig:
-        if self.kind == "metrics" and not (self.metrics and self.k):
-            raise ValueError("a table of metrics needs `metrics` and `k`")
-        if self.kind == "snr" and not self.figure:
-            raise ValueError("a table of kind snr needs `figure`, the name of a figure of that kind")
-        return self
-
-
-class FigureConfig(Strict):
-    """One figure of a study, drawn from a CSV on disk.
-
-    `rank` is how many eigenpairs an `energy` figure looks at; by default those of the run.
-    A `heatmap` has `param` on its horizontal axis and `other_param` on its vertical one.
-    `view` is what the metric of a sweep is measured with; by default history and mask
-    train+valid, where the protocol has it.
-    """
-
-    name: str = Field(pattern=SAFE_NAME)
-    title: str
-    kind: Literal[
-        "sensitivity", "heatmap", "snr", "frequency-response", "timing", "inference", "learning-curves",
-        "tuning", "energy",
-    ]  # fmt: skip
-    group: str | None = None
-    param: str | None = None
-    other_param: str | None = None
-    view: View | None = None
-    protocol: str = "standard"
-    metric: str = "ndcg"
-    k: int = 10
-    model: str | None = None
-    rank: int | None = Field(None, ge=1)
-    datasets: list[str] | None = None
-    caption: str = ""
-
-
-class PairConfig(Strict):
-    """Two variants of one system and what is claimed: that `better` is above `worse`."""
-
-    better: str
-    worse: str
-    claim: str
-
-
-# What is kept of every user, so that two runs can be compared over users.
-PER_USER_METRICS = {("ndcg", 10), ("recall", 20)}
-
-
-class FindingConfig(Strict):
-    """A claim set against the study's own numbers, in sentences and a table.
-
-    `claim-best`
-        `model` is above every other system of the groups.
-        With `against`, above every one of these systems.
-    `claim-ablation`
-        Of every pair of variants of `model`, the better is above the worse.
-    `ranking`
-        Whether the systems stand in the same order on every dataset and view: places and
-        Kendall's tau against the first.
-    `evaluator`
-        What remains of the gain of `model` when all systems are measured with one metric,
-        `metric` under `protocol`, instead of the others with `other_metric` under
-        `other_protocol`.
-
-    `printed` names the published dataset that stands beside one of ours where
-    `mapping.yaml` maps none, because the files differ: `{ml-1m: ml-1m}`.
-    """
-
-    name: str = Field(pattern=SAFE_NAME)
-    title: str
-    kind: Literal["claim-best", "claim-ablation", "ranking", "evaluator"]
-    model: str = ""
-    variant: str = "default"
-    groups: list[str] = ["main"]
-    fit: Part = "train"
-    view: View | None = None
-    views: list[View] = []
-    against: list[str] = []
-    protocol: str = "standard"
-    metric: str = "ndcg"
-    k: int = 10
-    other_protocol: str | None = None
-    other_metric: str | None = None
-    pairs: list[PairConfig] = []
-    datasets: list[str] | None = None
-    published: str | None = None
-    printed: dict[str, str] = {}
-    caption: str = ""
-
-    @model_validator(mode="after")
-    def _has_what_its_kind_needs(self) -> FindingConfig:
-        if self.kind != "ranking" and not self.model:
-            raise ValueError(f"a {self.kind} finding needs `model`")
-        if self.kind == "evaluator":
-            if not (self.other_protocol and self.other_metric):
-                raise ValueError("an evaluator finding needs `other_protocol` and `other_metric`")
-        elif self.kind != "ranking" and (self.metric, self.k) not in PER_USER_METRICS:
-            known = ", ".join(f"{m}@{k}" for m, k in sorted(PER_USER_METRICS))
-            raise ValueError(f"{self.metric}@{self.k} is not kept for every user; only {known} are")
-        if self.kind == "claim-ablation" and not self.pairs:
-            raise ValueError("a claim-ablation finding needs `pairs`")
-        return self
-
-    @property
-    def measured(self) -> list[tuple[str, str]]:
-        """Return (protocol, metric) of everything that is compared."""
-        pairs = [(self.protocol, self.metric)]
-        if self.other_protocol and self.other_metric:
-            pairs.append((self.other_protocol, self.other_metric))
-        return pairs
-
-
-class EffortConfig(Strict):
-    """What a study spends at one level of effort.
-
-    Attributes
-    ----------
-    trials : int, optional
-        In place of the study's number of tuning trials.
-    seeds : list of int, optional
-        In place of the study's seeds; a system's own stay.
-    limits : dict
-        Upper limits of hyperparameters (`epochs: 100`), for every system that has them.
-    """
-
-    trials: int | None = Field(None, ge=1, le=10_000)
-    seeds: list[int] | None = Field(None, min_length=1)
-    limits: dict[str, int | float] = {}
-
-
-class StudyConfig(Strict):
-    """What to run and what to draw: `config/studies/<name>.yaml` or any file."""
-
-    name: str = Field(pattern=SAFE_NAME)
-    title: str
-    description: str = ""
-    datasets: list[str] = Field(min_length=1)
-    optional_datasets: list[str] = []
-    seeds: list[int] = Field([0], min_length=1)
-    tuning: TuningConfig | None = None
-    efforts: dict[str, EffortConfig] = {}
-    effort: str = ""
-    protocols: list[str] = Field(["standard"], min_length=1)
-    views: list[View] | None = None
-    top: int = Field(50, ge=1, le=10_000)
-    systems: list[SystemEntry] = Field(min_length=1)
-    tables: list[TableConfig] = []
-    figures: list[FigureConfig] = []
-    findings: list[FindingConfig] = []
-
-    @property
-    def limits(self) -> dict[str, int | float]:
-        """Upper limits of hyperparameters at the effort that was chosen."""
-        return self.efforts[self.effort].limits if self.effort else {}
+# ---------------------------------------------------------------------------- settings
 
 
 class Budget(Strict):
@@ -491,113 +226,17 @@ class Settings(Strict):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     fits_per_gpu: int = Field(1, ge=1, le=64)
     effort: Literal["cpu", "paper"] = "cpu"
+    datasets: list[str] | None = Field(None, min_length=1)
     budget: Budget = Budget()
 
-
-# ---------------------------------------------------------------------------- loading
-
-
-class _UniqueKeyLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """Safe YAML loader that refuses a key written twice; in C, if there is one, ten times as fast."""
-
-
-def _unique_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict:
-    seen = set()
-    for key_node, _ in node.value:
-        line = key_node.start_mark.line + 1
-        if not isinstance(key_node, yaml.ScalarNode):
-            raise yaml.MarkedYAMLError(problem=f"a key must be a plain word (line {line})")
-        key = loader.construct_object(key_node)
-        if key in seen:
-            raise yaml.MarkedYAMLError(problem=f"key '{key}' is written twice (line {line})")
-        seen.add(key)
-    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
+    @field_validator("datasets", mode="before")
+    @classmethod
+    def _split_names(cls, value: Any) -> Any:
+        """Read `--config datasets=a,b`, which arrives as text."""
+        return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
 
 
-_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
-# YAML 1.1 reads 1e-4 as a string; numbers in configs should be numbers.
-_UniqueKeyLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
-
-
-def canonical_json(value: Any) -> str:
-    """Return JSON with sorted keys and no spaces, the same text for equal values."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-
-
-def read_yaml(path: Path) -> dict:
-    """Read a mapping from a YAML file, safely.
-
-    Raises
-    ------
-    ConfigError
-        The file is missing, is no valid YAML, repeats a key or holds no mapping.
-    """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: file not found") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from None
-    try:
-        data = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 (a SafeLoader)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: no such date
-        raise ConfigError(f"{path}: not valid YAML: {error}") from None
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path}: must hold a mapping of keys to values")
-    return data
-
-
-def _fields_at(model: type[BaseModel], loc: tuple) -> list[str]:
-    """Return the keys allowed where a validation error happened."""
-    for part in loc[:-1]:
-        if isinstance(part, str) and part in model.model_fields:
-            for candidate in _models_in(model.model_fields[part].annotation):
-                model = candidate
-                break
-    return list(model.model_fields)
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [m for arg in getattr(annotation, "__args__", ()) for m in _models_in(arg)]
-
-
-def _path_of(loc: tuple) -> str:
-    text = ""
-    for part in loc:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text or "top level"
-
-
-def validate(model: type[BaseModel], data: dict, origin: str) -> Any:
-    """Validate `data` against a schema; `origin` (a file) opens every message."""
-    try:
-        return model.model_validate(data)
-    except ConfigError as error:
-        raise ConfigError(f"{origin}: {error}") from None
-    except ValidationError as error:
-        lines = [_explain(model, problem) for problem in error.errors()]
-        raise ConfigError("\n".join(f"{origin}: {line}" for line in dict.fromkeys(lines))) from None
-
-
-def _explain(model: type[BaseModel], problem: dict) -> str:
-    loc = tuple(p for p in problem["loc"] if p not in ("bool", "int", "float", "str"))
-    where = _path_of(loc)
-    if problem["type"] == "extra_forbidden":
-        allowed = _fields_at(model, loc)
-        return f"{where}: unknown key; allowed: {', '.join(allowed)}{nearest(loc[-1], allowed)}"
-    if problem["type"] == "missing":
-        return f"{where}: this key is required"
-    message = problem["msg"].removeprefix("Value error, ")
-    given = problem.get("input")
-    shown = f" (given: {given!r})" if isinstance(given, (str, int, float, bool)) else ""
-    return f"{where}: {message}{shown}"
+# ----------------------------------------------------------------------------- catalog
 
 
 class Catalog:
@@ -661,57 +300,27 @@ class Catalog:
             )
         return path
 
-    def study(self, name_or_path: str, present: Collection[str] = (), effort: str = "cpu") -> Study:
+    def study(
+        self, name_or_path: str, present: Collection[str] = (), effort: str = "cpu",
+        datasets: Collection[str] = (),
+    ) -> Study:  # fmt: skip
         """Load a study with everything it refers to checked.
 
         Of its optional datasets those in `present` take part. `effort` chooses among its
-        efforts, where it has any.
+        efforts, where it has any. With `datasets`, these alone take part; a study that has
+        none of them keeps its own.
         """
         path = self.study_path(name_or_path)
         config = validate(StudyConfig, read_yaml(path), str(path))
         for name in config.optional_datasets:
             self.dataset(name, f"{path}: optional_datasets")
-        return Study(self, spent(narrowed(config, present), effort, str(path)), str(path))
-
-
-def spent(config: StudyConfig, effort: str, origin: str) -> StudyConfig:
-    """Return a study at one of its levels of effort; one without any as it is."""
-    if config.effort:
-        raise ConfigError(f"{origin}: effort: is chosen by `--config effort=...`, not in the study")
-    if not config.efforts:
-        return config
-    if effort not in config.efforts:
-        raise ConfigError(
-            f"{origin}: the study has no effort '{effort}'; it has {', '.join(config.efforts)}"
-            f"{nearest(effort, config.efforts)}"
-        )
-    chosen = config.efforts[effort]
-    update: dict[str, Any] = {"effort": effort}
-    if chosen.seeds:
-        update["seeds"] = chosen.seeds
-    if chosen.trials:
-        tuning = config.tuning or TuningConfig(trials=chosen.trials)
-        update["tuning"] = tuning.model_copy(update={"trials": chosen.trials})
-    return config.model_copy(update=update)
-
-
-def narrowed(config: StudyConfig, present: Collection[str]) -> StudyConfig:
-    """Return a study without the optional datasets that are not in `present`."""
-    absent = {name for name in config.optional_datasets if name not in present}
-    taken = [name for name in config.optional_datasets if name not in absent]
-    parts = {
-        kind: [item for item in (_without(item, absent) for item in getattr(config, kind)) if item]
-        for kind in ("systems", "tables", "figures", "findings")
-    }
-    return config.model_copy(update={"datasets": [*config.datasets, *taken], **parts})
-
-
-def _without(item: Any, absent: set[str]) -> Any:
-    """Return an entry without absent datasets, or None if it is for these alone."""
-    if item.datasets is None or not absent & set(item.datasets):
-        return item
-    kept = [name for name in item.datasets if name not in absent]
-    return item.model_copy(update={"datasets": kept}) if kept else None
+        for name in config.more_seeds:
+            self.dataset(name, f"{path}: more_seeds")
+        config = spent(narrowed(config, present), effort, str(path))
+        own = config.efforts[config.effort].datasets if config.effort else None
+        check_datasets(own or [], config, f"{path}: efforts.{config.effort}.datasets")
+        kept = {name for name in datasets if name in config.datasets} or set(own or config.datasets)
+        return Study(self, without(config, set(config.datasets) - kept), str(path))
 
 
 class PlannedRun(Strict):
@@ -752,12 +361,14 @@ class Study:
                     f"{where}.datasets: '{name}' is not among the study's datasets"
                     f"{nearest(name, self.config.datasets)}"
                 )
-        tune = self._tuning(entry, model, where)
+        datasets = entry.datasets or self.config.datasets
+        fewer = entry.datasets_at.get(self.config.effort, datasets)
         names, values = list(entry.sweep), list(entry.sweep.values())
         runs = []
-        for dataset in entry.datasets or self.config.datasets:
+        for dataset in [name for name in datasets if name in fewer]:
             base = {**(model.best.get(dataset, {}) if entry.use_best else {}), **entry.params}
-            base |= self._limited(model, base)
+            base |= self._limited(entry, model, base, dataset)
+            tune = self._tuning(entry, model, dataset, where)
             for point in itertools.product(*values):
                 swept = dict(zip(names, point, strict=True))
                 spot = f"{where}.sweep" if swept else where
@@ -765,7 +376,8 @@ class Study:
                 if tune:
                     params = {name: params[name] for name in (*entry.after, *swept)}
                 label = variant_label(entry.variant, swept)
-                for fit, seed in itertools.product(entry.fit, entry.seeds or self.config.seeds):
+                seeds = entry.seeds or self.config.more_seeds.get(dataset, self.config.seeds)
+                for fit, seed in itertools.product(entry.fit, seeds):
                     run = RunConfig(model=model.name, params=params, fit=fit, top=self.config.top, tune=tune)
                     runs.append(
                         PlannedRun(
@@ -779,12 +391,15 @@ class Study:
                     )
         return runs
 
-    def _limited(self, model: ModelConfig, given: dict[str, Scalar]) -> dict[str, Scalar]:
+    def _limited(
+        self, entry: SystemEntry, model: ModelConfig, given: dict[str, Scalar], dataset: str
+    ) -> dict[str, Scalar]:
         """Return the values that the study's effort limits, where they would be larger."""
         values = {**{name: spec.default for name, spec in model.params.items()}, **given}
-        return {k: limit for k, limit in self.config.limits.items() if k in values and values[k] > limit}
+        limits = {**self.config.limits_on(dataset), **entry.limits.get(self.config.effort, {})}
+        return {k: limit for k, limit in limits.items() if k in values and values[k] > limit}
 
-    def _tuning(self, entry: SystemEntry, model: ModelConfig, where: str) -> TuneConfig | None:
+    def _tuning(self, entry: SystemEntry, model: ModelConfig, dataset: str, where: str) -> TuneConfig | None:
         """Return the tuning job of an entry; None if it is not tuned or has nothing to search."""
         if not entry.tune:
             return None
@@ -792,7 +407,7 @@ class Study:
             raise ConfigError(f"{where}: `tune` and `use_best` exclude each other")
         if self.config.tuning is None:
             raise ConfigError(f"{where}: `tune` needs the study's budget; add `tuning: {{trials: 20}}`")
-        given = {**entry.params, **self._limited(model, entry.params)}
+        given = {**entry.params, **self._limited(entry, model, entry.params, dataset)}
         fixed = model.resolve(given, where)
         search = {
             name: [model.resolve({name: v})[name] for v in space] if isinstance(space, list) else space
@@ -811,13 +426,19 @@ class Study:
 
     def _check_limits(self) -> None:
         known = {name for r in self.runs for name in self.catalog.model(r.run.model).params}
-        for effort, entry in self.config.efforts.items():
-            for name in entry.limits:
-                if name not in known:
-                    raise ConfigError(
-                        f"{self.origin}: efforts.{effort}.limits: no system of the study has a parameter "
-                        f"'{name}'{nearest(name, known)}"
-                    )
+        efforts = self.config.efforts
+        for effort, entry in efforts.items():
+            where = f"{self.origin}: efforts.{effort}"
+            self._check_names("parameter", list(entry.limits), known, f"{where}.limits")
+            for name, limits in entry.limits_on.items():
+                self.catalog.dataset(name, f"{where}.limits_on")
+                self._check_names("parameter", list(limits), known, f"{where}.limits_on.{name}")
+        for index, system in enumerate(self.config.systems):
+            where = f"{self.origin}: systems[{index}].limits"
+            self._check_names("effort", [*system.limits, *system.datasets_at], efforts, where)
+            own = self.catalog.model(system.model).params
+            for effort, limits in system.limits.items():
+                self._check_names("parameter", list(limits), own, f"{where}.{effort}")
 
     def _check_labels(self) -> None:
         """One label must not stand for two configurations."""
@@ -837,12 +458,17 @@ class Study:
                 where = f"{self.origin}: {kind}[{index}]"
                 for protocol, metrics in _measured(kind, item):
                     self._check_metrics(protocol, metrics, where)
-                used = ([item.group] if item.group else []) if kind == "figures" else item.groups
-                self._check_names("group", used, groups, where)
+                self._check_names("group", groups_of(item), groups, where)
                 self._check_names("dataset", item.datasets or [], self.config.datasets, where)
 
     def _check_names(self, what: str, names: list[str], known: Collection[str], where: str) -> None:
         for name in names:
+            if name not in known and what in ("parameter", "effort"):
+                raise ConfigError(
+                    f"{where}: no system of the study has a parameter '{name}'{nearest(name, known)}"
+                    if what == "parameter"
+                    else f"{where}: the study has no effort '{name}'; it has {', '.join(known) or 'none'}"
+                )
             if name not in known and what == "group":
                 raise ConfigError(
                     f"{where}: no system is in group '{name}'; groups: "

@@ -18,25 +18,25 @@ from recspectra import devices
 from recspectra.artifacts import code_hash
 from recspectra.config import (
     Catalog,
-    ConfigError,
     PlannedRun,
     RunConfig,
     Settings,
     Study,
     TuneConfig,
-    canonical_json,
     load_settings,
     spectra_of,
     tuning_spectra,
 )
+from recspectra.schema import ConfigError, nearest
+from recspectra.yaml_files import canonical_json
 
 COLLECTED = [
-    "metrics.csv", "runs.csv", "learning.csv", "spectral.csv", "tuning.csv", "energy.csv", "inference.csv",
-    "datasets.csv", "study.json",
+    "metrics.csv", "runs.csv", "learning.csv", "spectral.csv", "tuning.csv", "energy.csv", "bands.csv",
+    "inference.csv", "complexity.csv", "datasets.csv", "study.json",
 ]  # fmt: skip
 RESERVED = {
     "all", "fetch", "prepare", "split", "datasets", "spectrum", "energy", "fit", "tune", "inference",
-    "evaluate", "collect", "draw", "report", "figures",
+    "complexity", "evaluate", "collect", "draw", "report", "figures",
 }  # fmt: skip
 PUBLISHED = ("results.csv", "datasets.csv", "claims.csv", "mapping.yaml")
 
@@ -67,11 +67,11 @@ def load(root: Path, overrides: Mapping[str, Any], argv: Sequence[str]) -> Plan:
     present = Present(catalog, mirror_of(settings))
     studies = {}
     for name in catalog.names("studies"):
-        study = catalog.study(name, present, settings.effort)
+        study = catalog.study(name, present, settings.effort, settings.datasets or ())
         if study.name != name:
             raise ConfigError(f"{study.origin}: name must be '{name}', as the file is called")
         studies[name] = study
-    chosen = catalog.study(settings.study, present, settings.effort)
+    chosen = catalog.study(settings.study, present, settings.effort, settings.datasets or ())
     known = studies.get(chosen.name)
     if known is not None and Path(known.origin).resolve() != Path(chosen.origin).resolve():
         raise ConfigError(
@@ -83,7 +83,20 @@ def load(root: Path, overrides: Mapping[str, Any], argv: Sequence[str]) -> Plan:
         if study.name in RESERVED:
             raise ConfigError(f"{study.origin}: '{study.name}' is the name of a rule; choose another")
     named = [name for name in studies if name in argv[1:]]
+    for name in settings.datasets or ():
+        _check_asked(name, [studies[study] for study in named or [chosen.name]])
     return Plan(root, catalog, settings, studies, chosen.name, named or [chosen.name])
+
+
+def _check_asked(dataset: str, studies: list[Study]) -> None:
+    """Refuse a dataset that was asked for but that no study on the command line has."""
+    known = sorted({name for study in studies for name in study.config.datasets})
+    if dataset not in known:
+        raise ConfigError(
+            f"--config datasets: '{dataset}' takes part in none of: {', '.join(s.name for s in studies)} "
+            f"(they have {', '.join(known)}; optional datasets take part where their files are)"
+            f"{nearest(dataset, known)}"
+        )
 
 
 def minutes_asked(cost: str, minutes: float, trials: int = 0, attempt: int = 1) -> int:
@@ -374,9 +387,7 @@ class Plan:
     def study_options(self, study: str) -> str:
         """Return what a script must be told to load a study as it was loaded here."""
         config = self.studies[study].config
-        taken = [name for name in config.optional_datasets if name in config.datasets]
-        options = ["--optional", *taken] if taken else []
-        return " ".join([*options, self.effort_option(study)]).strip()
+        return " ".join(["--datasets", *config.datasets, self.effort_option(study)]).strip()
 
     def effort_option(self, study: str) -> str:
         """Return the option that names the effort of a study; nothing if it has none."""
@@ -385,8 +396,14 @@ class Plan:
 
     def inference(self, study: str) -> list[str]:
         """Return the inference times that a study's figures are drawn from."""
-        kinds = {figure.kind for figure in self.studies[study].config.figures}
-        return ["results/inference/times.csv"] if "inference" in kinds else []
+        return ["results/inference/times.csv"] if "inference" in self._kinds(study) else []
+
+    def complexity(self, study: str) -> list[str]:
+        """Return the costs by size that a study's figures are drawn from."""
+        return ["results/complexity/costs.csv"] if "complexity" in self._kinds(study) else []
+
+    def _kinds(self, study: str) -> set[str]:
+        return {figure.kind for figure in self.studies[study].config.figures}
 
     def stats(self, study: str) -> list[str]:
         """Return the statistics of a study's datasets."""

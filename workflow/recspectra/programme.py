@@ -18,7 +18,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from recspectra.config import Catalog, Study, StudyConfig, spectra_of, tuning_spectra, validate
+from recspectra.config import Catalog, Study, spectra_of, tuning_spectra
+from recspectra.study_schema import StudyConfig
+from recspectra.yaml_files import validate
 
 # Seconds of one fit with its ranking on one CPU core, on a dataset of REFERENCE interactions.
 ASSUMED_SECONDS = {"light": 3.0, "medium": 60.0, "heavy": 240.0}

@@ -7,7 +7,9 @@
 Both sides train on the same interactions with the same sizes, rates and batches, each in
 a process of its own, one after the other. Times are medians over the epochs after the
 first. The recall shows that both learned the same: it is measured on validation after
-the same number of epochs. `ratio` is how many times faster this project is.
+the same number of epochs. `ratio` is how many times faster this project is. BSARec, which RecBole
+lacks, stands beside RecBole's SASRec; WPGRec beside itself with its plain propagation, layer by
+layer, which needs no peer.
 """
 
 import argparse
@@ -28,13 +30,14 @@ from typing import Any
 
 from recspectra import cli
 from recspectra.artifacts import atomic
-from recspectra.config import Catalog, ConfigError
+from recspectra.config import Catalog
 from recspectra.data import export
 from recspectra.data.interactions import Interactions
 from recspectra.data.tables import PARTS
 from recspectra.evaluation.run import Inputs, validator
 from recspectra.models.base import Run, Scorer, Task, create
 from recspectra.runtime import limit_threads
+from recspectra.schema import ConfigError
 
 HERE = Path(__file__).resolve().parent
 
@@ -148,6 +151,7 @@ PEERS = {
         },
     ),
     "sasrec": Peer("SASRec", attentive, {"heads": 2, "windows": "every"}, sequential=True, histories=True),
+    "bsarec": Peer("SASRec", attentive, {"heads": 2, "windows": "every"}, sequential=True),
     "gru4rec": Peer(
         "GRU4Rec",
         lambda p: {
@@ -157,6 +161,9 @@ PEERS = {
         {"windows": "every"}, sequential=True, histories=True,
     ),
 }  # fmt: skip
+
+# Systems whose fast path has a plain one beside it: what makes it plain.
+REFERENCES = {"wpgrec": {"propagation": "layers"}}
 
 
 class Stopwatch:
@@ -207,6 +214,7 @@ def own(catalog: Catalog, name: str, args: argparse.Namespace) -> dict[str, Any]
         return found
 
     params = resolved(catalog, name, args.data) | {"epochs": args.epochs, "eval_every": args.epochs}
+    params |= REFERENCES[name] if args.reference else {}
     system = create(catalog.model(name), params)
     task = Task(inputs.train, inputs.valid, ordered)
     log = system.fit(task, TimedRun(label=name, validate=validate, watch=watch))
@@ -270,7 +278,10 @@ def compared(catalog: Catalog, name: str, folder: Path, args: argparse.Namespace
     """Return one row: ours, and the peer's where there is one."""
     row: dict[str, Any] = {"system": name}
     sides = {"ours": lambda: process([sys.executable, *sys.argv, "--only", name], args.threads)}
-    if args.peer and name in PEERS:
+    if name in REFERENCES:
+        plain = [sys.executable, *sys.argv, "--only", name, "--reference"]
+        sides["peer"] = lambda: process(plain, args.threads)
+    elif args.peer and name in PEERS:
         sides["peer"] = lambda: theirs(catalog, name, folder, args)
     for side, work in sides.items():
         found = work()
@@ -321,7 +332,7 @@ def rows(catalog: Catalog, args: argparse.Namespace) -> list[dict[str, Any]]:
         if args.peer:
             pieces = {part: Interactions.load(args.data / f"{part}.npz") for part in PARTS}
             export.recbole(pieces, args.data.name, folder)
-        for name in args.systems or PEERS:
+        for name in args.systems or [*PEERS, *REFERENCES]:
             reason = reason_to_skip(catalog, name, args.data)
             row = {"system": name, "skipped": reason} if reason else compared(catalog, name, folder, args)
             found.append(row)
@@ -341,6 +352,7 @@ def run() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output", type=Path, help="a CSV file")
     parser.add_argument("--only", help=argparse.SUPPRESS)
+    parser.add_argument("--reference", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     catalog = cli.catalog()
     if args.only:

@@ -11,11 +11,11 @@ def run() -> None:
     """Write metrics.csv, runs.csv, learning.csv, tuning.csv, ... and study.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", required=True, help="name or path of a study")
-    parser.add_argument("--optional", nargs="*", default=[], help="optional datasets that take part")
+    parser.add_argument("--datasets", nargs="+", default=[], help="which take part; all by default")
     parser.add_argument("--effort", default="cpu", help="cpu or paper, for studies that have both")
     parser.add_argument("--results", type=Path, default=Path("results"))
     args = parser.parse_args()
-    study = cli.catalog().study(args.study, args.optional, args.effort)
+    study = cli.catalog().study(args.study, args.datasets, args.effort, args.datasets)
     collect.collect(study, args.results)
 
 

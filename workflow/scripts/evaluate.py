@@ -19,7 +19,7 @@ def run() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--per-user", type=Path, required=True)
     args = parser.parse_args()
-    study = cli.catalog().study(args.study, [args.dataset], args.effort)
+    study = cli.catalog().study(args.study, [args.dataset], args.effort, [args.dataset])
     folder = args.results / "data" / args.dataset
     truth = {part: Interactions.load(folder / f"{part}.npz") for part in ("test", "valid")}
     planned = [r for r in study.runs if r.dataset == args.dataset]

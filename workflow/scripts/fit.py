@@ -7,11 +7,13 @@ from pathlib import Path
 
 from recspectra import cli
 from recspectra.artifacts import read_json
-from recspectra.config import Budget, ConfigError, RunConfig, needed_spectra, read_yaml, validate
+from recspectra.config import Budget, RunConfig, needed_spectra
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.run import Inputs, Job, execute
 from recspectra.runtime import limit_threads, pick_device
+from recspectra.schema import ConfigError
 from recspectra.spectral.eigen import Spectrum
+from recspectra.yaml_files import read_yaml, validate
 
 
 def chosen(path: Path | None, config: RunConfig) -> dict:

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from recspectra.artifacts import ArtifactError, provenance, read_json, write_json, write_text
-from recspectra.config import FigureConfig, PlannedRun, Study
+from recspectra.config import PlannedRun, Study
 from recspectra.evaluation.measure import learning_curves, run_folder, run_records
 from recspectra.spectral.filters import gaussian_bandpass, rescaled
 from recspectra.spectral.schedules import SCHEDULES, log_snr, schedule
+from recspectra.study_schema import FigureConfig
 
 SNR_STEPS, RESPONSE_POINTS = 1000, 401
 DATASET_COLUMNS = [
@@ -25,6 +26,11 @@ TUNING_COLUMNS = [
     "dataset", "model", "title", "key", "budget", "trial", "value", "best", "status", "reason", "seconds",
     "params",
 ]  # fmt: skip
+BANDS_COLUMNS = [
+    "dataset", "model", "title", "variant", "group", "seed", "fit", "low", "high", "quantity", "mean", "sd",
+]  # fmt: skip
+BAND_QUANTITIES = ("energy", "flatness", "gate")
+COMPLEXITY_COLUMNS = ["axis", "size", "measure", "measured", "formula", "device", "threads"]
 INFERENCE_COLUMNS = ["system", "axis", "users", "items", "part", "seconds", "device", "threads"]
 ENERGY_COLUMNS = ["dataset", "operator", "rank", "signal", "band", "low", "high", "pairs", "share"]
 
@@ -46,7 +52,9 @@ def collect(study: Study, results: Path) -> None:
     _write_csv(folder / "spectral.csv", spectral_curves(study, results))
     _write_csv(folder / "tuning.csv", tuning_trials(study, results))
     _write_csv(folder / "energy.csv", energy_bands(study, results))
+    _write_csv(folder / "bands.csv", band_statistics(study, results))
     _write_csv(folder / "inference.csv", inference_times(study, results))
+    _write_csv(folder / "complexity.csv", costs_by_size(study, results))
     _write_csv(folder / "datasets.csv", dataset_table(study, results))
     write_json(folder / "study.json", description(study, models))
 
@@ -113,6 +121,41 @@ def inference_times(study: Study, results: Path) -> pd.DataFrame:
     if not any(figure.kind == "inference" for figure in study.config.figures):
         return _empty(INFERENCE_COLUMNS)
     return _read(results / "inference" / "times.csv")[INFERENCE_COLUMNS]
+
+
+def costs_by_size(study: Study, results: Path) -> pd.DataFrame:
+    """Return time and memory of a training step by size, where a figure of the study shows them."""
+    if not any(figure.kind == "complexity" for figure in study.config.figures):
+        return _empty(COMPLEXITY_COLUMNS)
+    return _read(results / "complexity" / "costs.csv")[COMPLEXITY_COLUMNS]
+
+
+def band_statistics(study: Study, results: Path) -> pd.DataFrame:
+    """Return energy, flatness and gate weight of each band, of the runs that a figure shows them of."""
+    rows = []
+    for planned in _banded(study):
+        labels = planned.model_dump(include={"dataset", "variant", "group", "seed"})
+        labels |= {"model": planned.run.model, "fit": planned.run.fit}
+        labels["title"] = study.catalog.model(planned.run.model).title
+        for band in _record(planned, results).get("log", {}).get("bands", []):
+            for name in BAND_QUANTITIES:
+                values = {"quantity": name, "mean": band[name], "sd": band[f"{name}_sd"]}
+                rows.append({**labels, "low": band["low"], "high": band["high"], **values})
+    return pd.DataFrame(rows, columns=BANDS_COLUMNS)
+
+
+def _banded(study: Study) -> list[PlannedRun]:
+    figures = [figure for figure in study.config.figures if figure.kind == "bands"]
+    return [
+        r
+        for r in study.runs
+        if any(
+            f.group in (None, r.group)
+            and f.model in (None, r.run.model)
+            and r.dataset in (f.datasets or [r.dataset])
+            for f in figures
+        )
+    ]
 
 
 def _empty(columns: list[str]) -> pd.DataFrame:

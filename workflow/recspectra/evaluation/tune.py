@@ -29,11 +29,12 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState
 
 from recspectra.artifacts import provenance, write_json, write_text
-from recspectra.config import Budget, ModelConfig, SearchRange, TuneConfig, canonical_json
+from recspectra.config import Budget, ModelConfig, SearchRange, TuneConfig
 from recspectra.evaluation.run import Inputs, attempt, validator
 from recspectra.models.base import Run, Task, create
 from recspectra.runtime import Progress, axis_seed
 from recspectra.schema import Scalar
+from recspectra.yaml_files import canonical_json
 
 RANDOM_SHARE = 0.3  # of the trials are drawn at random before TPE has something to learn from
 MISSES = 200  # draws in a row that give nothing new: the space is exhausted

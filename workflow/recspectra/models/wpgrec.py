@@ -119,7 +119,32 @@ class WPGRec(Trained):
         return log | {
             "summaries": "exact" if self.exact else "cached",
             "gradient_cosine": [list(point) for point in self.agreement],
+            "bands": self.band_statistics(),
         }
+
+    def band_statistics(self) -> list[dict[str, Any]]:
+        """Return what the gate sees and gives in each band, over the users that have a history.
+
+        Returns
+        -------
+        list of dict
+            In the order of frequency: `low` and `high` (ends of the band in cycles per step), and
+            mean and standard deviation over users of `energy` (share of the energy of all bands),
+            `flatness` (in (0, 1]) and `gate` (weights, which sum to 1 over the bands).
+        """
+        users = np.flatnonzero(np.diff(self.indptr) > 0)
+        sequences = self.cross.sequences(torch.as_tensor(users, device=self.device), self.params.max_len)
+        with torch.no_grad():
+            found = self.module.looked_at(sequences)
+        places, width = self.module.packets.positions, 0.5 / self.module.packets.bands
+        rows: list[dict[str, Any]] = [{}] * len(places)
+        for band, place in enumerate(places.tolist()):
+            row: dict[str, Any] = {"low": place * width, "high": (place + 1) * width}
+            for name, values in zip(("energy", "flatness", "gate"), found, strict=True):
+                row[name] = float(values[:, band].mean())
+                row[f"{name}_sd"] = float(values[:, band].std(correction=0))
+            rows[place] = row
+        return rows
 
     def batches(self, task: Task) -> Prefixes:
         """Return batches of users, each at a moment of its past."""
@@ -179,7 +204,8 @@ class WPGRec(Trained):
         return float(torch.cosine_similarity(*found, dim=0))
 
     def _settings(self) -> LoopSettings:
-        return replace(super()._settings(), weight_decay=self.params.weight_decay)
+        p = self.params
+        return replace(super()._settings(), weight_decay=p.weight_decay, optimiser=p.optimiser)
 
     # ------------------------------------------------------------------------- scoring
 
@@ -312,6 +338,16 @@ class Bands(nn.Module):
             Of dropout, which is left out without one.
         """
         return self._by_length(inputs, ROWS, lambda *part: self._summarise(*part, generator))
+
+    def looked_at(self, inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return each band's share of the energy, its flatness and its gate, shapes (b, B)."""
+        return self._by_length(inputs, MANY, self._looked_at)
+
+    def _looked_at(self, inputs: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        bands, inside = self._bands(inputs, lengths)
+        steps = inside.sum(dim=1)
+        size, flat = energy(bands, steps), self.packets.flatness(bands, self.params.flatness)
+        return size / size.sum(dim=1, keepdim=True).clamp(min=FLOOR**2), flat, self._gates(bands, steps)
 
     def summaries(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the summaries of many sequences, without dropout, in little memory."""

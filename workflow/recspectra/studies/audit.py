@@ -129,7 +129,7 @@ def audit(published: Published, table_ids: Iterable[str]) -> pd.DataFrame:
     papers = {published.table(table_id) and table_id.split("/")[0] for table_id in table_ids}
     lines = []
     for table_id in (name for name in published.tables if name.split("/")[0] in papers):
-        cells = _cells(published.values(table_id))
+        cells = cells_of(published.values(table_id))
         rules = RULES | ({"one-target": one_target} if published.table(table_id).one_target else {})
         for rule, check in rules.items():
             lines += [(table_id, d, m, rule, c, detail) for d, m, c, detail in check(cells)]
@@ -138,7 +138,7 @@ def audit(published: Published, table_ids: Iterable[str]) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
-def _cells(values: pd.DataFrame) -> pd.DataFrame:
+def cells_of(values: pd.DataFrame) -> pd.DataFrame:
     """Return the rows whose metric is `name@k` with a value that must lie in [0, 1]."""
     parts = values["metric"].str.extract(r"^([a-z]+)@(\d+)$")
     cells = values.assign(name=parts[0], k=pd.to_numeric(parts[1]))

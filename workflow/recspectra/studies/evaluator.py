@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from recspectra.config import FindingConfig, View
 from recspectra.studies.frames import JOIN, StudyFiles, aggregate, systems
 from recspectra.studies.plain import Plain
 from recspectra.studies.printed import Counterpart, percent, points, signed
 from recspectra.studies.published import Published
 from recspectra.studies.series import preferred, seen
+from recspectra.study_schema import FindingConfig, View
 
 COLUMNS = [
     "dataset", "system", "model", "variant", "claimed", "baseline", "first", "second", "difference",

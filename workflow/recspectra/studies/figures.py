@@ -18,13 +18,13 @@ import pandas as pd
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from recspectra.artifacts import atomic
-from recspectra.config import FigureConfig
 from recspectra.studies.escape import one_line, shorten
 from recspectra.studies.frames import StudyFiles, write_csv
 from recspectra.studies.series import Drawing, drawing, is_number, positions
+from recspectra.study_schema import FigureConfig
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -79,6 +79,8 @@ def render(what: Drawing, figure: FigureConfig) -> Figure:
         "energy": _stacks,
         "heatmap": _heat,
         "inference": _logarithmic,
+        "complexity": _doubly_logarithmic,
+        "bands": _columns,
     }
     return kinds.get(figure.kind, _lines)(what)
 
@@ -141,7 +143,24 @@ def _logarithmic(what: Drawing) -> Figure:
     picture = _lines(what)
     for axis in picture.axes:
         axis.set_yscale("log")
+        low, high = axis.get_ylim()
         axis.yaxis.set_major_formatter(FuncFormatter(_plain))
+        axis.yaxis.set_minor_formatter(FuncFormatter(_plain) if high < 10 * low else NullFormatter())
+    return picture
+
+
+def _doubly_logarithmic(what: Drawing) -> Figure:
+    """Draw lines with two logarithmic axes, the vertical one shared, ticks at what doubles."""
+    picture = _lines(what)
+    low, high = min(0.9, what.frame["y"].min() / 1.1), max(2.2, what.frame["y"].max() * 1.1)
+    for axis in picture.axes:
+        axis.set_yscale("log", base=2)
+        axis.set_ylim(low, high)
+        axis.yaxis.set_major_formatter(FuncFormatter(_plain))
+        ticks = sorted({value for line in axis.lines for value in line.get_xdata()})
+        axis.set_xscale("log", base=2)
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.set_xticks(ticks, [_tick(value) for value in ticks])
     return picture
 
 
@@ -322,6 +341,44 @@ def _map(axis: Axes, points: pd.DataFrame) -> None:
                 column, row, f"{value:.4f}", ha="center", va="center", fontsize=7,
                 color="white" if dark else "black", **(best if value == high else {}),
             )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------ columns
+
+
+def _columns(what: Drawing) -> Figure:
+    """Draw groups of vertical bars with whiskers, a panel a dataset."""
+    panels = list(dict.fromkeys(what.frame["panel"]))
+    columns = min(len(panels), 2)
+    rows = math.ceil(len(panels) / columns)
+    picture, grid = _grid(rows, columns, 2.5 * rows + 0.9, sharey=True)
+    axes = [axis for row in grid for axis in row]
+    names = list(dict.fromkeys(what.frame["series"]))
+    handles: dict[str, object] = {}
+    for axis, panel in zip(axes, panels, strict=False):
+        handles |= _groups_of(axis, what.frame[what.frame["panel"] == panel], names)
+        axis.set(xlabel=_name(what.x), ylabel=_name(what.y), ylim=(0, 1), title=_name(panel))
+        axis.grid(axis="x", visible=False)
+    for axis in axes[len(panels) :]:
+        axis.set_visible(False)
+    _legend(picture, {name: handles[name] for name in names if name in handles})
+    return picture
+
+
+def _groups_of(axis: Axes, points: pd.DataFrame, names: list[str]) -> dict[str, object]:
+    """Draw the bars of one panel; low and high whiskers stay within [0, 1]."""
+    order, width = list(dict.fromkeys(points["x"])), 0.8 / len(names)
+    handles: dict[str, object] = {}
+    for i, (name, hatch) in enumerate(zip(names, ("", "////", "..", "xx"), strict=False)):
+        part = points[points["series"] == name]
+        places = [order.index(x) + (i - (len(names) - 1) / 2) * width for x in part["x"]]
+        whiskers = [part["se"].clip(upper=part["y"]), part["se"].clip(upper=1 - part["y"])]
+        handles[name] = axis.bar(
+            places, part["y"], width, yerr=whiskers, color=COLOURS[i], hatch=hatch, edgecolor="white",
+            linewidth=0.4, error_kw={"elinewidth": 0.8, "capsize": 1.5},
+        )  # fmt: skip
+    axis.set_xticks(range(len(order)), order, fontsize=7)
+    return handles
 
 
 # ------------------------------------------------------------------------------- stacks

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from recspectra.artifacts import write_text
-from recspectra.config import FindingConfig, View
 from recspectra.studies import plain
 from recspectra.studies.escape import markdown
 from recspectra.studies.evaluator import COLUMNS as EVALUATOR_COLUMNS
@@ -26,6 +25,7 @@ from recspectra.studies.order import build_order, order_sentences, order_table
 from recspectra.studies.printed import Counterpart, percent, points, signed
 from recspectra.studies.published import Published
 from recspectra.studies.series import preferred, seen
+from recspectra.study_schema import FindingConfig, View
 
 COLUMNS = [
     "dataset", "claim", "first", "second", "model", "variant", "baseline", "metric", "k", "mean_first",

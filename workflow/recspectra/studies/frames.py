@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from recspectra.artifacts import read_json, write_text
-from recspectra.config import StudyConfig, View, validate
+from recspectra.study_schema import StudyConfig, View
+from recspectra.yaml_files import validate
 
 COLUMNS = {
     "metrics": "dataset model variant key seed protocol fit history mask metric k value status",
@@ -22,7 +23,9 @@ COLUMNS = {
     "spectral": "figure dataset series x y",
     "tuning": "dataset model title key budget trial value best status reason seconds params",
     "energy": "dataset operator rank signal band low high pairs share",
+    "bands": "dataset model title variant group seed fit low high quantity mean sd",
     "inference": "system axis users items part seconds device threads",
+    "complexity": "axis size measure measured formula device threads",
     "datasets": "dataset title users items interactions train valid test test_users density "
     "mean_length ordered licence citation notes",
 }
@@ -33,7 +36,9 @@ NUMBERS = {
     "spectral": ("x", "y"),
     "tuning": ("budget", "trial", "value", "best", "seconds"),
     "energy": ("low", "high", "pairs", "share"),
+    "bands": ("low", "high", "mean", "sd"),
     "inference": ("users", "items", "seconds", "threads"),
+    "complexity": ("size", "measured", "formula", "threads"),
     "datasets": ("density", "mean_length"),
 }
 JOIN = ["dataset", "model", "variant", "key", "seed", "fit"]
@@ -155,6 +160,16 @@ class StudyFiles:
     def energy(self) -> pd.DataFrame:
         """Energy of the users' signals per band of a spectrum; none where nothing asked for it."""
         return self._optional("energy")
+
+    @cached_property
+    def bands(self) -> pd.DataFrame:
+        """What WPGRec's gate sees and gives in each band; none where nothing asked for it."""
+        return self._optional("bands")
+
+    @cached_property
+    def complexity(self) -> pd.DataFrame:
+        """Time and memory of a training step by size; none where nothing asked for it."""
+        return self._optional("complexity")
 
     @cached_property
     def inference(self) -> pd.DataFrame:

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from recspectra.artifacts import write_text
-from recspectra.config import TableConfig
 from recspectra.studies import plain
 from recspectra.studies.escape import markdown
 from recspectra.studies.frames import StudyFiles, read_csv, write_csv
 from recspectra.studies.published import Published
+from recspectra.study_schema import TableConfig
 
 COLUMNS = ["dataset", "schedule", "last", "mean", "published"]
 NUMBERS = COLUMNS[2:]

@@ -6,11 +6,11 @@ from itertools import product
 
 import pandas as pd
 
-from recspectra.config import FindingConfig, View
 from recspectra.studies.frames import JOIN, StudyFiles, aggregate, systems
 from recspectra.studies.plain import Plain
 from recspectra.studies.printed import points
 from recspectra.studies.series import preferred, seen
+from recspectra.study_schema import FindingConfig, View
 
 COLUMNS = ["dataset", "history", "mask", "system", "model", "variant", "mean", "place", "tau", "status"]
 NUMBERS = ["mean", "place", "tau"]

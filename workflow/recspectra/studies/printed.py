@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from recspectra.config import FindingConfig
 from recspectra.studies.published import Published, PublishedTable
+from recspectra.study_schema import FindingConfig
 
 
 class Gain(NamedTuple):

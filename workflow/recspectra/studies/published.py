@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from recspectra.config import ConfigError, Strict, nearest, read_yaml, validate
+from recspectra.schema import ConfigError, Strict, nearest
 from recspectra.studies.frames import read_csv
+from recspectra.yaml_files import read_yaml, validate
 
 COLUMNS = ("paper", "table", "dataset", "method", "metric", "value")
 CLAIM_COLUMNS = ("paper", "table", "dataset", "method", "over", "metric", "value", "where")

@@ -12,7 +12,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from recspectra.artifacts import PACKAGE_DIR, ArtifactError, write_text
-from recspectra.config import ConfigError, FigureConfig, FindingConfig, TableConfig
+from recspectra.schema import ConfigError
 from recspectra.studies import findings, noise, runtime
 from recspectra.studies.audit import read_audit
 from recspectra.studies.frames import StudyError, StudyFiles, select_runs
@@ -21,6 +21,7 @@ from recspectra.studies.published import Published
 from recspectra.studies.series import drawing, machines
 from recspectra.studies.tables import MARK_NOTES, OTHER, UNKNOWN, Grid, footnotes, layout, read
 from recspectra.studies.tuning import tuning_table
+from recspectra.study_schema import FigureConfig, FindingConfig, TableConfig
 
 TEMPLATE = "report.html.j2"
 

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from recspectra.artifacts import write_text
-from recspectra.config import TableConfig
 from recspectra.studies import plain
 from recspectra.studies.escape import markdown
 from recspectra.studies.frames import (
@@ -27,6 +26,7 @@ from recspectra.studies.frames import (
 )
 from recspectra.studies.published import Published
 from recspectra.studies.series import machines
+from recspectra.study_schema import TableConfig
 
 COLUMNS = [
     "row", "dataset", "model", "variant", "fit", "runs", "status", "spectrum_seconds", "fit_seconds",

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from recspectra.config import FigureConfig, View, variant_label
+from recspectra.config import variant_label
 from recspectra.studies.frames import JOIN, StudyFiles, aggregate, select_runs
+from recspectra.study_schema import FigureConfig, View
 
 LINES = ["panel", "series", "x", "y", "se", "seeds"]
 BARS = ["panel", "series", "stage", "seconds", "runs"]
@@ -306,6 +307,72 @@ def inference(files: StudyFiles, figure: FigureConfig) -> Drawing:
     return Drawing(frame.reset_index(drop=True), caption, *axes)
 
 
+def complexity(files: StudyFiles, figure: FigureConfig) -> Drawing:
+    """Return time and memory of a training step against each size, beside what the formula says.
+
+    Both are relative to the smallest size.
+    """
+    rows = files.complexity.dropna(subset=["measured", "formula"])
+    axes = ("size", "relative to the smallest size")
+    if rows.empty:
+        return Drawing(pd.DataFrame(columns=LINES), _sorry("no cost is on disk"), *axes, "no cost is on disk")
+    first = rows.groupby(["axis", "measure"], sort=False)[["measured", "formula"]].transform("first")
+    words = {"users": "|U|, users", "bands": "B, bands", "steps": "T, length of histories",
+             "edges": "|E|, edges"}  # fmt: skip
+    panel = rows["measure"] + " against " + rows["axis"].map(words).fillna(rows["axis"])
+    parts = [
+        pd.DataFrame({"panel": panel, "series": name, "x": rows["size"], "y": rows[column] / first[column]})
+        for name, column in (("measured", "measured"), ("formula of the paper", "formula"))
+    ]
+    frame = pd.concat(parts).assign(se=np.nan, seeds=1)[LINES]
+    order = {name: i for i, name in enumerate(dict.fromkeys(panel))}
+    frame = frame.sort_values("panel", key=lambda names: names.map(order), kind="stable")
+    base = rows.groupby("measure", sort=False)["measured"].min()
+    where = ", ".join(rows["device"].unique())
+    caption = (
+        "One training step of WPGRec (all users summarised, all nodes filtered, 128 targets, gradients) on "
+        f"random data, {where}; the smallest takes {base.get('seconds', float('nan')):.3g} s and "
+        f"{base.get('megabytes', float('nan')):.3g} MB beyond what is loaded."
+    )
+    return Drawing(frame.reset_index(drop=True), caption, *axes)
+
+
+# ------------------------------------------------------------------------- bands of WPGRec
+
+QUANTITIES = {"energy": "share of energy", "gate": "gate weight", "flatness": "spectral flatness"}
+
+
+def bands(files: StudyFiles, figure: FigureConfig) -> Drawing:
+    """Return energy, gate weight and flatness of each wavelet packet band, a panel a dataset and variant."""
+    rows = files.bands
+    rows = rows[rows["group"] == figure.group] if figure.group else rows
+    for column, wanted in (("dataset", figure.datasets), ("model", [figure.model] if figure.model else None)):
+        rows = rows[rows[column].isin(wanted)] if wanted else rows
+    axes = ("frequency (cycles per interaction)", "mean over users")
+    if rows.empty:
+        reason = "no finished run of this figure has bands"
+        return Drawing(pd.DataFrame(columns=LINES), _sorry(reason), *axes, reason)
+    titles = rows["dataset"].map(lambda name: files.titles.get(name, name))
+    variant = rows["variant"].where(rows["variant"] != "default", "")
+    rows = rows.assign(
+        panel=[f"{t}, {v}" if v else t for t, v in zip(titles, variant, strict=True)],
+        series=rows["quantity"].map(QUANTITIES),
+        x=[f"{low:.3g} to {high:.3g}" for low, high in zip(rows["low"], rows["high"], strict=True)],
+    )
+    groups = rows.groupby(["panel", "low", "x", "series"], sort=False)
+    frame = groups.agg(y=("mean", "mean"), se=("sd", "mean"), seeds=("seed", "nunique")).reset_index()
+    order = {name: i for i, name in enumerate(dict.fromkeys(rows["panel"]))}
+    series = {name: i for i, name in enumerate(QUANTITIES.values())}
+    frame = frame.assign(place=frame["panel"].map(order), rank=frame["series"].map(series))
+    frame = frame.sort_values(["place", "low", "rank"], kind="stable")[LINES]
+    caption = (
+        "What the gate sees and gives in each band of the wavelet packets, from slow to fast changes of a "
+        "history: the band's share of the energy, its weight (both sum to 1) and its spectral flatness "
+        "(1: noise, 0: a single frequency). Bars are means, whiskers standard deviations over users."
+    )
+    return Drawing(frame.reset_index(drop=True), caption, *axes)
+
+
 # ---------------------------------------------------------------------- learning curves
 
 
@@ -381,6 +448,8 @@ KINDS: dict[str, Callable[[StudyFiles, FigureConfig], Drawing]] = {
     "sensitivity": sensitivity,
     "heatmap": heatmap,
     "inference": inference,
+    "complexity": complexity,
+    "bands": bands,
     "snr": snr,
     "frequency-response": frequency_response,
     "timing": timing,

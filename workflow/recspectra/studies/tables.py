@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from recspectra.artifacts import write_text
-from recspectra.config import TableConfig
 from recspectra.studies.escape import latex, markdown, one_line, shorten
 from recspectra.studies.frames import (
     JOIN,
@@ -25,7 +24,9 @@ from recspectra.studies.frames import (
     select_runs,
     write_csv,
 )
+from recspectra.studies.identity import identity_notes
 from recspectra.studies.published import Printed, Published
+from recspectra.study_schema import StudyConfig, TableConfig
 
 COLUMNS = [
     "row",
@@ -276,7 +277,8 @@ def _markdown_cell(cell: Cell) -> str:
 def footnotes(files: StudyFiles, table: TableConfig, published: Published) -> list[str]:
     """Return what must be known beside a table: how its systems were tuned, what was published."""
     notes = [f"Published: {note}" for note in published.notes(table.published)] if table.published else []
-    return [*effort_notes(files), *seed_notes(files, table), *tuning_notes(files, table), *notes]
+    identity = identity_notes(files, table, published)
+    return [*effort_notes(files), *seed_notes(files, table), *tuning_notes(files, table), *notes, *identity]
 
 
 def effort_notes(files: StudyFiles) -> list[str]:
@@ -284,12 +286,33 @@ def effort_notes(files: StudyFiles) -> list[str]:
     config = files.config
     if not config.effort:
         return []
-    limits = [f"{name} at most {value_text(value)}" for name, value in config.limits.items()]
+    limits = [_limit_text(name, config) for name in config.limits]
     trials = [f"{config.tuning.trials} tuning trials"] if config.tuning else []
     spent = ", ".join([*trials, f"{len(config.seeds)} seeds", *limits])
     others = ", ".join(name for name in config.efforts if name != config.effort)
     also = f" (`--config effort={others}` spends more or less)" if others else ""
-    return [f"Effort {config.effort}: {spent}{also}."]
+    return [f"Effort {config.effort}: {spent}{also}.{_own_limits(files)}"]
+
+
+def _limit_text(name: str, config: StudyConfig) -> str:
+    """Return a limit in words, with what it is on single datasets: `epochs at most 100 (ml-1m: 20)`."""
+    text = f"{name} at most {value_text(config.limits[name])}"
+    own = {d: config.limits_on(d)[name] for d in config.datasets}
+    other = [f"{d}: {value_text(v)}" for d, v in own.items() if v != config.limits[name]]
+    return f"{text} ({', '.join(other)})" if other else text
+
+
+def _own_limits(files: StudyFiles) -> str:
+    """Return the limits that single systems have in place of the study's."""
+    lines: dict[str, list[str]] = {}
+    for entry in files.config.systems:
+        limits = entry.limits.get(files.config.effort, {})
+        text = ", ".join(f"{name} at most {value_text(value)}" for name, value in limits.items())
+        title = files.study.get("models", {}).get(entry.model, {}).get("title", entry.model)
+        where = f" ({', '.join(entry.datasets)})" if entry.datasets else ""
+        if text and title not in lines.setdefault(text + where, []):
+            lines[text + where].append(title)
+    return "".join(f" {', '.join(titles)}: {text}." for text, titles in lines.items())
 
 
 def seed_notes(files: StudyFiles, table: TableConfig) -> list[str]:

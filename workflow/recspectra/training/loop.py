@@ -27,9 +27,14 @@ from recspectra.runtime import Diverged, axis_seed
 
 Batches = Callable[[torch.Generator], Iterable[Any]]
 Loss = Callable[[Any, torch.Generator], torch.Tensor]
-OPTIMISERS = {"adam": torch.optim.Adam, "adamax": torch.optim.Adamax, "adagrad": torch.optim.Adagrad}
+OPTIMISERS = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "adamax": torch.optim.Adamax,
+    "adagrad": torch.optim.Adagrad,
+}
 # One pass over the memory instead of seven; torch has no such kernel for Adamax.
-FUSED = {"adam": {"fused": True}, "adagrad": {"fused": True}}
+FUSED = {"adam": {"fused": True}, "adamw": {"fused": True}, "adagrad": {"fused": True}}
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,8 @@ class LoopSettings:
         Least time between two checkpoints.
     mixed_precision : bool
         bfloat16 autocast; used on CUDA only.
-    optimiser : {"adam", "adamax", "adagrad"}
-        Which of torch's optimisers.
+    optimiser : {"adam", "adamw", "adamax", "adagrad"}
+        Which of torch's optimisers; of `adamw` the weight decay is not part of the gradient.
     """
 
     epochs: int

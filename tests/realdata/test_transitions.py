@@ -1,0 +1,61 @@
+"""Transitions on the leave-one-out files: the training-free anchors come out. Needs a mirror."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recspectra.config import Catalog
+from recspectra.data.readers import read
+from recspectra.data.splits import check_counts, split, statistics
+from recspectra.evaluation.hits import compare
+from recspectra.evaluation.metrics import METRICS
+from recspectra.evaluation.run import rank
+from recspectra.models.base import Run, Task, create
+
+CATALOG = Catalog(Path(__file__).resolve().parents[2])
+K = [5, 10, 20]
+
+# Parameter mix -> hr and ndcg at K: transitions, their sum with the one-hop filter, that filter alone.
+ANCHORS = {
+    "lastfm.loo": {
+        0.0: ([0.0312, 0.0541, 0.0789], [0.0243, 0.0316, 0.0379]),
+        0.5: ([0.0413, 0.0624, 0.0936], [0.0293, 0.0362, 0.0439]),
+        1.0: ([0.0532, 0.0835, 0.1239], [0.0384, 0.0481, 0.0584]),
+    },
+    "amazon-beauty.loo": {
+        0.0: ([0.0548, 0.0745, 0.0982], [0.0405, 0.0469, 0.0529]),
+        0.5: ([0.0571, 0.0783, 0.1039], [0.0420, 0.0489, 0.0553]),
+        1.0: ([0.0454, 0.0643, 0.0901], [0.0302, 0.0363, 0.0428]),
+    },
+    "amazon-sports.loo": {
+        0.0: ([0.0242, 0.0343, 0.0478], [0.0175, 0.0207, 0.0241]),
+        0.5: ([0.0256, 0.0367, 0.0512], [0.0185, 0.0221, 0.0258]),
+        1.0: ([0.0212, 0.0300, 0.0433], [0.0140, 0.0168, 0.0202]),
+    },
+}
+CASES = [
+    pytest.param(name, mix, marks=[] if name == "lastfm.loo" else [pytest.mark.slow])
+    for name, anchors in ANCHORS.items()
+    for mix in anchors
+]
+
+
+@pytest.mark.parametrize(("name", "mix"), CASES)
+def test_the_defaults_are_the_anchors(name: str, mix: float, mirror: Path) -> None:
+    config, protocol = CATALOG.dataset(name), CATALOG.protocol("wpgrec")
+    missing = [f.path for f in config.source.files if not (mirror / f.path).is_file()]
+    if missing:
+        pytest.skip(f"the mirror {mirror} lacks {', '.join(missing)}")
+    pieces, _ = split(read(config, mirror), config)
+    check_counts(config, statistics(config, pieces))
+    model = CATALOG.model("transitions")
+    system = create(model, model.resolve({"mix": mix}))
+    system.fit(Task(pieces["train"], pieces["valid"], config.ordered), Run())
+    both = pieces["train"].merged(pieces["valid"])  # shown and masked, as the protocol says
+    assert protocol.ties == "half"
+    lists, positions = rank(system.score, both, [both], max(K))[0]
+    ranked = compare(lists, pieces["test"], positions)
+    for metric, expected in zip(("hr", "ndcg"), ANCHORS[name][mix], strict=True):
+        assert METRICS[metric](ranked, K).mean(axis=0) == pytest.approx(expected, abs=1.5e-4)

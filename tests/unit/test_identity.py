@@ -1,0 +1,104 @@
+"""What one target a user forces upon hit rates and NDCG, on our rows and on published ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recspectra.studies.frames import COLUMNS, JOIN, StudyError, StudyFiles
+from recspectra.studies.identity import broken, identity_notes
+from recspectra.studies.published import Published
+
+ROOT = Path(__file__).resolve().parents[2]
+VIEW = {"history": "train+valid", "mask": "train+valid"}
+HEAD = {
+    "dataset": "lastfm.loo",
+    "model": "wpgrec",
+    "variant": "default",
+    "key": "a",
+    "seed": "42",
+    "fit": "train",
+}
+
+
+def measured(ranks: np.ndarray, bonus: float = 0.0) -> pd.DataFrame:
+    """Return hit rates and NDCG of targets at some ranks; `bonus` falsifies ndcg@20."""
+    rows = []
+    for k in (5, 10, 20):
+        hits = ranks <= k
+        gain = np.where(hits, 1 / np.log2(ranks + 1), 0.0).mean() + (bonus if k == 20 else 0.0)
+        for metric, value in (("hr", hits.mean()), ("ndcg", gain)):
+            rows.append(
+                {
+                    **HEAD,
+                    **VIEW,
+                    "protocol": "wpgrec",
+                    "metric": metric,
+                    "k": k,
+                    "value": value,
+                    "status": "ok",
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def files_with(folder: Path, metrics: pd.DataFrame, per_user: str = "1090") -> StudyFiles:
+    study = {
+        "name": "w", "title": "W", "datasets": ["lastfm.loo"], "systems": [{"model": "wpgrec"}], "models": {},
+        "provenance": {},
+        "tables": [{"name": "t", "title": "T", "protocol": "wpgrec", "metrics": ["hr", "ndcg"], "k": [10, 20],
+                    "published": "wpgrec/table1"}],
+        "protocols": {"wpgrec": {"title": "W", "why": "w", "target": "test", "views": [VIEW],
+                                 "metrics": ["hr", "ndcg"], "k": [5, 10, 20], "ties": "half"}},
+    }  # fmt: skip
+    (folder / "study.json").write_text(json.dumps(study))
+    counts = dict.fromkeys(COLUMNS["datasets"].split(), "1") | {"dataset": "lastfm.loo", "test": "1090"}
+    pd.DataFrame([counts | {"test_users": per_user}]).to_csv(folder / "datasets.csv", index=False)
+    metrics.to_csv(folder / "metrics.csv", index=False)
+    return StudyFiles(folder)
+
+
+def test_any_ranks_keep_to_the_identity() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        assert broken(measured(rng.integers(1, 60, size=50).astype(float))).empty
+
+
+@pytest.mark.parametrize("rank", [6.0, 10.0, 11.0, 20.0])
+def test_the_bounds_are_reached(rank: float) -> None:
+    assert broken(measured(np.array([rank, 1.0]))).empty
+    assert len(broken(measured(np.array([rank, 1.0]), bonus=0.15))) == 1
+
+
+def test_a_shared_position_is_allowed_where_ties_are_halved() -> None:
+    ranks = np.array([10.5, 30.0])
+    assert len(broken(measured(ranks))) == 1
+    assert broken(measured(ranks), half_ties=True).empty
+
+
+def test_the_offending_run_is_named() -> None:
+    row = broken(measured(np.array([15.0, 3.0]), bonus=0.2)).iloc[0]
+    assert row[JOIN].tolist() == list(HEAD.values())
+    assert (row["low"], row["high"], row["hits"]) == (10, 20, 0.5)
+
+
+def test_the_note_counts_published_rows_that_cannot_be(tmp_path: Path) -> None:
+    files = files_with(tmp_path, measured(np.array([3.0, 12.0, 40.0])))
+    (note,) = identity_notes(files, files.config.tables[0], Published(ROOT))
+    assert "of the 32 published rows 19 do not" in note
+    assert "WPGRec (amazon-beauty, amazon-sports, lastfm, ml-1m)" in note
+
+
+def test_a_row_of_ours_that_breaks_it_stops_the_drawing(tmp_path: Path) -> None:
+    files = files_with(tmp_path, measured(np.array([3.0, 12.0]), bonus=0.3))
+    with pytest.raises(StudyError, match="wpgrec on lastfm.loo, seed 42: ndcg gains"):
+        identity_notes(files, files.config.tables[0], Published(ROOT))
+
+
+def test_several_targets_a_user_have_no_such_identity(tmp_path: Path) -> None:
+    files = files_with(tmp_path, measured(np.array([3.0, 12.0]), bonus=0.3), per_user="900")
+    assert identity_notes(files, files.config.tables[0], Published(ROOT)) == []
