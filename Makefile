@@ -14,7 +14,8 @@ SNAKEMAKE = $(BIN)/snakemake --profile workflow/profiles/default $(if $(filter-o
 CONFIG = $(if $(MIRROR),--config "mirror=$(MIRROR)",)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help quickstart study datasets report figures test test-fast test-cluster lint format clean
+.PHONY: help quickstart study datasets report figures check repair unlock
+.PHONY: test test-fast test-cluster test-faults lint format clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -52,6 +53,15 @@ report: .venv/installed  ## Build the HTML report
 figures: .venv/installed  ## Redraw every figure and table from the metrics on disk
 	@$(SNAKEMAKE) figures
 
+check: .venv/installed  ## List damaged files in results/
+	@$(BIN)/python workflow/scripts/check.py
+
+repair: .venv/installed  ## Rebuild the damaged files in results/ and nothing else
+	@$(BIN)/python workflow/scripts/check.py --repair $(SNAKEMAKE) $(CONFIG)
+
+unlock: .venv/installed  ## Remove the lock that a killed workflow left, unless one still runs
+	@$(BIN)/python workflow/scripts/unlock.py $(SNAKEMAKE)
+
 test: .venv/installed-test  ## Run the whole test suite
 	@$(BIN)/python -m pytest
 
@@ -60,6 +70,9 @@ test-fast: .venv/installed-test  ## Run the tests that need seconds
 
 test-cluster: .venv/installed-cluster  ## Run the quickstart study through a Slurm of one node (as root, installs Debian's if missing)
 	@$(BIN)/python -m pytest -m cluster tests/cluster
+
+test-faults: .venv/installed-test  ## Kill, fill the disk, damage files, start twice: what it costs (half an hour)
+	@$(BIN)/python -m pytest -m faults tests/faults
 
 lint: .venv/installed-test  ## Check style of code and workflow
 	@$(BIN)/ruff check .

@@ -361,6 +361,15 @@ def test_a_missing_file_says_what_it_is_where_to_get_it_and_where_to_put_it(
     assert not (tmp_path / "raw.csv").exists()
 
 
+def test_a_mirror_that_goes_away_after_the_look_is_named(
+    tmp_path: Path, dataset_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "is_file", lambda self: True)
+    with pytest.raises(DataError, match=r"gone/sub/raw\.csv cannot be read \(No such file or directory\)"):
+        fetch(config_of_files(dataset_config, GOOD), GOOD, tmp_path / "gone", tmp_path / "new" / "raw.csv")
+    assert list((tmp_path / "new").iterdir()) == []
+
+
 @pytest.mark.parametrize("content", [CONTENT[:-1], CONTENT + b"\n", b"", b"other"])
 def test_another_version_or_a_truncated_file_is_refused(
     mirror_folder: Path, tmp_path: Path, dataset_config: MakeConfig, content: bytes
@@ -485,7 +494,8 @@ def test_statistics_are_counted(
     assert stats["mean_length"] == 20
     assert stats["test_users"] == 120
     save(tiny, stats, tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["stats.json", "test.npz", "train.npz", "valid.npz"]
+    found = sorted(p.name for p in tmp_path.iterdir() if p.suffix != ".sha256")
+    assert found == ["stats.json", "test.npz", "train.npz", "valid.npz"]
 
 
 @pytest.mark.parametrize("parts", [[1, 0, 0, 0], [1, 2, 0, 2], None])

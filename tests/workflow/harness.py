@@ -27,6 +27,7 @@ PLUGINS = Path(__file__).resolve().parent / "plugins"
 COPIED = (
     "Snakefile", "rules", "envs", "config", "workflow", "pyproject.toml", "constraints.txt", "Makefile",
 )  # fmt: skip
+SECONDS = 300.0  # that a call may take
 COLUMNS = "dataset,model,variant,key,seed,protocol,fit,history,mask,metric,k,value,status"
 
 TINY = Path(__file__).resolve().parent / "tiny"
@@ -106,7 +107,7 @@ class Project:
 
 def _run(command: list[str], folder: Path | None, variables: dict[str, str]) -> subprocess.CompletedProcess:
     return subprocess.run(
-        command, cwd=folder, env=variables, capture_output=True, text=True, check=False, timeout=300
+        command, cwd=folder, env=variables, capture_output=True, text=True, check=False, timeout=SECONDS
     )
 
 

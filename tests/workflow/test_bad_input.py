@@ -31,6 +31,7 @@ from harness import (
 )
 
 from recspectra import planning, runtime
+from recspectra.artifacts import Checksum
 from recspectra.data import splits
 from recspectra.data.readers import read
 from recspectra.dataset_schema import DatasetConfig
@@ -254,9 +255,8 @@ def test_good_rows_pass(place: Path) -> None:
     assert prepare(place).returncode == 0
     done = split(place)
     assert done.returncode == 0, done.stderr
-    assert set(files_below(place / "data")) == {
-        "rows/train.npz", "rows/valid.npz", "rows/test.npz", "rows/stats.json"
-    }  # fmt: skip
+    parts = [f"rows/{part}.npz" for part in ("train", "valid", "test")]
+    assert set(files_below(place / "data")) == {"rows/stats.json", *parts, *(f"{p}.sha256" for p in parts)}
 
 
 def test_missing_file_says_what_to_get_and_where_to_put_it(place: Path) -> None:
@@ -381,6 +381,7 @@ def test_truncated_artefact_is_named(data: Path, script: str, file: str) -> None
 
 def test_pickled_artefact_is_refused(data: Path) -> None:
     file = data / "results/data/tiny/train.npz"
+    Checksum.place(file).unlink()  # somebody else's file has none
     np.savez(file, indptr=np.array([{"an": "object"}], dtype=object))
     one_error(fit(data), "results/data/tiny/train.npz", "truncated or corrupted")
 

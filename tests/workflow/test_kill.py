@@ -176,6 +176,7 @@ def test_killing_everything_costs_no_epoch_and_no_byte(trial: Trial, whole: Path
 
     locked = trial.again(folder)
     assert locked.returncode != 0 and "--unlock" in locked.stderr
+    assert "the lock is left from one that was killed. `make unlock` removes it" in locked.stderr
     assert trial.again(folder, "--unlock").returncode == 0
     done = trial.again(folder)
     assert done.returncode == 0, done.stderr

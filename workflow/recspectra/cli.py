@@ -33,10 +33,23 @@ def main(function: Callable[[], None]) -> None:
     try:
         function()
     except Exception as error:
-        if not isinstance(error, known_errors()):
+        message = str(error) if isinstance(error, known_errors()) else _of_a_database(error)
+        if not message:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {message}", file=sys.stderr)
         sys.exit(1)
+
+
+def _of_a_database(error: BaseException | None) -> str:
+    """Return what to do about an SQLite file that fails, however its error was wrapped; or ""."""
+    while error is not None and "sqlite3" in sys.modules:
+        if isinstance(error, sys.modules["sqlite3"].Error):
+            return (
+                f"the SQLite file of this search's trials cannot be read or written ({error}); free space or "
+                "permissions and run again. If it is damaged, delete it: its trials are made again"
+            )
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def catalog() -> Catalog:

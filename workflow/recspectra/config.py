@@ -106,7 +106,7 @@ class Paper(Strict):
 class ModelConfig(Strict):
     """One system: `config/models/<name>.yaml`."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")
     class_name: str
     title: str
     paper: Paper

@@ -82,6 +82,8 @@ class LogHandler(LogHandlerBase):
             self.total = sum(getattr(record, "stats", {}).values()) // 2 or self.total
         elif _worth_showing(event, record):
             self._print(self.formatter_.format(record))
+            if getattr(record, "exception", None) == "LockException":
+                self._print(f"RecSpectra: {_who_has_the_lock()}")
 
     def close(self) -> None:
         """End the line and remove the folder of progress files."""
@@ -141,6 +143,13 @@ def _worth_showing(event: LogEvent | None, record: LogRecord) -> bool:
     if event is None:
         return record.levelno >= WARNING or str(record.msg).startswith(SHOWN)
     return event in (LogEvent.JOB_ERROR, LogEvent.GROUP_ERROR, LogEvent.ERROR)
+
+
+def _who_has_the_lock() -> str:
+    """Return what works in this folder: Snakemake's message cannot tell a live lock from a dead one."""
+    from recspectra import locks
+
+    return locks.explanation(Path("results"))
 
 
 def _jobs(record: LogRecord) -> list[int]:

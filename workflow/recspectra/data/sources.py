@@ -13,7 +13,6 @@ import hashlib
 import http.client
 import os
 import re
-import shutil
 import sys
 import time
 import urllib.error
@@ -89,9 +88,22 @@ def how_to_get(dataset: DatasetConfig, file: SourceFile, problem: str) -> str:
 
 def _copy(dataset: DatasetConfig, file: SourceFile, local: Path, target: Path) -> None:
     with atomic(target) as temporary:
-        shutil.copyfile(local, temporary)
+        with open(temporary, "wb") as stream:
+            for block in _blocks(dataset, file, local):
+                stream.write(block)
         _accept(dataset, file, temporary, str(local), mismatch(file, temporary))
     _Download("", target, False).discard()  # of an earlier run without the mirror
+
+
+def _blocks(dataset: DatasetConfig, file: SourceFile, local: Path) -> Iterator[bytes]:
+    """Read a file of the mirror; if that fails, it is the mirror's fault and not the disk's."""
+    try:
+        with open(local, "rb") as stream:
+            while block := stream.read(BLOCK):
+                yield block
+    except OSError as error:
+        problem = f"{local} cannot be read ({error.strerror})"
+        raise DataError(how_to_get(dataset, file, problem)) from None
 
 
 def _where(dataset: DatasetConfig, file: SourceFile) -> str:

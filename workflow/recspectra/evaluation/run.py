@@ -197,11 +197,12 @@ def attempt(work: Callable[[], None], record: dict[str, Any], budget: Budget, de
     """Call `work` within a budget; a failure that is a result becomes `status` and `reason`."""
     # CUDA maps far more address space than it uses, so memory is limited on a CPU alone.
     memory = memory_budget(budget.memory_gb) if device == "cpu" else nullcontext()
+    started_with = peak_memory_mb()
     try:
         with time_budget(budget.minutes * 60), memory:
             work()
     except MemoryError as error:
-        record.update(status="oom", reason=f"{error or 'out of memory'} (budget {budget.memory_gb:g} GB)")
+        record.update(status="oom", reason=_out_of_memory(error, budget, device, started_with))
     except OutOfTime as error:
         record.update(status="timeout", reason=str(error))
     except Diverged as error:
@@ -211,7 +212,17 @@ def attempt(work: Callable[[], None], record: dict[str, Any], budget: Budget, de
     except RuntimeError as error:
         if "out of memory" not in str(error).lower() and "alloc" not in str(error).lower():
             raise
-        record.update(status="oom", reason=str(error).splitlines()[0])
+        record.update(status="oom", reason=_out_of_memory(error, budget, device, started_with))
+
+
+def _out_of_memory(error: Exception, budget: Budget, device: str, started_with: float) -> str:
+    """Return what could not be had, the peak and the limit, which counts from the start on."""
+    said = (str(error) or "out of memory").splitlines()[0]
+    limit = f"{budget.memory_gb:g} GB above the {started_with / 1024:.2f} GB of the start"
+    return (
+        f"{said}; peak {_peak(device) / 1024:.2f} GB, "
+        f"limit {limit if device == 'cpu' else 'the memory of the device'}"
+    )
 
 
 def _peak(device: str) -> float:

@@ -1,0 +1,187 @@
+"""Damaged files: each is named, and exactly what is broken is made again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from disturb import check, repaired, same_every_time, unmake
+from harness import Finished, finished_jobs, snapshot
+
+from recspectra.artifacts import Checksum
+
+pytestmark = [pytest.mark.faults, pytest.mark.slow]
+AFTER_FITS = ["evaluate", "collect", "draw", "report", "all"]
+SPECTRUM = "results/spectra/tiny/item-similarity@train-r16.npz"
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path: Path) -> None:
+    """Change one bit in the middle."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def exchange(path: Path) -> None:
+    """Put a sound file of the same kind in its place: no format sees that, only a checksum."""
+    others = [p for p in path.parents[3].rglob(path.name) if p != path] or list(path.parent.glob("*.npz"))
+    other = next(p for p in sorted(others) if p.read_bytes() != path.read_bytes())
+    shutil.copyfile(other, path)
+
+
+def run_of(work: Path, model: str) -> Path:
+    """Return the folder of the first run of a system."""
+    return min((work / "results/runs/tiny" / model).glob("*/seed-0"))
+
+
+def kinds(printed: str) -> list[str]:
+    """Return the first word of each job that was run, in alphabetical order."""
+    return sorted(words.split()[0] for words in finished_jobs(printed))
+
+
+@pytest.mark.parametrize("damage", [truncate, flip, exchange])
+def test_a_damaged_ranking_is_named_and_made_again_alone(
+    damage: Callable, finished: Finished, work: Path, figure: Callable
+) -> None:
+    rankings = run_of(work, "ease") / "rankings.npz"
+    name = str(rankings.relative_to(work))
+    damage(rankings)
+    unmake(work / "results")
+    kept = snapshot(work / "results" / "runs")
+    done = finished.project.snakemake(work, *finished.options)
+    assert done.returncode != 0
+    assert f"error: {name}: truncated or corrupted" in done.stderr and "make repair" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert snapshot(work / "results" / "runs") == kept, "a job may not delete what it cannot read"
+
+    listed = check(finished.project, work)
+    assert listed.returncode == 1 and listed.stdout.splitlines()[-1] == "results: 1 damaged file(s)"
+    assert listed.stdout.startswith(f"{name}: truncated or corrupted")
+    assert snapshot(work / "results" / "runs") == kept, "`make check` only looks"
+
+    mended = repaired(finished, work)
+    assert mended.returncode == 0, mended.stdout + mended.stderr
+    assert kinds(mended.stderr) == ["fit"]
+    again = finished.project.snakemake(work, *finished.options)
+    assert again.returncode == 0, again.stderr
+    assert kinds(again.stderr) == sorted(AFTER_FITS)
+    assert same_every_time(work / "results") == same_every_time(finished.folder / "results")
+    figure("1 fit made again, then the jobs behind it")
+
+
+@pytest.mark.parametrize("damage", [truncate, flip, exchange])
+def test_a_damaged_spectrum_is_made_again_without_the_fits_made_from_it(
+    damage: Callable, finished: Finished, work: Path, figure: Callable
+) -> None:
+    damage(work / SPECTRUM)
+    shutil.rmtree(run_of(work, "sdiff"))
+    unmake(work / "results")
+    done = finished.project.snakemake(work, *finished.options)
+    assert done.returncode != 0
+    assert f"error: {SPECTRUM}: truncated or corrupted" in done.stderr and "Traceback" not in done.stderr
+    mended = repaired(finished, work)
+    assert mended.returncode == 0, mended.stdout + mended.stderr
+    assert kinds(mended.stderr) == ["spectrum"]
+    again = finished.project.snakemake(work, *finished.options)
+    assert again.returncode == 0, again.stderr
+    assert kinds(again.stderr) == sorted(["fit", *AFTER_FITS])
+    assert same_every_time(work / "results") == same_every_time(finished.folder / "results")
+    figure("1 spectrum and the 1 fit that was missing; what had been made from the spectrum stayed")
+
+
+@pytest.mark.parametrize(
+    ("name", "job", "then"),
+    [
+        ("results/data/tiny/train.npz", "split", []),
+        ("results/data/tiny/test.npz", "split", []),
+        ("results/data/tiny/stats.json", "split", []),
+        ("results/interactions/tiny.npz", "prepare", []),
+        # The seconds of a fit are in its record, so the tables of the study are made again.
+        ("results/runs/tiny/gfcf/*/seed-0/run.json", "fit", ["all", "collect", "draw", "report"]),
+        ("results/tuning/tiny/gsprec/*/best.json", "tune", []),
+        ("results/studies/whole/study.json", "collect", ["all", "draw", "report"]),
+    ],
+)
+def test_any_damaged_file_of_a_finished_study_is_made_again_alone(
+    name: str, job: str, then: list[str], finished: Finished, work: Path, figure: Callable
+) -> None:
+    (path,) = work.glob(name)
+    truncate(path)
+    mended = repaired(finished, work)
+    assert mended.returncode == 0, mended.stdout + mended.stderr
+    assert kinds(mended.stderr) == [job]
+    again = finished.project.snakemake(work, *finished.options)
+    assert again.returncode == 0, again.stderr
+    assert set(kinds(again.stderr)) <= set(then)
+    assert same_every_time(work / "results") == same_every_time(finished.folder / "results")
+    figure(f"{path.name}: 1 {job}, then {len(kinds(again.stderr))} jobs")
+
+
+def test_everything_damaged_at_once_is_listed_and_made_again(
+    finished: Finished, work: Path, figure: Callable
+) -> None:
+    broken = [p for p in sorted((work / "results").rglob("*")) if p.suffix in (".npz", ".json")]
+    for path in broken:
+        truncate(path)
+    listed = check(finished.project, work)
+    assert listed.stdout.splitlines()[-1] == f"results: {len(broken)} damaged file(s)"
+    mended = repaired(finished, work)
+    assert mended.returncode == 0, mended.stdout + mended.stderr
+    again = finished.project.snakemake(work, *finished.options)
+    assert again.returncode == 0, again.stderr
+    assert same_every_time(work / "results") == same_every_time(finished.folder / "results")
+    figure(f"{len(broken)} files, {len(finished_jobs(mended.stderr))} jobs")
+
+
+def test_results_of_an_earlier_version_are_not_made_again(
+    finished: Finished, work: Path, figure: Callable
+) -> None:
+    """Files without checksums beside them, as all were before there were any."""
+    without = list((work / "results").rglob("*.sha256"))
+    for path in without:
+        path.unlink()
+    done = finished.project.snakemake(work, *finished.options)
+    assert done.returncode == 0 and "Nothing to be done" in done.stderr
+    unmake(work / "results")
+    done = finished.project.snakemake(work, *finished.options)
+    assert done.returncode == 0 and kinds(done.stderr) == sorted(AFTER_FITS)
+    assert check(finished.project, work).returncode == 0
+    figure(f"{len(without)} files without a checksum were read as before")
+
+
+def test_a_damaged_search_is_named(finished: Finished, work: Path, figure: Callable) -> None:
+    """The SQLite file of the trials is no output of a rule: it says so itself."""
+    (folder,) = (work / "results/tuning/tiny/gsprec").iterdir()
+    (trials,) = folder.glob("*.sqlite")
+    trials.write_bytes(b"no database" * 1000)
+    (folder / "best.json").unlink()
+    target = str((folder / "best.json").relative_to(work))
+    done = finished.project.snakemake(work, target, *finished.options)
+    assert done.returncode != 0
+    assert "error: the SQLite file of this search's trials" in done.stderr
+    assert "delete it" in done.stderr and "Traceback" not in done.stderr
+    trials.unlink()
+    done = finished.project.snakemake(work, target, *finished.options)
+    assert done.returncode == 0, done.stderr
+    whole = next((finished.folder / "results/tuning/tiny/gsprec").glob("*/best.json"))
+    assert json.loads((folder / "best.json").read_text()) == json.loads(whole.read_text())
+    figure("named; its trials were made again with the same choice")
+
+
+def test_a_checksum_alone_is_no_finished_file(finished: Finished, work: Path, figure: Callable) -> None:
+    """What a kill leaves between the checksum and the file: the job runs again."""
+    rankings = run_of(work, "ease") / "rankings.npz"
+    rankings.unlink()
+    assert Checksum.place(rankings).exists()
+    unmake(work / "results")
+    done = finished.project.snakemake(work, *finished.options)
+    assert done.returncode == 0, done.stderr
+    assert kinds(done.stderr) == sorted(["fit", *AFTER_FITS])
+    figure("1 fit")
