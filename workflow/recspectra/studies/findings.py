@@ -266,9 +266,14 @@ def _best(title: str, part: pd.DataFrame, other: Counterpart, dataset: str) -> s
     outside = ", which the paper does not compare with," if _outside(top, best[0]) else ""
     told = [f"{title} ({rival['users']:.0f} users): {best[0]}{outside} is best with {best[1]:.4f}."]
     gain = own / rival["mean_second"] - 1.0
+    against = (
+        "against that"
+        if rival["second"] == best[0]
+        else f"against {rival['second']}, the best of them with {rival['mean_second']:.4f}"
+    )
     told.append(
-        f"{first} has {own:.4f}; of the {len(rivals)} baselines measured, {rival['second']} is best with "
-        f"{rival['mean_second']:.4f}: {percent(gain)}, {_difference(rival)}."
+        f"{len(rivals)} baseline{'s were' if len(rivals) > 1 else ' was'} measured. {first} has {own:.4f}, "
+        f"{percent(gain)} {against}, {_difference(rival)}."
     )
     told.append(_claim(part["claim"].iloc[0], rivals))
     told += [_survives(gain, other, dataset), _lost(part, other)]
