@@ -23,6 +23,7 @@ from recspectra.studies.figures import _places, powers_like
 from recspectra.studies.frames import StudyError, StudyFiles, aggregate, joint_status, read_csv
 from recspectra.studies.published import Published
 from recspectra.studies.report import METRICS, render
+from recspectra.studies.rising import cut_off_notes
 from recspectra.studies.series import drawing
 from recspectra.studies.tables import layout, read, to_text
 
@@ -643,3 +644,19 @@ def test_the_floor_needs_neither_torch_nor_scipy() -> None:
     )
     environment = {"PYTHONPATH": str(ROOT / "workflow"), "PATH": "/usr/bin:/bin"}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "cut"),
+    [([0.1, 0.2, 0.3], True), ([0.1, 0.3, 0.3], True), ([0.1, 0.3, 0.2], False), ([], False)],
+)
+def test_a_table_names_the_systems_whose_epochs_ran_out(tmp_path: Path, values: list, cut: bool) -> None:
+    folder = write_study(tmp_path / "study")
+    curves = pd.read_csv(folder / "learning.csv")
+    rises = curves[curves["curve"] == "recall@20"]
+    curves = pd.concat([curves.drop(rises.index), rises.head(len(values)).assign(value=values)])
+    curves.to_csv(folder / "learning.csv", index=False)
+    files = StudyFiles(folder)
+    notes = cut_off_notes(files, ["main"], ["tiny"], ["train"])
+    assert [note.split("(")[1] for note in notes] == (["Title of tiny: S-Diff)."] if cut else [])
+    assert cut_off_notes(files, ["sweep"], ["tiny"], ["train"]) == []

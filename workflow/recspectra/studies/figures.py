@@ -130,6 +130,11 @@ def _name(name: str, width: int = 60) -> str:
     return f" {text}" if text.startswith("_") else text
 
 
+def _heading(name: str, columns: int) -> str:
+    """Return the title of a panel in lines that are no wider than it."""
+    return textwrap.fill(_name(name, 120), 46 if columns == 2 else 96) if name else ""
+
+
 # ---------------------------------------------------------------------------- line plots
 
 
@@ -179,7 +184,7 @@ def _lines(what: Drawing, drawstyle: str = "default") -> Figure:
         panel = frame[frame["panel"] == name]
         for series, points in panel.groupby("series", sort=False):
             handles[series] = _line(axis, points, numbers[series], drawstyle)
-        axis.set_title(textwrap.fill(_name(name, 120), 46 if columns == 2 else 96) if name else "")
+        axis.set_title(_heading(name, columns))
         axis.set(xlabel=_name(what.x), ylabel=_name(what.y))
         _set_scale(axis, scale, places)
     for axis in axes[len(names) :]:
@@ -317,7 +322,7 @@ def _heat(what: Drawing) -> Figure:
     axes = [axis for row in grid for axis in row]
     for axis, panel in zip(axes, panels, strict=False):
         _map(axis, what.frame[what.frame["panel"] == panel])
-        axis.set(xlabel=_name(what.x), ylabel=_name(what.y), title=_name(panel) if panel else "")
+        axis.set(xlabel=_name(what.x), ylabel=_name(what.y), title=_heading(panel, columns))
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
     return picture
@@ -357,7 +362,8 @@ def _columns(what: Drawing) -> Figure:
     handles: dict[str, object] = {}
     for axis, panel in zip(axes, panels, strict=False):
         handles |= _groups_of(axis, what.frame[what.frame["panel"] == panel], names)
-        axis.set(xlabel=_name(what.x), ylabel=_name(what.y), ylim=(0, 1), title=_name(panel))
+        axis.set(xlabel=_name(what.x), ylabel=_name(what.y), ylim=(0, 1))
+        axis.set_title(_heading(panel, columns))
         axis.grid(axis="x", visible=False)
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
@@ -445,7 +451,7 @@ def _curves(what: Drawing) -> Figure:
         for axis, (curve, label) in zip(row, names.items(), strict=True):
             rows = what.frame[(what.frame["panel"] == panel) & (what.frame["curve"] == curve)]
             handles |= _curves_of(axis, rows, numbers)
-            axis.set(xlabel=what.x, ylabel=label, title=_name(panel) if panel else "")
+            axis.set(xlabel=what.x, ylabel=label, title=_heading(panel, 2))
             axis.xaxis.get_major_locator().set_params(integer=True)
             _log_if_wide(axis, rows["value"])
     _legend(picture, {series: handles[series] for series in numbers if series in handles})

@@ -24,6 +24,7 @@ from recspectra.studies.order import NUMBERS as ORDER_NUMBERS
 from recspectra.studies.order import build_order, order_sentences, order_table
 from recspectra.studies.printed import Counterpart, percent, points, signed
 from recspectra.studies.published import Published
+from recspectra.studies.rising import cut_off_sentence
 from recspectra.studies.series import preferred, seen
 from recspectra.study_schema import FindingConfig, View
 
@@ -233,7 +234,8 @@ def sentences(
     told = [f"Measured: {what}, fitted on {finding.fit}. {_method(frame)}"]
     tell = _best if finding.kind == "claim-best" else _ablation
     for dataset, part in frame.groupby("dataset", sort=False):
-        told.append(tell(files.titles.get(dataset, dataset), part, other, dataset))
+        text = tell(files.titles.get(dataset, dataset), part, other, dataset)
+        told.append(f"{text} {cut_off_sentence(files, finding, dataset)}".strip())
     return told
 
 

@@ -26,6 +26,7 @@ from recspectra.studies.frames import (
 )
 from recspectra.studies.identity import identity_notes
 from recspectra.studies.published import Printed, Published
+from recspectra.studies.rising import cut_off_notes
 from recspectra.study_schema import StudyConfig, TableConfig
 
 COLUMNS = [
@@ -278,7 +279,9 @@ def footnotes(files: StudyFiles, table: TableConfig, published: Published) -> li
     """Return what must be known beside a table: how its systems were tuned, what was published."""
     notes = [f"Published: {note}" for note in published.notes(table.published)] if table.published else []
     identity = identity_notes(files, table, published)
-    return [*effort_notes(files), *seed_notes(files, table), *tuning_notes(files, table), *notes, *identity]
+    rising = cut_off_notes(files, table.groups, table.datasets or files.config.datasets, table.fit)
+    own = [*effort_notes(files), *rising, *seed_notes(files, table), *tuning_notes(files, table)]
+    return [*own, *notes, *identity]
 
 
 def effort_notes(files: StudyFiles) -> list[str]:
