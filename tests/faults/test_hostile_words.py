@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -247,7 +248,7 @@ def test_pickles_are_refused_and_run_nothing(where: str, tmp_path: Path, figure:
 
 # -------------------------------------------------------------------------- a whole study
 
-WORDS = f'we\'ird "folder"; $(touch {HARMED}) & <b>`touch {HARMED}`'
+WORDS = f'we\'ird "folder"; $(touch {HARMED}) & (b)`touch {HARMED}`'
 
 
 class Page(HTMLParser):
@@ -357,7 +358,7 @@ def test_tables_keep_their_layout(shown: Shown, ending: str) -> None:
         assert len(rows) >= 5
         assert len({len(line.replace("\\|", "").split("|")) for line in rows}) == 1
     else:
-        assert "$(touch" not in text
+        assert not re.search(r"(?<!\\)\$", text.replace("$\\pm$", "")), "TeX would take it for mathematics"
 
 
 def test_the_terminal_gets_no_control_characters(shown: Shown) -> None:

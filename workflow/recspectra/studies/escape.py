@@ -35,8 +35,14 @@ UPPER_GREEK = {"GAMMA", "DELTA", "THETA", "LAMBDA", "XI", "PI", "SIGMA", "UPSILO
 
 def one_line(text: object) -> str:
     """Return text on one line, without control characters (a terminal obeys those)."""
-    spaced = " ".join(str(text).split())
-    return "".join(c for c in spaced if unicodedata.category(c) not in ("Cc", "Cf", "Cs"))
+    return printable(" ".join(str(text).split()))
+
+
+def printable(line: str) -> str:
+    """Return a line without characters that steer instead of being seen, such as ESC."""
+    if line.isprintable():  # pictures are lines of megabytes
+        return line
+    return "".join(c for c in line if unicodedata.category(c) not in ("Cc", "Cf", "Cs"))
 
 
 def shorten(text: object, width: int) -> str:

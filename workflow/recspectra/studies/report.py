@@ -15,6 +15,7 @@ from recspectra.artifacts import PACKAGE_DIR, ArtifactError, write_text
 from recspectra.schema import ConfigError
 from recspectra.studies import findings, noise, runtime
 from recspectra.studies.audit import read_audit
+from recspectra.studies.escape import printable
 from recspectra.studies.frames import StudyError, StudyFiles, select_runs
 from recspectra.studies.plain import Plain
 from recspectra.studies.published import Published
@@ -230,9 +231,10 @@ def render(folders: list[Path], root: Path | str) -> str:
         lstrip_blocks=True,
     )
     try:
-        return environment.get_template(TEMPLATE).render(
+        html = environment.get_template(TEMPLATE).render(
             studies=studies, metrics=METRICS, terms=TERMS, marks=MARK_NOTES, other=OTHER, unknown=UNKNOWN
         )
+        return "\n".join(map(printable, html.split("\n")))  # a page of control characters is no HTML
     except TemplateError as error:
         raise StudyError(f"workflow/report/{TEMPLATE}: {type(error).__name__}: {error}") from None
 
