@@ -71,7 +71,7 @@ test-fast: .venv/installed-test  ## Run the tests that need seconds
 test-cluster: .venv/installed-cluster  ## Run the quickstart study through a Slurm of one node (as root, installs Debian's if missing)
 	@$(BIN)/python -m pytest -m cluster tests/cluster
 
-test-faults: .venv/installed-test  ## Kill, fill the disk, damage files, start twice: what it costs (half an hour)
+test-faults: .venv/installed-test  ## Kill, fill the disk, damage files, start twice: what it costs (75 minutes at most)
 	@$(BIN)/python -m pytest -m faults tests/faults
 
 lint: .venv/installed-test  ## Check style of code and workflow

@@ -17,7 +17,7 @@ import pytest
 sys.path.append(str(Path(__file__).resolve().parents[1] / "workflow"))
 
 import harness
-from harness import TINY, TINY_STUDY, Finished, Project, write_yaml
+from harness import TINY, TINY_STUDY, Finished, Project
 
 MINUTES = float(os.environ.get("RECSPECTRA_FAULTS_MINUTES", "75"))
 harness.SECONDS = 900.0  # a busy machine is no fault
@@ -77,10 +77,7 @@ def finished(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Fini
     place = tmp_path_factory.mktemp("finished")
     systems = [*TINY_STUDY["systems"], {"model": "gsprec", "tune": True, "variant": "tuned"}]
     content = TINY_STUDY | {"name": "whole", "systems": systems, "tuning": {"trials": 3}}
-    study = write_yaml(place / "whole.yaml", content)
-    done = project.snakemake(place / "work", "--config", f"study={study}")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return Finished(project, study, place / "work", done.stderr)
+    return Finished.run(project, place, place / "whole.yaml", content)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from harness import TINY, TINY_STUDY, Finished, Project, write_yaml
+from harness import TINY, TINY_STUDY, Finished, Project
 
 
 @pytest.fixture(scope="session")
@@ -15,10 +15,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     place = tmp_path_factory.mktemp("finished")
     project = Project.copied(place / "checkout")
     shutil.copy(TINY / "dataset.yaml", project.root / "config" / "datasets" / "tiny.yaml")
-    study = write_yaml(place / "anywhere" / "my study.yaml", TINY_STUDY)
-    done = project.snakemake(place / "work", "--config", f"study={study}")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return Finished(project, study, place / "work", done.stderr)
+    return Finished.run(project, place, place / "anywhere" / "my study.yaml", TINY_STUDY)
 
 
 @pytest.fixture

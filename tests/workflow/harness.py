@@ -125,6 +125,14 @@ class Finished:
         """Return the options that name the study."""
         return ["--config", f"study={self.study}"]
 
+    @classmethod
+    def run(cls, project: Project, place: Path, study: Path, content: dict[str, Any]) -> Finished:
+        """Write a study to `study` and run it to its report in the folder `work` of a place."""
+        write_yaml(study, content)
+        done = project.snakemake(place / "work", "--config", f"study={study}")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return cls(project, study, place / "work", done.stderr)
+
     def copy(self, target: Path) -> Path:
         """Copy the working folder, times and Snakemake's records included."""
         shutil.copytree(self.folder, target)
