@@ -38,7 +38,7 @@ def size_of(folder: Path) -> int:
     return sum(4 * (-(-path.stat().st_size // 4096) + 1) for path in files_below(folder).values())
 
 
-@pytest.mark.parametrize("share", [0.15, 0.4, 0.7, 0.9])
+@pytest.mark.parametrize("share", [0.15, 0.3, 0.5, 0.7])
 def test_a_disk_that_fills_up_midway_costs_nothing_that_is_finished(
     share: float, finished: Finished, tmp_path: Path, mounted: Callable, figure: Callable
 ) -> None:
@@ -75,7 +75,8 @@ def test_results_that_cannot_be_written_are_named(
     kept = snapshot(disk)
     mounted("ro")
     done = finished.project.snakemake(work, *finished.options)
-    assert done.returncode != 0 and READ_ONLY in done.stdout + done.stderr
+    assert done.returncode != 0
+    assert f"the folder 'results' cannot be written: {READ_ONLY}; nothing in it was changed" in done.stderr
     assert "Traceback" not in done.stderr, done.stderr
     assert snapshot(disk) == kept
     mounted("rw,size=100m")

@@ -1,8 +1,8 @@
 """One workflow at a time works on a results folder; what runs there, what a kill left behind.
 
-Snakemake's lock is a list of files: it outlives a kill, two workflows that start in the same moment
-may both get it, and one that ends takes the locks of all others away. The lock here is the kernel's:
-it ends with its process, however that ends.
+Snakemake's lock is a list of files: it outlives a kill, looking for others' files and making its own
+are two steps, and one workflow that ends takes the locks of all others away. The lock here is the
+kernel's: it ends with its process, however that ends.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,6 +107,20 @@ def explanation(results: Path) -> str:
     return (
         "no workflow and no job of one runs here (on this machine): the lock is left from one that was "
         "killed. `make unlock` removes it, then run again; what is finished is kept"
+    )
+
+
+def unwritable(results: Path) -> str:
+    """Say why files in a results folder cannot be written, and what to do."""
+    reason = "files in it are write-protected"
+    try:
+        with tempfile.TemporaryFile(dir=results):
+            pass
+    except OSError as error:
+        reason = str(error.strerror)
+    return (
+        f"the folder '{results}' cannot be written: {reason}; nothing in it was changed. Make it "
+        "writable and run again"
     )
 
 

@@ -82,8 +82,8 @@ class LogHandler(LogHandlerBase):
             self.total = sum(getattr(record, "stats", {}).values()) // 2 or self.total
         elif _worth_showing(event, record):
             self._print(self.formatter_.format(record))
-            if getattr(record, "exception", None) == "LockException":
-                self._print(f"RecSpectra: {_who_has_the_lock()}")
+            if explained := _explained(getattr(record, "exception", None)):
+                self._print(f"RecSpectra: {explained}")
 
     def close(self) -> None:
         """End the line and remove the folder of progress files."""
@@ -145,11 +145,14 @@ def _worth_showing(event: LogEvent | None, record: LogRecord) -> bool:
     return event in (LogEvent.JOB_ERROR, LogEvent.GROUP_ERROR, LogEvent.ERROR)
 
 
-def _who_has_the_lock() -> str:
-    """Return what works in this folder: Snakemake's message cannot tell a live lock from a dead one."""
+def _explained(exception: str | None) -> str:
+    """Return what Snakemake's words do not say: whose a lock is, why files cannot be written."""
     from recspectra import locks
 
-    return locks.explanation(Path("results"))
+    results = Path("results")
+    if exception == "LockException":
+        return locks.explanation(results)
+    return locks.unwritable(results) if exception == "ProtectedOutputException" else ""
 
 
 def _jobs(record: LogRecord) -> list[int]:
