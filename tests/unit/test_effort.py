@@ -113,7 +113,15 @@ def test_limits_of_a_dataset_and_of_an_entry_take_the_place_of_the_studys(tmp_pa
             "cpu": {"limits": {"epochs": 40}, "limits_on": {"lastfm.loo": {"epochs": 5}}},
             "paper": {},
         },
-        "systems": [{"model": "mf"}, {"model": "lightgcn", "tune": True, "limits": {"cpu": {"epochs": 7}}}],
+        "systems": [
+            {"model": "mf"},
+            {"model": "lightgcn", "tune": True, "limits": {"cpu": {"epochs": 7}}},
+            {
+                "model": "jgcf",
+                "limits": {"cpu": {"epochs": 7}},
+                "limits_on": {"cpu": {"lastfm.loo": {"epochs": 3}}},
+            },
+        ],
     }
     runs = load(tmp_path, "cpu", **changes).runs
     assert {r.dataset: r.run.params["epochs"] for r in runs if r.run.model == "mf"} == {
@@ -121,6 +129,10 @@ def test_limits_of_a_dataset_and_of_an_entry_take_the_place_of_the_studys(tmp_pa
         "lastfm.loo": 5,
     }
     assert {r.run.tune.params["epochs"] for r in runs if r.run.tune} == {7}
+    assert {r.dataset: r.run.params["epochs"] for r in runs if r.run.model == "jgcf"} == {
+        "synthetic": 7,
+        "lastfm.loo": 3,
+    }
     assert {
         r.run.tune.params.get("epochs") for r in load(tmp_path, "paper", **changes).runs if r.run.tune
     } == {None}
@@ -150,6 +162,15 @@ def test_an_entry_may_have_fewer_datasets_at_an_effort_and_a_dataset_more_seeds(
     [
         ({"systems": [{"model": "mf", "limits": {"gpu": {"epochs": 3}}}]}, "the study has no effort 'gpu'"),
         ({"systems": [{"model": "mf", "limits": {"cpu": {"epoch": 3}}}]}, "parameter 'epoch'; did you mean"),
+        ({"systems": [{"model": "mf", "limits_on": {"gpu": {}}}]}, "the study has no effort 'gpu'"),
+        (
+            {"systems": [{"model": "mf", "limits_on": {"cpu": {"nowhere": {"epochs": 3}}}}]},
+            "unknown dataset 'nowhere'",
+        ),
+        (
+            {"systems": [{"model": "mf", "limits_on": {"cpu": {"synthetic": {"epoch": 3}}}}]},
+            "limits_on.cpu.synthetic: no system of the study has a parameter 'epoch'",
+        ),
         ({"efforts": {"cpu": {"datasets": ["nowhere"]}}}, "'nowhere' is not among the study's datasets"),
         ({"efforts": {"cpu": {"limits_on": {"synthetic": {"epoch": 3}}}}}, "parameter 'epoch'"),
         ({"more_seeds": {"nowhere": [1]}}, "unknown dataset 'nowhere'"),

@@ -40,6 +40,7 @@ def expected_fits(name: str) -> set[str]:
         for dataset, point in itertools.product(datasets, list(points)):
             limits = {**effort.get("limits", {}), **effort.get("limits_on", {}).get(dataset, {})}
             limits |= entry.get("limits", {}).get("cpu", {})
+            limits |= entry.get("limits_on", {}).get("cpu", {}).get(dataset, {})
             best = model.get("best", {}).get(dataset, {}) if entry.get("use_best") else {}
             swept = dict(zip(entry.get("sweep", {}), point, strict=True))
             params = {**defaults, **best, **entry.get("params", {})}

@@ -396,7 +396,7 @@ class Study:
     ) -> dict[str, Scalar]:
         """Return the values that the study's effort limits, where they would be larger."""
         values = {**{name: spec.default for name, spec in model.params.items()}, **given}
-        limits = {**self.config.limits_on(dataset), **entry.limits.get(self.config.effort, {})}
+        limits = {**self.config.limits_on(dataset), **entry.limits_at(self.config.effort, dataset)}
         return {k: limit for k, limit in limits.items() if k in values and values[k] > limit}
 
     def _tuning(self, entry: SystemEntry, model: ModelConfig, dataset: str, where: str) -> TuneConfig | None:
@@ -434,11 +434,19 @@ class Study:
                 self.catalog.dataset(name, f"{where}.limits_on")
                 self._check_names("parameter", list(limits), known, f"{where}.limits_on.{name}")
         for index, system in enumerate(self.config.systems):
-            where = f"{self.origin}: systems[{index}].limits"
-            self._check_names("effort", [*system.limits, *system.datasets_at], efforts, where)
-            own = self.catalog.model(system.model).params
-            for effort, limits in system.limits.items():
-                self._check_names("parameter", list(limits), own, f"{where}.{effort}")
+            self._check_own_limits(system, f"{self.origin}: systems[{index}]")
+
+    def _check_own_limits(self, system: SystemEntry, where: str) -> None:
+        named = [*system.limits, *system.limits_on, *system.datasets_at]
+        self._check_names("effort", named, self.config.efforts, f"{where}.limits")
+        own = self.catalog.model(system.model).params
+        for effort, limits in system.limits.items():
+            self._check_names("parameter", list(limits), own, f"{where}.limits.{effort}")
+        for effort, on in system.limits_on.items():
+            for name, limits in on.items():
+                spot = f"{where}.limits_on.{effort}"
+                self.catalog.dataset(name, spot)
+                self._check_names("parameter", list(limits), own, f"{spot}.{name}")
 
     def _check_labels(self) -> None:
         """One label must not stand for two configurations."""

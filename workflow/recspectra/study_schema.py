@@ -88,8 +88,10 @@ class SystemEntry(Strict):
     `tune` searches on validation with the study's budget whatever `params` does not fix;
     `after` and `sweep` then set values on top of those chosen, so an ablation shares the
     tuning of the whole system. `limits` (effort -> parameter -> largest value) take the place
-    of the study's for this entry: an epoch of one system is not that of another. `datasets_at`
-    (effort -> datasets) names fewer datasets at an effort that would be too small for all.
+    of the study's for this entry: an epoch of one system is not that of another. `limits_on`
+    (effort -> dataset -> parameter -> largest value) takes the place of both on a dataset.
+    `datasets_at` (effort -> datasets) names fewer datasets at an effort that would be too small
+    for all.
     """
 
     model: str
@@ -104,7 +106,12 @@ class SystemEntry(Strict):
     seeds: list[int] | None = Field(None, min_length=1)
     datasets: list[str] | None = Field(None, min_length=1)
     limits: dict[str, dict[str, int | float]] = {}
+    limits_on: dict[str, dict[str, dict[str, int | float]]] = {}
     datasets_at: dict[str, Annotated[list[str], Field(min_length=1)]] = {}
+
+    def limits_at(self, effort: str, dataset: str) -> dict[str, int | float]:
+        """Return this entry's own limits at an effort on a dataset."""
+        return {**self.limits.get(effort, {}), **self.limits_on.get(effort, {}).get(dataset, {})}
 
 
 class TableConfig(Strict):

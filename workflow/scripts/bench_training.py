@@ -9,7 +9,8 @@ a process of its own, one after the other. Times are medians over the epochs aft
 first. The recall shows that both learned the same: it is measured on validation after
 the same number of epochs. `ratio` is how many times faster this project is. BSARec, which RecBole
 lacks, stands beside RecBole's SASRec; WPGRec beside itself with its plain propagation, layer by
-layer, which needs no peer.
+layer, which needs no peer. `wpgrec-filters` is that propagation alone, forward and backward, for
+as many batches as an epoch has: the rest of an epoch is the same on both sides.
 """
 
 import argparse
@@ -28,6 +29,8 @@ from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
+import torch
+
 from recspectra import cli
 from recspectra.artifacts import atomic
 from recspectra.config import Catalog
@@ -36,6 +39,15 @@ from recspectra.data.interactions import Interactions
 from recspectra.data.tables import PARTS
 from recspectra.evaluation.run import Inputs, validator
 from recspectra.models.base import Run, Scorer, Task, create
+from recspectra.models.wpgrec_graph import (
+    Cross,
+    Replaced,
+    collapsed,
+    item_rows,
+    layer_by_layer,
+    user_rows,
+    walks,
+)
 from recspectra.runtime import limit_threads
 from recspectra.schema import ConfigError
 
@@ -164,6 +176,7 @@ PEERS = {
 
 # Systems whose fast path has a plain one beside it: what makes it plain.
 REFERENCES = {"wpgrec": {"propagation": "layers"}}
+FILTERS = "wpgrec-filters"
 
 
 class Stopwatch:
@@ -223,6 +236,43 @@ def own(catalog: Catalog, name: str, args: argparse.Namespace) -> dict[str, Any]
             "parameters": parameters}  # fmt: skip
 
 
+def filters(catalog: Catalog, args: argparse.Namespace) -> dict[str, Any]:
+    """Filter batches of users as WPGRec does in training, forward and backward; return the seconds.
+
+    Summaries of all other users are constants, as they are from the cache. Only the time counts:
+    that both ways give the same numbers is tested elsewhere.
+    """
+    limit_threads(args.threads)
+    p = SimpleNamespace(**catalog.model("wpgrec").resolve({}))
+    train = Interactions.load(args.data / "train.npz")
+    cross, bands, d = Cross(train, "cpu"), 2**p.levels, p.dimensions
+    generator = torch.Generator().manual_seed(0)
+
+    def drawn(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator) / math.sqrt(d)
+
+    others = drawn(train.n_users, bands, d)
+    items, theta = drawn(train.n_items, d), drawn(bands, p.graph_layers, p.order + 1, d, d)
+    seconds = []
+    for _ in range(args.epochs):
+        users = torch.randperm(train.n_users, generator=generator)[: p.batch_size]
+        summaries, rows = drawn(len(users), bands, d), cross.rows(users)
+        wanted = [x.requires_grad_() for x in (summaries, items, theta)]
+        started = time.perf_counter()
+        graph = Replaced(cross, users, rows)
+        if args.reference:
+            found = layer_by_layer(graph, summaries, others, items, theta)
+        else:
+            psi = collapsed(theta)
+            steps = walks(cross, users, rows, len(psi) - 1, alone=False)
+            ours = user_rows(summaries, others, items, psi, steps)
+            found = ours, item_rows(graph, summaries, others, items, psi)
+        torch.autograd.grad(sum(x.square().sum() for x in found), wanted)
+        seconds.append(time.perf_counter() - started)
+    batches = p.samples * math.ceil(train.n_users / p.batch_size)
+    return {"seconds": [batches * x for x in seconds]}
+
+
 def resolved(catalog: Catalog, name: str, data: Path) -> dict[str, Any]:
     """Return the parameters of a system for the comparison.
 
@@ -278,7 +328,7 @@ def compared(catalog: Catalog, name: str, folder: Path, args: argparse.Namespace
     """Return one row: ours, and the peer's where there is one."""
     row: dict[str, Any] = {"system": name}
     sides = {"ours": lambda: process([sys.executable, *sys.argv, "--only", name], args.threads)}
-    if name in REFERENCES:
+    if name in REFERENCES or name == FILTERS:
         plain = [sys.executable, *sys.argv, "--only", name, "--reference"]
         sides["peer"] = lambda: process(plain, args.threads)
     elif args.peer and name in PEERS:
@@ -306,13 +356,15 @@ HEAD = ["epoch s", "peer", "ratio", "recall@20", "peer", "rank s", "peer", "para
 def line(row: dict[str, Any]) -> str:
     """Return a row as text."""
     if "skipped" in row:
-        return f"{row['system']:<10} skipped: {row['skipped']}"
+        return f"{row['system']:<15} skipped: {row['skipped']}"
     cells = (format(row[k], spec) if k in row else "-" for k, spec in FORMATS.items())
-    return f"{row['system']:<10}" + "".join(f"{c:>12}" for c in cells)
+    return f"{row['system']:<15}" + "".join(f"{c:>12}" for c in cells)
 
 
 def reason_to_skip(catalog: Catalog, name: str, data: Path) -> str | None:
     """Return why a system cannot be timed here."""
+    if name == FILTERS:
+        name = "wpgrec"
     if name not in catalog.names("models"):
         return "there is no such system"
     if catalog.model(name).kind != "trained":
@@ -332,7 +384,7 @@ def rows(catalog: Catalog, args: argparse.Namespace) -> list[dict[str, Any]]:
         if args.peer:
             pieces = {part: Interactions.load(args.data / f"{part}.npz") for part in PARTS}
             export.recbole(pieces, args.data.name, folder)
-        for name in args.systems or [*PEERS, *REFERENCES]:
+        for name in args.systems or [*PEERS, *REFERENCES, FILTERS]:
             reason = reason_to_skip(catalog, name, args.data)
             row = {"system": name, "skipped": reason} if reason else compared(catalog, name, folder, args)
             found.append(row)
@@ -347,7 +399,9 @@ def run() -> None:
     )
     parser.add_argument("--data", type=Path, required=True, help="results/data/DATASET")
     parser.add_argument("--peer", help="a Python that has RecBole; without it our times alone are printed")
-    parser.add_argument("--systems", nargs="*", help=f"of {', '.join(PEERS)}; all of them by default")
+    parser.add_argument(
+        "--systems", nargs="*", help=f"of {', '.join([*PEERS, *REFERENCES, FILTERS])}; all of them by default"
+    )
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output", type=Path, help="a CSV file")
@@ -356,10 +410,11 @@ def run() -> None:
     args = parser.parse_args()
     catalog = cli.catalog()
     if args.only:
-        print(json.dumps(own(catalog, args.only, args)))
+        found = filters(catalog, args) if args.only == FILTERS else own(catalog, args.only, args)
+        print(json.dumps(found))
         return
     print(f"{args.data.name}, {args.epochs} epochs, {args.threads} threads")
-    print(" " * 10 + "".join(f"{h:>12}" for h in HEAD))
+    print(" " * 15 + "".join(f"{h:>12}" for h in HEAD))
     table = rows(catalog, args)
     if args.output:
         columns = ["system", *FORMATS, "skipped"]

@@ -27,7 +27,7 @@ from recspectra.studies.frames import (
 from recspectra.studies.identity import identity_notes
 from recspectra.studies.published import Printed, Published
 from recspectra.studies.rising import cut_off_notes
-from recspectra.study_schema import StudyConfig, TableConfig
+from recspectra.study_schema import TableConfig
 
 COLUMNS = [
     "row",
@@ -289,7 +289,9 @@ def effort_notes(files: StudyFiles) -> list[str]:
     config = files.config
     if not config.effort:
         return []
-    limits = [_limit_text(name, config) for name in config.limits]
+    limits = [
+        _limit_text(name, {d: config.limits_on(d)[name] for d in config.datasets}) for name in config.limits
+    ]
     trials = [f"{config.tuning.trials} tuning trials"] if config.tuning else []
     spent = ", ".join([*trials, f"{len(config.seeds)} seeds", *limits])
     others = ", ".join(name for name in config.efforts if name != config.effort)
@@ -297,24 +299,25 @@ def effort_notes(files: StudyFiles) -> list[str]:
     return [f"Effort {config.effort}: {spent}{also}.{_own_limits(files)}"]
 
 
-def _limit_text(name: str, config: StudyConfig) -> str:
-    """Return a limit in words, with what it is on single datasets: `epochs at most 100 (ml-1m: 20)`."""
-    text = f"{name} at most {value_text(config.limits[name])}"
-    own = {d: config.limits_on(d)[name] for d in config.datasets}
-    other = [f"{d}: {value_text(v)}" for d, v in own.items() if v != config.limits[name]]
-    return f"{text} ({', '.join(other)})" if other else text
+def _limit_text(name: str, values: dict[str, int | float]) -> str:
+    """Return a limit in words, with what it is on other datasets: `epochs at most 100 (ml-1m: 20)`."""
+    usual = next(iter(values.values()))
+    other = [f"{dataset}: {value_text(v)}" for dataset, v in values.items() if v != usual]
+    return f"{name} at most {value_text(usual)}" + (f" ({', '.join(other)})" if other else "")
 
 
 def _own_limits(files: StudyFiles) -> str:
     """Return the limits that single systems have in place of the study's."""
-    lines: dict[str, list[str]] = {}
-    for entry in files.config.systems:
-        limits = entry.limits.get(files.config.effort, {})
-        text = ", ".join(f"{name} at most {value_text(value)}" for name, value in limits.items())
+    config, lines = files.config, {}
+    for entry in config.systems:
+        datasets = [d for d in config.datasets if d in (entry.datasets or config.datasets)]
+        limits = {d: entry.limits_at(config.effort, d) for d in datasets}
+        names = dict.fromkeys(name for own in limits.values() for name in own)
+        texts = [_limit_text(n, {d: own[n] for d, own in limits.items() if n in own}) for n in names]
         title = files.study.get("models", {}).get(entry.model, {}).get("title", entry.model)
-        where = f" ({', '.join(entry.datasets)})" if entry.datasets else ""
-        if text and title not in lines.setdefault(text + where, []):
-            lines[text + where].append(title)
+        text = ", ".join(texts)
+        if text and title not in lines.setdefault(text, []):
+            lines[text].append(title)
     return "".join(f" {', '.join(titles)}: {text}." for text, titles in lines.items())
 
 
