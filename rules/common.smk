@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from recspectra import locks, planning
+from recspectra import locks, planning, slurm
 from recspectra.artifacts import code_hash
 from recspectra.schema import ConfigError
 from snakemake.exceptions import WorkflowError
@@ -25,6 +25,9 @@ INTERPRETER = "python" if planning.uses_environments(workflow) else shlex.quote(
 # Jobs get it as a resource: unlike a parameter, it reruns nothing when the checkout moves.
 VARIABLES = f"RECSPECTRA_ROOT={shlex.quote(str(ROOT))}{PLAN.device_variables}"
 PYTHON = f"{VARIABLES} {INTERPRETER} {shlex.quote(str(SCRIPTS))}"
+
+
+slurm.keep_to_squeue()
 
 
 # Snakemake's own lock is not enough: see `locks`.

@@ -126,7 +126,7 @@ def watched(cluster: Cluster, process: subprocess.Popen, ran: Ran) -> Ran:
             cluster.run("scancel", fits[0])
         elif ran.cancelled and fits and not ran.restarted:
             cluster.stop_controller()
-            time.sleep(12)  # longer than one look at the queue takes to give up
+            time.sleep(45)  # longer than the time between two looks at the queue
             cluster.start_controller()
             ran.restarted = True
         time.sleep(0.5)

@@ -1,0 +1,34 @@
+"""What the Slurm executor of Snakemake would lose sight of jobs for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+EXECUTOR = "snakemake_executor_plugin_slurm"
+
+
+def keep_to_squeue() -> None:
+    """Make the executor remember how long the controller keeps finished jobs.
+
+    The executor (2.8.0) asks for it before every look at the queue. Without an answer, as while the
+    controller is restarted, it takes `sacct` for that look; where there is no accounting, that fails as
+    often as it is tried, and then the jobs are neither running nor finished for good.
+    """
+    executor = sys.modules.get(EXECUTOR)
+    if executor is not None and not hasattr(executor.get_min_job_age, "remembers"):
+        executor.get_min_job_age = _remembering(executor.get_min_job_age)
+
+
+def _remembering(ask: Callable[[], int | None]) -> Callable[[], int | None]:
+    """Return a function that gives the last answer where there is none."""
+    last: list[int] = []
+
+    def answer() -> int | None:
+        found = ask()
+        if found is not None:
+            last[:] = [found]
+        return last[0] if last else None
+
+    answer.remembers = True  # type: ignore[attr-defined]
+    return answer
