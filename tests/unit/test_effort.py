@@ -141,13 +141,16 @@ def test_limits_of_a_dataset_and_of_an_entry_take_the_place_of_the_studys(tmp_pa
 def test_an_entry_may_have_fewer_datasets_at_an_effort_and_a_dataset_more_seeds(tmp_path: Path) -> None:
     changes = {
         "datasets": ["synthetic", "lastfm.loo"], "more_seeds": {"lastfm.loo": [1, 2, 3]},
-        "efforts": {"cpu": {"seeds": [5]}, "paper": {}},
+        "efforts": {"cpu": {"seeds": [5]}, "paper": {}, "smoke": {"seeds": [5], "seeds_on": {"synthetic": [7]}}},
         "systems": [{"model": "popularity"}, {"model": "ease", "datasets_at": {"cpu": ["lastfm.loo"]}}],
     }  # fmt: skip
     found = {
         e: [(r.dataset, r.run.model, r.seed) for r in load(tmp_path, e, **changes).runs]
-        for e in ("cpu", "paper")
+        for e in ("cpu", "paper", "smoke")
     }
+    assert [(dataset, seed) for dataset, _, seed in found["smoke"]] == [
+        ("synthetic", 7), ("lastfm.loo", 5), ("synthetic", 7), ("lastfm.loo", 5),
+    ]  # fmt: skip
     assert found["cpu"] == [
         ("synthetic", "popularity", 5),
         ("lastfm.loo", "popularity", 5),
@@ -174,6 +177,7 @@ def test_an_entry_may_have_fewer_datasets_at_an_effort_and_a_dataset_more_seeds(
         ({"efforts": {"cpu": {"datasets": ["nowhere"]}}}, "'nowhere' is not among the study's datasets"),
         ({"efforts": {"cpu": {"limits_on": {"synthetic": {"epoch": 3}}}}}, "parameter 'epoch'"),
         ({"more_seeds": {"nowhere": [1]}}, "unknown dataset 'nowhere'"),
+        ({"efforts": {"cpu": {"seeds_on": {"nowhere": [1]}}}}, "unknown dataset 'nowhere'"),
     ],
 )
 def test_limits_of_what_is_not_there_are_refused(tmp_path: Path, changes: dict, message: str) -> None:

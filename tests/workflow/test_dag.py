@@ -50,7 +50,8 @@ def expected_fits(name: str) -> set[str]:
                 fixed = [entry.get("params", {}), {k: params[k] for k in limits if k in params}]
                 params = {"tuned with": fixed, **entry.get("after", {}), **swept}
             more = {} if "seeds" in effort else study.get("more_seeds", {})
-            seeds = effort.get("seeds", more.get(dataset, study.get("seeds", [0])))
+            more = {**more, **effort.get("seeds_on", {})}
+            seeds = more.get(dataset, effort.get("seeds", study.get("seeds", [0])))
             seeds = entry.get("seeds", seeds)
             for fit, seed in itertools.product(entry.get("fit", ["train"]), seeds):
                 found.add(json.dumps([dataset, entry["model"], params, fit, seed], sort_keys=True))

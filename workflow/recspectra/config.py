@@ -430,6 +430,8 @@ class Study:
         for effort, entry in efforts.items():
             where = f"{self.origin}: efforts.{effort}"
             self._check_names("parameter", list(entry.limits), known, f"{where}.limits")
+            for name in entry.seeds_on:
+                self.catalog.dataset(name, f"{where}.seeds_on")
             for name, limits in entry.limits_on.items():
                 self.catalog.dataset(name, f"{where}.limits_on")
                 self._check_names("parameter", list(limits), known, f"{where}.limits_on.{name}")

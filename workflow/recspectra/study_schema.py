@@ -262,6 +262,8 @@ class EffortConfig(Strict):
         In place of the study's number of tuning trials.
     seeds : list of int, optional
         In place of the study's seeds, also on datasets that have more; a system's own stay.
+    seeds_on : dict
+        Dataset -> seeds that take the place of these on it.
     limits : dict
         Upper limits of hyperparameters (`epochs: 100`), for every system that has them.
     limits_on : dict
@@ -273,6 +275,7 @@ class EffortConfig(Strict):
 
     trials: int | None = Field(None, ge=1, le=10_000)
     seeds: list[int] | None = Field(None, min_length=1)
+    seeds_on: dict[str, Annotated[list[int], Field(min_length=1)]] = {}
     limits: dict[str, int | float] = {}
     limits_on: dict[str, dict[str, int | float]] = {}
     datasets: list[str] | None = Field(None, min_length=1)
@@ -340,6 +343,7 @@ def spent(config: StudyConfig, effort: str, origin: str) -> StudyConfig:
     update: dict[str, Any] = {"effort": effort}
     if chosen.seeds:
         update |= {"seeds": chosen.seeds, "more_seeds": {}}
+    update["more_seeds"] = {**update.get("more_seeds", config.more_seeds), **chosen.seeds_on}
     if chosen.trials:
         tuning = config.tuning or TuningConfig(trials=chosen.trials)
         update["tuning"] = tuning.model_copy(update={"trials": chosen.trials})

@@ -293,7 +293,9 @@ def effort_notes(files: StudyFiles) -> list[str]:
         _limit_text(name, {d: config.limits_on(d)[name] for d in config.datasets}) for name in config.limits
     ]
     trials = [f"{config.tuning.trials} tuning trials"] if config.tuning else []
-    spent = ", ".join([*trials, f"{len(config.seeds)} seeds", *limits])
+    fewer = [f"{d}: {len(seeds)}" for d, seeds in config.more_seeds.items() if d in config.datasets]
+    seeds = f"{len(config.seeds)} seeds" + (f" ({', '.join(fewer)})" if fewer else "")
+    spent = ", ".join([*trials, seeds, *limits])
     others = ", ".join(name for name in config.efforts if name != config.effort)
     also = f" (`--config effort={others}` spends more or less)" if others else ""
     return [f"Effort {config.effort}: {spent}{also}.{_own_limits(files)}"]
