@@ -141,7 +141,9 @@ def test_limits_of_a_dataset_and_of_an_entry_take_the_place_of_the_studys(tmp_pa
 def test_an_entry_may_have_fewer_datasets_at_an_effort_and_a_dataset_more_seeds(tmp_path: Path) -> None:
     changes = {
         "datasets": ["synthetic", "lastfm.loo"], "more_seeds": {"lastfm.loo": [1, 2, 3]},
-        "efforts": {"cpu": {"seeds": [5]}, "paper": {}, "smoke": {"seeds": [5], "seeds_on": {"synthetic": [7]}}},
+        "efforts": {
+            "cpu": {"seeds": [5]}, "paper": {}, "smoke": {"seeds": [5], "seeds_on": {"synthetic": [7]}},
+        },
         "systems": [{"model": "popularity"}, {"model": "ease", "datasets_at": {"cpu": ["lastfm.loo"]}}],
     }  # fmt: skip
     found = {
