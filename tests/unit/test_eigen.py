@@ -13,8 +13,9 @@ import scipy.sparse as sp
 
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.spectral import solver_block
-from recspectra.spectral.eigen import SpectrumError, leading
+from recspectra.spectral.eigen import TOLERANCE, SpectrumError, leading
 from recspectra.spectral.operators import Operator, build
+from recspectra.spectral.solvers import residual_scale
 
 NAMES = ["item-similarity", "bipartite", "unified-d2-a0.4"]
 SOLVERS = ["block", "arpack", "lobpcg", "torch-cpu"]
@@ -160,6 +161,17 @@ def test_the_residual_is_relative_to_the_norm(scale: float) -> None:
     found = leading(diagonal(values, (-scale, scale)), 20, "block")
     assert np.allclose(found.values, values[::-1][:20], atol=1e-5 * scale)
     assert 0.0 < found.residuals.max() <= 1e-4 * scale
+
+
+@pytest.mark.parametrize("solver", ["block", "torch-cpu"])
+@pytest.mark.parametrize("top", [1.0, 40.0])
+def test_eigenvalues_that_fall_by_orders_of_magnitude(solver: str, top: float) -> None:
+    """The largest lie far above the cut of the filter, as with SGFCF's similarity at rank 512."""
+    values = top * np.concatenate([np.geomspace(1.0, 1e-4, 900), np.zeros(800)])
+    found = leading(diagonal(values, (0.0, top)), 512, solver)
+    assert found.solver == solver
+    assert found.residuals.max() <= TOLERANCE * residual_scale(top)
+    assert np.allclose(found.values, values[:512], atol=2 * TOLERANCE * residual_scale(top))
 
 
 def test_the_largest_are_wanted_and_not_those_of_largest_magnitude() -> None:

@@ -212,8 +212,13 @@ class _Filter:
         return current
 
     def inverse_slope(self, gains: np.ndarray) -> np.ndarray:
-        """Bound |x - y| / |p(x) - p(y)| for p(x) = gain and y in [low, cut]."""
-        return 2.0 * self.half / np.maximum(gains - 1.0, 1e-3)
+        """Bound |x - y| / |p(x) - p(y)| for p(x) = gain and y in [low, cut].
+
+        Where eigenvalues fall by orders of magnitude, x may lie far above the cut: the width of
+        [low, cut] is no bound of |x - y| then.
+        """
+        above = np.cosh(np.arccosh(np.maximum(gains, 1.0)) / self.degree)  # (x - mid) / half
+        return self.half * (above + 1.0) / np.maximum(gains - 1.0, 1e-3)
 
 
 class _Basis:
