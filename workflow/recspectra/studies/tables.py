@@ -294,7 +294,8 @@ def effort_notes(files: StudyFiles) -> list[str]:
     ]
     trials = [f"{config.tuning.trials} tuning trials"] if config.tuning else []
     fewer = [f"{d}: {len(seeds)}" for d, seeds in config.more_seeds.items() if d in config.datasets]
-    seeds = f"{len(config.seeds)} seeds" + (f" ({', '.join(fewer)})" if fewer else "")
+    count = len(config.seeds)
+    seeds = f"{count} seed{'s' if count > 1 else ''}" + (f" ({', '.join(fewer)})" if fewer else "")
     spent = ", ".join([*trials, seeds, *limits])
     others = ", ".join(name for name in config.efforts if name != config.effort)
     also = f" (`--config effort={others}` spends more or less)" if others else ""
