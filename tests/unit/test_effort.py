@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -10,6 +11,7 @@ import yaml
 from recspectra.config import Catalog, Study
 from recspectra.planning import load as load_plan
 from recspectra.schema import ConfigError
+from recspectra.studies.tables import effort_notes
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY = {
@@ -136,6 +138,30 @@ def test_limits_of_a_dataset_and_of_an_entry_take_the_place_of_the_studys(tmp_pa
     assert {
         r.run.tune.params.get("epochs") for r in load(tmp_path, "paper", **changes).runs if r.run.tune
     } == {None}
+
+
+def test_what_an_effort_spends_is_said_with_the_datasets_where_it_differs(tmp_path: Path) -> None:
+    changes = {
+        "datasets": ["synthetic", "lastfm.loo"],
+        "efforts": {
+            "cpu": {
+                "seeds": [1, 2], "seeds_on": {"lastfm.loo": [1]}, "trials": 4,
+                "limits": {"epochs": 40}, "limits_on": {"lastfm.loo": {"epochs": 5}},
+            },
+        },
+        "systems": [
+            {"model": "mf", "limits": {"cpu": {"epochs": 7}}},
+            {"model": "jgcf", "limits_on": {"cpu": {"lastfm.loo": {"epochs": 3}}}},
+            {"model": "sgl", "limits": {"cpu": {"epochs": 9}}, "datasets": ["synthetic"]},
+        ],
+    }  # fmt: skip
+    files = SimpleNamespace(config=load(tmp_path, "cpu", **changes).config, study={})
+    (note,) = effort_notes(files)
+    assert note == (
+        "Effort cpu: 4 tuning trials, 2 seeds (lastfm.loo: 1), epochs at most 40 (synthetic), 5 "
+        "(lastfm.loo). "
+        "mf: epochs at most 7. jgcf: epochs at most 3 (lastfm.loo). sgl: epochs at most 9 (synthetic)."
+    )
 
 
 def test_an_entry_may_have_fewer_datasets_at_an_effort_and_a_dataset_more_seeds(tmp_path: Path) -> None:

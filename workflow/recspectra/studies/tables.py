@@ -290,7 +290,8 @@ def effort_notes(files: StudyFiles) -> list[str]:
     if not config.effort:
         return []
     limits = [
-        _limit_text(name, {d: config.limits_on(d)[name] for d in config.datasets}) for name in config.limits
+        _limit_text(name, {d: config.limits_on(d)[name] for d in config.datasets}, config.datasets)
+        for name in config.limits
     ]
     trials = [f"{config.tuning.trials} tuning trials"] if config.tuning else []
     fewer = [f"{d}: {len(seeds)}" for d, seeds in config.more_seeds.items() if d in config.datasets]
@@ -302,23 +303,26 @@ def effort_notes(files: StudyFiles) -> list[str]:
     return [f"Effort {config.effort}: {spent}{also}.{_own_limits(files)}"]
 
 
-def _limit_text(name: str, values: dict[str, int | float]) -> str:
-    """Return a limit in words, with what it is on other datasets: `epochs at most 100 (ml-1m: 20)`."""
-    usual = next(iter(values.values()))
-    other = [f"{dataset}: {value_text(v)}" for dataset, v in values.items() if v != usual]
-    return f"{name} at most {value_text(usual)}" + (f" ({', '.join(other)})" if other else "")
+def _limit_text(name: str, values: dict[str, int | float], datasets: list[str]) -> str:
+    """Return a limit in words: `epochs at most 60`, or with datasets where it is not that on all."""
+    places: dict[str, list[str]] = {}
+    for dataset, value in values.items():
+        places.setdefault(value_text(value), []).append(dataset)
+    if len(places) == 1 and len(values) == len(datasets):
+        return f"{name} at most {next(iter(places))}"
+    return f"{name} at most " + ", ".join(f"{value} ({', '.join(on)})" for value, on in places.items())
 
 
 def _own_limits(files: StudyFiles) -> str:
     """Return the limits that single systems have in place of the study's."""
     config, lines = files.config, {}
     for entry in config.systems:
-        datasets = [d for d in config.datasets if d in (entry.datasets or config.datasets)]
-        limits = {d: entry.limits_at(config.effort, d) for d in datasets}
+        shown = [d for d in config.datasets if d in (entry.datasets or config.datasets)]
+        limits = {d: entry.limits_at(config.effort, d) for d in shown}
         names = dict.fromkeys(name for own in limits.values() for name in own)
-        texts = [_limit_text(n, {d: own[n] for d, own in limits.items() if n in own}) for n in names]
+        found = {n: {d: own[n] for d, own in limits.items() if n in own} for n in names}
+        text = ", ".join(_limit_text(n, values, config.datasets) for n, values in found.items())
         title = files.study.get("models", {}).get(entry.model, {}).get("title", entry.model)
-        text = ", ".join(texts)
         if text and title not in lines.setdefault(text, []):
             lines[text].append(title)
     return "".join(f" {', '.join(titles)}: {text}." for text, titles in lines.items())
