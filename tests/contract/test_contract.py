@@ -30,8 +30,9 @@ from recspectra.evaluation.run import (
 )
 from recspectra.models.base import History, Recommender, Run, Task, create
 from recspectra.schema import ConfigError
-from recspectra.spectral.eigen import Spectrum, leading
+from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
+from recspectra.spectral.spectrum import Spectrum
 
 CATALOG = Catalog(Path(__file__).resolve().parents[2])
 MODELS = CATALOG.names("models")

@@ -18,8 +18,9 @@ from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
 from recspectra.evaluation.run import rank
 from recspectra.models.base import Recommender, Run, Task, create
-from recspectra.spectral.eigen import Spectrum, leading
+from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
+from recspectra.spectral.spectrum import Spectrum
 
 CATALOG = Catalog(Path(__file__).resolve().parents[2])
 Pieces = dict[str, Interactions]

@@ -392,6 +392,16 @@ def test_a_script_and_what_it_imports_count(mini: Path, tmp_path: Path) -> None:
     assert len({before, after, hash_now(scripts=(script,))}) == 3
 
 
+def test_an_edit_of_the_eigensolver_reruns_no_fit_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fit reads eigenpairs from a file: what counts for it is whether these are other ones."""
+    hashed, fingerprint = set(), artifacts._fingerprint
+    monkeypatch.setattr(artifacts, "_fingerprint", lambda path: hashed.add(path.stem) or fingerprint(path))
+    scripts = [PACKAGE.parent / "scripts" / f"{name}.py" for name in ("fit", "tune")]
+    code_hash("recspectra.models.gsprec", "recspectra.models.sgfcf", scripts=scripts)
+    assert {"spectrum", "operators"} <= hashed
+    assert not hashed & {"eigen", "solver_block", "solvers"}
+
+
 def test_hash_is_twelve_hex_digits_and_differs_between_systems() -> None:
     names = Catalog(ROOT).names("models")
     hashes = {code_hash(f"recspectra.models.{name}") for name in names}

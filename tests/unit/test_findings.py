@@ -13,8 +13,9 @@ import pytest
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.energy import BEYOND, energy_bands
 from recspectra.schema import ConfigError
-from recspectra.spectral.eigen import Spectrum, leading
+from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
+from recspectra.spectral.spectrum import Spectrum
 from recspectra.studies import plain, runtime
 from recspectra.studies.audit import audit
 from recspectra.studies.draw import draw, summary_text

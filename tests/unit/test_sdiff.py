@@ -25,9 +25,10 @@ from recspectra.evaluation.inference import (
 from recspectra.models.base import History, Recommender, Run, Task, create
 from recspectra.models.sdiff import TIME_FEATURES, Denoiser, SDiff, counter_normal, kept, time_code
 from recspectra.runtime import axis_seed
-from recspectra.spectral.eigen import Spectrum, leading
+from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
 from recspectra.spectral.schedules import mean_log_snr, schedule
+from recspectra.spectral.spectrum import Spectrum
 from recspectra.training.batches import RowBatch, UserRows
 
 CATALOG = Catalog(Path(__file__).resolve().parents[2])

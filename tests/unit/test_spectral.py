@@ -12,7 +12,7 @@ import pytest
 from recspectra.artifacts import ArtifactError, write_npz
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.spectral import eigen
-from recspectra.spectral.eigen import Spectrum, SpectrumError, leading
+from recspectra.spectral.eigen import SpectrumError, leading
 from recspectra.spectral.filters import gaussian_bandpass, rescaled
 from recspectra.spectral.operators import (
     Bipartite,
@@ -26,6 +26,7 @@ from recspectra.spectral.operators import (
     transition_graph,
 )
 from recspectra.spectral.schedules import SCHEDULES, log_snr, schedule
+from recspectra.spectral.spectrum import Spectrum
 
 NAMES = ["item-similarity", "bipartite", "unified-d1-a0.4", "unified-d2-a0.4", "unified-d5-a0.9"]
 

@@ -11,8 +11,9 @@ import pytest
 from recspectra.config import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.models.base import History, Recommender, Refused, Run, Task, create
-from recspectra.spectral.eigen import Spectrum, leading
+from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
+from recspectra.spectral.spectrum import Spectrum
 
 CATALOG = Catalog(Path(__file__).resolve().parents[2])
 

@@ -23,8 +23,9 @@ from recspectra.data.interactions import Interactions
 from recspectra.evaluation.run import BATCH_SCORES, attempt, rank
 from recspectra.models.base import Run, Task, create
 from recspectra.runtime import peak_memory_mb
-from recspectra.spectral.eigen import Spectrum, leading
+from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
+from recspectra.spectral.spectrum import Spectrum
 
 HEAD = f"{'system':<14}{'status':<10}{'eigenpairs s':>13}{'fit s':>9}{'1k users s':>12}{'peak GB':>9}  reason"
 

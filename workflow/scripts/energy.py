@@ -7,7 +7,7 @@ from recspectra import cli
 from recspectra.artifacts import write_text
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.energy import energy_bands
-from recspectra.spectral.eigen import Spectrum
+from recspectra.spectral.spectrum import Spectrum
 
 
 def run() -> None:

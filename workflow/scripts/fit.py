@@ -12,7 +12,7 @@ from recspectra.data.interactions import Interactions
 from recspectra.evaluation.run import Inputs, Job, execute
 from recspectra.runtime import limit_threads, pick_device
 from recspectra.schema import ConfigError
-from recspectra.spectral.eigen import Spectrum
+from recspectra.spectral.spectrum import Spectrum
 from recspectra.yaml_files import read_yaml, validate
 
 

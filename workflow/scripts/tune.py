@@ -11,7 +11,7 @@ from recspectra.data.interactions import Interactions
 from recspectra.evaluation.run import Inputs
 from recspectra.evaluation.tune import TuneJob, tune, write_tuning
 from recspectra.runtime import Progress, limit_threads, pick_device
-from recspectra.spectral.eigen import Spectrum
+from recspectra.spectral.spectrum import Spectrum
 from recspectra.yaml_files import validate
 
 

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from recspectra.data.interactions import Interactions
-from recspectra.spectral.eigen import Spectrum
+from recspectra.spectral.spectrum import Spectrum
 
 EDGES = {"low": (0.0, 0.3), "middle": (0.3, 0.8), "high": (0.8, 2.0)}
 BEYOND = "beyond"

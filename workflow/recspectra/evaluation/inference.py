@@ -24,7 +24,7 @@ from recspectra.data.interactions import Interactions
 from recspectra.data.synthetic import generate
 from recspectra.models.base import History, Run, Task, create
 from recspectra.models.trained import Trained
-from recspectra.spectral.eigen import Spectrum
+from recspectra.spectral.spectrum import Spectrum
 
 COLUMNS = ["system", "axis", "users", "items", "part", "seconds", "device", "threads"]
 BATCH = 100

@@ -24,7 +24,7 @@ from recspectra.evaluation.ranking import batches, list_name, positions_name, to
 from recspectra.models.base import History, Recommender, Refused, Run, Scorer, Task, create
 from recspectra.runtime import Diverged, OutOfTime, memory_budget, peak_memory_mb, time_budget
 from recspectra.schema import Scalar
-from recspectra.spectral.eigen import Spectrum
+from recspectra.spectral.spectrum import Spectrum
 
 BATCH_SCORES = 4_000_000  # scores held at once: 16 MB of float32
 VALIDATION_K = 20

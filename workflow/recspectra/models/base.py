@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from recspectra.config import ModelConfig
 from recspectra.data.interactions import Interactions
 from recspectra.runtime import Progress
-from recspectra.spectral.eigen import Spectrum
+from recspectra.spectral.spectrum import Spectrum
 
 T = TypeVar("T")
 

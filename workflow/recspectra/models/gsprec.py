@@ -33,9 +33,9 @@ import scipy.sparse as sp
 
 from recspectra.data.interactions import Interactions
 from recspectra.models.base import History, Recommender, Refused, Run, Task
-from recspectra.spectral.eigen import Spectrum
 from recspectra.spectral.filters import gaussian_bandpass, rescaled
 from recspectra.spectral.operators import degrees, power, spectral_radius, transition_graph
+from recspectra.spectral.spectrum import Spectrum
 
 
 class GSPRec(Recommender):

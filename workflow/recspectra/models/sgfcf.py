@@ -32,8 +32,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from recspectra.models.base import History, Recommender, Run, Task
-from recspectra.spectral.eigen import Spectrum
 from recspectra.spectral.operators import SPARSE_SHARE, RowSimilarity, degrees, generalised, power
+from recspectra.spectral.spectrum import Spectrum
 
 SMALLEST = 1e-6  # singular values below this share of the largest count as 0
 BLOCK_ENTRIES = 20_000_000  # of the co-occurrence matrix that are held at once

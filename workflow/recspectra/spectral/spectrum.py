@@ -1,0 +1,83 @@
+"""What an eigensolver leaves on disk, for jobs that need no solver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from recspectra.artifacts import ArtifactError, read_npz, write_npz
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Leading eigenpairs of an operator A, largest eigenvalue first.
+
+    Attributes
+    ----------
+    values : float64 array, shape (r,)
+        Eigenvalues, descending.
+    vectors : float32 array, shape (size, r)
+        Orthonormal eigenvectors; the entry of largest magnitude is positive.
+    residuals : float64 array, shape (r,)
+        ||A v - lambda v|| of each pair, for the stored vectors.
+    lowest : float
+        Smallest eigenvalue of A (the other end of the spectrum).
+    solver : str
+        Name of the backend.
+    seconds : float
+        Wall time of the solve.
+    """
+
+    values: np.ndarray
+    vectors: np.ndarray
+    residuals: np.ndarray
+    lowest: float
+    solver: str
+    seconds: float
+
+    @property
+    def rank(self) -> int:
+        """Number of eigenpairs."""
+        return len(self.values)
+
+    def top(self, rank: int) -> Spectrum:
+        """Return the leading `rank` pairs (all of them when there are fewer)."""
+        keep = slice(0, rank)
+        return Spectrum(
+            self.values[keep],
+            np.ascontiguousarray(self.vectors[:, keep]),
+            self.residuals[keep],
+            self.lowest,
+            self.solver,
+            self.seconds,
+        )
+
+    def save(self, path: Path | str) -> None:
+        """Write to an npz file, atomically."""
+        write_npz(
+            path,
+            values=self.values,
+            vectors=self.vectors,
+            residuals=self.residuals,
+            lowest=np.float64(self.lowest),
+            solver=np.str_(self.solver),
+            seconds=np.float64(self.seconds),
+        )
+
+    @classmethod
+    def load(cls, path: Path | str) -> Spectrum:
+        """Read what `save` wrote."""
+        a = read_npz(path)
+        try:
+            return cls(
+                a["values"],
+                a["vectors"],
+                a["residuals"],
+                float(a["lowest"]),
+                str(a["solver"]),
+                float(a["seconds"]),
+            )
+        except KeyError as error:
+            raise ArtifactError(f"{path}: array {error} is missing; delete it and run again") from None
