@@ -393,7 +393,7 @@ def test_a_script_and_what_it_imports_count(mini: Path, tmp_path: Path) -> None:
 
 
 def test_an_edit_of_the_eigensolver_reruns_no_fit_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fit reads eigenpairs from a file: what counts for it is whether these are other ones."""
+    """A fit reads eigenpairs from a file: it is made again when that file is."""
     hashed, fingerprint = set(), artifacts._fingerprint
     monkeypatch.setattr(artifacts, "_fingerprint", lambda path: hashed.add(path.stem) or fingerprint(path))
     scripts = [PACKAGE.parent / "scripts" / f"{name}.py" for name in ("fit", "tune")]
