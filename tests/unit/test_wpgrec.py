@@ -21,7 +21,7 @@ from recspectra.models.wpgrec_graph import (
     all_user_rows,
     chebyshev_powers,
     collapsed,
-    item_rows,
+    filtered,
     layer_by_layer,
     user_rows,
     walks,
@@ -98,9 +98,7 @@ def test_the_collapsed_filters_equal_those_layer_by_layer(
     rows = cross.rows_of(torch.tensor([[1, 2, 5], [18, 18, 18], [7, 18, 3]]))
     graph = Replaced(cross, users, rows)
 
-    psi = collapsed(theta)
-    steps = walks(cross, users, rows, len(psi) - 1, alone=False)
-    fast = user_rows(p, others, items, psi, steps), item_rows(graph, p, others, items, psi)
+    fast = filtered(graph, p, others, items, theta)
     plain = layer_by_layer(graph, p, others, items, theta)
     toward = [torch.randn_like(x) for x in fast]
     for a, b in zip(fast, plain, strict=True):

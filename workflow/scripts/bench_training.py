@@ -39,15 +39,7 @@ from recspectra.data.interactions import Interactions
 from recspectra.data.tables import PARTS
 from recspectra.evaluation.run import Inputs, validator
 from recspectra.models.base import Run, Scorer, Task, create
-from recspectra.models.wpgrec_graph import (
-    Cross,
-    Replaced,
-    collapsed,
-    item_rows,
-    layer_by_layer,
-    user_rows,
-    walks,
-)
+from recspectra.models.wpgrec_graph import Cross, Replaced, filtered, layer_by_layer
 from recspectra.runtime import limit_threads
 from recspectra.schema import ConfigError
 
@@ -260,13 +252,8 @@ def filters(catalog: Catalog, args: argparse.Namespace) -> dict[str, Any]:
         wanted = [x.requires_grad_() for x in (summaries, items, theta)]
         started = time.perf_counter()
         graph = Replaced(cross, users, rows)
-        if args.reference:
-            found = layer_by_layer(graph, summaries, others, items, theta)
-        else:
-            psi = collapsed(theta)
-            steps = walks(cross, users, rows, len(psi) - 1, alone=False)
-            ours = user_rows(summaries, others, items, psi, steps)
-            found = ours, item_rows(graph, summaries, others, items, psi)
+        propagate = layer_by_layer if args.reference else filtered
+        found = propagate(graph, summaries, others, items, theta)
         torch.autograd.grad(sum(x.square().sum() for x in found), wanted)
         seconds.append(time.perf_counter() - started)
     batches = p.samples * math.ceil(train.n_users / p.batch_size)

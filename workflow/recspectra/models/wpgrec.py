@@ -28,6 +28,7 @@ from recspectra.models.wpgrec_graph import (
     Replaced,
     all_user_rows,
     collapsed,
+    filtered,
     item_rows,
     layer_by_layer,
     user_rows,
@@ -164,13 +165,8 @@ class WPGRec(Trained):
         # Cut from what is in the graph, unless the paper is read to the letter.
         rows = self.past.rows_of(batch.linked) if p.graph == "query" else self.past.rows(batch.users)
         graph = Replaced(self.past, batch.users, rows)
-        if p.propagation == "layers":
-            h, items = layer_by_layer(graph, summaries, others, module.items, module.theta)
-        else:
-            psi = collapsed(module.theta)
-            steps = walks(self.past, batch.users, rows, len(psi) - 1, alone=False)
-            h = user_rows(summaries, others, module.items, psi, steps)
-            items = item_rows(graph, summaries, others, module.items, psi)
+        propagate = layer_by_layer if p.propagation == "layers" else filtered
+        h, items = propagate(graph, summaries, others, module.items, module.theta)
         users, items = module.user_vectors(h, gates), module.item_vectors(items)
         return full_softmax(users, items, batch.targets) + p.gate_weight * self._gate_penalty(gates)
 

@@ -261,6 +261,17 @@ def all_user_rows(
     return found
 
 
+def filtered(
+    graph: Replaced, summaries: torch.Tensor, others: torch.Tensor, items: torch.Tensor,
+    theta: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
+    """Return what `layer_by_layer` does, by the collapsed polynomial: all replaced users in one graph."""
+    psi = collapsed(theta)
+    steps = walks(graph.cross, graph.users, graph.rows, len(psi) - 1, alone=False)
+    users = user_rows(summaries, others, items, psi, steps)
+    return users, item_rows(graph, summaries, others, items, psi)
+
+
 def layer_by_layer(
     graph: Replaced, summaries: torch.Tensor, others: torch.Tensor, items: torch.Tensor,
     theta: torch.Tensor,

@@ -1,0 +1,121 @@
+"""Floors of the package: what may import what, and where PyTorch is loaded."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from recspectra.config import Catalog
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "workflow" / "recspectra"
+
+FLOORS = {
+    "schema": 1, "yaml_files": 1, "dataset_schema": 1, "study_schema": 1, "config": 1, "artifacts": 1,
+    "runtime": 1, "planning": 1, "cli": 1, "devices": 1, "programme": 1, "locks": 1, "repair": 1, "slurm": 1,
+    "data": 2, "spectral": 2, "models": 3, "training": 3, "evaluation": 4, "studies": 5,
+}  # fmt: skip
+MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
+
+
+def room(path: Path) -> str:
+    """The first part of a module's name below the package."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are written in full"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_only_go_down(path: Path) -> None:
+    names = [n.split(".") for n in imports(ast.parse(path.read_text(encoding="utf-8")))]
+    below = {n[1] for n in names if n[0] == "recspectra" and len(n) > 1 and n[1] in FLOORS}
+    assert all(FLOORS[name] <= FLOORS[room(path)] for name in below)
+
+
+def test_every_module_has_a_floor() -> None:
+    assert {room(p) for p in MODULES} == set(FLOORS)
+
+
+def top_level_torch(path: Path) -> bool:
+    """Whether importing a module imports PyTorch by itself."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    statements = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
+    return any(n.split(".")[0] == "torch" for s in statements for n in imports(s))
+
+
+def models_behind(names: Iterable[str]) -> set[str]:
+    """Modules of models/ that some systems import as they are loaded, at any distance."""
+    found, left = set(), {f"recspectra.models.{name}" for name in names}
+    while left:
+        path = PACKAGE.parent / f"{left.pop().replace('.', '/')}.py"
+        if path.is_file() and (name := str(path.relative_to(PACKAGE))) not in found:
+            found.add(name)
+            body = ast.parse(path.read_text(encoding="utf-8")).body
+            statements = (s for s in body if isinstance(s, ast.Import | ast.ImportFrom))
+            left |= {n for s in statements for n in imports(s) if n.startswith("recspectra.models.")}
+    return found
+
+
+def test_torch_is_imported_by_training_and_trained_systems_alone() -> None:
+    """Training may, and of models/ what a trained system loads and no closed-form one does."""
+    catalog, names = Catalog(ROOT), {"trained": set(), "closed-form": set()}
+    for name in catalog.names("models"):
+        names[catalog.model(name).kind].add(name)
+    found = {str(p.relative_to(PACKAGE)) for p in MODULES if top_level_torch(p)}
+    assert {"training/loop.py", "models/trained.py", "spectral/torch_operators.py"} <= found
+    elsewhere = {n for n in found if not n.startswith("training/")} - {
+        "spectral/torch_operators.py",
+        "evaluation/complexity.py",
+        "evaluation/inference.py",
+    }
+    assert elsewhere <= models_behind(names["trained"]) - models_behind(names["closed-form"])
+
+
+def test_torch_is_named_elsewhere_only_inside_functions_of_jobs() -> None:
+    named = {
+        str(p.relative_to(PACKAGE))
+        for p in MODULES
+        if "torch" in {n.split(".")[0] for n in imports(ast.parse(p.read_text(encoding="utf-8")))}
+        and not top_level_torch(p)
+    }
+    assert named == {"runtime.py", "evaluation/run.py", "spectral/solver_block.py"}
+
+
+def loaded_after(code: str) -> set[str]:
+    """Top-level modules in a fresh interpreter after some code."""
+    script = f"{code}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=PACKAGE.parent, capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+def test_planning_a_study_needs_no_numerical_library() -> None:
+    code = (
+        "import recspectra.planning, pathlib\n"
+        f"plan = recspectra.planning.load(pathlib.Path({str(ROOT)!r}), {{}}, [])\n"
+        "name = plan.default\n"
+        "run = plan.studies[name].runs[-1]\n"
+        "plan.run_spectra(run.dataset, run.run.model, run.run.key), plan.study_params(name)"
+    )
+    assert {"numpy", "scipy", "pandas", "torch", "matplotlib"} & loaded_after(code) == set()
+
+
+def test_evaluating_a_closed_form_system_does_not_load_torch() -> None:
+    code = "import recspectra.models.gsprec, recspectra.evaluation.run, recspectra.evaluation.measure"
+    loaded = loaded_after(code)
+    assert "scipy" in loaded
+    assert "torch" not in loaded
