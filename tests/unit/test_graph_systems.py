@@ -396,6 +396,13 @@ def test_kmeans_finds_directions_and_fills_empty_groups() -> None:
     assert len({(t, f) for t, f in zip(truth, found, strict=True)}) == 3
 
 
+def test_kmeans_does_not_start_a_group_from_a_point_without_direction() -> None:
+    rng = np.random.default_rng(1)
+    points = torch.from_numpy(np.vstack([rng.uniform(0.1, 1, (50, 8)), np.zeros((1, 8))])).float()
+    found = kmeans(points, torch.zeros(51, dtype=torch.int64), 3)
+    assert len(torch.unique(found[:50])) == 3
+
+
 # --------------------------------------------------------------------- SimpleX and UltraGCN
 
 
@@ -473,7 +480,7 @@ def test_both_ways_of_the_own_item_give_the_same_loss_without_a_history(
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
-@pytest.mark.parametrize("diagonal", ["removed", "kept"])
+@pytest.mark.parametrize("diagonal", ["removed", "kept", "paper"])
 def test_ultragcn_neighbours_have_the_largest_omega(diagonal: str, tiny: dict[str, Interactions]) -> None:
     x = tiny["train"].matrix.toarray().astype(np.float64)
     gram = x.T @ x
@@ -481,6 +488,9 @@ def test_ultragcn_neighbours_have_the_largest_omega(diagonal: str, tiny: dict[st
         np.fill_diagonal(gram, 0)
     sums = gram.sum(1)
     omega = gram * (np.sqrt(sums + 1) / sums)[:, None] / np.sqrt(sums + 1)
+    if diagonal == "paper":
+        omega = gram / (sums - np.diag(gram))[:, None] * np.sqrt(sums[:, None] / sums)
+        np.fill_diagonal(omega, 0)
     near, found = nearest_items(tiny["train"].matrix, 5, diagonal)
     assert np.allclose(np.sort(found), np.sort(omega)[:, -5:], rtol=1e-5)
     assert np.allclose(found, np.take_along_axis(omega, near, axis=1), rtol=1e-5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from recspectra.models.bert4rec import masked
 from recspectra.models.sequential import Dropout, Frame, attended
 from recspectra.models.trained import Trained
 from recspectra.training.loop import LoopSettings
+from recspectra.training.sampling import Complement
 from recspectra.training.sequences import Sequences
 
 CATALOG = Catalog(Path(__file__).resolve().parents[2])
@@ -80,6 +82,29 @@ def test_the_loss_starts_near_the_logarithm_of_the_number_of_items(name: str, tr
     system.module.train()
     loss = system.loss(batch, torch.Generator().manual_seed(0)).item()
     assert abs(loss - math.log(train.n_items)) < 0.1
+
+
+def test_sasrec_with_sampled_negatives_is_a_loop_over_targets(train: Interactions) -> None:
+    """Each target beside one item that its user has not in training; a batch draws the same again."""
+    system = bold(built("sasrec", train, loss="sampled"))
+    batch = next(iter(system.batches(Task(train, None, True))(torch.Generator().manual_seed(0))))
+    drawn: list[torch.Tensor] = []
+
+    def draw(users: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
+        drawn.append(Complement(train, "cpu").draw(users, count, generator))
+        return drawn[-1]
+
+    system.free = SimpleNamespace(draw=draw)
+    found = [float(system.loss(batch, torch.Generator()).detach()) for _ in range(2)]
+    assert found[0] == found[1] and torch.equal(*drawn)
+    table, every = system.module.table(), system.module(batch.inputs, last=False)
+    others, costs = iter(drawn[0][:, 0].tolist()), []
+    for row, column in torch.nonzero(batch.targets >= 0).tolist():
+        state, other, user = every[row, column], next(others), int(batch.users[row])
+        right, wrong = state @ table[batch.targets[row, column]], state @ table[other]
+        assert other not in train.items[train.indptr[user] : train.indptr[user + 1]]
+        costs.append(float(-torch.log(torch.sigmoid(right)) - torch.log(torch.sigmoid(-wrong))))
+    assert found[0] == pytest.approx(sum(costs) / len(costs), rel=1e-4)
 
 
 @every_system

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ from recspectra.config import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.evaluation.run import load_system, save_system
 from recspectra.models.base import History, Run, Task, create
-from recspectra.models.mf import pair_loss
+from recspectra.models.mf import PairParams, pair_loss
 from recspectra.models.trained import Factors, Tables, Trained
 from recspectra.training import sampling
 from recspectra.training.graph import SparseMatrix, bipartite
@@ -240,31 +241,48 @@ def test_half_squares_divides_by_the_rows_of_the_first_block() -> None:
     assert float(half_squares(torch.full((4, 2), 2.0), torch.ones(8, 3))) == (32 + 24) / 8
 
 
-def plain_pair_loss(tables: list[torch.Tensor], batch: PairBatch, regularization: float) -> torch.Tensor:
-    """BPR and L2 one pair after the other."""
+def plain_pair_loss(tables: list[torch.Tensor], batch: PairBatch, params: PairParams) -> torch.Tensor:
+    """The loss and L2 one pair after the other."""
     users, items, free_users, free_items = tables
     total = torch.zeros(())
     for u, i, negatives in zip(batch.users, batch.items, batch.negatives, strict=True):
-        misses = [-torch.log(torch.sigmoid(users[u] @ items[i] - users[u] @ items[j])) for j in negatives]
+        if params.loss == "softmax":
+            misses = [-torch.log_softmax(items @ users[u], dim=0)[i]]
+        else:
+            misses = [-torch.log(torch.sigmoid(users[u] @ items[i] - users[u] @ items[j])) for j in negatives]
         rows = [free_users[u], free_items[i], *(free_items[j] for j in negatives)]
-        total = total + sum(misses) / len(misses) + regularization / 2 * sum((r**2).sum() for r in rows)
+        penalty = params.regularization / 2 * sum((r**2).sum() for r in rows)
+        total = total + sum(misses) / len(misses) + penalty
     return total / len(batch.users)
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["free vectors apart", "free vectors are final"])
-@pytest.mark.parametrize("negatives", [1, 3])
-def test_the_loss_of_pairs_equals_a_loop_over_pairs(negatives: int, own: bool) -> None:
+@pytest.mark.parametrize(("loss", "negatives"), [("bpr", 1), ("bpr", 3), ("softmax", 0)])
+def test_the_loss_of_pairs_equals_a_loop_over_pairs(loss: str, negatives: int, own: bool) -> None:
     """In value and in the gradients of all tables; users and items come more than once."""
     g = seeded()
     tables = [torch.randn(n, 4, generator=g, requires_grad=True) for n in (5, 6, 5, 6)]
     tables = tables[:2] * 2 if own else tables
     index = [torch.randint(n, shape, generator=g) for n, shape in ((5, (9,)), (6, (9,)), (6, (9, negatives)))]
-    batch = PairBatch(*index)
-    found, expected = pair_loss(*tables, batch, 0.3), plain_pair_loss(tables, batch, 0.3)
+    batch, params = PairBatch(*index), SimpleNamespace(loss=loss, regularization=0.3)
+    found, expected = pair_loss(*tables, batch, params), plain_pair_loss(tables, batch, params)
     assert float(found.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
     leaves = tables[:2] if own else tables
     both = (torch.autograd.grad(loss, leaves) for loss in (found, expected))
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*both, strict=True))
+
+
+@pytest.mark.parametrize("name", ["mf", "lightgcn", "lrgccf", "impgcn", "jgcf", "ngcf", "sgl", "dgrec"])
+def test_systems_learn_by_a_softmax_over_all_items_without_negatives(name: str, tiny: dict) -> None:
+    """The loss of the first epoch is near log n, and it falls."""
+    config = Catalog(Path(__file__).resolve().parents[2]).model(name)
+    settings = {"loss": "softmax", "dimensions": 8, "epochs": 15, "learning_rate": 0.05, "batch_size": 200}
+    system = create(config, config.resolve(settings | {"regularization": 0.0}))
+    assert system.params.loss == "softmax"
+    task = Task(tiny["train"], None, True)
+    curve = system.fit(task, Run(seed=3))["loss_curve"]
+    assert all(batch.negatives.shape[1] == 0 for batch in system.batches(task)(seeded()))
+    assert curve[-1] < curve[0] and curve[0] < 2 * math.log(tiny["train"].n_items)
 
 
 # -------------------------------------------------------------------- LightGCN by its formula

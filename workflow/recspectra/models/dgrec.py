@@ -120,8 +120,8 @@ class DGRec(Profiled):
         return sp.csr_array(rows - rows.multiply(self.skipped[users]))
 
     def loss(self, batch: PairBatch, generator: torch.Generator) -> torch.Tensor:
-        """Return BPR over the batch, with L2 on the free vectors that are in it."""
-        return pair_loss(*self.vectors(), *self.module.tables.split(), batch, self.params.regularization)
+        """Return the loss of the batch, with L2 on the free vectors that are in it."""
+        return pair_loss(*self.vectors(), *self.module.tables.split(), batch, self.params)
 
 
 def attended(layers: list[torch.Tensor], vector: torch.Tensor) -> torch.Tensor:

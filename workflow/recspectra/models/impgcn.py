@@ -153,8 +153,8 @@ class IMPGCN(LightGCN):
         return found
 
     def loss(self, batch: PairBatch, generator: torch.Generator) -> torch.Tensor:
-        """Return BPR over the batch, with L2 on the free vectors that are in it."""
-        return pair_loss(*self.vectors(), *self.module.tables.split(), batch, self.params.regularization)
+        """Return the loss of the batch, with L2 on the free vectors that are in it."""
+        return pair_loss(*self.vectors(), *self.module.tables.split(), batch, self.params)
 
 
 def _wide(matrix: SparseMatrix, block: torch.Tensor) -> torch.Tensor:
@@ -182,12 +182,13 @@ def kmeans(points: torch.Tensor, groups: torch.Tensor, count: int) -> torch.Tens
         G.
     """
     points = normalize(points, dim=1)
+    still = (points == 0).all(dim=1)  # no direction, so no centre
     for _ in range(STEPS):
         centres = torch.zeros(count, points.shape[1], device=points.device)
         centres = normalize(centres.index_add_(0, groups, points), dim=1)
         empty = torch.bincount(groups, minlength=count) == 0
         if empty.any():
-            fit = (points * centres[groups]).sum(dim=1)
+            fit = (points * centres[groups]).sum(dim=1).masked_fill(still, torch.inf)
             centres[empty.int().argmax()] = points[fit.argmin()]  # one a step, or all get like points
         before, groups = groups, (points @ centres.T).argmax(dim=1)
         if torch.equal(before, groups):

@@ -27,5 +27,5 @@ class LightGCN(MF):
         return self.module.split(total / (self.params.layers + 1))
 
     def loss(self, batch: PairBatch, generator: torch.Generator) -> torch.Tensor:
-        """Return BPR over the batch, with L2 on the layer-0 vectors that are in it."""
-        return pair_loss(*self.vectors(), *self.module.split(), batch, self.params.regularization)
+        """Return the loss of the batch, with L2 on the layer-0 vectors that are in it."""
+        return pair_loss(*self.vectors(), *self.module.split(), batch, self.params)

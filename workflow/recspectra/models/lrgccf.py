@@ -30,7 +30,7 @@ class LRGCCF(LightGCN):
         return self.module.split(torch.cat(layers, dim=1))
 
     def loss(self, batch: PairBatch, generator: torch.Generator) -> torch.Tensor:
-        """Return BPR over the batch, with L2 on the final or on the free vectors in it."""
+        """Return the loss of the batch, with L2 on the final or on the free vectors in it."""
         final = self.vectors()
         penalised = final if self.params.penalty == "final" else self.module.split()
-        return pair_loss(*final, *penalised, batch, self.params.regularization)
+        return pair_loss(*final, *penalised, batch, self.params)

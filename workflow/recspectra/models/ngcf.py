@@ -41,7 +41,8 @@ class NGCF(MF):
 
     Final vectors are [E^0, e^1/|e^1|, ..., e^K/|e^K|]; what goes on to the next layer is
     not normalised. s = A_hat e + e and t = A_hat e with `propagation: paper`; the other
-    readings take s = t = A e with another matrix A, see `adjacency`.
+    readings take s = t = A e with another matrix A, see `adjacency`. With `activation: once`
+    LeakyReLU is taken of the sum of both transforms.
     """
 
     def prepare(self, task: Task, run: Run) -> None:
@@ -61,16 +62,18 @@ class NGCF(MF):
         for linear, product in zip(self.module.sums, self.module.products, strict=True):
             message = self.graph @ layer
             total = message + layer if self.params.propagation == "paper" else message
-            layer = leaky_relu(linear(total), SLOPE) + leaky_relu(product(message * layer), SLOPE)
+            parts = linear(total), product(message * layer)
+            once = self.params.activation == "once"
+            layer = leaky_relu(sum(parts), SLOPE) if once else sum(leaky_relu(x, SLOPE) for x in parts)
             if generator is not None:
                 layer = dropped(layer, self.params.dropout, generator)
             found.append(normalize(layer, dim=1))
         return self.module.tables.split(torch.cat(found, dim=1))
 
     def loss(self, batch: PairBatch, generator: torch.Generator) -> torch.Tensor:
-        """Return BPR over the batch, with L2 on the final vectors that are in it."""
+        """Return the loss of the batch, with L2 on the final vectors that are in it."""
         final = self.vectors(generator)
-        return pair_loss(*final, *final, batch, self.params.regularization)
+        return pair_loss(*final, *final, batch, self.params)
 
 
 def adjacency(train: Interactions, kind: str) -> sp.csr_array:

@@ -66,13 +66,16 @@ class SequenceSystem(Trained):
 
     def loss(self, batch: SequenceBatch, generator: torch.Generator) -> torch.Tensor:
         """Return the cross-entropy of the targets under a softmax over all items."""
+        states, targets = self.read(batch)
+        return full_softmax(states, self.module.table(), targets)
+
+    def read(self, batch: SequenceBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the states after which something is predicted, (p, d), and what, int64 (p,)."""
         torch.manual_seed(batch.seed)  # of dropout, also inside fused attention
         if self.targets == "all":
             there = batch.targets >= 0
-            hidden, targets = self.module(batch.inputs, last=False)[there], batch.targets[there]
-        else:
-            hidden, targets = self.module(batch.inputs), batch.targets[:, -1]
-        return full_softmax(hidden, self.module.table(), targets)
+            return self.module(batch.inputs, last=False)[there], batch.targets[there]
+        return self.module(batch.inputs), batch.targets[:, -1]
 
     def score(self, users: np.ndarray, history: History) -> np.ndarray:
         """Return the products of the last states and the items' vectors."""

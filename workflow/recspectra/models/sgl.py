@@ -130,9 +130,9 @@ class SGL(Profiled):
         yield from pairs(generator)
 
     def loss(self, batch: PairBatch, generator: torch.Generator) -> torch.Tensor:
-        """Return BPR with L2 on E^0, plus the contrast of the batch's users and items."""
+        """Return the loss of the pairs with L2 on E^0, plus the contrast of the batch's users and items."""
         p, m = self.params, int(self.shape[0])
-        plain = pair_loss(*self.vectors(), *self.module.split(), batch, p.regularization)
+        plain = pair_loss(*self.vectors(), *self.module.split(), batch, p)
         if p.contrast_weight == 0.0:
             return plain
         first, second = (self.combine(self.layers(view)) for view in self.views)

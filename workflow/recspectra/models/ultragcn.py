@@ -63,7 +63,8 @@ class UltraGCN(MF):
 def nearest_items(x: sp.csr_array, count: int, diagonal: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the items j of largest omega_ij for each item i, from G = X^T X.
 
-    omega_ij = G_ij sqrt(g_i + 1) / (g_i sqrt(g_j + 1)) with g the row sums of G.
+    omega_ij = G_ij sqrt(g_i + 1) / (g_i sqrt(g_j + 1)) with g the row sums of G; in the paper
+    omega_ij = G_ij / (g_i - G_ii) sqrt(g_i / g_j).
 
     Parameters
     ----------
@@ -71,8 +72,9 @@ def nearest_items(x: sp.csr_array, count: int, diagonal: str) -> tuple[np.ndarra
         Binary interactions.
     count : int
         Neighbours of an item.
-    diagonal : {"removed", "kept"}
-        Whether G_ii is left out, of the sums g too; `kept` makes an item its own neighbour.
+    diagonal : {"removed", "kept", "paper"}
+        `removed` leaves G_ii out, of the sums g too; `kept` makes an item its own neighbour;
+        `paper` takes the second formula, for j other than i.
 
     Returns
     -------
@@ -81,13 +83,16 @@ def nearest_items(x: sp.csr_array, count: int, diagonal: str) -> tuple[np.ndarra
     """
     left, d_item = sp.csr_array(x.T), degrees(x)[1]
     sums = left @ (x @ np.ones(x.shape[1])) - (d_item if diagonal == "removed" else 0.0)
-    of_row, of_column = power(sums, -1.0) * np.sqrt(sums + 1.0), 1.0 / np.sqrt(sums + 1.0)
+    if diagonal == "paper":
+        of_row, of_column = power(sums - d_item, -1.0) * np.sqrt(sums), power(sums, -0.5)
+    else:
+        of_row, of_column = power(sums, -1.0) * np.sqrt(sums + 1.0), 1.0 / np.sqrt(sums + 1.0)
     kept = [sp.csr_array((0, x.shape[1]), dtype=np.float32)]
     for start, stop in blocks(left, x):
         product = left[start:stop] @ x
         rows = np.repeat(np.arange(start, stop), np.diff(product.indptr))
         product.data = product.data * of_row[rows] * of_column[product.indices]
-        if diagonal == "removed":
+        if diagonal != "kept":
             product.data[rows == product.indices] = 0.0
         kept.append(largest(product, count))
     found, every = sp.csr_array(sp.vstack(kept, format="csr")), np.arange(x.shape[1])

@@ -42,7 +42,7 @@ class Pairs:
     device : str
         Where the index arrays live.
     negatives : int
-        Negatives of a pair.
+        Negatives of a pair; may be 0.
     by : {"interaction", "user"}
         Whether an epoch takes every interaction once, or draws as many users, each with
         one of its items: the latter gives all users the same weight.
@@ -64,7 +64,7 @@ class Pairs:
     def __call__(self, generator: torch.Generator) -> Iterator[PairBatch]:
         """Yield the batches of one epoch; all draws come from `generator` (a CPU generator)."""
         places = self._places(generator)
-        for part in places.split(max(self.batch_size, CHUNK // self.negatives)):
+        for part in places.split(max(self.batch_size, CHUNK // max(1, self.negatives))):
             users, items = self.users[part], self.items[part]
             negatives = self.free.draw(users, self.negatives, generator)
             pieces = (x.split(self.batch_size) for x in (users, items, negatives))
