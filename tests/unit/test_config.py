@@ -400,9 +400,15 @@ def test_one_label_for_two_configurations_is_refused(study: MakeStudy) -> None:
 
 
 def test_a_cut_off_deeper_than_the_lists_is_refused(study: MakeStudy) -> None:
-    with pytest.raises(ConfigError, match="k=20, but only top: 19"):
+    with pytest.raises(ConfigError, match="k=20 and needs 20 items, but only top: 19"):
         study(top=19)
     assert study(top=20).runs[0].run.top == 20
+
+
+def test_a_target_that_shares_its_place_may_lie_twice_as_deep(study: MakeStudy) -> None:
+    with pytest.raises(ConfigError, match="equal scores sharing places and needs 40 items, but only top: 39"):
+        study(top=39, protocols=["wpgrec"])
+    assert study(top=40, protocols=["wpgrec"]).runs[0].run.top == 40
 
 
 def test_views_of_the_study_widen_test_protocols_alone(study: MakeStudy) -> None:

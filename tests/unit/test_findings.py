@@ -78,7 +78,8 @@ def run_row(model: str, variant: str, group: str, seed: int) -> dict:
         "status": "oom" if failed else "ok", "reason": "why" if failed else "",
         "spectrum_seconds": "" if failed else 1.0, "fit_seconds": "" if failed else 2.0 + len(model),
         "score_seconds": "" if failed else 0.5, "peak_memory_mb": 1000.0, "device": "cpu", "threads": 1,
-        "epochs": "", "best_epoch": "", "best_validation": "", "params": '{"rank": 64}', "swept": "{}",
+        "epochs": "", "best_epoch": "", "best_validation": "", "mode": "", "gradient_cosine": "",
+        "params": '{"rank": 64}', "swept": "{}",
     }  # fmt: skip
 
 

@@ -74,10 +74,9 @@ def test_the_bounds_are_reached(rank: float) -> None:
     assert len(broken(measured(np.array([rank, 1.0]), bonus=0.15))) == 1
 
 
-def test_a_shared_position_is_allowed_where_ties_are_halved() -> None:
-    ranks = np.array([10.5, 30.0])
-    assert len(broken(measured(ranks))) == 1
-    assert broken(measured(ranks), half_ties=True).empty
+def test_half_a_rank_is_no_rank() -> None:
+    """Positions of equal scores are rounded down, see `top_with_ties`."""
+    assert len(broken(measured(np.array([10.5, 30.0])))) == 1
 
 
 def test_the_offending_run_is_named() -> None:

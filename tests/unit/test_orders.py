@@ -61,7 +61,8 @@ def run_row(dataset: str, model: str, seed: int, group: str = "main", swept: dic
         "dataset": dataset, "model": model, "title": TITLES[model], "kind": "trained", "variant": variant,
         "group": group, "key": f"{model}-{variant}", "seed": seed, "fit": "train", "status": status,
         "reason": "", "spectrum_seconds": 1, "fit_seconds": 1, "score_seconds": 1, "peak_memory_mb": 1,
-        "device": "cpu", "threads": 1, "epochs": 1, "best_epoch": 1, "best_validation": 0.1, "params": "{}",
+        "device": "cpu", "threads": 1, "epochs": 1, "best_epoch": 1, "best_validation": 0.1, "mode": "",
+        "gradient_cosine": "", "params": "{}",
         "swept": json.dumps(swept or {}),
     }  # fmt: skip
 

@@ -21,6 +21,7 @@ from recspectra.studies.audit import audit, read_audit
 from recspectra.studies.draw import draw, summary_text
 from recspectra.studies.figures import _places, powers_like
 from recspectra.studies.frames import StudyError, StudyFiles, aggregate, joint_status, read_csv
+from recspectra.studies.modes import mode_notes
 from recspectra.studies.published import Published
 from recspectra.studies.report import METRICS, render
 from recspectra.studies.rising import cut_off_notes
@@ -53,7 +54,8 @@ def run_row(model: str, variant: str, group: str, dataset: str, seed: int, **mor
         "seed": seed, "fit": "train", "status": "ok", "reason": "",
         "spectrum_seconds": 0.5, "fit_seconds": 1.5 + seed,
         "score_seconds": 0.25, "peak_memory_mb": 100.0, "device": "cpu", "threads": 2, "epochs": "",
-        "best_epoch": "", "best_validation": "", "params": '{"rank": 64}', "swept": "{}",
+        "best_epoch": "", "best_validation": "", "mode": "", "gradient_cosine": "",
+        "params": '{"rank": 64}', "swept": "{}",
     }  # fmt: skip
     return row | more
 
@@ -660,3 +662,15 @@ def test_a_table_names_the_systems_whose_epochs_ran_out(tmp_path: Path, values: 
     notes = cut_off_notes(files, ["main"], ["tiny"], ["train"])
     assert [note.split("(")[1] for note in notes] == (["Title of tiny: S-Diff)."] if cut else [])
     assert cut_off_notes(files, ["sweep"], ["tiny"], ["train"]) == []
+
+
+def test_a_table_says_how_a_system_was_trained_that_has_a_cheaper_way(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "study")
+    runs = pd.read_csv(folder / "runs.csv", dtype=str, keep_default_na=False)
+    own = (runs["model"] == "sdiff") & (runs["dataset"] == "tiny") & (runs["group"] == "main")
+    runs.loc[own, "mode"], runs.loc[own, "gradient_cosine"] = "cached", ["0.987", "0.912"]
+    runs.to_csv(folder / "runs.csv", index=False)
+    (note,) = mode_notes(StudyFiles(folder), ["main"], ["tiny"], ["train"])
+    assert note.startswith("S-Diff was trained with the summaries") and "(cached; Title of tiny)" in note
+    assert note.endswith("was 0.91 or more.")
+    assert mode_notes(StudyFiles(folder), ["main"], ["ml-1m.diffrec"], ["train"]) == []

@@ -504,12 +504,15 @@ class Study:
                 )
 
     def _check_depth(self) -> None:
-        deepest = max(k for p in self.protocols for k in p.k)
-        if deepest > self.config.top:
-            raise ConfigError(
-                f"{self.origin}: a protocol measures at k={deepest}, but only top: "
-                f"{self.config.top} items are kept; raise `top`"
-            )
+        for p in self.protocols:
+            # Half of the ties go below their target: it stands at most twice as deep in the list.
+            deepest = max(p.k) * (2 if p.ties == "half" else 1)
+            if deepest > self.config.top:
+                why = f"k={max(p.k)}" + (" with equal scores sharing places" if p.ties == "half" else "")
+                raise ConfigError(
+                    f"{self.origin}: protocol '{p.name}' measures at {why} and needs {deepest} items, but "
+                    f"only top: {self.config.top} are kept; raise `top`"
+                )
 
     def energy_spectra(self) -> list[tuple[str, str, int]]:
         """Return (dataset, operator id, rank) of each spectrum that an energy figure is drawn from."""

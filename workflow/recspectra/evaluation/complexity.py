@@ -2,9 +2,11 @@
 
 Eq. 17 counts |U| B T d for summaries, B L_g K |E| d for propagation, N d^2 for projections and
 b |I| d for the softmax of a batch of b; Eq. 18 counts L_g (K + 1) d^2 for filters, |E| for the
-graph and L_g N B d for the rows of all nodes. What is measured is one step of `summaries: exact`,
-which does just these things: all users are summarised, all nodes filtered, one batch is scored
-and gradients flow back. Data are random; what is done does not depend on their values.
+graph and L_g N B d for the rows of all nodes. What is measured is one step of `summaries: exact`
+and `propagation: layers`, which does just these things: all users are summarised, all nodes
+filtered layer by layer, one batch is scored and gradients flow back. (In studies the same filters
+are collapsed to one polynomial, which is faster.) Data are random; what is done does not depend
+on their values.
 
 Each point has a process of its own, because a process never gives its peak of memory back.
 """
@@ -124,7 +126,7 @@ def costs(
     rows = []
     for axis, size, sizes in points(base, factors):
         params = config.resolve({"max_len": sizes.steps, "levels": sizes.levels, "wavelet": "haar",
-                                 "summaries": "exact", "tokens": 0})  # fmt: skip
+                                 "summaries": "exact", "propagation": "layers", "tokens": 0})  # fmt: skip
         context = multiprocessing.get_context("spawn")
         with context.Pool(1) as pool:
             found = pool.apply(

@@ -154,10 +154,16 @@ def run_records(planned: list[PlannedRun], titles: dict[str, Any], results: Path
                 "peak_memory_mb": record["peak_memory_mb"], "device": record["device"],
                 "threads": record["threads"], "epochs": log.get("epochs"),
                 "best_epoch": log.get("best_epoch"), "best_validation": log.get("best_validation"),
+                "mode": log.get("summaries"), "gradient_cosine": _least(log.get("gradient_cosine")),
                 "params": record["params"], "swept": item.swept,
             }
         )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _least(points: list[list[float]] | None) -> float | None:
+    """Return the smallest value of (epoch, value) points."""
+    return min(value for _, value in points) if points else None
 
 
 def learning_curves(planned: list[PlannedRun], results: Path) -> pd.DataFrame:

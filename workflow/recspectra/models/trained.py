@@ -32,6 +32,8 @@ class Trained(Recommender):
         mean, a step count) is a buffer of it.
     device : torch.device
         Where it lives.
+    notes : dict
+        What is written down while it learns and must survive an interruption; `fit` fills it anew.
     """
 
     optimiser: ClassVar[str] = "adam"
@@ -59,6 +61,7 @@ class Trained(Recommender):
         """Train with the shared loop; the parameters that validate best are kept."""
         self.device = torch.device(run.device)
         self.shape = np.array(task.train.shape, dtype=np.int64)
+        self.notes: dict[str, Any] = {}
         self.prepare(task, run)
         torch.manual_seed(axis_seed(run.seed, "init"))
         self.module = self.build().to(self.device)
@@ -69,7 +72,7 @@ class Trained(Recommender):
 
         loop = TrainingLoop(
             self.module, self.batches(task), self.loss, self._settings(), run.seed,
-            validate if run.validate else None, run.checkpoints,
+            validate if run.validate else None, run.checkpoints, self.notes,
         )  # fmt: skip
         log = loop.run(run.progress(self.params.epochs))
         self._ready()

@@ -96,7 +96,7 @@ class WPGRec(Trained):
             raise Refused("no user has two interactions: there is nothing to predict")
         self.indptr, self.items = task.train.indptr, task.train.items
         self.exact = p.summaries == "exact" or (p.summaries == "auto" and self.device.type != "cpu")
-        self.agreement: list[tuple[int, float]] = []
+        self.notes = {"gradient_cosine": []}
 
     def build(self) -> nn.Module:
         """Return the module; the graph, which follows from the data, is made beside it."""
@@ -119,7 +119,7 @@ class WPGRec(Trained):
         log = super().fit(task, run)
         return log | {
             "summaries": "exact" if self.exact else "cached",
-            "gradient_cosine": [list(point) for point in self.agreement],
+            "gradient_cosine": self.notes["gradient_cosine"],
             "bands": self.band_statistics(),
         }
 
@@ -154,7 +154,8 @@ class WPGRec(Trained):
     def loss(self, batch: QueryBatch, generator: torch.Generator) -> torch.Tensor:
         """Return the mean cross-entropy plus the gate penalty."""
         if batch.last and not self.exact and int(self.module.epochs) in CHECKED:
-            self.agreement.append((int(self.module.epochs), self.gradient_cosine(batch, generator)))
+            point = [int(self.module.epochs), self.gradient_cosine(batch, generator)]
+            self.notes["gradient_cosine"].append(point)
         return self.batch_loss(batch, generator, self.exact)
 
     def batch_loss(self, batch: QueryBatch, generator: torch.Generator, exact: bool) -> torch.Tensor:

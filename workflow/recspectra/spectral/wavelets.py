@@ -61,7 +61,7 @@ def check_depth(wavelet: str, levels: int, length: int) -> None:
     if width > length:
         raise ConfigError(
             f"levels {levels} of wavelet '{wavelet}' is too deep: its filters span {width} steps and the "
-            f"longest sequence has {length}"
+            f"longest signal has {length}"
         )
 
 

@@ -18,7 +18,8 @@ from recspectra.yaml_files import validate
 COLUMNS = {
     "metrics": "dataset model variant key seed protocol fit history mask metric k value status",
     "runs": "dataset model title kind variant group key seed fit status reason spectrum_seconds "
-    "fit_seconds score_seconds peak_memory_mb device threads epochs best_epoch best_validation params swept",
+    "fit_seconds score_seconds peak_memory_mb device threads epochs best_epoch best_validation "
+    "mode gradient_cosine params swept",
     "learning": "dataset model variant group seed fit curve epoch value",
     "spectral": "figure dataset series x y",
     "tuning": "dataset model title key budget trial value best status reason seconds params",
@@ -31,7 +32,14 @@ COLUMNS = {
 }
 NUMBERS = {
     "metrics": ("k", "value"),
-    "runs": ("spectrum_seconds", "fit_seconds", "score_seconds", "peak_memory_mb", "best_validation"),
+    "runs": (
+        "spectrum_seconds",
+        "fit_seconds",
+        "score_seconds",
+        "peak_memory_mb",
+        "best_validation",
+        "gradient_cosine",
+    ),
     "learning": ("epoch", "value"),
     "spectral": ("x", "y"),
     "tuning": ("budget", "trial", "value", "best", "seconds"),

@@ -2,7 +2,8 @@
 
 A target at rank r adds 1 to HR@K and 1 / log2(r + 1) to NDCG@K if r <= K. So between two cut-offs
 the gain in NDCG lies between 1 / log2(K' + 1) and 1 / log2(K + 2) times the gain in HR, for any
-mean over users and seeds. A row that breaks this does not come from one evaluation.
+mean over users and seeds: ranks are whole numbers, those of equal scores too, which are rounded
+down. A row that breaks this does not come from one evaluation.
 """
 
 from __future__ import annotations
@@ -21,15 +22,13 @@ ROUNDING = 1e-9
 HITS = ("hr", "recall", "recall_min")  # with one target all are the same number
 
 
-def broken(metrics: pd.DataFrame, half_ties: bool = False) -> pd.DataFrame:
+def broken(metrics: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of runs whose NDCG does not fit their hit rate.
 
     Parameters
     ----------
     metrics : DataFrame
         Columns `JOIN`, `history`, `mask`, `metric`, `k`, `value`, of one protocol.
-    half_ties : bool
-        Whether a rank may be a half, because equal scores share the middle of their positions.
 
     Returns
     -------
@@ -47,8 +46,7 @@ def broken(metrics: pd.DataFrame, half_ties: bool = False) -> pd.DataFrame:
         if not {(name, k) for name in (hit, "ndcg") for k in (low, high)} <= set(wide.columns):
             continue
         hits, gain = (wide[name, high] - wide[name, low] for name in (hit, "ndcg"))
-        first = low + (0.5 if half_ties else 1.0)
-        least, most = hits / np.log2(high + 1), hits / np.log2(first + 1)
+        least, most = hits / np.log2(high + 1), hits / np.log2(low + 2)
         wrong = (gain < least - ROUNDING) | (gain > most + ROUNDING)
         rows = pd.DataFrame({"low": low, "high": high, "hits": hits, "gain": gain})[wrong]
         found.append(rows.reset_index())
@@ -71,8 +69,7 @@ def identity_notes(files: StudyFiles, table: TableConfig, published: Published) 
         return []
     metrics = files.metrics[files.metrics["protocol"] == table.protocol]
     metrics = metrics[metrics["dataset"].isin(datasets) & metrics["value"].notna()]
-    ties = files.protocols.get(table.protocol, {}).get("ties")
-    wrong = broken(metrics, ties == "half")
+    wrong = broken(metrics)
     if len(wrong):
         line = wrong.iloc[0]
         raise StudyError(

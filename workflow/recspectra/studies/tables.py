@@ -25,6 +25,7 @@ from recspectra.studies.frames import (
     write_csv,
 )
 from recspectra.studies.identity import identity_notes
+from recspectra.studies.modes import mode_notes
 from recspectra.studies.published import Printed, Published
 from recspectra.studies.rising import cut_off_notes
 from recspectra.study_schema import TableConfig
@@ -279,8 +280,9 @@ def footnotes(files: StudyFiles, table: TableConfig, published: Published) -> li
     """Return what must be known beside a table: how its systems were tuned, what was published."""
     notes = [f"Published: {note}" for note in published.notes(table.published)] if table.published else []
     identity = identity_notes(files, table, published)
-    rising = cut_off_notes(files, table.groups, table.datasets or files.config.datasets, table.fit)
-    own = [*effort_notes(files), *rising, *seed_notes(files, table), *tuning_notes(files, table)]
+    shown = table.groups, table.datasets or files.config.datasets, table.fit
+    trained = [*cut_off_notes(files, *shown), *mode_notes(files, *shown)]
+    own = [*effort_notes(files), *trained, *seed_notes(files, table), *tuning_notes(files, table)]
     return [*own, *notes, *identity]
 
 

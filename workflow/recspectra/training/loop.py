@@ -101,6 +101,8 @@ class TrainingLoop:
         Returns the validation metric of the module as it stands, higher is better.
     checkpoints : Path or None
         Folder for the checkpoint.
+    notes : dict, optional
+        What the system writes down on the way, as JSON knows it: kept across interruptions.
     """
 
     def __init__(
@@ -112,6 +114,7 @@ class TrainingLoop:
         seed: int,
         validate: Callable[[], float] | None = None,
         checkpoints: Path | None = None,
+        notes: dict[str, Any] | None = None,
     ) -> None:
         self.module, self.batches, self.loss = module, batches, loss
         self.settings, self.seed, self.validate = settings, seed, validate
@@ -123,6 +126,7 @@ class TrainingLoop:
         self.state = LoopState()
         self.best = self._weights()
         self.file = checkpoints / "checkpoint.safetensors" if checkpoints else None
+        self.notes = {} if notes is None else notes
 
     def run(self, progress: Any) -> dict[str, Any]:
         """Train until done and load the best weights.
@@ -218,7 +222,8 @@ class TrainingLoop:
         tensors |= {f"optimiser.{i}.{k}": v for i, m in moments.items() for k, v in m.items()}
         tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
         with atomic(self.file) as temporary:
-            save_file(tensors, temporary, {"state": json.dumps(vars(self.state))})
+            words = {"state": json.dumps(vars(self.state)), "notes": json.dumps(self.notes)}
+            save_file(tensors, temporary, words)
 
     def _resume(self) -> None:
         """Load the checkpoint, if there is one that can be read."""
@@ -227,9 +232,11 @@ class TrainingLoop:
         fresh = self._weights()
         try:
             with safe_open(self.file, "pt", device=str(self.device)) as stream:
-                meta = json.loads(stream.metadata()["state"])
+                words = stream.metadata()
+                meta, notes = json.loads(words["state"]), json.loads(words.get("notes", "{}"))
                 tensors = {k: stream.get_tensor(k) for k in stream.keys()}  # noqa: SIM118
             self._restore(meta, tensors)
+            self.notes.update(notes)
         except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError):
             self.file.unlink()  # from an interrupted disk or other code: start afresh
             self.module.load_state_dict(fresh)
