@@ -11,7 +11,7 @@ import yaml
 from recspectra.config import Catalog, Study
 from recspectra.planning import load as load_plan
 from recspectra.schema import ConfigError
-from recspectra.studies.tables import effort_notes
+from recspectra.studies.footnotes import effort_notes
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY = {

@@ -20,8 +20,8 @@ from recspectra.studies import escape
 from recspectra.studies.audit import audit, read_audit
 from recspectra.studies.draw import draw, summary_text
 from recspectra.studies.figures import _places, powers_like
+from recspectra.studies.footnotes import mode_notes
 from recspectra.studies.frames import StudyError, StudyFiles, aggregate, joint_status, read_csv
-from recspectra.studies.modes import mode_notes
 from recspectra.studies.published import Published
 from recspectra.studies.report import METRICS, render
 from recspectra.studies.rising import cut_off_notes

@@ -16,11 +16,12 @@ from recspectra.schema import ConfigError
 from recspectra.studies import findings, noise, runtime
 from recspectra.studies.audit import read_audit
 from recspectra.studies.escape import printable
+from recspectra.studies.footnotes import footnotes
 from recspectra.studies.frames import StudyError, StudyFiles, select_runs
 from recspectra.studies.plain import Plain
 from recspectra.studies.published import Published
 from recspectra.studies.series import drawing, machines
-from recspectra.studies.tables import MARK_NOTES, OTHER, UNKNOWN, Grid, footnotes, layout, read
+from recspectra.studies.tables import MARK_NOTES, OTHER, UNKNOWN, Grid, layout, read
 from recspectra.studies.tuning import tuning_table
 from recspectra.study_schema import FigureConfig, FindingConfig, TableConfig
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from recspectra.artifacts import write_text
 from recspectra.studies.escape import latex, markdown, one_line, shorten
+from recspectra.studies.footnotes import footnotes
 from recspectra.studies.frames import (
     JOIN,
     POINT,
@@ -24,10 +25,7 @@ from recspectra.studies.frames import (
     select_runs,
     write_csv,
 )
-from recspectra.studies.identity import identity_notes
-from recspectra.studies.modes import mode_notes
 from recspectra.studies.published import Printed, Published
-from recspectra.studies.rising import cut_off_notes
 from recspectra.study_schema import TableConfig
 
 COLUMNS = [
@@ -274,106 +272,6 @@ def _markdown_cell(cell: Cell) -> str:
         gap = f" ({cell.difference})" if cell.difference else ""
         text += f"<br>published {cell.published}{gap}{cell.mark}"
     return text
-
-
-def footnotes(files: StudyFiles, table: TableConfig, published: Published) -> list[str]:
-    """Return what must be known beside a table: how its systems were tuned, what was published."""
-    notes = [f"Published: {note}" for note in published.notes(table.published)] if table.published else []
-    identity = identity_notes(files, table, published)
-    shown = table.groups, table.datasets or files.config.datasets, table.fit
-    trained = [*cut_off_notes(files, *shown), *mode_notes(files, *shown)]
-    own = [*effort_notes(files), *trained, *seed_notes(files, table), *tuning_notes(files, table)]
-    return [*own, *notes, *identity]
-
-
-def effort_notes(files: StudyFiles) -> list[str]:
-    """Return what the study spent at its level of effort, where it has several."""
-    config = files.config
-    if not config.effort:
-        return []
-    limits = [
-        _limit_text(name, {d: config.limits_on(d)[name] for d in config.datasets}, config.datasets)
-        for name in config.limits
-    ]
-    trials = [f"{config.tuning.trials} tuning trials"] if config.tuning else []
-    fewer = [f"{d}: {len(seeds)}" for d, seeds in config.more_seeds.items() if d in config.datasets]
-    count = len(config.seeds)
-    seeds = f"{count} seed{'s' if count > 1 else ''}" + (f" ({', '.join(fewer)})" if fewer else "")
-    spent = ", ".join([*trials, seeds, *limits])
-    others = ", ".join(name for name in config.efforts if name != config.effort)
-    also = f" (`--config effort={others}` spends more or less)" if others else ""
-    return [f"Effort {config.effort}: {spent}{also}.{_own_limits(files)}"]
-
-
-def _limit_text(name: str, values: dict[str, int | float], datasets: list[str]) -> str:
-    """Return a limit in words: `epochs at most 60`, or with datasets where it is not that on all."""
-    places: dict[str, list[str]] = {}
-    for dataset, value in values.items():
-        places.setdefault(value_text(value), []).append(dataset)
-    if len(places) == 1 and len(values) == len(datasets):
-        return f"{name} at most {next(iter(places))}"
-    return f"{name} at most " + ", ".join(f"{value} ({', '.join(on)})" for value, on in places.items())
-
-
-def _own_limits(files: StudyFiles) -> str:
-    """Return the limits that single systems have in place of the study's."""
-    config, lines = files.config, {}
-    for entry in config.systems:
-        shown = [d for d in config.datasets if d in (entry.datasets or config.datasets)]
-        limits = {d: entry.limits_at(config.effort, d) for d in shown}
-        names = dict.fromkeys(name for own in limits.values() for name in own)
-        found = {n: {d: own[n] for d, own in limits.items() if n in own} for n in names}
-        text = ", ".join(_limit_text(n, values, config.datasets) for n, values in found.items())
-        title = files.study.get("models", {}).get(entry.model, {}).get("title", entry.model)
-        if text and title not in lines.setdefault(text, []):
-            lines[text].append(title)
-    return "".join(f" {', '.join(titles)}: {text}." for text, titles in lines.items())
-
-
-def seed_notes(files: StudyFiles, table: TableConfig) -> list[str]:
-    """Return how many seeds each row of a table is the mean of, where they differ."""
-    runs = select_runs(files, table.groups, table.datasets or files.config.datasets, table.fit)
-    counts = runs.groupby("label", sort=False)["seed"].nunique()
-    if counts.nunique() < 2:
-        return []
-    groups = [f"{n}: {', '.join(counts.index[counts == n])}" for n in sorted(set(counts))]
-    return [f"Seeds that a row is the mean of: {'; '.join(groups)}."]
-
-
-def tuning_notes(files: StudyFiles, table: TableConfig) -> list[str]:
-    """Return how many trials the systems of a table got, and what was searched."""
-    entries = [entry for entry in files.config.systems if entry.tune and entry.group in table.groups]
-    if not (entries and files.config.tuning):
-        return []
-    spaces: dict[str, str] = {}
-    for entry in entries:
-        about = files.study.get("models", {}).get(entry.model, {})
-        searched = {k: v for k, v in about.get("search", {}).items() if k not in entry.params}
-        if searched:
-            parts = (f"{name} {values_text(space)}" for name, space in sorted(searched.items()))
-            spaces.setdefault(about.get("title", entry.model), ", ".join(parts))
-    if not spaces:
-        return []
-    lines = "; ".join(f"{title}: {text}" for title, text in spaces.items())
-    return [
-        f"Tuned by recall@20 on validation, {files.config.tuning.trials} trials for each system and dataset "
-        f"(fewer where the space has no more points). Searched: {lines}."
-    ]
-
-
-def values_text(space: object) -> str:
-    """Return a search space in words: `in {1, 2}` or `0.1 to 1 (log)`."""
-    if isinstance(space, list):
-        return "in {" + ", ".join(map(value_text, space)) + "}"
-    ends = f"{value_text(space['low'])} to {value_text(space['high'])}"
-    return ends + (" (log)" if space.get("log") else "")
-
-
-def value_text(value: object) -> str:
-    """Return one value of a hyperparameter in words."""
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def legend(grid: Grid, notes: list[str]) -> list[str]:

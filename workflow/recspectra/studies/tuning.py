@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from recspectra.studies.footnotes import value_text, values_text
 from recspectra.studies.frames import StudyFiles
 from recspectra.studies.plain import Plain
 from recspectra.studies.series import tuning_labels
-from recspectra.studies.tables import value_text, values_text
 
 
 def tuning_table(files: StudyFiles) -> Plain:

@@ -1,0 +1,132 @@
+"""What must be known beside a table: what was spent, how systems were trained, what was published."""
+
+from __future__ import annotations
+
+from recspectra.studies.frames import StudyFiles, select_runs
+from recspectra.studies.identity import identity_notes
+from recspectra.studies.published import Published
+from recspectra.studies.rising import cut_off_notes
+from recspectra.study_schema import TableConfig
+
+HOW = {
+    "cached": "with the summaries of all other users as they were at the start of each epoch",
+    "exact": "with the summaries of all users made anew for every batch",
+}
+
+
+def footnotes(files: StudyFiles, table: TableConfig, published: Published) -> list[str]:
+    """Return what must be known beside a table: how its systems were tuned, what was published."""
+    notes = [f"Published: {note}" for note in published.notes(table.published)] if table.published else []
+    identity = identity_notes(files, table, published)
+    shown = table.groups, table.datasets or files.config.datasets, table.fit
+    trained = [*cut_off_notes(files, *shown), *mode_notes(files, *shown)]
+    own = [*effort_notes(files), *trained, *seed_notes(files, table), *tuning_notes(files, table)]
+    return [*own, *notes, *identity]
+
+
+def effort_notes(files: StudyFiles) -> list[str]:
+    """Return what the study spent at its level of effort, where it has several."""
+    config = files.config
+    if not config.effort:
+        return []
+    limits = [
+        _limit_text(name, {d: config.limits_on(d)[name] for d in config.datasets}, config.datasets)
+        for name in config.limits
+    ]
+    trials = [f"{config.tuning.trials} tuning trials"] if config.tuning else []
+    fewer = [f"{d}: {len(seeds)}" for d, seeds in config.more_seeds.items() if d in config.datasets]
+    count = len(config.seeds)
+    seeds = f"{count} seed{'s' if count > 1 else ''}" + (f" ({', '.join(fewer)})" if fewer else "")
+    spent = ", ".join([*trials, seeds, *limits])
+    others = ", ".join(name for name in config.efforts if name != config.effort)
+    also = f" (`--config effort={others}` spends more or less)" if others else ""
+    return [f"Effort {config.effort}: {spent}{also}.{_own_limits(files)}"]
+
+
+def _limit_text(name: str, values: dict[str, int | float], datasets: list[str]) -> str:
+    """Return a limit in words: `epochs at most 60`, or with datasets where it is not that on all."""
+    places: dict[str, list[str]] = {}
+    for dataset, value in values.items():
+        places.setdefault(value_text(value), []).append(dataset)
+    if len(places) == 1 and len(values) == len(datasets):
+        return f"{name} at most {next(iter(places))}"
+    return f"{name} at most " + ", ".join(f"{value} ({', '.join(on)})" for value, on in places.items())
+
+
+def _own_limits(files: StudyFiles) -> str:
+    """Return the limits that single systems have in place of the study's."""
+    config, lines = files.config, {}
+    for entry in config.systems:
+        shown = [d for d in config.datasets if d in (entry.datasets or config.datasets)]
+        limits = {d: entry.limits_at(config.effort, d) for d in shown}
+        names = dict.fromkeys(name for own in limits.values() for name in own)
+        found = {n: {d: own[n] for d, own in limits.items() if n in own} for n in names}
+        text = ", ".join(_limit_text(n, values, config.datasets) for n, values in found.items())
+        title = files.study.get("models", {}).get(entry.model, {}).get("title", entry.model)
+        if text and title not in lines.setdefault(text, []):
+            lines[text].append(title)
+    return "".join(f" {', '.join(titles)}: {text}." for text, titles in lines.items())
+
+
+def mode_notes(files: StudyFiles, groups: list[str], datasets: list[str], fits: list[str]) -> list[str]:
+    """Return a sentence for each system of a table and each mode that its runs were trained in.
+
+    Where gradients of the cheaper way were compared with exact ones, it gives the least cosine.
+    """
+    runs = select_runs(files, groups, datasets, fits)
+    runs = runs[runs["mode"] != ""]
+    notes = []
+    for (title, mode), rows in runs.groupby(["title", "mode"], sort=False):
+        places = ", ".join(files.titles.get(d, d) for d in dict.fromkeys(rows["dataset"]))
+        least = rows["gradient_cosine"].min()
+        cosine = (
+            "" if least != least else f"; the cosine of its gradients with exact ones was {least:.2f} or more"
+        )
+        notes.append(f"{title} was trained {HOW.get(mode, mode)} ({mode}; {places}){cosine}.")
+    return notes
+
+
+def seed_notes(files: StudyFiles, table: TableConfig) -> list[str]:
+    """Return how many seeds each row of a table is the mean of, where they differ."""
+    runs = select_runs(files, table.groups, table.datasets or files.config.datasets, table.fit)
+    counts = runs.groupby("label", sort=False)["seed"].nunique()
+    if counts.nunique() < 2:
+        return []
+    groups = [f"{n}: {', '.join(counts.index[counts == n])}" for n in sorted(set(counts))]
+    return [f"Seeds that a row is the mean of: {'; '.join(groups)}."]
+
+
+def tuning_notes(files: StudyFiles, table: TableConfig) -> list[str]:
+    """Return how many trials the systems of a table got, and what was searched."""
+    entries = [entry for entry in files.config.systems if entry.tune and entry.group in table.groups]
+    if not (entries and files.config.tuning):
+        return []
+    spaces: dict[str, str] = {}
+    for entry in entries:
+        about = files.study.get("models", {}).get(entry.model, {})
+        searched = {k: v for k, v in about.get("search", {}).items() if k not in entry.params}
+        if searched:
+            parts = (f"{name} {values_text(space)}" for name, space in sorted(searched.items()))
+            spaces.setdefault(about.get("title", entry.model), ", ".join(parts))
+    if not spaces:
+        return []
+    lines = "; ".join(f"{title}: {text}" for title, text in spaces.items())
+    return [
+        f"Tuned by recall@20 on validation, {files.config.tuning.trials} trials for each system and dataset "
+        f"(fewer where the space has no more points). Searched: {lines}."
+    ]
+
+
+def values_text(space: object) -> str:
+    """Return a search space in words: `in {1, 2}` or `0.1 to 1 (log)`."""
+    if isinstance(space, list):
+        return "in {" + ", ".join(map(value_text, space)) + "}"
+    ends = f"{value_text(space['low'])} to {value_text(space['high'])}"
+    return ends + (" (log)" if space.get("log") else "")
+
+
+def value_text(value: object) -> str:
+    """Return one value of a hyperparameter in words."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
