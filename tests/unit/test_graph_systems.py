@@ -12,7 +12,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 from scipy.special import eval_jacobi
-from torch.nn.functional import softplus
+from torch.nn.functional import cosine_similarity, softplus
 
 from recspectra.config import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
@@ -141,6 +141,22 @@ def test_jgcf_joins_a_low_and_a_mid_pass_part(fitted: Fitted, tiny: dict[str, In
     assert np.allclose(scores_of(system, tiny["train"]), expected, atol=1e-3)
 
 
+def test_jgcf_as_in_the_authors_code_and_with_the_papers_tanh(
+    fitted: Fitted, tiny: dict[str, Interactions]
+) -> None:
+    """J_2 by its recurrence with s = 2 k + a + b, the sign of a^2 - b^2 turned, each step times the gain."""
+    own = {"sign": "flipped", "gain": "official", "activation": "tanh"}
+    system, g = fitted("jgcf", layers=2, a=2.0, b=0.5, beta=0.3, **own), adjacency_of(tiny["train"])
+    start = system.module.weight.detach().numpy().astype(np.float64)
+    first = GAIN * (0.75 * start + 2.25 * g @ start)
+    s, c = 6.5, 2 * 2 * 4.5 * 4.5
+    step = (s - 1) * (s * (s - 2) * g @ first - (4.0 - 0.25) * first)
+    second = (GAIN * step - GAIN**2 * 2 * 3.0 * 1.5 * s * start) / c
+    low = (start + first + second) / 3
+    expected = products(low, 120) + products(np.tanh(0.3 * start - low), 120)
+    assert np.allclose(scores_of(system, tiny["train"]), expected, atol=1e-3)
+
+
 # ----------------------------------------------------------------------------------- NGCF
 
 
@@ -157,9 +173,12 @@ def test_ngcf_adjacencies_are_those_of_their_formulas(kind: str, tiny: dict[str,
     assert np.allclose(adjacency(tiny["train"], kind).toarray(), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("activation", ["each", "once"])
 @pytest.mark.parametrize("kind", ["paper", "mean-loops"])
-def test_ngcf_layers_follow_their_formula(fitted: Fitted, tiny: dict[str, Interactions], kind: str) -> None:
-    system = fitted("ngcf", layers=2, propagation=kind)
+def test_ngcf_layers_follow_their_formula(
+    fitted: Fitted, tiny: dict[str, Interactions], kind: str, activation: str
+) -> None:
+    system = fitted("ngcf", layers=2, propagation=kind, activation=activation)
     w = {k: v.numpy().astype(np.float64) for k, v in system.module.state_dict().items()}
     a = adjacency(tiny["train"], kind).toarray().astype(np.float64)
     leaky = lambda v: np.where(v > 0, v, 0.2 * v)  # noqa: E731
@@ -168,9 +187,9 @@ def test_ngcf_layers_follow_their_formula(fitted: Fitted, tiny: dict[str, Intera
     for k in range(2):
         side = a @ e
         total = side + e if kind == "paper" else side
-        e = leaky(total @ w[f"sums.{k}.weight"].T + w[f"sums.{k}.bias"]) + leaky(
-            (side * e) @ w[f"products.{k}.weight"].T + w[f"products.{k}.bias"]
-        )
+        sums = total @ w[f"sums.{k}.weight"].T + w[f"sums.{k}.bias"]
+        both = (side * e) @ w[f"products.{k}.weight"].T + w[f"products.{k}.bias"]
+        e = leaky(sums + both) if activation == "once" else leaky(sums) + leaky(both)
         expected = expected + products(e / np.linalg.norm(e, axis=1, keepdims=True), 120)
     assert np.allclose(scores_of(system, tiny["train"]), expected, atol=1e-4)
 
@@ -478,6 +497,30 @@ def test_both_ways_of_the_own_item_give_the_same_loss_without_a_history(
     for system.params.own_item in ("kept", "removed"):
         losses.append(float(system.loss(batch, torch.Generator()).detach()))
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+@pytest.mark.parametrize("item_bias", [False, True])
+def test_simplex_loss_is_that_of_its_formula(
+    fitted: Fitted, tiny: dict[str, Interactions], item_bias: bool
+) -> None:
+    weights = {"margin": 0.2, "negative_weight": 7.0, "regularization": 0.1, "gamma": 0.4}
+    system = fitted("simplex", negatives=20, dropout=0.0, item_bias=item_bias, **weights)
+    torch.nn.init.normal_(system.module.bias)
+    batch = next(iter(system.batches(Task(tiny["train"], None, True))(torch.Generator())))
+    users, items = system.module.tables.split()
+    bias = system.module.bias * item_bias
+    total = torch.zeros(())
+    for u, i in zip(batch.users.tolist(), batch.items.tolist(), strict=True):
+        history = items[torch.as_tensor(tiny["train"].sequence(u).astype("int64"))]
+        own = 0.4 * users[u] + 0.6 * system.module.history(history.mean(0))
+        seen = set(tiny["train"].sequence(u).tolist())
+        others = [j for j in batch.negatives.tolist() if j not in seen]
+        cosines = cosine_similarity(own[None], items) + bias
+        over = torch.relu(cosines[others] - 0.2).mean() if others else 0.0
+        squares = (users[u] ** 2).sum() + (items[i] ** 2).sum()
+        total = total + torch.relu(1 - cosines[i]) + 7.0 * over + 0.05 * squares
+    found = system.loss(batch, torch.Generator())
+    assert float(found.detach()) == pytest.approx(float(total.detach()) / len(batch.users), rel=1e-4)
 
 
 @pytest.mark.parametrize("diagonal", ["removed", "kept", "paper"])

@@ -20,6 +20,7 @@ from recspectra.evaluation.run import load_system, save_system
 from recspectra.models.base import History, Run, Task, create
 from recspectra.models.mf import PairParams, pair_loss
 from recspectra.models.trained import Factors, Tables, Trained
+from recspectra.spectral.torch_operators import tensor
 from recspectra.training import sampling
 from recspectra.training.graph import SparseMatrix, bipartite
 from recspectra.training.loop import OPTIMISERS, LoopSettings, TrainingLoop
@@ -179,6 +180,28 @@ def test_sparse_products_equal_dense_ones_in_value_and_gradient(name: str, trans
     found, expected = matrix @ block, dense @ block
     assert torch.allclose(found, expected, atol=1e-6)
     assert torch.allclose(gradient_of(found, block), gradient_of(expected, block), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["wide", "tall", "holes"])
+def test_the_products_of_a_gpu_are_those_of_a_cpu(name: str) -> None:
+    """A GPU multiplies a CSR tensor, a CPU bags of rows: here the former on a CPU, where it runs as well."""
+    bags, tensors = (SparseMatrix(matrices()[name]) for _ in range(2))
+    for piece, matrix in (("_forward", matrices()[name]), ("_backward", matrices()[name].T)):
+        setattr(tensors, piece, tensor(sp.csr_array(matrix), "cpu", torch.float32))
+    block = torch.randn(bags.shape[1], 3, generator=seeded(), requires_grad=True)
+    one, two = tensors @ block, bags @ block
+    assert torch.allclose(one, two, atol=1e-6)
+    assert torch.allclose(gradient_of(one, block), gradient_of(two, block), atol=1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_products_on_a_gpu_equal_those_on_a_cpu() -> None:
+    found = []
+    for device in ("cuda", "cpu"):
+        block = torch.randn(9, 3, generator=seeded()).to(device).requires_grad_()
+        product = SparseMatrix(matrices()["wide"], device) @ block
+        found.append([product.cpu(), torch.autograd.grad(product.square().sum(), block)[0].cpu()])
+    assert all(torch.allclose(one, two, atol=1e-5) for one, two in zip(*found, strict=True))
 
 
 def test_products_of_a_symmetric_matrix_equal_dense_ones(small: Interactions) -> None:
