@@ -6,12 +6,18 @@ SHELL := /bin/bash
 PYTHON ?= python3
 CORES ?= 2
 MIRROR ?=
+# A name of config/studies/ or the path of a YAML file.
 STUDY ?= quickstart
+EFFORT ?=
+DATASETS ?=
 BIN := .venv/bin
 # So many GPUs are there; no more trained systems are started than can have one.
 GPUS ?= $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU')
 SNAKEMAKE = $(BIN)/snakemake --profile workflow/profiles/default $(if $(filter-out 0,$(GPUS)),--resources gpu=$(GPUS)) --cores $(CORES)
-CONFIG = $(if $(MIRROR),--config "mirror=$(MIRROR)",)
+WORDS = $(if $(MIRROR),"mirror=$(MIRROR)") $(if $(EFFORT),effort=$(EFFORT)) $(if $(DATASETS),datasets=$(DATASETS))
+CONFIG = $(if $(strip $(WORDS)),--config $(strip $(WORDS)))
+OWN = $(filter %.yaml %.yml,$(STUDY))
+NAME = $(if $(OWN),$(shell sed -n 's/^name: *//p' "$(OWN)"),$(STUDY))
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: help quickstart study datasets report figures check repair unlock
@@ -39,9 +45,9 @@ quickstart: .venv/installed  ## Run the quickstart study and print where its rep
 	@$(SNAKEMAKE) quickstart $(CONFIG)
 	@$(BIN)/python workflow/scripts/summary.py results/studies/quickstart
 
-study: .venv/installed  ## Run another study: make study STUDY=first-light MIRROR=/path/to/mirror
-	@$(SNAKEMAKE) $(STUDY) $(CONFIG)
-	@$(BIN)/python workflow/scripts/summary.py results/studies/$(STUDY)
+study: .venv/installed  ## Run another study: make study STUDY=first-light MIRROR=/path/to/mirror [EFFORT=paper] [DATASETS=a,b]
+	@$(SNAKEMAKE) $(if $(OWN),--config "study=$(OWN)" $(strip $(WORDS)),$(STUDY) $(CONFIG))
+	@$(BIN)/python workflow/scripts/summary.py results/studies/$(NAME)
 
 datasets: .venv/installed  ## Prepare every dataset whose files are in MIRROR; print the table
 	@$(SNAKEMAKE) datasets $(CONFIG)
@@ -62,7 +68,7 @@ repair: .venv/installed  ## Rebuild the damaged files in results/ and nothing el
 unlock: .venv/installed  ## Remove the lock that a killed workflow left, unless one still runs
 	@$(BIN)/python workflow/scripts/unlock.py $(SNAKEMAKE)
 
-test: .venv/installed-test  ## Run the whole test suite
+test: .venv/installed-test  ## Run all tests but test-cluster and test-faults
 	@$(BIN)/python -m pytest
 
 test-fast: .venv/installed-test  ## Run the tests that need seconds

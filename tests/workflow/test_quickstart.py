@@ -80,6 +80,17 @@ def test_make_study_is_a_command_that_snakemake_understands(tmp_path: Path) -> N
 
 
 @needs_make
+def test_make_study_takes_the_path_of_a_file_an_effort_and_datasets(tmp_path: Path) -> None:
+    own = tmp_path / "my.yaml"
+    own.write_text("name: mine\ntitle: My data\n")
+    first, second = make("study", f"STUDY={own}", "MIRROR=/a mirror").splitlines()
+    assert shlex.split(first)[-3:] == ["--config", f"study={own}", "mirror=/a mirror"]
+    assert second.endswith("results/studies/mine")
+    named = make("study", "STUDY=wpgrec", "EFFORT=paper", "DATASETS=a,b").splitlines()[0]
+    assert shlex.split(named)[-4:] == ["wpgrec", "--config", "effort=paper", "datasets=a,b"]
+
+
+@needs_make
 def test_make_clean_keeps_the_reference() -> None:
     assert "! -name reference" in make("clean")
 

@@ -2,7 +2,7 @@
 
 Every function takes a `Ranked` and a list of cut-offs and returns float64 values of
 shape (users, cut-offs). Adding a metric is adding a function to `METRICS` and its
-name to `config.METRICS`.
+name to `study_schema.METRICS`.
 """
 
 from __future__ import annotations

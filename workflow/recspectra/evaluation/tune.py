@@ -1,8 +1,8 @@
 """Choose hyperparameters on validation: the same number of trials for every system.
 
 The search is Optuna's TPE (or the whole grid, where that is no larger than the budget). It
-starts with the system's defaults and, where its YAML has them, the settings of its authors for
-the dataset (`best`). Every trial goes to an SQLite file at once:
+starts with the system's defaults and, where its YAML has them, good known settings for the
+dataset (`best`, mostly its authors'). Every trial goes to an SQLite file at once:
 a job that was killed goes on where it was, and ends with the same trials as one that was not.
 """
 

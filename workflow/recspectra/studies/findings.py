@@ -245,7 +245,7 @@ def _method(frame: pd.DataFrame) -> str:
         "Differences are means over users, with 95% bootstrap intervals (10,000 resamples of the users); p "
         "is that of the paired t-test, corrected by Holm for "
         f"{count} comparison{'' if count == 1 else 's'}. A difference counts if p is below {ALPHA:g}. "
-        "Neither speaks of other splits."
+        "Neither says anything about other splits of the data."
     )
 
 

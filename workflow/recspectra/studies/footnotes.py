@@ -39,7 +39,7 @@ def effort_notes(files: StudyFiles) -> list[str]:
     seeds = f"{count} seed{'s' if count > 1 else ''}" + (f" ({', '.join(fewer)})" if fewer else "")
     spent = ", ".join([*trials, seeds, *limits])
     others = ", ".join(name for name in config.efforts if name != config.effort)
-    also = f" (`--config effort={others}` spends more or less)" if others else ""
+    also = f" (other level: `--config effort={others}`)" if others else ""
     return [f"Effort {config.effort}: {spent}{also}.{_own_limits(files)}"]
 
 

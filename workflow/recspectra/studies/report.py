@@ -105,8 +105,8 @@ TERMS = (
     ),
     (
         "oom, timeout, diverged, skipped",
-        "A run that ran out of memory, of time, to infinity, or that a system refused; it counts as a "
-        "result and is shown in its cell.",
+        "A run that ran out of memory or time, whose numbers became infinite, or that the system refused; "
+        "it counts as a result and is shown in its cell.",
     ),
 )
 
