@@ -1,0 +1,32 @@
+"""The small study, drawn once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from small_study import (
+    ROOT,
+    write_study,
+)
+
+from recspectra.studies.draw import draw
+from recspectra.studies.published import Published
+from recspectra.studies.report import render
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_study(tmp_path_factory.mktemp("studies") / "fixture")
+    draw(folder, ROOT)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def html(drawn: Path) -> str:
+    return render([drawn], ROOT)
+
+
+@pytest.fixture(scope="module")
+def published() -> Published:
+    return Published(ROOT)

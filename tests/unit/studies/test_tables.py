@@ -1,0 +1,232 @@
+"""Floor 5: tables are laid out from files, exactly and safely, with what must be known beside them."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from small_study import (
+    ROOT,
+    VIEWS,
+    cell,
+    grid_of,
+    study_json,
+    write_study,
+)
+
+from recspectra.studies import escape
+from recspectra.studies.draw import draw, summary_text
+from recspectra.studies.footnotes import mode_notes
+from recspectra.studies.frames import StudyFiles, aggregate, joint_status
+from recspectra.studies.rising import cut_off_notes
+from recspectra.studies.tables import layout, read, to_text
+
+# -------------------------------------------------------------------------- aggregation
+
+
+def test_aggregate_equals_a_plain_reference() -> None:
+    random = np.random.default_rng(0)
+    rows = pd.DataFrame({"a": random.integers(0, 4, 60).astype(str), "value": random.random(60)})
+    rows["status"] = np.where(random.random(60) < 0.2, "oom", "ok")
+    result = aggregate(rows, ["a"]).set_index("a")
+    for name in rows["a"].unique():
+        values = [v for a, v, s in rows.itertuples(index=False) if a == name and s == "ok"]
+        mean = sum(values) / len(values)
+        spread = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
+        assert result.loc[name, "mean"] == pytest.approx(mean)
+        assert result.loc[name, "se"] == pytest.approx(spread / math.sqrt(len(values)))
+        assert result.loc[name, "seeds"] == len(values)
+
+
+def test_one_seed_has_no_standard_error() -> None:
+    rows = pd.DataFrame({"a": ["x"], "value": [0.5], "status": ["ok"]})
+    assert np.isnan(aggregate(rows, ["a"])["se"].iloc[0])
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected"),
+    [
+        (["ok", "ok"], "ok"),
+        (["oom", "oom"], "oom"),
+        (["timeout", "oom"], "oom+timeout"),
+        (["ok", "oom", "ok"], "ok (1/3 oom)"),
+    ],
+)
+def test_joint_status(statuses: list[str], expected: str) -> None:
+    assert joint_status(statuses) == expected
+
+
+# ------------------------------------------------------------------------------- tables
+
+
+def test_mean_and_standard_error_are_in_the_csv(drawn: Path) -> None:
+    frame = read(drawn, "first")
+    line = frame[(frame["row"] == "S-Diff") & (frame["dataset"] == "ml-1m.diffrec")].iloc[0]
+    assert (line["mean"], line["seeds"]) == (pytest.approx(0.13), 2)
+    assert line["se"] == pytest.approx(0.01)
+
+
+def test_a_key_in_two_groups_is_counted_once(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "s")
+    runs = pd.read_csv(folder / "runs.csv", dtype=str, keep_default_na=False)
+    pd.concat([runs, runs.assign(group="again")]).to_csv(folder / "runs.csv", index=False)
+    study = study_json()
+    study["tables"][0]["groups"] = ["main", "again"]
+    (folder / "study.json").write_text(json.dumps(study))
+    draw(folder, ROOT)
+    assert cell(folder, "S-Diff", "ml-1m.diffrec", "recall@10").text == "0.1300"
+    assert read(folder, "first")["seeds"].max() == 2
+
+
+def test_best_and_second_best_of_each_column(drawn: Path) -> None:
+    ranks = {row: cell(drawn, row, "ml-1m.diffrec", "recall@10").rank for row in grid_of(drawn, "first").rows}
+    assert [row for row, rank in ranks.items() if rank == 1] == ["EASE"]
+    assert [row for row, rank in ranks.items() if rank == 2] == ["S-Diff"]
+    markdown, latex = (drawn / "table-first.md").read_text(), (drawn / "table-first.tex").read_text()
+    assert "| EASE | **0.1500**" in markdown
+    assert "<ins>0.1300</ins> \u00b1 0.0100" in markdown
+    assert r"EASE & \textbf{0.1500}" in latex
+    assert r"\underline{0.1300}" in latex
+
+
+def test_values_equal_as_printed_share_a_rank() -> None:
+    point = {"dataset": "d", "history": "train", "mask": "train", "fit": "train", "metric": "recall", "k": 10}
+    rest = {"se": np.nan, "seeds": 1, "status": "ok", "published": np.nan, "difference": np.nan}
+    means = {"a": 0.10001, "b": 0.10004, "c": 0.05}
+    lines = [point | rest | {"row": row, "mean": mean, "same_definition": ""} for row, mean in means.items()]
+    grid = layout(pd.DataFrame(lines), {})
+    assert [line[0].rank for line in grid.cells] == [1, 1, 2]
+    alone = layout(pd.DataFrame(lines[:1]), {})
+    assert alone.cells[0][0].rank == 0
+
+
+def test_published_value_difference_and_definition_marks(drawn: Path) -> None:
+    other = cell(drawn, "S-Diff", "ml-1m.diffrec", "recall@10")
+    assert (other.published, other.difference, other.mark) == ("0.1277", "+0.0023", "\u2020")
+    same = cell(drawn, "S-Diff", "ml-1m.diffrec", "recall_min@10")
+    assert (same.published, same.difference, same.mark) == ("0.1277", "+0.0153", "")
+    unknown = cell(drawn, "Giff", "ml-1m.diffrec", "recall@10")
+    assert (unknown.published, unknown.mark) == ("0.1108", "\u2021")
+    assert cell(drawn, "EASE", "ml-1m.diffrec", "recall@10").published == ""
+    assert cell(drawn, "S-Diff", "tiny", "recall@10").published == ""
+    text = (drawn / "table-first.md").read_text()
+    assert "published 0.1277 (+0.0023)\u2020" in text
+    assert "another definition" in text
+    latex = (drawn / "table-first.tex").read_text()
+    assert r"0.1277\dag{}" in latex
+    assert "another definition" in latex
+
+
+def test_a_failed_run_shows_its_status(drawn: Path) -> None:
+    failed = cell(drawn, "BSPM", "ml-1m.diffrec", "recall@10")
+    assert (failed.text, failed.failed, failed.rank) == ("oom", True, 0)
+    assert failed.published == "0.1107"
+    partly = cell(drawn, "GF-CF", "ml-1m.diffrec", "recall@10")
+    assert (partly.text, partly.note) == ("0.1000", "1/2 diverged")
+    missing = cell(drawn, "BSPM", "tiny", "recall@10")
+    assert (missing.text, missing.failed) == ("\u2013", False)
+
+
+def test_a_table_without_chosen_views_shows_all(drawn: Path) -> None:
+    columns = grid_of(drawn, "wide").columns
+    assert len(columns) == 2 * 2 * 2 * 2
+    assert {(c.history, c.mask) for c in columns} == set(VIEWS)
+
+
+def test_markdown_escapes_hostile_names(drawn: Path) -> None:
+    lines = [line for line in (drawn / "table-first.md").read_text().splitlines() if "script" in line]
+    assert lines
+    for line in lines:
+        assert "<script" not in line and "\x1b" not in line
+        assert len(re.findall(r"(?<!\\)\|", line)) == (4 if line.startswith("|") else 0)
+    assert "100% of \\$x\\_i\\$ \\| y" in (drawn / "table-wide.md").read_text()
+
+
+def test_latex_escapes_hostile_names(drawn: Path) -> None:
+    for name in ("first", "wide"):
+        text = (drawn / f"table-{name}.tex").read_text()
+        assert text.isascii() and "\x1b" not in text
+        assert text.count(r"\begin{table}") == text.count(r"\end{table}") > 0
+        plain = re.sub(r"\\[&%$#_{}]", "", text)
+        assert plain.count("{") == plain.count("}")
+        for table in re.findall(r"\\begin\{tabular\}\{(.*?)\}\n(.*?)\\end\{tabular\}", plain, re.DOTALL):
+            for line in table[1].split(r"\\"):
+                wide = sum(int(n) - 1 for n in re.findall(r"\\multicolumn\{(\d+)\}", line))
+                assert "&" not in line or line.count("&") + wide == table[0].count("r")
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_compiles(drawn: Path, tmp_path: Path) -> None:
+    everything = escape.latex("".join(map(chr, range(33, 0x250))) + "\u03c6\u03a9\u03bf\u65e5\u2020\u00b1")
+    body = "\n".join((drawn / f"table-{name}.tex").read_text() for name in ("first", "wide"))
+    document = r"\documentclass{article}\usepackage{booktabs}\begin{document}%s" "\n\n%s\n\\end{document}"
+    (tmp_path / "t.tex").write_text(document % (everything, body))
+    done = subprocess.run(
+        ["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a_b&c%$#{}", r"a\_b\&c\%\$\#\{\}"),
+        (
+            "\\~^<>|",
+            r"\textbackslash{}\textasciitilde{}\textasciicircum{}\textless{}\textgreater{}\textbar{}",
+        ),
+        ("\u00e9\u03c6\u65e5", r"\'{e}$\phi$?"),
+        ("one\r\n two\u2028three\x00", "one two three"),
+    ],
+)
+def test_latex_of_special_characters(text: str, expected: str) -> None:
+    assert escape.latex(text) == expected
+
+
+def test_summary_is_narrow_ascii(drawn: Path) -> None:
+    text = summary_text(drawn)
+    assert text.isascii() and "\x1b" not in text
+    assert max(map(len, text.splitlines())) <= 100
+    assert re.search(r"EASE +0\.1500\*", text)
+    assert "[0.1277!]" in text and "[0.1108?]" in text
+    wide = to_text(grid_of(drawn, "wide"), StudyFiles(drawn).config.tables[1], 60)
+    assert max(map(len, wide.splitlines())) <= 60
+    assert wide.count("recall_min@20") == 4
+
+
+# -------------------------------------------------------------------------------- notes
+
+
+@pytest.mark.parametrize(
+    ("values", "cut"),
+    [([0.1, 0.2, 0.3], True), ([0.1, 0.3, 0.3], True), ([0.1, 0.3, 0.2], False), ([], False)],
+)
+def test_a_table_names_the_systems_whose_epochs_ran_out(tmp_path: Path, values: list, cut: bool) -> None:
+    folder = write_study(tmp_path / "study")
+    curves = pd.read_csv(folder / "learning.csv")
+    rises = curves[curves["curve"] == "recall@20"]
+    curves = pd.concat([curves.drop(rises.index), rises.head(len(values)).assign(value=values)])
+    curves.to_csv(folder / "learning.csv", index=False)
+    files = StudyFiles(folder)
+    notes = cut_off_notes(files, ["main"], ["tiny"], ["train"])
+    assert [note.split("(")[1] for note in notes] == (["Title of tiny: S-Diff)."] if cut else [])
+    assert cut_off_notes(files, ["sweep"], ["tiny"], ["train"]) == []
+
+
+def test_a_table_says_how_a_system_was_trained_that_has_a_cheaper_way(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "study")
+    runs = pd.read_csv(folder / "runs.csv", dtype=str, keep_default_na=False)
+    own = (runs["model"] == "sdiff") & (runs["dataset"] == "tiny") & (runs["group"] == "main")
+    runs.loc[own, "mode"], runs.loc[own, "gradient_cosine"] = "cached", ["0.987", "0.912"]
+    runs.to_csv(folder / "runs.csv", index=False)
+    (note,) = mode_notes(StudyFiles(folder), ["main"], ["tiny"], ["train"])
+    assert note.startswith("S-Diff was trained with the summaries") and "(cached; Title of tiny)" in note
+    assert note.endswith("was 0.91 or more.")
+    assert mode_notes(StudyFiles(folder), ["main"], ["ml-1m.diffrec"], ["train"]) == []
