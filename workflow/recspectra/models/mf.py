@@ -47,7 +47,7 @@ class MF(Factors):
 
 def pair_loss(
     users: torch.Tensor, items: torch.Tensor, free_users: torch.Tensor, free_items: torch.Tensor,
-    batch: PairBatch, params: PairParams,
+    batch: PairBatch, p: PairParams,
 ) -> torch.Tensor:  # fmt: skip
     """Return BPR or cross-entropy of final vectors plus L2 on the free ones behind them.
 
@@ -59,14 +59,14 @@ def pair_loss(
         The vectors that are learned.
     batch : PairBatch
         Which rows count.
-    params : PairParams
+    p : PairParams
         `loss`, "bpr" or "softmax" over all items, and lambda, `regularization`: of each row's
         squared norm half counts, averaged over the pairs.
     """
     u, i, j = picked = _rows(users, items, batch)
     free = picked if free_users is users and free_items is items else _rows(free_users, free_items, batch)
-    penalty = params.regularization * half_squares(*free)
-    if params.loss == "softmax":
+    penalty = p.regularization * half_squares(*free)
+    if p.loss == "softmax":
         return full_softmax(u, items, batch.items) + penalty
     positive = (u * i).sum(dim=1)
     negative = (u[:, None] * j.view(*batch.negatives.shape, -1)).sum(dim=2)
