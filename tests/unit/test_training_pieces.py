@@ -183,7 +183,7 @@ def test_sparse_products_equal_dense_ones_in_value_and_gradient(name: str, trans
 
 
 @pytest.mark.parametrize("name", ["wide", "tall", "holes"])
-def test_the_products_of_a_gpu_are_those_of_a_cpu(name: str) -> None:
+def test_products_by_csr_tensor_equal_those_by_bags(name: str) -> None:
     """A GPU multiplies a CSR tensor, a CPU bags of rows: here the former on a CPU, where it runs as well."""
     bags, tensors = (SparseMatrix(matrices()[name]) for _ in range(2))
     for piece, matrix in (("_forward", matrices()[name]), ("_backward", matrices()[name].T)):
@@ -297,7 +297,7 @@ def test_the_loss_of_pairs_equals_a_loop_over_pairs(loss: str, negatives: int, o
 
 @pytest.mark.parametrize("name", ["mf", "lightgcn", "lrgccf", "impgcn", "jgcf", "ngcf", "sgl", "dgrec"])
 def test_systems_learn_by_a_softmax_over_all_items_without_negatives(name: str, tiny: dict) -> None:
-    """The loss of the first epoch is near log n, and it falls."""
+    """The loss of the first epoch is of the size of log n, and it falls."""
     config = Catalog(Path(__file__).resolve().parents[2]).model(name)
     settings = {"loss": "softmax", "dimensions": 8, "epochs": 15, "learning_rate": 0.05, "batch_size": 200}
     system = create(config, config.resolve(settings | {"regularization": 0.0}))

@@ -55,7 +55,7 @@ def limit_threads(threads: int) -> None:
     """
     import torch
 
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # or products on a GPU are not
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else sums differ
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
 

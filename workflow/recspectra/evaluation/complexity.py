@@ -3,7 +3,7 @@
 Eq. 17 counts |U| B T d for summaries, B L_g K |E| d for propagation, N d^2 for projections and
 b |I| d for the softmax of a batch of b; Eq. 18 counts L_g (K + 1) d^2 for filters, |E| for the
 graph and L_g N B d for the rows of all nodes. What is measured is one step of `summaries: exact`
-and `propagation: layers`, which does just these things: all users are summarised, all nodes
+and `propagation: layers`, which does mainly these things: all users are summarised, all nodes
 filtered layer by layer, one batch is scored and gradients flow back. (In studies the same filters
 are collapsed to one polynomial, which is faster.) Data are random; what is done does not depend
 on their values.

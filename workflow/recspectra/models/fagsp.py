@@ -52,7 +52,7 @@ from recspectra.spectral.polynomials import (
 
 NEGLIGIBLE = 1e-10  # an eigenvalue of P below it is 0
 TIE = 3e-6  # entries of Z this close to a quantile count as equal to it, whatever the rounding
-AT_LEAST = 256  # of the lowest eigenvectors are found at once, for the trials to come
+AT_LEAST = 512  # of the lowest eigenvectors are found at once, for the trials to come
 ENTRIES_AT_ONCE = 4_000_000  # of Z
 
 

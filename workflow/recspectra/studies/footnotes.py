@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from recspectra.studies.frames import StudyFiles, select_runs
 from recspectra.studies.identity import identity_notes
 from recspectra.studies.published import Published
 from recspectra.studies.rising import cut_off_notes
-from recspectra.study_schema import TableConfig
+from recspectra.study_schema import StudyConfig, SystemEntry, TableConfig
 
 HOW = {
     "cached": "with the summaries of all other users as they were at the start of each epoch",
@@ -57,8 +59,7 @@ def _own_limits(files: StudyFiles) -> str:
     """Return the limits that single systems have in place of the study's."""
     config, lines = files.config, {}
     for entry in config.systems:
-        shown = [d for d in config.datasets if d in (entry.datasets or config.datasets)]
-        limits = {d: entry.limits_at(config.effort, d) for d in shown}
+        limits = {d: entry.limits_at(config.effort, d) for d in _datasets_of(entry, config)}
         names = dict.fromkeys(name for own in limits.values() for name in own)
         found = {n: {d: own[n] for d, own in limits.items() if n in own} for n in names}
         text = ", ".join(_limit_text(n, values, config.datasets) for n, values in found.items())
@@ -66,6 +67,13 @@ def _own_limits(files: StudyFiles) -> str:
         if text and title not in lines.setdefault(text, []):
             lines[text].append(title)
     return "".join(f" {', '.join(titles)}: {text}." for text, titles in lines.items())
+
+
+def _datasets_of(entry: SystemEntry, config: StudyConfig) -> list[str]:
+    """Return the study's datasets that an entry runs on at the effort that was chosen."""
+    own = entry.datasets or config.datasets
+    fewer = entry.datasets_at.get(config.effort, own)
+    return [d for d in config.datasets if d in own and d in fewer]
 
 
 def mode_notes(files: StudyFiles, groups: list[str], datasets: list[str], fits: list[str]) -> list[str]:
@@ -79,9 +87,10 @@ def mode_notes(files: StudyFiles, groups: list[str], datasets: list[str], fits: 
     for (title, mode), rows in runs.groupby(["title", "mode"], sort=False):
         places = ", ".join(files.titles.get(d, d) for d in dict.fromkeys(rows["dataset"]))
         least = rows["gradient_cosine"].min()
-        cosine = (
-            "" if least != least else f"; the cosine of its gradients with exact ones was {least:.2f} or more"
-        )
+        cosine = ""
+        if least == least:  # NaN where none was compared
+            floor = math.floor(100 * least) / 100
+            cosine = f"; the cosine of its gradients with exact ones was {floor:.2f} or more"
         notes.append(f"{title} was trained {HOW.get(mode, mode)} ({mode}; {places}){cosine}.")
     return notes
 
@@ -98,8 +107,13 @@ def seed_notes(files: StudyFiles, table: TableConfig) -> list[str]:
 
 def tuning_notes(files: StudyFiles, table: TableConfig) -> list[str]:
     """Return how many trials the systems of a table got, and what was searched."""
-    entries = [entry for entry in files.config.systems if entry.tune and entry.group in table.groups]
-    if not (entries and files.config.tuning):
+    config, shown = files.config, table.datasets or files.config.datasets
+    entries = [
+        entry
+        for entry in config.systems
+        if entry.tune and entry.group in table.groups and set(_datasets_of(entry, config)) & set(shown)
+    ]
+    if not (entries and config.tuning):
         return []
     spaces: dict[str, str] = {}
     for entry in entries:

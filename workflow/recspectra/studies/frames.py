@@ -75,7 +75,10 @@ def read_csv(path: Path, columns: Iterable[str], numbers: Iterable[str] = (), hi
         raise StudyError(f"{path}: cannot be read as CSV ({error}); delete it and run again") from None
     missing = [name for name in columns if name not in frame.columns]
     if missing:
-        raise StudyError(f"{path}: column {', '.join(missing)} is missing; found: {', '.join(frame.columns)}")
+        raise StudyError(
+            f"{path}: column {', '.join(missing)} is missing; found: {', '.join(frame.columns)}; if another "
+            "version wrote the file, run the study again"
+        )
     for name in numbers:
         frame[name] = _numbers(frame[name], path)
     return frame
