@@ -1,0 +1,25 @@
+"""Graph systems after two epochs on the tiny data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from graph_helpers import SMALL, Fitted
+
+from recspectra.config import Catalog
+from recspectra.data.interactions import Interactions
+from recspectra.models.base import Recommender, Run, Task, create
+
+
+@pytest.fixture
+def fitted(catalog: Catalog, tiny: dict[str, Interactions]) -> Fitted:
+    """A factory of systems after two epochs on the tiny data."""
+
+    def make(name: str, **changes: Any) -> Recommender:
+        config = catalog.model(name)
+        system = create(config, config.resolve(SMALL | changes))
+        system.fit(Task(tiny["train"], None, True), Run(seed=0))
+        return system
+
+    return make

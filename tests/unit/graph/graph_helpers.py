@@ -1,0 +1,37 @@
+"""What tests of graph systems share: small settings, dense adjacencies, scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from recspectra.data.interactions import Interactions
+from recspectra.models.base import History, Recommender
+
+Fitted = Callable[..., Recommender]
+SMALL = {"dimensions": 8, "batch_size": 500, "epochs": 2, "eval_every": 1, "learning_rate": 0.01}
+
+
+def adjacency_of(train: Interactions, loops: bool = False) -> np.ndarray:
+    """Dense D^-1/2 A D^-1/2, of A + I with loops."""
+    x = train.matrix.toarray().astype(np.float64)
+    m, n = x.shape
+    a = np.block([[np.zeros((m, m)), x], [x.T, np.zeros((n, n))]]) + loops * np.eye(m + n)
+    d = a.sum(1)
+    scale = np.divide(1.0, np.sqrt(d), out=np.zeros_like(d), where=d > 0)
+    return scale[:, None] * a * scale
+
+
+def scores_of(system: Recommender, shown: Interactions) -> np.ndarray:
+    users = np.arange(shown.n_users)
+    return system.score(users, History.of(shown, users))
+
+
+def products(stacked: np.ndarray, users: int) -> np.ndarray:
+    return stacked[:users] @ stacked[users:].T
+
+
+def free(system: Recommender) -> np.ndarray:
+    """E^0 as float64."""
+    return dict(system.module.named_parameters())["tables.weight"].detach().numpy().astype(np.float64)
