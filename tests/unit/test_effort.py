@@ -188,6 +188,13 @@ def test_an_entry_may_have_fewer_datasets_at_an_effort_and_a_dataset_more_seeds(
     assert [seed for dataset, _, seed in found["paper"] if dataset == "synthetic"] == [0, 0]
 
 
+@pytest.mark.parametrize("dataset", ["ml-1m.head", "amazon-beauty.higsp-ordered"])
+def test_limits_of_trained_systems_are_right_where_none_takes_part(dataset: str) -> None:
+    study = Catalog(ROOT).study("gsprec", datasets=[dataset])
+    assert {r.dataset for r in study.runs} == {dataset}
+    assert not {"mf", "lightgcn"} & {r.run.model for r in study.runs}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -320,7 +320,9 @@ class Catalog:
         own = config.efforts[config.effort].datasets if config.effort else None
         check_datasets(own or [], config, f"{path}: efforts.{config.effort}.datasets")
         kept = {name for name in datasets if name in config.datasets} or set(own or config.datasets)
-        return Study(self, without(config, set(config.datasets) - kept), str(path))
+        study = Study(self, without(config, set(config.datasets) - kept), str(path))
+        study.check_limits({entry.model for entry in config.systems})
+        return study
 
 
 class PlannedRun(Strict):
@@ -348,7 +350,6 @@ class Study:
             for index, entry in enumerate(config.systems)
             for planned in self._expand(entry, f"{origin}: systems[{index}]")
         ]
-        self._check_limits()
         self._check_labels()
         self._check_drawings()
         self._check_depth()
@@ -424,8 +425,13 @@ class Study:
             seed=self.config.tuning.seed,
         )
 
-    def _check_limits(self) -> None:
-        known = {name for r in self.runs for name in self.catalog.model(r.run.model).params}
+    def check_limits(self, models: Collection[str]) -> None:
+        """Check the limits of every effort against the parameters of `models`.
+
+        These are all models that the file names: limits stay right where only datasets without
+        trained systems are asked for.
+        """
+        known = {name for model in models for name in self.catalog.model(model).params}
         efforts = self.config.efforts
         for effort, entry in efforts.items():
             where = f"{self.origin}: efforts.{effort}"
