@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from from_mirror import CATALOG, Pieces
 
-from recspectra.config import Catalog
 from recspectra.data.interactions import Interactions
-from recspectra.data.readers import read
-from recspectra.data.splits import check_counts, split, statistics
 from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
 from recspectra.evaluation.run import rank
@@ -20,30 +17,6 @@ from recspectra.models.base import Recommender, Run, Task, create
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
 from recspectra.spectral.spectrum import Spectrum
-
-CATALOG = Catalog(Path(__file__).resolve().parents[2])
-Pieces = dict[str, Interactions]
-
-
-def prepared(name: str, mirror: Path) -> Pieces:
-    """Read and split a data set straight from the mirror."""
-    config = CATALOG.dataset(name)
-    missing = [f.path for f in config.source.files if not (mirror / f.path).is_file()]
-    if missing:
-        pytest.skip(f"the mirror {mirror} lacks {', '.join(missing)}")
-    pieces, _ = split(read(config, mirror), config)
-    check_counts(config, statistics(config, pieces))
-    return pieces
-
-
-@pytest.fixture(scope="module")
-def ml100k(mirror: Path) -> Pieces:
-    return prepared("ml-100k.higsp", mirror)
-
-
-@pytest.fixture(scope="module")
-def ml1m(mirror: Path) -> Pieces:
-    return prepared("ml-1m.diffrec", mirror)
 
 
 def fitted(name: str, dataset: str, train: Interactions, seed: int = 0, **params: Any) -> Recommender:

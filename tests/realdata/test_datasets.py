@@ -4,11 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from from_mirror import CATALOG, prepared
 
-from recspectra.config import Catalog
-from recspectra.data import filters, splits
 from recspectra.data.interactions import Interactions
-from recspectra.data.readers import read
 from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
 from recspectra.evaluation.ranking import smaller_ids_first
@@ -18,20 +16,7 @@ from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import ItemSimilarity
 from recspectra.study_schema import ProtocolConfig
 
-ROOT = Path(__file__).resolve().parents[2]
-CATALOG = Catalog(ROOT)
 K = [5, 10, 20]
-
-
-def prepared(name: str, mirror: Path) -> dict[str, Interactions]:
-    config = CATALOG.dataset(name)
-    missing = [f.path for f in config.source.files if not (mirror / f.path).is_file()]
-    if missing:
-        pytest.skip(f"{', '.join(missing)} not in the mirror {mirror}")
-    table, _ = filters.apply(read(config, mirror), config.filter)
-    pieces, _ = splits.split(table, config)
-    splits.check_counts(config, splits.statistics(config, pieces))
-    return pieces
 
 
 @pytest.mark.parametrize("name", [n for n in CATALOG.names("datasets") if not n.startswith("synthetic")])

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from from_mirror import CATALOG, Pieces, need
 
 from recspectra.artifacts import sha256
-from recspectra.config import Catalog
 from recspectra.data.interactions import Interactions
 from recspectra.data.readers import read
-from recspectra.data.splits import check_counts, split, statistics
 from recspectra.data.tables import check_duplicates
 from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
@@ -21,32 +20,6 @@ from recspectra.models.base import Recommender, Run, Task, create
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
 from recspectra.spectral.spectrum import Spectrum
-
-CATALOG = Catalog(Path(__file__).resolve().parents[2])
-Pieces = dict[str, Interactions]
-
-
-def prepared(name: str, mirror: Path) -> Pieces:
-    """Read and split a data set straight from the mirror; its counts are those of its YAML."""
-    config = CATALOG.dataset(name)
-    missing = [f.path for f in config.source.files if not (mirror / f.path).is_file()]
-    if missing:
-        pytest.skip(f"the mirror {mirror} lacks {', '.join(missing)}")
-    table = read(config, mirror)
-    assert check_duplicates(table, name) == 0
-    pieces, _ = split(table, config)
-    check_counts(config, statistics(config, pieces))
-    return pieces
-
-
-@pytest.fixture(scope="module")
-def ml100k(mirror: Path) -> Pieces:
-    return prepared("ml-100k.higsp", mirror)
-
-
-@pytest.fixture(scope="module")
-def ml1m(mirror: Path) -> Pieces:
-    return prepared("ml-1m.diffrec", mirror)
 
 
 def part(pieces: Pieces, name: str) -> Interactions:
@@ -72,6 +45,12 @@ def measured(
 
 
 # --------------------------------------------------------------------------------- data
+
+
+@pytest.mark.parametrize("name", ["ml-100k.higsp", "ml-1m.diffrec"])
+def test_no_pair_stands_twice(name: str, mirror: Path) -> None:
+    need(name, mirror)
+    assert check_duplicates(read(CATALOG.dataset(name), mirror), name) == 0
 
 
 @pytest.mark.parametrize("name", ["ml-100k.higsp", "ml-1m.diffrec"])

@@ -5,13 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from from_mirror import CATALOG, need
 
-from recspectra.config import Catalog
 from recspectra.data import splits
 from recspectra.data.interactions import Interactions
 from recspectra.data.readers import read
 
-CATALOG = Catalog(Path(__file__).resolve().parents[2])
 NAME = "amazon-beauty.higsp-ordered"
 
 Lines = dict[int, list[int]]
@@ -19,9 +18,7 @@ Lines = dict[int, list[int]]
 
 @pytest.fixture(scope="module")
 def folder(mirror: Path) -> Path:
-    missing = [f.path for f in CATALOG.dataset(NAME).source.files if not (mirror / f.path).is_file()]
-    if missing:
-        pytest.skip(f"{', '.join(missing)} not in the mirror {mirror}")
+    need(NAME, mirror)
     return mirror
 
 

@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
+from from_mirror import CATALOG, Pieces
 
-from recspectra.config import Catalog
 from recspectra.data.interactions import Interactions
-from recspectra.data.readers import read
-from recspectra.data.splits import split
 from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
 from recspectra.evaluation.run import rank
 from recspectra.models.base import Recommender, Run, Task, create
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
-
-CATALOG = Catalog(Path(__file__).resolve().parents[2])
-Pieces = dict[str, Interactions]
-
-
-def prepared(name: str, mirror: Path) -> Pieces:
-    """Read and split a data set straight from the mirror."""
-    config = CATALOG.dataset(name)
-    missing = [f.path for f in config.source.files if not (mirror / f.path).is_file()]
-    if missing:
-        pytest.skip(f"the mirror {mirror} lacks {', '.join(missing)}")
-    return split(read(config, mirror), config)[0]
 
 
 def fitted(name: str, train: Interactions, operator: str, **params: Any) -> Recommender:
@@ -50,33 +35,30 @@ def measured(
 
 
 @pytest.mark.slow
-def test_sgfcf_on_ml_1m(mirror: Path) -> None:
-    pieces = prepared("ml-1m.diffrec", mirror)
+def test_sgfcf_on_ml_1m(ml1m: Pieces) -> None:
     best = CATALOG.model("sgfcf").best["ml-1m.diffrec"]
-    system = fitted("sgfcf", pieces["train"], "generalised-e0.3-a0.0", **best)
-    both = pieces["train"].merged(pieces["valid"])
-    found = measured(system, pieces, both, ("recall", "ndcg", "recall_min", "mrr"), [10, 20])
+    system = fitted("sgfcf", ml1m["train"], "generalised-e0.3-a0.0", **best)
+    both = ml1m["train"].merged(ml1m["valid"])
+    found = measured(system, ml1m, both, ("recall", "ndcg", "recall_min", "mrr"), [10, 20])
     assert found[:6] == pytest.approx([0.1047, 0.1804, 0.0891, 0.1145, 0.1175, 0.1846], abs=1e-4)
     assert found[6] == pytest.approx(0.1451, abs=1e-4)
 
 
-def test_pgsp_on_ml_100k_is_near_its_row_in_the_table_of_gsprec(mirror: Path) -> None:
+def test_pgsp_on_ml_100k_is_near_its_row_in_the_table_of_gsprec(ml100k: Pieces) -> None:
     """Whose settings are not known: N@10 .6722 and M@10 .5767 under HiGSP's evaluator."""
-    pieces = prepared("ml-100k.higsp", mirror)
-    system = fitted("pgsp", pieces["train"], "augmented", rank=64, phi=0.7)
-    found = measured(system, pieces, pieces["train"], ("ndcg_set", "mrr_set"), [10])
+    system = fitted("pgsp", ml100k["train"], "augmented", rank=64, phi=0.7)
+    found = measured(system, ml100k, ml100k["train"], ("ndcg_set", "mrr_set"), [10])
     assert found == pytest.approx([0.6722, 0.5767], abs=0.01)
 
 
 @pytest.mark.filterwarnings("ignore:decay 0.4 does not satisfy")
-def test_gsprec_on_ml_100k_as_printed(mirror: Path) -> None:
+def test_gsprec_on_ml_100k_as_printed(ml100k: Pieces) -> None:
     """Eqs. 2 to 11 with U restricted to its item rows, measured before the project."""
-    pieces = prepared("ml-100k.higsp", mirror)
     best = CATALOG.model("gsprec").best["ml-100k.higsp"]
     printed = {"eq8": "literal", "eigenvalue_range": "truncated"}
-    system = fitted("gsprec", pieces["train"], "unified-d2-a0.4", **best, **printed)
-    found = measured(system, pieces, pieces["train"], ("ndcg_hit", "mrr"), [5, 10, 20])
+    system = fitted("gsprec", ml100k["train"], "unified-d2-a0.4", **best, **printed)
+    found = measured(system, ml100k, ml100k["train"], ("ndcg_hit", "mrr"), [5, 10, 20])
     assert found == pytest.approx([0.7381, 0.7393, 0.7326, 0.7031, 0.7108, 0.7130], abs=1e-4)
-    active = fitted("gsprec", pieces["train"], "unified-d2-a0.4", **best)
-    found = measured(active, pieces, pieces["train"], ("ndcg_hit",), [10])
+    active = fitted("gsprec", ml100k["train"], "unified-d2-a0.4", **best)
+    found = measured(active, ml100k, ml100k["train"], ("ndcg_hit",), [10])
     assert found == pytest.approx([0.7502], abs=1e-4)

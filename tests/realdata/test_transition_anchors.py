@@ -5,16 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from from_mirror import CATALOG, prepared
 
-from recspectra.config import Catalog
-from recspectra.data.readers import read
-from recspectra.data.splits import check_counts, split, statistics
 from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
 from recspectra.evaluation.run import rank
 from recspectra.models.base import Run, Task, create
 
-CATALOG = Catalog(Path(__file__).resolve().parents[2])
 K = [5, 10, 20]
 
 # Parameter mix -> hr and ndcg at K: transitions, their sum with the one-hop filter, that filter alone.
@@ -44,15 +41,10 @@ CASES = [
 
 @pytest.mark.parametrize(("name", "mix"), CASES)
 def test_the_defaults_are_the_anchors(name: str, mix: float, mirror: Path) -> None:
-    config, protocol = CATALOG.dataset(name), CATALOG.protocol("wpgrec")
-    missing = [f.path for f in config.source.files if not (mirror / f.path).is_file()]
-    if missing:
-        pytest.skip(f"the mirror {mirror} lacks {', '.join(missing)}")
-    pieces, _ = split(read(config, mirror), config)
-    check_counts(config, statistics(config, pieces))
+    pieces, protocol = prepared(name, mirror), CATALOG.protocol("wpgrec")
     model = CATALOG.model("transitions")
     system = create(model, model.resolve({"mix": mix}))
-    system.fit(Task(pieces["train"], pieces["valid"], config.ordered), Run())
+    system.fit(Task(pieces["train"], pieces["valid"], CATALOG.dataset(name).ordered), Run())
     both = pieces["train"].merged(pieces["valid"])  # shown and masked, as the protocol says
     assert protocol.ties == "half"
     lists, positions = rank(system.score, both, [both], max(K))[0]

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from plain_matrices import both_sides, dense, to_power
 
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.spectral import operators
@@ -56,30 +57,14 @@ HOLES = of_rows([[], [1, 2, 3, 7], [4], [], [3, 2, 8, 1], [6], []], 10)
 # ---------------------------------------------------------------- the formulas, formed
 
 
-def binary(train: Interactions) -> np.ndarray:
-    x = np.zeros(train.shape)
-    x[train.users, train.items] = 1.0
-    return x
-
-
-def to_power(degree: np.ndarray, exponent: float) -> np.ndarray:
-    """D to a power as a matrix, with 0 for a node of degree 0."""
-    return np.diag([d**exponent if d > 0 else 0.0 for d in degree])
-
-
-def both_sides(a: np.ndarray) -> np.ndarray:
-    """D^-1/2 A D^-1/2 with the row sums of A."""
-    return to_power(a.sum(axis=1), -0.5) @ a @ to_power(a.sum(axis=1), -0.5)
-
-
 def formed_augmented(train: Interactions) -> np.ndarray:
-    x = binary(train)
+    x = dense(train)
     r_user, r_item = to_power(x.sum(axis=1), -0.5) @ x, x @ to_power(x.sum(axis=0), -0.5)
     return both_sides(np.block([[r_item @ r_item.T, x], [x.T, r_user.T @ r_user]]))
 
 
 def formed_generalised(train: Interactions, exponent: float, shift: float) -> np.ndarray:
-    x = binary(train)
+    x = dense(train)
     left, right = (to_power(x.sum(axis=axis) + shift, -exponent) for axis in (1, 0))
     r = left @ x @ right
     return r.T @ r
@@ -87,7 +72,7 @@ def formed_generalised(train: Interactions, exponent: float, shift: float) -> np
 
 def formed_unified(train: Interactions, depth: int, decay: float) -> np.ndarray:
     """I - L of GSPRec's Eqs. 2 to 6; depth 0 is the empty sum."""
-    x, s = binary(train), np.zeros((train.n_items, train.n_items))
+    x, s = dense(train), np.zeros((train.n_items, train.n_items))
     for user in range(train.n_users):
         for first, second in zip(train.sequence(user)[:-1], train.sequence(user)[1:], strict=True):
             if first != second:
@@ -299,7 +284,7 @@ def test_rows_times_the_similarity(share: float, train: Interactions) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(operators, "SPARSE_SHARE", share)
         found = RowSimilarity(r)(rows)
-    assert np.allclose(found, binary(train)[::-1] @ formed_generalised(train, 0.5, 0.0), atol=1e-6)
+    assert np.allclose(found, dense(train)[::-1] @ formed_generalised(train, 0.5, 0.0), atol=1e-6)
     assert found.shape == train.shape
 
 

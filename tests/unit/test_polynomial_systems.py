@@ -52,16 +52,6 @@ every_polynomial = pytest.mark.parametrize("coefficients", POLYNOMIALS.values(),
 
 
 @pytest.fixture(scope="module")
-def train(tiny: dict[str, Interactions]) -> Interactions:
-    return tiny["train"]
-
-
-@pytest.fixture(scope="module")
-def both(tiny: dict[str, Interactions]) -> Interactions:
-    return tiny["train"].merged(tiny["valid"])
-
-
-@pytest.fixture(scope="module")
 def r(train: Interactions) -> sp.csr_array:
     return normalised(train.matrix).astype(np.float32)
 

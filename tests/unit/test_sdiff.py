@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from plain_matrices import dense, relative_error, scores_of
 
 from recspectra.config import Catalog
 from recspectra.data.interactions import Interactions
@@ -22,7 +23,7 @@ from recspectra.evaluation.inference import (
     stopwatches,
     untrained,
 )
-from recspectra.models.base import History, Recommender, Run, Task, create
+from recspectra.models.base import Run, Task, create
 from recspectra.models.sdiff import TIME_FEATURES, Denoiser, SDiff, counter_normal, kept, time_code
 from recspectra.runtime import axis_seed
 from recspectra.spectral.eigen import leading
@@ -33,31 +34,6 @@ from recspectra.training.batches import RowBatch, UserRows
 
 CATALOG = Catalog(Path(__file__).resolve().parents[2])
 USERS = np.arange(400)
-
-
-def scores_of(system: Recommender, history: Interactions) -> np.ndarray:
-    users = np.arange(history.n_users)
-    return system.score(users, History.of(history, users))
-
-
-def dense(part: Interactions) -> np.ndarray:
-    x = np.zeros(part.shape)
-    x[part.users, part.items] = 1.0
-    return x
-
-
-def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
-    return np.abs(found - expected).max() / np.abs(expected).max()
-
-
-@pytest.fixture(scope="module")
-def train(tiny: dict[str, Interactions]) -> Interactions:
-    return tiny["train"]
-
-
-@pytest.fixture(scope="module")
-def both(tiny: dict[str, Interactions]) -> Interactions:
-    return tiny["train"].merged(tiny["valid"])
 
 
 # ----------------------------------------------------------------------------- noise

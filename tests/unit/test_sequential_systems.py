@@ -67,11 +67,6 @@ def some_inputs(n: int, width: int, reals: list[int]) -> torch.Tensor:
     return torch.where(torch.arange(width) >= width - torch.tensor(reals)[:, None], inputs, n)
 
 
-@pytest.fixture(scope="module")
-def train(tiny: dict[str, Interactions]) -> Interactions:
-    return tiny["train"]
-
-
 # ------------------------------------------------------------------------ every system
 
 

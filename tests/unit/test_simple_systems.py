@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from plain_matrices import dense, scores_of
 from sklearn.linear_model import ElasticNet
 
 from recspectra.config import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.models import ease, ials, neighbours
-from recspectra.models.base import History, Recommender, Refused, Run, Task, create
+from recspectra.models.base import Refused, Run, Task, create
 from recspectra.models.slim import gram_matrix, submatrix
 
 CATALOG = Catalog(Path(__file__).resolve().parents[2])
@@ -27,17 +28,6 @@ def fitted(name: str, train: Interactions, seed: int = 0, cache: dict | None = N
     return system
 
 
-def scores_of(system: Recommender, history: Interactions) -> np.ndarray:
-    users = np.arange(history.n_users)
-    return system.score(users, History.of(history, users))
-
-
-def dense(part: Interactions) -> np.ndarray:
-    x = np.zeros(part.shape)
-    x[part.users, part.items] = 1.0
-    return x
-
-
 def pruned(columns: np.ndarray, k: int) -> np.ndarray:
     """The k largest entries of each column, the larger row first among equals; no diagonal."""
     kept = np.zeros_like(columns)
@@ -46,11 +36,6 @@ def pruned(columns: np.ndarray, k: int) -> np.ndarray:
         best = [i for i in order if i != j and column[i] > 0][:k]
         kept[best, j] = column[best]
     return kept
-
-
-@pytest.fixture(scope="module")
-def train(tiny: dict[str, Interactions]) -> Interactions:
-    return tiny["train"]
 
 
 @pytest.fixture(scope="module")

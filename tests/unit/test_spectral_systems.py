@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from plain_matrices import both_sides, dense, leading_vectors, relative_error, scores_of, to_power
 
 from recspectra.config import Catalog, RunConfig, spectra_of
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.models import sgfcf as sgfcf_module
-from recspectra.models.base import History, Recommender, Refused, Run, Task, create
+from recspectra.models.base import History, Refused, Run, Task, create
 from recspectra.models.sgfcf import homophily, over_row_sums, pair_share, raised, spread
 from recspectra.schema import ConfigError
 from recspectra.spectral import operators
@@ -39,46 +40,6 @@ def fitted(name: str, train: Interactions, ordered: bool = True, **params: Any) 
         warnings.simplefilter("ignore")
         system.fit(task_of(name, train, ordered, **params), Run())
     return system
-
-
-def scores_of(system: Recommender, history: Interactions) -> np.ndarray:
-    users = np.arange(history.n_users)
-    return system.score(users, History.of(history, users))
-
-
-def dense(part: Interactions) -> np.ndarray:
-    x = np.zeros(part.shape)
-    x[part.users, part.items] = 1.0
-    return x
-
-
-def to_power(degree: np.ndarray, exponent: float) -> np.ndarray:
-    """D to a power as a matrix, with 0 for a node of degree 0."""
-    return np.diag([d**exponent if d > 0 else 0.0 for d in degree])
-
-
-def both_sides(a: np.ndarray) -> np.ndarray:
-    """D^-1/2 A D^-1/2 with the row sums of A."""
-    return to_power(a.sum(axis=1), -0.5) @ a @ to_power(a.sum(axis=1), -0.5)
-
-
-def leading_vectors(matrix: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
-    values, vectors = np.linalg.eigh(matrix)
-    return values[::-1][:rank], vectors[:, ::-1][:, :rank]
-
-
-def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
-    return np.abs(found - expected).max() / np.abs(expected).max()
-
-
-@pytest.fixture(scope="module")
-def train(tiny: dict[str, Interactions]) -> Interactions:
-    return tiny["train"]
-
-
-@pytest.fixture(scope="module")
-def both(tiny: dict[str, Interactions]) -> Interactions:
-    return tiny["train"].merged(tiny["valid"])
 
 
 @pytest.fixture(params=[0.0, np.inf], ids=["dense-similarity", "sparse-similarity"])

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from plain_matrices import dense, leading_vectors, relative_error, scores_of, to_power
 
 from recspectra.config import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.models.base import History, Recommender, Refused, Run, Task, create
+from recspectra.models.base import History, Refused, Run, Task, create
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
 from recspectra.spectral.spectrum import Spectrum
@@ -23,42 +24,6 @@ def fitted(name: str, train: Interactions, spectra: dict[str, Spectrum] | None =
     system = create(config, config.resolve(params))
     system.fit(Task(train, None, True, spectra or {}), Run())
     return system
-
-
-def scores_of(system: Recommender, history: Interactions) -> np.ndarray:
-    users = np.arange(history.n_users)
-    return system.score(users, History.of(history, users))
-
-
-def dense(part: Interactions) -> np.ndarray:
-    x = np.zeros(part.shape)
-    x[part.users, part.items] = 1.0
-    return x
-
-
-def to_power(degree: np.ndarray, exponent: float) -> np.ndarray:
-    """D to a power as a matrix, with 0 for a node of degree 0."""
-    return np.diag([d**exponent if d > 0 else 0.0 for d in degree])
-
-
-def leading_vectors(matrix: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
-    """The largest eigenvalues and their vectors."""
-    values, vectors = np.linalg.eigh(matrix)
-    return values[::-1][:rank], vectors[:, ::-1][:, :rank]
-
-
-def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
-    return np.abs(found - expected).max() / np.abs(expected).max()
-
-
-@pytest.fixture(scope="module")
-def train(tiny: dict[str, Interactions]) -> Interactions:
-    return tiny["train"]
-
-
-@pytest.fixture(scope="module")
-def both(tiny: dict[str, Interactions]) -> Interactions:
-    return tiny["train"].merged(tiny["valid"])
 
 
 # ------------------------------------------------------------------ popularity and EASE

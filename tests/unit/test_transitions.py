@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from plain_matrices import scores_of
 
 from recspectra.config import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.models.base import History, Refused, Run, Task, create
+from recspectra.models.base import Refused, Run, Task, create
 from recspectra.models.transitions import over_sums, transition_counts
 from recspectra.spectral import operators
 
@@ -22,11 +23,6 @@ def fitted(train: Interactions, cache: dict | None = None, **params: Any) -> Any
     system = create(CONFIG, CONFIG.resolve(params))
     system.fit(Task(train, None, True, {}, {} if cache is None else cache), Run())
     return system
-
-
-def scores_of(system: Any, history: Interactions) -> np.ndarray:
-    users = np.arange(history.n_users)
-    return system.score(users, History.of(history, users))
 
 
 def sequences(*rows: list[int], n_items: int) -> Interactions:

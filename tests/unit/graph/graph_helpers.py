@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from recspectra.data.interactions import Interactions
-from recspectra.models.base import History, Recommender
+from recspectra.models.base import Recommender
 
 Fitted = Callable[..., Recommender]
 SMALL = {"dimensions": 8, "batch_size": 500, "epochs": 2, "eval_every": 1, "learning_rate": 0.01}
@@ -21,11 +21,6 @@ def adjacency_of(train: Interactions, loops: bool = False) -> np.ndarray:
     d = a.sum(1)
     scale = np.divide(1.0, np.sqrt(d), out=np.zeros_like(d), where=d > 0)
     return scale[:, None] * a * scale
-
-
-def scores_of(system: Recommender, shown: Interactions) -> np.ndarray:
-    users = np.arange(shown.n_users)
-    return system.score(users, History.of(shown, users))
 
 
 def products(stacked: np.ndarray, users: int) -> np.ndarray:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-from graph_helpers import SMALL, Fitted, adjacency_of, free, products, scores_of
+from graph_helpers import SMALL, Fitted, adjacency_of, free, products
+from plain_matrices import scores_of
 from scipy.special import eval_jacobi
 
 from recspectra.config import Catalog

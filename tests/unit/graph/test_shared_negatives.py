@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-from graph_helpers import Fitted, free, scores_of
+from graph_helpers import Fitted, free
+from plain_matrices import scores_of
 from torch.nn.functional import cosine_similarity, softplus
 
 from recspectra.data.interactions import Interactions

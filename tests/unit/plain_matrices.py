@@ -1,0 +1,42 @@
+"""What tests of systems share: scores of all users, and the matrices of formulas, formed plainly."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recspectra.data.interactions import Interactions
+from recspectra.models.base import History, Recommender
+
+
+def scores_of(system: Recommender, history: Interactions) -> np.ndarray:
+    """Scores of all items for all users who show a history."""
+    users = np.arange(history.n_users)
+    return system.score(users, History.of(history, users))
+
+
+def dense(part: Interactions) -> np.ndarray:
+    """The matrix of users x items with 1 for what is there."""
+    x = np.zeros(part.shape)
+    x[part.users, part.items] = 1.0
+    return x
+
+
+def to_power(degree: np.ndarray, exponent: float) -> np.ndarray:
+    """D to a power as a matrix, with 0 for a node of degree 0."""
+    return np.diag([d**exponent if d > 0 else 0.0 for d in degree])
+
+
+def both_sides(a: np.ndarray) -> np.ndarray:
+    """D^-1/2 A D^-1/2 with the row sums of A."""
+    return to_power(a.sum(axis=1), -0.5) @ a @ to_power(a.sum(axis=1), -0.5)
+
+
+def leading_vectors(matrix: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
+    """The largest eigenvalues and their vectors."""
+    values, vectors = np.linalg.eigh(matrix)
+    return values[::-1][:rank], vectors[:, ::-1][:, :rank]
+
+
+def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference, as a share of the largest expected value."""
+    return np.abs(found - expected).max() / np.abs(expected).max()
