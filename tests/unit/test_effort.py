@@ -164,6 +164,27 @@ def test_what_an_effort_spends_is_said_with_the_datasets_where_it_differs(tmp_pa
     )
 
 
+@pytest.mark.parametrize(
+    ("models", "said"),
+    [(["ials", "mf"], "1 seed, epochs at most 40 (other"), (["ials"], "1 seed (other")],
+)
+def test_limits_are_said_of_datasets_on_which_a_system_is_trained(
+    tmp_path: Path, models: list[str], said: str
+) -> None:
+    changes = {
+        "datasets": ["synthetic", "lastfm.loo"], "seeds": [0],
+        "efforts": {
+            "cpu": {"trials": 2, "limits": {"epochs": 40}, "limits_on": {"lastfm.loo": {"epochs": 5}}},
+            "paper": {},
+        },
+        "systems": [{"model": m, "datasets": ["synthetic"] if m == "mf" else None} for m in models],
+    }  # fmt: skip
+    about = {"ials": {"kind": "closed-form"}, "mf": {"kind": "trained"}}
+    files = SimpleNamespace(config=load(tmp_path, "cpu", **changes).config, study={"models": about})
+    (note,) = effort_notes(files)
+    assert note.startswith(f"Effort cpu: 2 tuning trials, {said} level")
+
+
 def test_an_entry_may_have_fewer_datasets_at_an_effort_and_a_dataset_more_seeds(tmp_path: Path) -> None:
     changes = {
         "datasets": ["synthetic", "lastfm.loo"], "more_seeds": {"lastfm.loo": [1, 2, 3]},

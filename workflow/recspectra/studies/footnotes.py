@@ -31,9 +31,10 @@ def effort_notes(files: StudyFiles) -> list[str]:
     config = files.config
     if not config.effort:
         return []
+    trained = _datasets_of_trained(files)
     limits = [
-        _limit_text(name, {d: config.limits_on(d)[name] for d in config.datasets}, config.datasets)
-        for name in config.limits
+        _limit_text(name, {d: config.limits_on(d)[name] for d in trained}, trained)
+        for name in (config.limits if trained else [])
     ]
     trials = [f"{config.tuning.trials} tuning trials"] if config.tuning else []
     fewer = [f"{d}: {len(seeds)}" for d, seeds in config.more_seeds.items() if d in config.datasets]
@@ -74,6 +75,13 @@ def _datasets_of(entry: SystemEntry, config: StudyConfig) -> list[str]:
     own = entry.datasets or config.datasets
     fewer = entry.datasets_at.get(config.effort, own)
     return [d for d in config.datasets if d in own and d in fewer]
+
+
+def _datasets_of_trained(files: StudyFiles) -> list[str]:
+    """Return the datasets on which a trained system runs: limits mean nothing for the others."""
+    about, config = files.study.get("models", {}), files.config
+    trained = [e for e in config.systems if about.get(e.model, {}).get("kind", "trained") == "trained"]
+    return [d for d in config.datasets if any(d in _datasets_of(entry, config) for entry in trained)]
 
 
 def mode_notes(files: StudyFiles, groups: list[str], datasets: list[str], fits: list[str]) -> list[str]:
