@@ -247,7 +247,10 @@ def test_claim_best_compares_with_every_system(drawn: Path) -> None:
     assert line["p_holm"] >= line["p"]
     assert (line["published_first"], line["published_second"], line["users"]) == (0.7572, 0.6843, USERS)
     assert "EASE, which the paper does not compare with, is best with 0.6000" in text
-    assert "2 baselines were measured. GSPRec has 0.5000, -5.7% against GF-CF, the best of them" in text
+    assert (
+        "2 of the paper's baselines were measured. GSPRec has 0.5000, -5.7% against GF-CF, the best of them"
+        in text
+    )
     assert "does not hold: above 1 of 2, not distinguishable from 0, below 1" in text
     assert "+6.8% over FaGSP (0.7572 against 0.7092); of that gain nothing is left" in text
     assert "Without a number: FaGSP (oom)." in text and "LightGCN" in text.split("Not in this study:")[1]

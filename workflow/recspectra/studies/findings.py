@@ -261,8 +261,9 @@ def _best(title: str, part: pd.DataFrame, other: Counterpart, dataset: str) -> s
         return (
             f"{title}: {first} has {own:.4f}, but no other system has a number. {_lost(part, other)}".strip()
         )
-    rivals = measured[measured["baseline"] == "true"]
-    rivals = rivals if len(rivals) else measured
+    published = measured[measured["baseline"] == "true"]
+    rivals = published if len(published) else measured
+    baselines = "of the paper's baselines" if len(published) else "baseline" + "s" * (len(rivals) > 1)
     top, rival = measured.iloc[0], rivals.iloc[0]
     best = (top["second"], top["mean_second"]) if top["mean_second"] > own else (first, own)
     outside = ", which the paper does not compare with," if _outside(top, best[0]) else ""
@@ -274,7 +275,7 @@ def _best(title: str, part: pd.DataFrame, other: Counterpart, dataset: str) -> s
         else f"against {rival['second']}, the best of them with {rival['mean_second']:.4f}"
     )
     told.append(
-        f"{len(rivals)} baseline{'s were' if len(rivals) > 1 else ' was'} measured. {first} has {own:.4f}, "
+        f"{len(rivals)} {baselines} {'were' if len(rivals) > 1 else 'was'} measured. {first} has {own:.4f}, "
         f"{percent(gain)} {against}, {_difference(rival)}."
     )
     told.append(_claim(part["claim"].iloc[0], rivals))
