@@ -10,14 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recspectra.data.interactions import Interactions
-from recspectra.evaluation.energy import BEYOND, energy_bands
+from recspectra.evaluation.energy import BEYOND
 from recspectra.schema import ConfigError
-from recspectra.spectral.eigen import leading
-from recspectra.spectral.operators import build
-from recspectra.spectral.spectrum import Spectrum
 from recspectra.studies import plain, runtime
-from recspectra.studies.audit import audit
 from recspectra.studies.draw import draw, summary_text
 from recspectra.studies.findings import read, sentences, user_values
 from recspectra.studies.frames import StudyError, StudyFiles
@@ -449,51 +444,6 @@ def test_the_report_shows_findings_searches_and_runtimes(drawn: Path) -> None:
         assert text in html
 
 
-# -------------------------------------------------------------------------------- energy
-
-
-@pytest.fixture(scope="module")
-def chain() -> tuple[Interactions, Spectrum]:
-    rows = [[0, 1, 2], [0, 1, 3], [0, 4], [2, 3, 4], [0]]
-    indptr = np.cumsum([0, *map(len, rows)])
-    train = Interactions(indptr.astype(np.int64), np.concatenate(rows).astype(np.int32), None, 5)
-    return train, leading(build("unified-d2-a0.4", train), 10)
-
-
-def test_energy_of_all_pairs_equals_a_plain_reference(chain: tuple[Interactions, Spectrum]) -> None:
-    train, spectrum = chain
-    frame = energy_bands(train, spectrum).set_index(["signal", "band"])["share"]
-    x = train.matrix.toarray().astype(float)
-    mean = x.mean(axis=0)
-    own = x - np.outer(x @ mean / (mean @ mean), mean)
-    for name, signals in (("whole row", x), ("user-specific", own), ("global trend", mean[None])):
-        expected = np.zeros(3)
-        for signal in signals:
-            padded = np.concatenate([np.zeros(5), signal])
-            for value, vector in zip(1.0 - spectrum.values, spectrum.vectors.T, strict=True):
-                band = 0 if value < 0.3 else 1 if value < 0.8 else 2
-                expected[band] += (vector @ padded) ** 2 / (signal @ signal) / len(signals)
-        np.testing.assert_allclose(frame.loc[name].to_numpy()[:3], expected, atol=1e-5)
-        assert frame.loc[name].sum() == pytest.approx(1.0)
-        assert frame.loc[name, BEYOND] == pytest.approx(0.0, abs=1e-5)
-
-
-def test_energy_beyond_the_computed_pairs(chain: tuple[Interactions, Spectrum]) -> None:
-    train, spectrum = chain
-    few, whole = (energy_bands(train, s).set_index(["signal", "band"]) for s in (spectrum.top(3), spectrum))
-    assert few.loc[("whole row", BEYOND), "low"] == pytest.approx(1.0 - spectrum.values[2])
-    assert few.loc[("whole row", BEYOND), "share"] > 0.1
-    assert few.loc[("whole row", "low"), "share"] == pytest.approx(whole.loc[("whole row", "low"), "share"])
-    assert few.loc["whole row", "pairs"].sum() == 3
-
-
-def test_users_without_a_row_or_a_rest_do_not_count() -> None:
-    train = Interactions(np.array([0, 2, 2, 4]), np.array([0, 1, 0, 1], dtype=np.int32), None, 2)
-    frame = energy_bands(train, leading(build("bipartite", train), 3)).set_index(["signal", "band"])["share"]
-    assert frame.loc["whole row"].sum() == pytest.approx(1.0)
-    assert frame.loc["user-specific"].isna().all()  # every row is the profile
-
-
 # ------------------------------------------------------------------------------- spectra
 
 
@@ -517,68 +467,3 @@ def test_filters_of_several_datasets_share_names_and_get_panels(tmp_path: Path) 
         folder / "spectral.csv", index=False
     )
     assert "band-pass c=0.4 w=0.3" in set(drawing(StudyFiles(folder), figure).frame["series"])
-
-
-# --------------------------------------------------------------------------------- audit
-
-
-@pytest.fixture(scope="module")
-def audited(published: Published) -> pd.DataFrame:
-    return audit(published, ["gsprec/table4", "sdiff/table1", "wpgrec/table1"])
-
-
-def found(audited: pd.DataFrame, table: str, rule: str) -> pd.DataFrame:
-    return audited[(audited["rule"] == rule) & (audited["table"] == table)]
-
-
-def test_audit_finds_cells_of_other_systems(audited: pd.DataFrame) -> None:
-    rows = found(audited, "gsprec/table5", "repeated-across-tables").set_index("method")["detail"]
-    assert set(rows.index) == {"GSPRec-NB", "GSPRec-NL"}
-    assert "ndcg@10=0.6042 is HiGSP's ndcg@10 in gsprec/table4" in rows["GSPRec-NL"]
-    assert "mrr@10=0.5229 is FaGSP's mrr@10 in gsprec/table4" in rows["GSPRec-NL"]
-    assert "ndcg@10=0.5769 is HiGSP's ndcg@20 in gsprec/table4" in rows["GSPRec-NB"]
-
-
-def test_audit_recomputes_improvements(audited: pd.DataFrame) -> None:
-    rows = found(audited, "gsprec/table4", "improvement")
-    assert list(rows["dataset"]) == ["ml-1m", "all", "all"]
-    assert rows["detail"].iloc[0] == "the printed cells give +1.90% over JGCF; it is the gain over FaGSP"
-    assert "it is the gain on ml-100k alone" in rows["detail"].iloc[1]
-    assert "+12.73%" in rows["detail"].iloc[2]
-    assert found(audited, "wpgrec/table1", "improvement").empty
-    assert found(audited, "gsprec/table6", "improvement").empty
-
-
-def test_audit_finds_one_system_with_two_values(audited: pd.DataFrame) -> None:
-    rows = found(audited, "sdiff/table3", "differs-across-tables")
-    assert list(rows["cells"]) == ["recall@10=0.1255"]
-    for table in ("gsprec/table5", "gsprec/table6", "wpgrec/table3"):
-        assert found(audited, table, "differs-across-tables").empty
-
-
-def test_audit_sees_that_a_row_has_an_evaluator_of_its_own(audited: pd.DataFrame) -> None:
-    rows = found(audited, "gsprec/table4", "ndcg-mrr-ratio")
-    own = rows[rows["method"] == "GSPRec"]
-    assert set(own["dataset"]) == {"ml-100k", "ml-1m", "netflix", "amazon-beauty"}
-    assert not set(rows["method"]) & {"HiGSP", "GF-CF", "PGSP", "FaGSP", "LightGCN", "SimpleX"}
-
-
-def test_audit_finds_ndcg_that_does_not_grow_as_in_other_rows(audited: pd.DataFrame) -> None:
-    rows = found(audited, "sdiff/table1", "ndcg-ratio")
-    assert ("yelp", "S-Diff") in set(zip(rows["dataset"], rows["method"], strict=True))
-
-
-def test_claims_name_rows_that_are_printed(published: Published) -> None:
-    known = set(zip(published.rows["id"], published.rows["method"], published.rows["metric"], strict=True))
-    for claim in published.claims.itertuples(index=False):
-        assert (claim.id, claim.method, claim.metric) in known
-        assert not claim.over or (claim.id, claim.over, claim.metric) in known
-        float(claim.value)
-
-
-def test_rows_that_stand_for_others_exist(published: Published) -> None:
-    for table_id, table in published.tables.items():
-        for method in table.same:
-            assert method in table.methods
-            origin, name = published.origin(table_id, method)
-            assert name in published.tables[origin].methods and origin != table_id

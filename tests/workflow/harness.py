@@ -225,3 +225,12 @@ def wait_for(condition: Callable[[], Any], process: subprocess.Popen, seconds: f
         assert process.poll() is None, "the process ended before the condition held"
         time.sleep(0.02)
     raise AssertionError("the condition did not come to hold")
+
+
+def one_error(done: subprocess.CompletedProcess, *parts: str) -> None:
+    """Assert that a script failed with one message that says all of `parts`."""
+    assert done.returncode == 1, done.stdout
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+    for part in parts:
+        assert part in done.stderr

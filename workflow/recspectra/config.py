@@ -14,7 +14,7 @@ import hashlib
 import itertools
 import math
 import string
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -320,9 +320,7 @@ class Catalog:
         own = config.efforts[config.effort].datasets if config.effort else None
         check_datasets(own or [], config, f"{path}: efforts.{config.effort}.datasets")
         kept = {name for name in datasets if name in config.datasets} or set(own or config.datasets)
-        study = Study(self, without(config, set(config.datasets) - kept), str(path))
-        study.check_limits({entry.model for entry in config.systems})
-        return study
+        return Study(self, without(config, set(config.datasets) - kept), str(path), named=config.systems)
 
 
 class PlannedRun(Strict):
@@ -337,9 +335,15 @@ class PlannedRun(Strict):
 
 
 class Study:
-    """A study with its references resolved: runs, protocols, views."""
+    """A study with its references resolved: runs, protocols, views.
 
-    def __init__(self, catalog: Catalog, config: StudyConfig, origin: str) -> None:
+    `named` are all entries of the file where some have no part in the study: the limits of its
+    efforts stay right where only datasets without trained systems are asked for.
+    """
+
+    def __init__(
+        self, catalog: Catalog, config: StudyConfig, origin: str, named: Sequence[SystemEntry] = ()
+    ) -> None:
         self.catalog, self.config, self.origin = catalog, config, origin
         self.name = config.name
         for name in config.datasets:
@@ -350,6 +354,7 @@ class Study:
             for index, entry in enumerate(config.systems)
             for planned in self._expand(entry, f"{origin}: systems[{index}]")
         ]
+        self._check_limits(named or config.systems)
         self._check_labels()
         self._check_drawings()
         self._check_depth()
@@ -425,13 +430,8 @@ class Study:
             seed=self.config.tuning.seed,
         )
 
-    def check_limits(self, models: Collection[str]) -> None:
-        """Check the limits of every effort against the parameters of `models`.
-
-        These are all models that the file names: limits stay right where only datasets without
-        trained systems are asked for.
-        """
-        known = {name for model in models for name in self.catalog.model(model).params}
+    def _check_limits(self, named: Sequence[SystemEntry]) -> None:
+        known = {name for entry in named for name in self.catalog.model(entry.model).params}
         efforts = self.config.efforts
         for effort, entry in efforts.items():
             where = f"{self.origin}: efforts.{effort}"

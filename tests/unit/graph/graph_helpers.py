@@ -1,4 +1,4 @@
-"""What tests of graph systems share: small settings, dense adjacencies, scores."""
+"""What tests of graph systems share: small settings, dense adjacencies, products, free vectors."""
 
 from __future__ import annotations
 
