@@ -105,6 +105,17 @@ def test_defaults_come_first_then_the_authors_values(
     assert [(p["rank"], p["alpha"]) for p in Hill.fitted[:2]] == [(4, 0.5), (9, 0.25)]
 
 
+def test_a_range_reaches_as_far_as_what_is_tried_first(
+    job: Callable[..., TuneJob], inputs: Inputs, tmp_path: Path
+) -> None:
+    search = {"rank": SearchRange(low=5, high=20), "alpha": SearchRange(low=0.2, high=0.4, log=True)}
+    made = job(search, trials=12, best={"tiny": {"rank": 40, "alpha": 0.1}})
+    tune(made, inputs, tmp_path / "a.sqlite")
+    assert [(p["rank"], p["alpha"]) for p in Hill.fitted[:2]] == [(4, 0.5), (40, 0.1)]
+    assert all(4 <= p["rank"] <= 40 and 0.1 <= p["alpha"] <= 0.5 for p in Hill.fitted)
+    assert len(Hill.fitted) == 12
+
+
 def test_a_small_grid_is_exhausted_and_the_job_stops_earlier(
     job: Callable[..., TuneJob], inputs: Inputs, tmp_path: Path
 ) -> None:
@@ -236,6 +247,12 @@ def test_validation_ranks_only_users_with_targets(
 def test_a_wrong_search_space_is_refused(space: Any, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         model(search={"alpha": space})
+
+
+def test_what_is_drawn_by_its_logarithm_starts_from_positive_values() -> None:
+    search = {"alpha": {"low": 0.1, "high": 0.2, "log": True}}
+    with pytest.raises(ConfigError, match="search.alpha: drawn by its logarithm, but best.tiny has 0"):
+        model(search=search, best={"another": {"rank": 2}, "tiny": {"alpha": 0.0}})
 
 
 def test_an_operator_cannot_be_named_after_a_range() -> None:

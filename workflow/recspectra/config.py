@@ -131,7 +131,18 @@ class ModelConfig(Strict):
         for name in ranges:
             if any(f"{{{name}}}" in need.operator for need in self.spectra):
                 raise ValueError(f"search.{name}: an operator is named after it; give a list of values")
+            if self.search[name].log:
+                self._check_positive(name)
         return self
+
+    def _check_positive(self, name: str) -> None:
+        """Refuse values that are tried first and have no logarithm."""
+        first = {"params": self.params[name].default} | {
+            f"best.{d}": b[name] for d, b in self.best.items() if name in b
+        }
+        for where, value in first.items():
+            if value <= 0:
+                raise ValueError(f"search.{name}: drawn by its logarithm, but {where} has {value:g}")
 
     def choices(self, name: str, space: list[Scalar] | SearchRange) -> list[Scalar]:
         """Return the values of a search space; of a range both ends."""

@@ -29,7 +29,7 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState
 
 from recspectra.artifacts import provenance, write_json, write_text
-from recspectra.config import Budget, ModelConfig, SearchRange, TuneConfig
+from recspectra.config import Budget, ModelConfig, TuneConfig
 from recspectra.evaluation.run import Inputs, attempt, validator
 from recspectra.models.base import Run, Task, create
 from recspectra.runtime import Progress, axis_seed
@@ -66,23 +66,21 @@ class TuneJob:
         defaults = self.model.resolve({})
         known = {**defaults, **self.model.resolve(self.model.best.get(self.dataset, {}))}
         blocks = [{name: values[name] for name in self.config.search} for values in (defaults, known)]
-        return [b for i, b in enumerate(blocks) if b not in blocks[:i] and self._inside(b)]
-
-    def _inside(self, params: Params) -> bool:
-        ranges = {k: s for k, s in self.config.search.items() if isinstance(s, SearchRange)}
-        return all(s.low <= params[k] <= s.high for k, s in ranges.items())
+        return [b for i, b in enumerate(blocks) if b not in blocks[:i]]
 
     def distributions(self) -> dict[str, BaseDistribution]:
-        """Return the search space; what is tried first belongs to it."""
+        """Return the search space; what is tried first belongs to it, a range reaches that far."""
         found: dict[str, BaseDistribution] = {}
         for name, space in self.config.search.items():
+            extra = [params[name] for params in self.first]
             if isinstance(space, list):
-                extra = [params[name] for params in self.first]
                 found[name] = CategoricalDistribution(list(dict.fromkeys([*space, *extra])))
-            elif self.model.params[name].type == "int":
-                found[name] = IntDistribution(int(space.low), int(space.high), log=space.log)
+                continue
+            low, high = min(space.low, *extra), max(space.high, *extra)
+            if self.model.params[name].type == "int":
+                found[name] = IntDistribution(int(low), int(high), log=space.log)
             else:
-                found[name] = FloatDistribution(space.low, space.high, log=space.log)
+                found[name] = FloatDistribution(low, high, log=space.log)
         return found
 
 
