@@ -20,7 +20,7 @@ OWN = $(filter %.yaml %.yml,$(STUDY))
 NAME = $(if $(OWN),$(shell sed -n 's/^name: *//p' "$(OWN)"),$(STUDY))
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help quickstart study datasets report figures check repair unlock
+.PHONY: help quickstart study datasets report figures freeze compare check repair unlock
 .PHONY: test test-fast test-cluster test-faults lint format clean
 
 help:  ## Show this list
@@ -58,6 +58,12 @@ report: .venv/installed  ## Build the HTML report
 
 figures: .venv/installed  ## Redraw every figure and table from the metrics on disk
 	@$(SNAKEMAKE) figures
+
+freeze: .venv/installed  ## Keep the numbers of a finished study in results/reference: make freeze STUDY=wpgrec
+	@$(BIN)/python workflow/scripts/reference.py freeze results/studies/$(NAME)
+
+compare: .venv/installed  ## Say how far a finished study is from the numbers kept: make compare STUDY=wpgrec
+	@$(BIN)/python workflow/scripts/reference.py compare results/studies/$(NAME)
 
 check: .venv/installed  ## List damaged files in results/
 	@$(BIN)/python workflow/scripts/check.py

@@ -21,8 +21,8 @@ from recspectra import runtime
 
 MAKE = shutil.which("make")
 TARGETS = {
-    "help", "quickstart", "study", "datasets", "report", "figures", "check", "repair", "unlock",
-    "test", "test-fast", "test-cluster", "test-faults", "lint", "format", "clean",
+    "help", "quickstart", "study", "datasets", "report", "figures", "freeze", "compare", "check", "repair",
+    "unlock", "test", "test-fast", "test-cluster", "test-faults", "lint", "format", "clean",
 }  # fmt: skip
 needs_make = pytest.mark.skipif(MAKE is None, reason="`make` is not installed")
 

@@ -1,0 +1,118 @@
+"""Frozen results and the comparison with them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from small_study import write_study
+
+from recspectra.studies import reference
+from recspectra.studies.frames import StudyError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = write_study(tmp_path / "fixture")
+    study = json.loads((folder / "study.json").read_text())
+    made = {
+        "processor": "Abacus",
+        "machine": "Linux, 2 cores",
+        "packages": {"numpy": "2.4.6", "torch": "2.13.0"},
+    }
+    (folder / "study.json").write_text(json.dumps(study | {"provenance": made}))
+    return folder
+
+
+@pytest.fixture
+def frozen(folder: Path, tmp_path: Path) -> Path:
+    reference.freeze(folder, tmp_path / "reference")
+    return tmp_path / "reference"
+
+
+def change(folder: Path, **changes: object) -> None:
+    """Set columns of the rows of S-Diff with seed 1 on ml-1m.diffrec."""
+    frame = pd.read_csv(folder / "metrics.csv", dtype=str, keep_default_na=False)
+    rows = (frame["model"] == "sdiff") & (frame["seed"] == "1") & (frame["dataset"] == "ml-1m.diffrec")
+    assert rows.any()
+    for name, value in changes.items():
+        frame.loc[rows, name] = value
+    frame.to_csv(folder / "metrics.csv", index=False)
+
+
+def outcome(found: pd.DataFrame) -> pd.Series:
+    rows = found[(found["model"] == "sdiff") & (found["dataset"] == "ml-1m.diffrec")]
+    assert len(rows) == 1
+    return rows.iloc[0]
+
+
+def test_each_dataset_has_a_folder_of_the_rows_that_are_its_own(folder: Path, frozen: Path) -> None:
+    places = sorted(p.relative_to(frozen).as_posix() for p in frozen.glob("*/*/*"))
+    assert places == ["fixture/only/ml-1m.diffrec", "fixture/only/tiny"]
+    whole = pd.read_csv(folder / "metrics.csv", dtype=str)
+    parts = [pd.read_csv(frozen / place / "metrics.csv", dtype=str) for place in places]
+    assert [set(part["dataset"]) for part in parts] == [{"ml-1m.diffrec"}, {"tiny"}]
+    assert (
+        pd.concat(parts).sort_values(list(whole)).values.tolist()
+        == whole.sort_values(list(whole)).values.tolist()
+    )
+    assert json.loads((frozen / places[0] / "about.json").read_text())["provenance"]["processor"] == "Abacus"
+
+
+def test_freezing_twice_gives_the_same_bytes(folder: Path, frozen: Path) -> None:
+    before = {path: path.read_bytes() for path in frozen.rglob("*") if path.is_file()}
+    reference.freeze(folder, frozen)
+    assert before == {path: path.read_bytes() for path in frozen.rglob("*") if path.is_file()}
+
+
+def test_the_same_study_is_equal_also_where_runs_failed(folder: Path, frozen: Path) -> None:
+    found = reference.compare(folder, frozen)
+    assert set(found["outcome"]) == {"equal"}
+    assert (found["numbers"] == found["equal"]).all()
+    assert set(found["model"]) == {"ease", "sdiff", "gfcf", "giffcf", "bspm"}
+
+
+def test_another_number_is_found_with_its_size_and_place(folder: Path, frozen: Path) -> None:
+    change(folder, value="0.5")
+    row = outcome(reference.compare(folder, frozen))
+    assert (row["outcome"], row["runs"]) == ("differs", 2)
+    assert row["equal"] == row["numbers"] / 2
+    assert row["largest difference"] == pytest.approx(0.5 - 0.8 * 0.14)
+    assert row["of"] == "ndcg@10, seed 1"
+
+
+def test_a_run_that_fails_now_differs(folder: Path, frozen: Path) -> None:
+    change(folder, value="", status="oom")
+    assert outcome(reference.compare(folder, frozen))["outcome"] == "differs"
+
+
+def test_another_key_is_another_configuration(folder: Path, frozen: Path) -> None:
+    frame = pd.read_csv(folder / "metrics.csv", dtype=str, keep_default_na=False)
+    frame.loc[frame["model"] == "sdiff", "key"] = "another"
+    frame.to_csv(folder / "metrics.csv", index=False)
+    row = outcome(reference.compare(folder, frozen))
+    assert (row["outcome"], row["numbers"]) == ("other configuration", 0)
+
+
+def test_what_is_new_and_what_was_not_run_is_said(folder: Path, frozen: Path) -> None:
+    frame = pd.read_csv(folder / "metrics.csv", dtype=str, keep_default_na=False)
+    frame.loc[frame["model"] == "sdiff", "variant"] = "renamed"
+    frame.to_csv(folder / "metrics.csv", index=False)
+    found = reference.compare(folder, frozen)
+    words = found[found["model"] == "sdiff"].groupby("variant")["outcome"].unique().map(list).to_dict()
+    assert words == {"renamed": ["new"], "default": ["not run"]}
+
+
+def test_nothing_frozen_is_an_error_that_says_what_is_there(
+    folder: Path, frozen: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(StudyError, match="nothing is frozen there.*make freeze"):
+        reference.compare(folder, tmp_path / "elsewhere")
+
+
+def test_about_says_who_made_it(frozen: Path) -> None:
+    lines = reference.about(frozen, "fixture")
+    assert lines[0] == "ml-1m.diffrec, effort only: Abacus, Linux, 2 cores; numpy 2.4.6, torch 2.13.0"
+    assert len(lines) == 2
