@@ -209,6 +209,22 @@ def test_an_entry_may_have_fewer_datasets_at_an_effort_and_a_dataset_more_seeds(
     assert [seed for dataset, _, seed in found["paper"] if dataset == "synthetic"] == [0, 0]
 
 
+def test_an_entry_may_have_other_seeds_at_an_effort(tmp_path: Path) -> None:
+    changes = {
+        "efforts": {"cpu": {"seeds": [5, 6]}, "paper": {}}, "seeds": [7],
+        "systems": [
+            {"model": "popularity", "seeds": [1, 2], "seeds_at": {"cpu": [3]}},
+            {"model": "ease", "seeds_at": {"cpu": [6]}}, {"model": "ials"},
+        ],
+    }  # fmt: skip
+    found = {e: [(r.run.model, r.seed) for r in load(tmp_path, e, **changes).runs] for e in ("cpu", "paper")}
+    assert found["cpu"] == [("popularity", 3), ("ease", 6), ("ials", 5), ("ials", 6)]
+    assert found["paper"] == [("popularity", 1), ("popularity", 2), ("ease", 7), ("ials", 7)]
+    changes["systems"][1]["seeds_at"] = {"cqu": [6]}
+    with pytest.raises(ConfigError, match="no effort 'cqu'; it has cpu, paper"):
+        load(tmp_path, "cpu", **changes)
+
+
 @pytest.mark.parametrize("dataset", ["ml-1m.head", "amazon-beauty.higsp-ordered"])
 def test_limits_of_trained_systems_are_right_where_none_takes_part(dataset: str) -> None:
     study = Catalog(ROOT).study("gsprec", datasets=[dataset])

@@ -52,7 +52,7 @@ def expected_fits(name: str) -> set[str]:
             more = {} if "seeds" in effort else study.get("more_seeds", {})
             more = {**more, **effort.get("seeds_on", {})}
             seeds = more.get(dataset, effort.get("seeds", study.get("seeds", [0])))
-            seeds = entry.get("seeds", seeds)
+            seeds = entry.get("seeds_at", {}).get("cpu", entry.get("seeds", seeds))
             for fit, seed in itertools.product(entry.get("fit", ["train"]), seeds):
                 found.add(json.dumps([dataset, entry["model"], params, fit, seed], sort_keys=True))
     return found

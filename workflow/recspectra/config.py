@@ -393,7 +393,7 @@ class Study:
                 if tune:
                     params = {name: params[name] for name in (*entry.after, *swept)}
                 label = variant_label(entry.variant, swept)
-                seeds = entry.seeds or self.config.more_seeds.get(dataset, self.config.seeds)
+                seeds = self._seeds(entry, dataset)
                 for fit, seed in itertools.product(entry.fit, seeds):
                     run = RunConfig(model=model.name, params=params, fit=fit, top=self.config.top, tune=tune)
                     runs.append(
@@ -407,6 +407,10 @@ class Study:
                         )
                     )
         return runs
+
+    def _seeds(self, entry: SystemEntry, dataset: str) -> list[int]:
+        own = entry.seeds_at.get(self.config.effort, entry.seeds)
+        return own or self.config.more_seeds.get(dataset, self.config.seeds)
 
     def _limited(
         self, entry: SystemEntry, model: ModelConfig, given: dict[str, Scalar], dataset: str
@@ -456,7 +460,7 @@ class Study:
             self._check_own_limits(system, f"{self.origin}: systems[{index}]")
 
     def _check_own_limits(self, system: SystemEntry, where: str) -> None:
-        named = [*system.limits, *system.limits_on, *system.datasets_at]
+        named = [*system.limits, *system.limits_on, *system.datasets_at, *system.seeds_at]
         self._check_names("effort", named, self.config.efforts, f"{where}.limits")
         own = self.catalog.model(system.model).params
         for effort, limits in system.limits.items():

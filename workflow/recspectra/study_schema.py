@@ -91,7 +91,7 @@ class SystemEntry(Strict):
     of the study's for this entry: an epoch of one system is not that of another. `limits_on`
     (effort -> dataset -> parameter -> largest value) takes the place of both on a dataset.
     `datasets_at` (effort -> datasets) names fewer datasets at an effort that would be too small
-    for all.
+    for all, `seeds_at` (effort -> seeds) the seeds there.
     """
 
     model: str
@@ -108,6 +108,7 @@ class SystemEntry(Strict):
     limits: dict[str, dict[str, int | float]] = {}
     limits_on: dict[str, dict[str, dict[str, int | float]]] = {}
     datasets_at: dict[str, Annotated[list[str], Field(min_length=1)]] = {}
+    seeds_at: dict[str, Annotated[list[int], Field(min_length=1)]] = {}
 
     def limits_at(self, effort: str, dataset: str) -> dict[str, int | float]:
         """Return this entry's own limits at an effort on a dataset."""
