@@ -209,6 +209,28 @@ def test_an_entry_may_have_fewer_datasets_at_an_effort_and_a_dataset_more_seeds(
     assert [seed for dataset, _, seed in found["paper"] if dataset == "synthetic"] == [0, 0]
 
 
+def test_a_dataset_may_have_other_trials_or_none_at_all(tmp_path: Path) -> None:
+    changes = {
+        "datasets": ["synthetic", "lastfm.loo", "ml-1m.loo"], "tuning": {"trials": 9},
+        "efforts": {"cpu": {"trials": 3, "trials_on": {"lastfm.loo": 5, "ml-1m.loo": 0}}, "paper": {}},
+        "systems": [{"model": "ease", "tune": True, "after": {"regularization": 7.0}}],
+    }  # fmt: skip
+    found = {e: {r.dataset: r.run for r in load(tmp_path, e, **changes).runs} for e in ("cpu", "paper")}
+    assert {d: run.tune.trials for d, run in found["paper"].items()} == dict.fromkeys(changes["datasets"], 9)
+    cpu = found["cpu"]
+    assert (cpu["synthetic"].tune.trials, cpu["lastfm.loo"].tune.trials, cpu["ml-1m.loo"].tune) == (
+        3,
+        5,
+        None,
+    )
+    assert cpu["ml-1m.loo"].params["regularization"] == 7.0
+    files = SimpleNamespace(config=load(tmp_path, "cpu", **changes).config, study={"models": {}})
+    assert "3 tuning trials (lastfm.loo: 5; ml-1m.loo: none, the defaults)" in effort_notes(files)[0]
+    changes["efforts"]["cpu"]["trials_on"] = {"lastfm": 5}
+    with pytest.raises(ConfigError, match="efforts.cpu.trials_on.*lastfm"):
+        load(tmp_path, "cpu", **changes)
+
+
 def test_an_entry_may_have_other_seeds_at_an_effort(tmp_path: Path) -> None:
     changes = {
         "efforts": {"cpu": {"seeds": [5, 6]}, "paper": {}}, "seeds": [7],

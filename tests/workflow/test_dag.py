@@ -46,7 +46,8 @@ def expected_fits(name: str) -> set[str]:
             params = {**defaults, **best, **entry.get("params", {})}
             params |= {k: min(v, params[k]) for k, v in limits.items() if k in params}
             params |= {**entry.get("after", {}), **swept}
-            if entry.get("tune") and set(model.get("search", {})) - set(entry.get("params", {})):
+            searched = entry.get("tune") and effort.get("trials_on", {}).get(dataset, 1)
+            if searched and set(model.get("search", {})) - set(entry.get("params", {})):
                 fixed = [entry.get("params", {}), {k: params[k] for k in limits if k in params}]
                 params = {"tuned with": fixed, **entry.get("after", {}), **swept}
             more = {} if "seeds" in effort else study.get("more_seeds", {})

@@ -435,13 +435,14 @@ class Study:
             for name, space in model.search.items()
             if name not in given
         }
-        if not search:
+        trials = self.config.trials_on(dataset)
+        if not (search and trials):
             return None
         return TuneConfig(
             model=model.name,
             params={name: fixed[name] for name in sorted(given)},
             search=search,
-            trials=self.config.tuning.trials,
+            trials=trials,
             seed=self.config.tuning.seed,
         )
 
@@ -453,6 +454,8 @@ class Study:
             self._check_names("parameter", list(entry.limits), known, f"{where}.limits")
             for name in entry.seeds_on:
                 self.catalog.dataset(name, f"{where}.seeds_on")
+            for name in entry.trials_on:
+                self.catalog.dataset(name, f"{where}.trials_on")
             for name, limits in entry.limits_on.items():
                 self.catalog.dataset(name, f"{where}.limits_on")
                 self._check_names("parameter", list(limits), known, f"{where}.limits_on.{name}")

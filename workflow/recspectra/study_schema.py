@@ -261,6 +261,8 @@ class EffortConfig(Strict):
     ----------
     trials : int, optional
         In place of the study's number of tuning trials.
+    trials_on : dict
+        Dataset -> trials that take their place on it; 0 is no search, every system has its defaults.
     seeds : list of int, optional
         In place of the study's seeds, also on datasets that have more; a system's own stay.
     seeds_on : dict
@@ -275,6 +277,7 @@ class EffortConfig(Strict):
     """
 
     trials: int | None = Field(None, ge=1, le=10_000)
+    trials_on: dict[str, Annotated[int, Field(ge=0, le=10_000)]] = {}
     seeds: list[int] | None = Field(None, min_length=1)
     seeds_on: dict[str, Annotated[list[int], Field(min_length=1)]] = {}
     limits: dict[str, int | float] = {}
@@ -316,6 +319,11 @@ class StudyConfig(Strict):
         """Return the upper limits of hyperparameters on a dataset."""
         own = self.efforts[self.effort].limits_on if self.effort else {}
         return {**self.limits, **own.get(dataset, {})}
+
+    def trials_on(self, dataset: str) -> int:
+        """Return the tuning trials of each system on a dataset; 0 where nothing is searched."""
+        own = self.efforts[self.effort].trials_on if self.effort else {}
+        return own.get(dataset, self.tuning.trials if self.tuning else 0)
 
 
 # ------------------------------------------------------------------------- parts of a study

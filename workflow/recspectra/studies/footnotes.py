@@ -36,7 +36,7 @@ def effort_notes(files: StudyFiles) -> list[str]:
         _limit_text(name, {d: config.limits_on(d)[name] for d in trained}, trained)
         for name in (config.limits if trained else [])
     ]
-    trials = [f"{config.tuning.trials} tuning trials"] if config.tuning else []
+    trials = [f"{config.tuning.trials} tuning trials{_other_trials(config)}"] if config.tuning else []
     fewer = [f"{d}: {len(seeds)}" for d, seeds in config.more_seeds.items() if d in config.datasets]
     count = len(config.seeds)
     seeds = f"{count} seed{'s' if count > 1 else ''}" + (f" ({', '.join(fewer)})" if fewer else "")
@@ -44,6 +44,12 @@ def effort_notes(files: StudyFiles) -> list[str]:
     others = ", ".join(name for name in config.efforts if name != config.effort)
     also = f" (other level: `--config effort={others}`)" if others else ""
     return [f"Effort {config.effort}: {spent}{also}.{_own_limits(files)}"]
+
+
+def _other_trials(config: StudyConfig) -> str:
+    counts = {d: config.trials_on(d) for d in config.datasets}
+    words = [f"{d}: {n or 'none, the defaults'}" for d, n in counts.items() if n != config.tuning.trials]
+    return f" ({'; '.join(words)})" if words else ""
 
 
 def _limit_text(name: str, values: dict[str, int | float], datasets: list[str]) -> str:
@@ -116,10 +122,11 @@ def seed_notes(files: StudyFiles, table: TableConfig) -> list[str]:
 def tuning_notes(files: StudyFiles, table: TableConfig) -> list[str]:
     """Return how many trials the systems of a table got, and what was searched."""
     config, shown = files.config, table.datasets or files.config.datasets
+    tuned = {d for d in shown if config.trials_on(d)}
     entries = [
         entry
         for entry in config.systems
-        if entry.tune and entry.group in table.groups and set(_datasets_of(entry, config)) & set(shown)
+        if entry.tune and entry.group in table.groups and set(_datasets_of(entry, config)) & tuned
     ]
     if not (entries and config.tuning):
         return []
@@ -134,8 +141,8 @@ def tuning_notes(files: StudyFiles, table: TableConfig) -> list[str]:
         return []
     lines = "; ".join(f"{title}: {text}" for title, text in spaces.items())
     return [
-        f"Tuned by recall@20 on validation, {files.config.tuning.trials} trials for each system and dataset "
-        f"(fewer where the space has no more points). Searched: {lines}."
+        f"Tuned by recall@20 on validation, {config.tuning.trials} trials for each system and dataset"
+        f"{_other_trials(config)} (fewer where the space has no more points). Searched: {lines}."
     ]
 
 
