@@ -224,8 +224,17 @@ def test_a_dataset_may_have_other_trials_or_none_at_all(tmp_path: Path) -> None:
         None,
     )
     assert cpu["ml-1m.loo"].params["regularization"] == 7.0
+    changes["systems"] = [{"model": "sgl", "tune": True}]
+    changes["efforts"]["cpu"]["trials_on"]["amazon-beauty.loo"] = 0
+    changes["datasets"].append("amazon-beauty.loo")
+    sgl = {r.dataset: r.run.params for r in load(tmp_path, "cpu", **changes).runs}
+    assert (sgl["ml-1m.loo"]["dimensions"], sgl["amazon-beauty.loo"]["dimensions"]) == (64, 128)
+    assert sgl["amazon-beauty.loo"]["loss"] == "bpr"  # is not searched
     files = SimpleNamespace(config=load(tmp_path, "cpu", **changes).config, study={"models": {}})
-    assert "3 tuning trials (lastfm.loo: 5; ml-1m.loo: none, the defaults)" in effort_notes(files)[0]
+    said = (
+        "3 tuning trials (lastfm.loo: 5; ml-1m.loo, amazon-beauty.loo: none, known settings or the defaults)"
+    )
+    assert said in effort_notes(files)[0]
     changes["efforts"]["cpu"]["trials_on"] = {"lastfm": 5}
     with pytest.raises(ConfigError, match="efforts.cpu.trials_on.*lastfm"):
         load(tmp_path, "cpu", **changes)

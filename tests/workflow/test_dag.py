@@ -41,12 +41,15 @@ def expected_fits(name: str) -> set[str]:
             limits = {**effort.get("limits", {}), **effort.get("limits_on", {}).get(dataset, {})}
             limits |= entry.get("limits", {}).get("cpu", {})
             limits |= entry.get("limits_on", {}).get("cpu", {}).get(dataset, {})
-            best = model.get("best", {}).get(dataset, {}) if entry.get("use_best") else {}
+            searched = entry.get("tune") and effort.get("trials_on", {}).get(dataset, 1)
+            known = model.get("best", {}).get(dataset, {})
+            best = known if entry.get("use_best") else {}
+            if entry.get("tune") and not searched:
+                best = {k: v for k, v in known.items() if k in model.get("search", {})}
             swept = dict(zip(entry.get("sweep", {}), point, strict=True))
             params = {**defaults, **best, **entry.get("params", {})}
             params |= {k: min(v, params[k]) for k, v in limits.items() if k in params}
             params |= {**entry.get("after", {}), **swept}
-            searched = entry.get("tune") and effort.get("trials_on", {}).get(dataset, 1)
             if searched and set(model.get("search", {})) - set(entry.get("params", {})):
                 fixed = [entry.get("params", {}), {k: params[k] for k in limits if k in params}]
                 params = {"tuned with": fixed, **entry.get("after", {}), **swept}

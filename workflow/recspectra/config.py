@@ -383,7 +383,7 @@ class Study:
         names, values = list(entry.sweep), list(entry.sweep.values())
         runs = []
         for dataset in [name for name in datasets if name in fewer]:
-            base = {**(model.best.get(dataset, {}) if entry.use_best else {}), **entry.params}
+            base = {**self._known(entry, model, dataset), **entry.params}
             base |= self._limited(entry, model, base, dataset)
             tune = self._tuning(entry, model, dataset, where)
             for point in itertools.product(*values):
@@ -407,6 +407,14 @@ class Study:
                         )
                     )
         return runs
+
+    def _known(self, entry: SystemEntry, model: ModelConfig, dataset: str) -> dict[str, Scalar]:
+        """Return the known settings that an entry takes; of one without trials those a search would try."""
+        best = model.best.get(dataset, {})
+        if entry.use_best:
+            return best
+        untried = entry.tune and not self.config.trials_on(dataset)
+        return {name: value for name, value in best.items() if untried and name in model.search}
 
     def _seeds(self, entry: SystemEntry, dataset: str) -> list[int]:
         own = entry.seeds_at.get(self.config.effort, entry.seeds)

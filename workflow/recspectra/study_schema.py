@@ -262,7 +262,8 @@ class EffortConfig(Strict):
     trials : int, optional
         In place of the study's number of tuning trials.
     trials_on : dict
-        Dataset -> trials that take their place on it; 0 is no search, every system has its defaults.
+        Dataset -> trials that take their place on it. 0 is no search: every system has what a search would
+        try first, known settings for the dataset (`best`) or else its defaults.
     seeds : list of int, optional
         In place of the study's seeds, also on datasets that have more; a system's own stay.
     seeds_on : dict

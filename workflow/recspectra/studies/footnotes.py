@@ -47,8 +47,13 @@ def effort_notes(files: StudyFiles) -> list[str]:
 
 
 def _other_trials(config: StudyConfig) -> str:
-    counts = {d: config.trials_on(d) for d in config.datasets}
-    words = [f"{d}: {n or 'none, the defaults'}" for d, n in counts.items() if n != config.tuning.trials]
+    """Return the datasets that have other trials than the study, and how many; or nothing."""
+    places: dict[int, list[str]] = {}
+    for dataset in config.datasets:
+        places.setdefault(config.trials_on(dataset), []).append(dataset)
+    places.pop(config.tuning.trials, None)
+    none = "none, known settings or the defaults"
+    words = [f"{', '.join(names)}: {count or none}" for count, names in places.items()]
     return f" ({'; '.join(words)})" if words else ""
 
 
