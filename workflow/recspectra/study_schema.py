@@ -90,8 +90,8 @@ class SystemEntry(Strict):
     tuning of the whole system. `limits` (effort -> parameter -> largest value) take the place
     of the study's for this entry: an epoch of one system is not that of another. `limits_on`
     (effort -> dataset -> parameter -> largest value) takes the place of both on a dataset.
-    `datasets_at` (effort -> datasets) names fewer datasets at an effort that would be too small
-    for all, `seeds_at` (effort -> seeds) the seeds there.
+    `datasets_at` (effort -> datasets) names fewer datasets, or none, at an effort that would be too
+    small for all, `seeds_at` (effort -> seeds) the seeds there.
     """
 
     model: str
@@ -107,7 +107,7 @@ class SystemEntry(Strict):
     datasets: list[str] | None = Field(None, min_length=1)
     limits: dict[str, dict[str, int | float]] = {}
     limits_on: dict[str, dict[str, dict[str, int | float]]] = {}
-    datasets_at: dict[str, Annotated[list[str], Field(min_length=1)]] = {}
+    datasets_at: dict[str, list[str]] = {}
     seeds_at: dict[str, Annotated[list[int], Field(min_length=1)]] = {}
 
     def limits_at(self, effort: str, dataset: str) -> dict[str, int | float]:
