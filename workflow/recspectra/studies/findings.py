@@ -263,7 +263,8 @@ def _best(title: str, part: pd.DataFrame, other: Counterpart, dataset: str) -> s
         )
     published = measured[measured["baseline"] == "true"]
     rivals = published if len(published) else measured
-    baselines = "of the paper's baselines" if len(published) else "baseline" + "s" * (len(rivals) > 1)
+    printed = len(published) and other.table is not None
+    baselines = "of the paper's baselines" if printed else "baseline" + "s" * (len(rivals) > 1)
     top, rival = measured.iloc[0], rivals.iloc[0]
     best = (top["second"], top["mean_second"]) if top["mean_second"] > own else (first, own)
     outside = ", which the paper does not compare with," if _outside(top, best[0]) else ""

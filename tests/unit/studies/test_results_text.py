@@ -1,0 +1,56 @@
+"""RESULTS.md prints what is kept in results/reference."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+import pytest
+from small_study import ROOT
+
+from recspectra.config import Catalog
+
+KEPT = ROOT / "results" / "reference"
+SAME = ["model", "variant", "key", "fit", "seed"]
+# Section, then for each column of its table with "HR@10 / NDCG@10": dataset and history.
+COLUMNS = {
+    "What the WPGRec study shows": {
+        "LastFM": ("wpgrec/cpu/lastfm.loo", "train+valid"),
+        "LastFM, history `train`": ("wpgrec/cpu/lastfm.loo", "train"),
+    }
+}
+TITLES = {Catalog(ROOT).model(path.stem).title: path.stem for path in (ROOT / "config/models").glob("*.yaml")}
+
+
+def means(place: str, history: str) -> pd.Series:
+    """Return the mean over seeds of hr@10 and ndcg@10 of each system of the main group."""
+    metrics, runs = (
+        pd.read_csv(KEPT / place / f"{name}.csv", dtype=str, keep_default_na=False)
+        for name in ("metrics", "runs")
+    )
+    metrics = metrics.merge(runs.loc[runs["group"] == "main", SAME].drop_duplicates(), on=SAME)
+    chosen = (metrics["protocol"] == "wpgrec") & (metrics["history"] == history) & (metrics["k"] == "10")
+    return metrics[chosen].astype({"value": float}).groupby(["model", "metric"])["value"].mean()
+
+
+def table(section: str) -> pd.DataFrame:
+    """Return the first table of a section, indexed by the file name of the system."""
+    text = (ROOT / "RESULTS.md").read_text(encoding="utf-8").partition(f"## {section}\n")[2]
+    lines = re.findall(r"^\|(.*)\|$", text.partition("\n## ")[0], flags=re.MULTILINE)
+    rows = [[cell.strip() for cell in line.split("|")] for line in lines]
+    frame = pd.DataFrame([row for row in rows[2:] if len(row) == len(rows[0])], columns=rows[0])
+    frame.index = [TITLES[re.sub(r" \(.*\)|\*", "", title)] for title in frame.iloc[:, 0]]
+    return frame
+
+
+@pytest.mark.parametrize(
+    ("section", "column"), [(section, column) for section, columns in COLUMNS.items() for column in columns]
+)
+def test_a_column_is_that_of_the_kept_numbers(section: str, column: str) -> None:
+    printed, kept = table(section)[column], means(*COLUMNS[section][column])
+    systems = set(kept.index.get_level_values("model"))
+    assert set(printed.index) == systems
+    assert len(systems) >= 20
+    for model, cell in printed.items():
+        expected = [f"{kept[model, metric]:.4f}".lstrip("0") for metric in ("hr", "ndcg")]
+        assert cell.replace("*", "") == " / ".join(expected), model
