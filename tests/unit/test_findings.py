@@ -251,6 +251,16 @@ def test_claim_best_compares_with_every_system(drawn: Path) -> None:
     assert "Without a number: FaGSP (oom)." in text and "LightGCN" in text.split("Not in this study:")[1]
 
 
+def test_claim_best_without_a_paper_counts_baselines(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "s")
+    study = json.loads((folder / "study.json").read_text())
+    del study["findings"][0]["published"]
+    (folder / "study.json").write_text(json.dumps(study))
+    draw(folder, ROOT)
+    _, text = finding(folder, 0)
+    assert "3 baselines were measured. GSPRec has 0.5000" in text
+
+
 def test_claim_best_that_holds_says_how_much_is_left(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "s")
     runs = pd.read_csv(folder / "runs.csv", dtype=str, keep_default_na=False)
