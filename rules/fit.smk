@@ -41,6 +41,7 @@ rule fit:
         valid="results/data/{dataset}/valid.npz",
         spectra=lambda w: PLAN.run_spectra(w.dataset, w.model, w.key),
         tuned=lambda w: PLAN.run_tuning(w.dataset, w.model, w.key),
+        twin=lambda w: PLAN.run_twin(w.dataset, w.model, w.key, w.seed),
     output:
         rankings="results/runs/{dataset}/{model}/{key}/seed-{seed}/rankings.npz",
         record="results/runs/{dataset}/{model}/{key}/seed-{seed}/run.json",
@@ -65,12 +66,13 @@ rule fit:
         ordered=lambda w: PLAN.catalog.dataset(w.dataset).ordered,
         device=PLAN.settings.device,
         tuned=lambda w, input: f"--tuned {input.tuned}" if input.tuned else "",
+        twin=lambda w, input: f"--twin {input.twin}" if input.twin else "",
         code=lambda w: PLAN.fit_code(w.model, SCRIPTS / "fit.py"),
     message:
         "fit {wildcards.model} {wildcards.key} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:
         "OMP_NUM_THREADS={threads} {resources.python}/fit.py --data results/data/{wildcards.dataset}"
-        " --run {params.run:q} {params.tuned} --seed {wildcards.seed} --device {params.device}"
+        " --run {params.run:q} {params.tuned} {params.twin} --seed {wildcards.seed} --device {params.device}"
         " --minutes {resources.minutes} --memory-gb {resources.memory} --code {params.code}"
         " --checkpoints results/checkpoints/{wildcards.dataset}/{wildcards.model}/{wildcards.key}-{params.code}-{wildcards.seed}"
         " --folder $(dirname {output.record:q}) > {log:q} 2>&1"

@@ -213,6 +213,11 @@ class RunConfig(Strict):
         """First 10 hex digits of the hash of the sorted configuration (no labels)."""
         return key_of(self)
 
+    @property
+    def twin(self) -> RunConfig:
+        """The same run on `train` alone, which has validation data to stop by."""
+        return self.model_copy(update={"fit": "train"})
+
 
 def key_of(config: Strict) -> str:
     """Return the first 10 hex digits of the hash of a sorted configuration."""
@@ -378,6 +383,11 @@ class Study:
                     f"{where}.datasets: '{name}' is not among the study's datasets"
                     f"{nearest(name, self.config.datasets)}"
                 )
+        if model.kind == "trained" and "train" not in entry.fit:
+            raise ConfigError(
+                f"{where}.fit: a trained system is fitted again for as many epochs as did best on "
+                "validation; write `fit: [train, train+valid]`, so that these are known"
+            )
         datasets = entry.datasets or self.config.datasets
         fewer = entry.datasets_at.get(self.config.effort, datasets)
         names, values = list(entry.sweep), list(entry.sweep.values())

@@ -28,6 +28,16 @@ def chosen(path: Path | None, config: RunConfig) -> dict:
     return best["params"]
 
 
+def twin(path: Path | None, config: RunConfig, seed: int) -> dict | None:
+    """Return the record of the run on train that says how long a refit learns."""
+    if path is None or config.fit == "train":
+        return None
+    record = read_json(path)
+    if (record["key"], record["seed"]) != (config.twin.key, seed):
+        raise ConfigError(f"{path}: not the run on train of this configuration and seed; delete it")
+    return record
+
+
 def run() -> None:
     """Write `rankings.npz` and `run.json` to `--folder`."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -35,6 +45,7 @@ def run() -> None:
     parser.add_argument("--run", required=True, help="JSON, or a YAML file: model, params, fit, top")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tuned", type=Path, help="best.json of the run's tuning job")
+    parser.add_argument("--twin", type=Path, help="run.json of the same run on train; a refit learns as long")
     parser.add_argument("--spectra", type=Path, default=Path("results/spectra"))
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--checkpoints", type=Path)
@@ -60,7 +71,8 @@ def run() -> None:
         limit_threads(threads)
     inputs = Inputs(*parts, catalog.dataset(name).ordered, spectra)
     budget = Budget(minutes=args.minutes, memory_gb=args.memory_gb)
-    job = Job(name, model, config, params, args.seed, device, threads, budget, args.code, args.checkpoints)
+    job = Job(name, model, config, params, args.seed, device, threads, budget, args.code, args.checkpoints,
+              twin(args.twin, config, args.seed))  # fmt: skip
     print(execute(job, inputs, args.folder, args.save_model))
 
 

@@ -125,7 +125,8 @@ class Job:
     """Everything that says what one run is.
 
     `params` are the values that it runs with: those of `config`, or where that is tuned,
-    those chosen with the values of `config` on top.
+    those chosen with the values of `config` on top. `twin` is the record of the same run on
+    `train`: with it a refit learns for as many epochs as did best there, without it for all.
     """
 
     dataset: str
@@ -138,6 +139,7 @@ class Job:
     budget: Budget
     code: str
     checkpoints: Path | None = None
+    twin: Mapping[str, Any] | None = None
 
 
 def execute(job: Job, inputs: Inputs, folder: Path, save_model: bool = False) -> str:
@@ -146,10 +148,11 @@ def execute(job: Job, inputs: Inputs, folder: Path, save_model: bool = False) ->
     `run.json` holds the timing and is written first, `rankings.npz` last: while the
     latter is missing the run is not finished.
     """
+    params = job.params | best_epochs(job.twin)
     record: dict[str, Any] = {
         "dataset": job.dataset,
         "config": job.config.model_dump(),
-        "params": job.params,
+        "params": params,
         "key": job.config.key,
         "seed": job.seed,
         "device": job.device,
@@ -159,7 +162,7 @@ def execute(job: Job, inputs: Inputs, folder: Path, save_model: bool = False) ->
         "status": "ok",
         "reason": "",
     }
-    system = create(job.model, job.params)
+    system = create(job.model, params)
     lists: dict[str, np.ndarray] = {}
 
     def work() -> None:
@@ -175,9 +178,16 @@ def execute(job: Job, inputs: Inputs, folder: Path, save_model: bool = False) ->
     return record["status"]
 
 
+def best_epochs(twin: Mapping[str, Any] | None) -> dict[str, int]:
+    """Return the epochs of a refit, those that did best in the run on `train`; nothing if it failed."""
+    return {"epochs": max(1, twin["log"]["best_epoch"])} if twin and twin["status"] == "ok" else {}
+
+
 def _fit_and_rank(
     job: Job, system: Recommender, inputs: Inputs, record: dict[str, Any]
 ) -> dict[str, np.ndarray]:
+    if job.twin and job.twin["status"] != "ok":
+        raise Refused(f"how long to learn is not known: the run on train ended as {job.twin['status']}")
     refit = job.config.fit == "train+valid"
     task = Task(inputs.part(job.config.fit), None if refit else inputs.valid, inputs.ordered, inputs.spectra)
     validate = None if refit else validator(inputs)

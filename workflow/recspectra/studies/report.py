@@ -75,7 +75,7 @@ TERMS = (
     (
         "fit",
         "The data a system learns from: train, or train+valid when it is fitted again after its "
-        "hyperparameters were chosen.",
+        "hyperparameters were chosen, a trained one for as many epochs as did best on validation.",
     ),
     (
         "history",
