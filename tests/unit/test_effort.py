@@ -286,3 +286,39 @@ def test_limits_of_trained_systems_are_right_where_none_takes_part(dataset: str)
 def test_limits_of_what_is_not_there_are_refused(tmp_path: Path, changes: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load(tmp_path, "cpu", **changes)
+
+
+def test_what_has_no_runs_at_an_effort_is_not_drawn(tmp_path: Path) -> None:
+    table = {"title": "T", "metrics": ["ndcg"], "k": [10]}
+    changes = {
+        "datasets": ["synthetic", "lastfm.loo"], "efforts": {"cpu": {}, "paper": {}},
+        "systems": [
+            {"model": "popularity"},
+            {"model": "ease", "group": "some", "datasets_at": {"cpu": ["lastfm.loo"]}},
+            {"model": "gfcf", "group": "none", "datasets_at": {"cpu": []}},
+        ],
+        "tables": [
+            table | {"name": "main"}, table | {"name": "some", "groups": ["some"]},
+            table | {"name": "none", "groups": ["none"]},
+            table | {"name": "both", "groups": ["none", "some"]},
+        ],
+        "figures": [{"name": "none", "title": "N", "kind": "timing", "group": "none"}],
+    }  # fmt: skip
+
+    def drawn(effort: str) -> list[tuple]:
+        config = load(tmp_path, effort, **changes).config
+        return [(t.name, t.datasets, t.groups) for t in config.tables] + [f.name for f in config.figures]
+
+    assert drawn("cpu") == [
+        ("main", None, ["main"]), ("some", ["lastfm.loo"], ["some"]), ("both", ["lastfm.loo"], ["some"]),
+    ]  # fmt: skip
+    assert drawn("paper") == [
+        ("main", None, ["main"]), ("some", None, ["some"]), ("none", None, ["none"]),
+        ("both", None, ["none", "some"]), "none",
+    ]  # fmt: skip
+    changes["tables"][1]["groups"] = ["soem"]
+    with pytest.raises(ConfigError, match="no system is in group 'soem'"):
+        load(tmp_path, "cpu", **changes)
+    changes["tables"][1] |= {"groups": ["some"], "datasets": ["lastfm"]}
+    with pytest.raises(ConfigError, match="'lastfm' is not among the study's datasets"):
+        load(tmp_path, "cpu", **changes)

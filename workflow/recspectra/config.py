@@ -27,6 +27,7 @@ from recspectra.study_schema import (
     StudyConfig,
     SystemEntry,
     View,
+    at_effort,
     check_datasets,
     groups_of,
     narrowed,
@@ -336,7 +337,8 @@ class Catalog:
         own = config.efforts[config.effort].datasets if config.effort else None
         check_datasets(own or [], config, f"{path}: efforts.{config.effort}.datasets")
         kept = {name for name in datasets if name in config.datasets} or set(own or config.datasets)
-        return Study(self, without(config, set(config.datasets) - kept), str(path), named=config.systems)
+        part = at_effort(without(config, set(config.datasets) - kept))
+        return Study(self, part, str(path), named=config.systems)
 
 
 class PlannedRun(Strict):
@@ -389,10 +391,9 @@ class Study:
                 "validation; write `fit: [train, train+valid]`, so that these are known"
             )
         datasets = entry.datasets or self.config.datasets
-        fewer = entry.datasets_at.get(self.config.effort, datasets)
         names, values = list(entry.sweep), list(entry.sweep.values())
         runs = []
-        for dataset in [name for name in datasets if name in fewer]:
+        for dataset in datasets:
             base = {**self._known(entry, model, dataset), **entry.params}
             base |= self._limited(entry, model, base, dataset)
             tune = self._tuning(entry, model, dataset, where)

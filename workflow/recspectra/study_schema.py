@@ -380,6 +380,45 @@ def without(config: StudyConfig, absent: Collection[str]) -> StudyConfig:
     return config.model_copy(update={"datasets": kept, **parts})
 
 
+def at_effort(config: StudyConfig) -> StudyConfig:
+    """Return a study whose entries, tables, figures and findings have the datasets of its effort alone.
+
+    What has none at all is left out. What names an unknown group or dataset stays as it is, to be refused.
+    """
+    systems = []
+    for entry in config.systems:
+        own = entry.datasets or config.datasets
+        kept = [name for name in own if name in entry.datasets_at.get(config.effort, own)]
+        if kept:
+            systems.append(entry if kept == own else entry.model_copy(update={"datasets": kept}))
+    places: dict[str, set[str]] = {}
+    for entry in systems:
+        places.setdefault(entry.group, set()).update(entry.datasets or config.datasets)
+    known, parts = {entry.group for entry in config.systems}, {}
+    for kind in ("tables", "figures", "findings"):
+        items = [
+            item
+            if set(groups_of(item)) - known or set(item.datasets or []) - set(config.datasets)
+            else _where_it_has_runs(item, config.datasets, places)
+            for item in getattr(config, kind)
+        ]
+        parts[kind] = [item for item in items if item]
+    return config.model_copy(update={"systems": systems, **parts})
+
+
+def _where_it_has_runs(item: Any, datasets: list[str], places: dict[str, set[str]]) -> Any:
+    """Return an item on those of its datasets on which one of its groups has a run; None if on none."""
+    named, own = groups_of(item), item.datasets or datasets
+    there = set().union(*(places.get(group, set()) for group in named)) if named else set(own)
+    kept = [name for name in own if name in there]
+    if not kept:
+        return None
+    update: dict[str, Any] = {} if kept == own else {"datasets": kept}
+    if set(named) - set(places):
+        update["groups"] = [group for group in named if group in places]
+    return item.model_copy(update=update)
+
+
 def groups_of(item: Any) -> list[str]:
     """Return the groups of systems that a table, figure or finding shows; none for all of them."""
     return ([item.group] if item.group else []) if isinstance(item, FigureConfig) else item.groups

@@ -83,9 +83,7 @@ def _own_limits(files: StudyFiles) -> str:
 
 def _datasets_of(entry: SystemEntry, config: StudyConfig) -> list[str]:
     """Return the study's datasets that an entry runs on at the effort that was chosen."""
-    own = entry.datasets or config.datasets
-    fewer = entry.datasets_at.get(config.effort, own)
-    return [d for d in config.datasets if d in own and d in fewer]
+    return [d for d in config.datasets if d in (entry.datasets or config.datasets)]
 
 
 def _datasets_of_trained(files: StudyFiles) -> list[str]:
