@@ -25,8 +25,9 @@ from recspectra.studies import escape
 from recspectra.studies.draw import draw, summary_text
 from recspectra.studies.footnotes import mode_notes
 from recspectra.studies.frames import StudyFiles, aggregate, joint_status
-from recspectra.studies.rising import cut_off_notes
+from recspectra.studies.rising import cut_off_notes, cut_off_sentence
 from recspectra.studies.tables import layout, read, to_text
+from recspectra.study_schema import FindingConfig
 
 # -------------------------------------------------------------------------- aggregation
 
@@ -218,6 +219,29 @@ def test_a_table_names_the_systems_whose_epochs_ran_out(tmp_path: Path, values: 
     notes = cut_off_notes(files, ["main"], ["tiny"], ["train"])
     assert [note.split("(")[1] for note in notes] == (["Title of tiny: S-Diff)."] if cut else [])
     assert cut_off_notes(files, ["sweep"], ["tiny"], ["train"]) == []
+
+
+def test_a_finding_names_the_variants_whose_epochs_ran_out(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "study")
+    finding = FindingConfig(name="f", title="F", kind="claim-best", model="sdiff")
+    names = ("runs", "learning")
+    runs, curves = (pd.read_csv(folder / f"{name}.csv", keep_default_na=False) for name in names)
+
+    def said(**values: list[float]) -> str:
+        frames = [[t[t["model"] == "sdiff"].assign(variant=v) for t in (runs, curves)] for v in values]
+        for _, frame in frames:
+            frame.loc[frame["curve"] == "recall@20", "value"] = values[frame["variant"].iloc[0]]
+        for name, parts in zip(names, zip(*frames, strict=True), strict=True):
+            pd.concat(parts).to_csv(folder / f"{name}.csv", index=False)
+        return cut_off_sentence(StudyFiles(folder), finding, "tiny")
+
+    rising, falling = [0.1, 0.2, 0.3], [0.3, 0.2, 0.1]
+    assert said(default=falling, other=falling) == ""
+    assert said(default=falling, other=rising).startswith("S-Diff (other) was still gaining")
+    assert said(default=rising, other=rising) == (
+        "S-Diff and S-Diff (other) were still gaining on validation when their epochs ran out, so more of "
+        "them may lift them."
+    )
 
 
 def test_a_table_says_how_a_system_was_trained_that_has_a_cheaper_way(tmp_path: Path) -> None:

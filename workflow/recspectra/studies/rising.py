@@ -50,10 +50,13 @@ def cut_off_notes(files: StudyFiles, groups: list[str], datasets: list[str], fit
 
 
 def cut_off_sentence(files: StudyFiles, finding: FindingConfig, dataset: str) -> str:
-    """Return a sentence on the system of a finding if it had no epochs left on a dataset; else ""."""
-    model = finding.model
-    found = cut_off(files, select_runs(files, finding.groups, [dataset], [finding.fit], model))
-    if found.empty:
+    """Return a sentence on those variants of a finding's system that had no epochs left; "" if all had."""
+    runs = select_runs(files, finding.groups, [dataset], [finding.fit], finding.model)
+    names = list(dict.fromkeys(cut_off(files, runs)["label"]))
+    if not names:
         return ""
-    title = files.study.get("models", {}).get(model, {}).get("title", model)
-    return f"{title} was still gaining on validation when its epochs ran out, so more of them may lift it."
+    was, their, them = ("were", "their", "them") if len(names) > 1 else ("was", "its", "it")
+    return (
+        f"{' and '.join(names)} {was} still gaining on validation when {their} epochs ran out, so more of "
+        f"them may lift {them}."
+    )
