@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from recspectra.artifacts import read_json, read_npz
-from recspectra.config import Budget, Catalog, ModelConfig, RunConfig, spectra_of
+from recspectra.config import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.evaluation import run as run_module
 from recspectra.evaluation.hits import mean_recall
@@ -29,6 +29,7 @@ from recspectra.evaluation.run import (
     validator,
 )
 from recspectra.models.base import History, Recommender, Run, Task, create
+from recspectra.run_schema import Budget, ModelConfig, RunConfig, spectra_of
 from recspectra.schema import ConfigError
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build

@@ -13,15 +13,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recspectra.config import (
-    RANK_LADDER,
-    Catalog,
-    RunConfig,
-    Study,
-    load_settings,
-    spectra_of,
-    variant_label,
-)
+from recspectra.config import Catalog, Study, load_settings, variant_label
+from recspectra.run_schema import RANK_LADDER, RunConfig, spectra_of
 from recspectra.schema import ConfigError, nearest
 from recspectra.yaml_files import canonical_json, read_yaml, validate
 

@@ -8,12 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from recspectra.config import (
-    Catalog,
-    ModelConfig,
-    ParamSpec,
-)
+from recspectra.config import Catalog
 from recspectra.models.base import Recommender, create
+from recspectra.run_schema import ModelConfig, ParamSpec
 from recspectra.schema import ConfigError
 from recspectra.study_schema import StudyConfig
 from recspectra.yaml_files import validate

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from plain_matrices import both_sides, dense, leading_vectors, relative_error, scores_of, to_power
 
-from recspectra.config import Catalog, RunConfig, spectra_of
+from recspectra.config import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.models import sgfcf as sgfcf_module
 from recspectra.models.base import History, Refused, Run, Task, create
 from recspectra.models.sgfcf import homophily, over_row_sums, pair_share, raised, spread
+from recspectra.run_schema import RunConfig, spectra_of
 from recspectra.schema import ConfigError
 from recspectra.spectral import operators
 from recspectra.spectral.eigen import leading

@@ -10,9 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recspectra.config import (
+from recspectra.config import Catalog
+from recspectra.data.interactions import Interactions
+from recspectra.evaluation import tune as module
+from recspectra.evaluation.run import Inputs, validator
+from recspectra.evaluation.tune import TuneJob, chosen, trials_table, tune, write_tuning
+from recspectra.models.base import Recommender, Refused
+from recspectra.run_schema import (
     Budget,
-    Catalog,
     ModelConfig,
     RunConfig,
     SearchRange,
@@ -21,11 +26,6 @@ from recspectra.config import (
     spectra_of,
     tuning_spectra,
 )
-from recspectra.data.interactions import Interactions
-from recspectra.evaluation import tune as module
-from recspectra.evaluation.run import Inputs, validator
-from recspectra.evaluation.tune import TuneJob, chosen, trials_table, tune, write_tuning
-from recspectra.models.base import Recommender, Refused
 from recspectra.schema import ConfigError
 from recspectra.study_schema import StudyConfig, narrowed
 from recspectra.yaml_files import validate

@@ -28,9 +28,10 @@ import torch
 from harness import ROOT
 
 from recspectra.artifacts import read_npz
-from recspectra.config import Catalog, RunConfig, needed_spectra
+from recspectra.config import Catalog
 from recspectra.data.interactions import Interactions
 from recspectra.models.base import create
+from recspectra.run_schema import RunConfig, needed_spectra
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
 from recspectra.training import loop as loop_module

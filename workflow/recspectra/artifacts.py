@@ -243,7 +243,8 @@ def sha256(path: Path | str) -> str:
 # These carry configuration and files, not numbers; what a job takes from them is in its
 # parameters. Counting them would refit everything when a schema gains a key.
 NEUTRAL = {
-    f"{PACKAGE}.{name}" for name in ("config", "schema", "dataset_schema", "artifacts", "cli", "planning")
+    f"{PACKAGE}.{name}"
+    for name in ("config", "schema", "dataset_schema", "run_schema", "artifacts", "cli", "planning")
 }
 
 

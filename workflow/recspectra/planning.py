@@ -16,17 +16,8 @@ from typing import Any
 
 from recspectra import devices
 from recspectra.artifacts import code_hash
-from recspectra.config import (
-    Catalog,
-    PlannedRun,
-    RunConfig,
-    Settings,
-    Study,
-    TuneConfig,
-    load_settings,
-    spectra_of,
-    tuning_spectra,
-)
+from recspectra.config import Catalog, Settings, Study, load_settings
+from recspectra.run_schema import PlannedRun, RunConfig, TuneConfig, spectra_of, tuning_spectra
 from recspectra.schema import ConfigError, nearest
 from recspectra.yaml_files import canonical_json
 

@@ -18,7 +18,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from recspectra.config import Catalog, Study, spectra_of, tuning_spectra
+from recspectra.config import Catalog, Study
+from recspectra.run_schema import spectra_of, tuning_spectra
 from recspectra.study_schema import StudyConfig
 from recspectra.yaml_files import validate
 

@@ -18,10 +18,11 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from recspectra import cli
-from recspectra.config import Budget, Catalog, RunConfig, needed_spectra
+from recspectra.config import Catalog
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.run import BATCH_SCORES, attempt, rank
 from recspectra.models.base import Run, Task, create
+from recspectra.run_schema import Budget, RunConfig, needed_spectra
 from recspectra.runtime import peak_memory_mb
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from recspectra import cli
 from recspectra.artifacts import read_json
-from recspectra.config import Budget, RunConfig, needed_spectra
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.run import Inputs, Job, execute
+from recspectra.run_schema import Budget, RunConfig, needed_spectra
 from recspectra.runtime import limit_threads, pick_device
 from recspectra.schema import ConfigError
 from recspectra.spectral.spectrum import Spectrum

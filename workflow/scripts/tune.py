@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 from recspectra import cli
-from recspectra.config import Budget, TuneConfig, tuning_spectra
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.run import Inputs
 from recspectra.evaluation.tune import TuneJob, tune, write_tuning
+from recspectra.run_schema import Budget, TuneConfig, tuning_spectra
 from recspectra.runtime import Progress, limit_threads, pick_device
 from recspectra.spectral.spectrum import Spectrum
 from recspectra.yaml_files import validate

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from recspectra.artifacts import ArtifactError, provenance, read_json, write_json, write_text
-from recspectra.config import PlannedRun, Study
+from recspectra.config import Study
 from recspectra.evaluation.measure import learning_curves, run_folder, run_records
+from recspectra.run_schema import PlannedRun
 from recspectra.spectral.filters import gaussian_bandpass, rescaled
 from recspectra.spectral.schedules import SCHEDULES, log_snr, schedule
 from recspectra.study_schema import FigureConfig

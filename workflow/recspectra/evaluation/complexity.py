@@ -24,9 +24,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from recspectra.config import ModelConfig
 from recspectra.data.interactions import Interactions
 from recspectra.models.base import Run, Task, create
+from recspectra.run_schema import ModelConfig
 
 COLUMNS = ["axis", "size", "measure", "measured", "formula", "device", "threads"]
 BATCH = 128

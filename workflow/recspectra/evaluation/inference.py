@@ -19,11 +19,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from recspectra.config import ModelConfig, RunConfig, spectra_of
 from recspectra.data.interactions import Interactions
 from recspectra.data.synthetic import generate
 from recspectra.models.base import History, Run, Task, create
 from recspectra.models.trained import Trained
+from recspectra.run_schema import ModelConfig, RunConfig, spectra_of
 from recspectra.spectral.spectrum import Spectrum
 
 COLUMNS = ["system", "axis", "users", "items", "part", "seconds", "device", "threads"]

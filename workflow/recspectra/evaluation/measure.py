@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from recspectra.artifacts import ArtifactError, read_json, read_npz
-from recspectra.config import PlannedRun
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
 from recspectra.evaluation.ranking import list_name, positions_name, smaller_ids_first
+from recspectra.run_schema import PlannedRun
 from recspectra.study_schema import PER_USER_METRICS, ProtocolConfig, View
 
 COLUMNS = [

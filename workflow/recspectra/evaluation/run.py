@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from recspectra.artifacts import atomic, provenance, write_json, write_npz
-from recspectra.config import Budget, ModelConfig, RunConfig
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.hits import mean_recall
 from recspectra.evaluation.ranking import batches, list_name, positions_name, top_with_ties
 from recspectra.models.base import History, Recommender, Refused, Run, Scorer, Task, create
+from recspectra.run_schema import Budget, ModelConfig, RunConfig
 from recspectra.runtime import Diverged, OutOfTime, memory_budget, peak_memory_mb, time_budget
 from recspectra.schema import Scalar
 from recspectra.spectral.spectrum import Spectrum

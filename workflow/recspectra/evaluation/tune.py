@@ -29,9 +29,9 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState
 
 from recspectra.artifacts import provenance, write_json, write_text
-from recspectra.config import Budget, ModelConfig, TuneConfig
 from recspectra.evaluation.run import Inputs, attempt, validator
 from recspectra.models.base import Run, Task, create
+from recspectra.run_schema import Budget, ModelConfig, TuneConfig
 from recspectra.runtime import Progress, axis_seed
 from recspectra.schema import Scalar
 from recspectra.yaml_files import canonical_json

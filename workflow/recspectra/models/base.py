@@ -12,8 +12,8 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 import scipy.sparse as sp
 
-from recspectra.config import ModelConfig
 from recspectra.data.interactions import Interactions
+from recspectra.run_schema import ModelConfig
 from recspectra.runtime import Progress
 from recspectra.spectral.spectrum import Spectrum
 
