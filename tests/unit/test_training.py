@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from recspectra.artifacts import ArtifactError
@@ -49,7 +51,7 @@ def trainer(folder: Path | None = None, **changes: Any) -> TrainingLoop:
 
 def finish(loop: TrainingLoop) -> dict[str, Any]:
     log = loop.run(Run().progress(loop.settings.epochs))
-    log.pop("training_seconds")
+    assert log.pop("training_seconds") >= log.pop("resumed_seconds")
     return log
 
 
@@ -126,6 +128,17 @@ def test_a_resumed_run_does_not_start_afresh(tmp_path: Path) -> None:
     epochs = []
     finish(trainer(tmp_path, batches=lambda g: epochs.append(1) or shuffled(g)))
     assert len(epochs) == 4
+
+
+def test_a_resumed_run_says_what_was_spent_before(tmp_path: Path) -> None:
+    interrupted(tmp_path, batches=failing(shuffled, 9))
+    with safe_open(tmp_path / "checkpoint.safetensors", "pt") as stream:
+        spent = json.loads(stream.metadata()["state"])["seconds"]
+    resumed, whole = trainer(tmp_path), trainer()
+    log = resumed.run(Run().progress(12))
+    assert log["resumed_seconds"] == spent > 0
+    assert log["training_seconds"] > spent
+    assert whole.run(Run().progress(12))["resumed_seconds"] == 0
 
 
 def test_early_stopping_survives_an_interruption(tmp_path: Path) -> None:

@@ -150,8 +150,10 @@ def same_results(folder: Path, whole: Path) -> None:
 
 def resumed(folder: Path) -> bool:
     """Return whether the finished run went on from the marked checkpoint."""
-    log = json.loads((run_folder(folder) / "run.json").read_text(encoding="utf-8"))["log"]
+    record = json.loads((run_folder(folder) / "run.json").read_text(encoding="utf-8"))
+    log = record["log"]
     assert log["epochs"] == EPOCHS == len(log["loss_curve"])
+    assert record["fit_seconds"] >= log["training_seconds"]
     return log["training_seconds"] > MARK
 
 

@@ -134,9 +134,12 @@ class TrainingLoop:
         Returns
         -------
         dict
-            `epochs`, `best_epoch`, `best_validation`, `loss_curve`, `validation_curve`.
+            `epochs`, `best_epoch`, `best_validation`, `loss_curve`, `validation_curve`,
+            `training_seconds` and, of these, `resumed_seconds` that an interrupted run took
+            up to the checkpoint from which this one went on.
         """
         self._resume()
+        resumed = self.state.seconds
         saved_at = time.monotonic()
         while not self._finished():
             started = time.monotonic()
@@ -152,7 +155,7 @@ class TrainingLoop:
         if self.validate is not None:
             self.module.load_state_dict(self.best)
         self.module.eval()
-        return self._log()
+        return self._log() | {"resumed_seconds": resumed}
 
     def discard_checkpoint(self) -> None:
         """Remove the checkpoint once the results of the run are safely on disk."""
