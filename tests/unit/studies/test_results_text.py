@@ -19,6 +19,7 @@ COLUMNS = {
         "LastFM, history `train`": ("wpgrec/cpu/lastfm.loo", "train"),
         "Beauty": ("wpgrec/cpu/amazon-beauty.loo", "train+valid"),
         "Beauty, history `train`": ("wpgrec/cpu/amazon-beauty.loo", "train"),
+        "Sports": ("wpgrec/cpu/amazon-sports.loo", "train+valid"),
     }
 }
 TITLES = {Catalog(ROOT).model(path.stem).title: path.stem for path in (ROOT / "config/models").glob("*.yaml")}
