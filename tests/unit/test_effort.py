@@ -156,12 +156,30 @@ def test_what_an_effort_spends_is_said_with_the_datasets_where_it_differs(tmp_pa
         ],
     }  # fmt: skip
     files = SimpleNamespace(config=load(tmp_path, "cpu", **changes).config, study={})
-    (note,) = effort_notes(files)
+    (note,) = effort_notes(files, ["main"], changes["datasets"])
     assert note == (
         "Effort cpu: 4 tuning trials, 2 seeds (lastfm.loo: 1), epochs at most 40 (synthetic), 5 "
         "(lastfm.loo). "
         "mf: epochs at most 7. jgcf: epochs at most 3 (lastfm.loo). sgl: epochs at most 9 (synthetic)."
     )
+
+
+def test_what_an_effort_spends_is_said_of_the_systems_and_datasets_of_a_table(tmp_path: Path) -> None:
+    changes = {
+        "datasets": ["synthetic", "lastfm.loo"],
+        "efforts": {"cpu": {"seeds_on": {"lastfm.loo": [1]}, "limits": {"epochs": 40}}},
+        "systems": [
+            {"model": "mf", "limits": {"cpu": {"epochs": 7}}},
+            {"model": "mf", "group": "other", "limits": {"cpu": {"epochs": 65}}},
+            {"model": "sgl", "limits": {"cpu": {"epochs": 9}}, "datasets": ["lastfm.loo"]},
+        ],
+    }  # fmt: skip
+    files = SimpleNamespace(config=load(tmp_path, "cpu", **changes).config, study={})
+    (note,) = effort_notes(files, ["main"], ["synthetic"])
+    assert note.endswith("epochs at most 40. mf: epochs at most 7.")
+    assert "lastfm" not in note
+    (note,) = effort_notes(files, ["other"], ["synthetic", "lastfm.loo"])
+    assert note.endswith("mf: epochs at most 65.")
 
 
 @pytest.mark.parametrize(
@@ -181,7 +199,7 @@ def test_limits_are_said_of_datasets_on_which_a_system_is_trained(
     }  # fmt: skip
     about = {"ials": {"kind": "closed-form"}, "mf": {"kind": "trained"}}
     files = SimpleNamespace(config=load(tmp_path, "cpu", **changes).config, study={"models": about})
-    (note,) = effort_notes(files)
+    (note,) = effort_notes(files, ["main"], changes["datasets"])
     assert note.startswith(f"Effort cpu: 2 tuning trials, {said} level")
 
 
@@ -234,7 +252,7 @@ def test_a_dataset_may_have_other_trials_or_none_at_all(tmp_path: Path) -> None:
     said = (
         "3 tuning trials (lastfm.loo: 5; ml-1m.loo, amazon-beauty.loo: none, known settings or the defaults)"
     )
-    assert said in effort_notes(files)[0]
+    assert said in effort_notes(files, ["main"], changes["datasets"])[0]
     changes["efforts"]["cpu"]["trials_on"] = {"lastfm": 5}
     with pytest.raises(ConfigError, match="efforts.cpu.trials_on.*lastfm"):
         load(tmp_path, "cpu", **changes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from recspectra.studies.frames import StudyFiles, select_runs
 from recspectra.studies.identity import identity_notes
@@ -22,16 +23,20 @@ def footnotes(files: StudyFiles, table: TableConfig, published: Published) -> li
     identity = identity_notes(files, table, published)
     shown = table.groups, table.datasets or files.config.datasets, table.fit
     trained = [*cut_off_notes(files, *shown), *mode_notes(files, *shown)]
-    own = [*effort_notes(files), *trained, *seed_notes(files, table), *tuning_notes(files, table)]
+    own = [*effort_notes(files, *shown[:2]), *trained, *seed_notes(files, table), *tuning_notes(files, table)]
     return [*own, *notes, *identity]
 
 
-def effort_notes(files: StudyFiles) -> list[str]:
-    """Return what the study spent at its level of effort, where it has several."""
-    config = files.config
+def effort_notes(files: StudyFiles, groups: list[str], datasets: list[str]) -> list[str]:
+    """Return what the study spent at its level of effort, where it has several, on what a table shows."""
+    shown = {
+        "systems": [entry for entry in files.config.systems if entry.group in groups],
+        "datasets": [name for name in files.config.datasets if name in datasets],
+    }
+    config, about = files.config.model_copy(update=shown), files.study.get("models", {})
     if not config.effort:
         return []
-    trained = _datasets_of_trained(files)
+    trained = _datasets_of_trained(config, about)
     limits = [
         _limit_text(name, {d: config.limits_on(d)[name] for d in trained}, trained)
         for name in (config.limits if trained else [])
@@ -43,7 +48,7 @@ def effort_notes(files: StudyFiles) -> list[str]:
     spent = ", ".join([*trials, seeds, *limits])
     others = ", ".join(name for name in config.efforts if name != config.effort)
     also = f" (other level: `--config effort={others}`)" if others else ""
-    return [f"Effort {config.effort}: {spent}{also}.{_own_limits(files)}"]
+    return [f"Effort {config.effort}: {spent}{also}.{_own_limits(config, about)}"]
 
 
 def _other_trials(config: StudyConfig) -> str:
@@ -67,15 +72,15 @@ def _limit_text(name: str, values: dict[str, int | float], datasets: list[str]) 
     return f"{name} at most " + ", ".join(f"{value} ({', '.join(on)})" for value, on in places.items())
 
 
-def _own_limits(files: StudyFiles) -> str:
+def _own_limits(config: StudyConfig, about: dict[str, Any]) -> str:
     """Return the limits that single systems have in place of the study's."""
-    config, lines = files.config, {}
+    lines: dict[str, list[str]] = {}
     for entry in config.systems:
         limits = {d: entry.limits_at(config.effort, d) for d in _datasets_of(entry, config)}
         names = dict.fromkeys(name for own in limits.values() for name in own)
         found = {n: {d: own[n] for d, own in limits.items() if n in own} for n in names}
         text = ", ".join(_limit_text(n, values, config.datasets) for n, values in found.items())
-        title = files.study.get("models", {}).get(entry.model, {}).get("title", entry.model)
+        title = about.get(entry.model, {}).get("title", entry.model)
         if text and title not in lines.setdefault(text, []):
             lines[text].append(title)
     return "".join(f" {', '.join(titles)}: {text}." for text, titles in lines.items())
@@ -86,9 +91,8 @@ def _datasets_of(entry: SystemEntry, config: StudyConfig) -> list[str]:
     return [d for d in config.datasets if d in (entry.datasets or config.datasets)]
 
 
-def _datasets_of_trained(files: StudyFiles) -> list[str]:
+def _datasets_of_trained(config: StudyConfig, about: dict[str, Any]) -> list[str]:
     """Return the datasets on which a trained system runs: limits mean nothing for the others."""
-    about, config = files.study.get("models", {}), files.config
     trained = [e for e in config.systems if about.get(e.model, {}).get("kind", "trained") == "trained"]
     return [d for d in config.datasets if any(d in _datasets_of(entry, config) for entry in trained)]
 
