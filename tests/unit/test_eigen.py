@@ -139,6 +139,22 @@ def test_no_copy_of_a_multiple_eigenvalue_is_missed(name: str, count: int, rank:
         assert np.allclose(found.vectors.T @ found.vectors, np.eye(rank), atol=2e-5)
 
 
+class Counted(Matrix):
+    """An operator that counts its products."""
+
+    products = 0
+
+    def __matmul__(self, block: np.ndarray) -> np.ndarray:
+        self.products += 1
+        return super().__matmul__(block)
+
+
+def test_arpack_needs_few_products_where_many_eigenvalues_are_near_zero() -> None:
+    counted = Counted(sp.csr_array(sp.diags_array(np.linspace(0.0, 1.0, 600) ** 4)), (0.0, 1.0))
+    assert leading(counted, 8, "arpack").lowest == pytest.approx(0.0, abs=1e-4)
+    assert counted.products < 1000
+
+
 @pytest.mark.parametrize("solver", ["block", "torch-cpu", "dense"])
 @pytest.mark.parametrize("value", [0.0, 0.7, -0.3])
 def test_multiples_of_the_identity(solver: str, value: float) -> None:

@@ -86,9 +86,10 @@ def propack(operator: Operator, rank: int, seed: int) -> Pairs:
     return sigma, np.concatenate([left, right.T]) / np.sqrt(2.0), -float(sigma.max())
 
 
-def _linear(operator: Operator) -> LinearOperator:
+def _linear(operator: Operator, shift: float | None = None) -> LinearOperator:
     def product(block: np.ndarray) -> np.ndarray:
-        return operator @ block
+        found = operator @ block
+        return found if shift is None else shift * block - found
 
     shape = (operator.size, operator.size)
     return LinearOperator(shape, matvec=product, matmat=product, dtype=np.float64)
@@ -99,9 +100,16 @@ def _start(operator: Operator, columns: int, seed: int) -> np.ndarray:
 
 
 def _lowest(operator: Operator, seed: int) -> float:
-    start = _start(operator, 1, seed)[:, 0]
+    """Return the smallest eigenvalue, as `shift` less the largest of `shift - operator`.
+
+    ARPACK's tolerance is relative to the eigenvalue that it looks for. Most operators here are
+    positive semidefinite and have a smallest one of 0, which it would never be near enough to.
+    """
+    upper = operator.interval[1]
+    shift = 2.0 * upper if upper > 0 else 1.0  # `shift - operator` is never 0
+    linear, start = _linear(operator, shift), _start(operator, 1, seed)[:, 0]
     try:
-        found = eigsh(_linear(operator), k=1, which="SA", v0=start, tol=1e-4, return_eigenvectors=False)
+        found = eigsh(linear, k=1, which="LA", v0=start, tol=1e-4, return_eigenvectors=False)
     except (ArpackError, TypeError) as error:
         raise SpectrumError(f"the smallest eigenvalue was not found: {error}") from None
-    return float(found[0])
+    return shift - float(found[0])
