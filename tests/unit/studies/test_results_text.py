@@ -20,6 +20,8 @@ COLUMNS = {
         "Beauty": ("wpgrec/cpu/amazon-beauty.loo", "train+valid"),
         "Beauty, history `train`": ("wpgrec/cpu/amazon-beauty.loo", "train"),
         "Sports": ("wpgrec/cpu/amazon-sports.loo", "train+valid"),
+        "ML-1M, half": ("wpgrec/cpu/ml-1m.head-loo", "train+valid"),
+        "ML-1M, half, history `train`": ("wpgrec/cpu/ml-1m.head-loo", "train"),
     }
 }
 TITLES = {Catalog(ROOT).model(path.stem).title: path.stem for path in (ROOT / "config/models").glob("*.yaml")}
