@@ -11,7 +11,7 @@ import yaml
 from recspectra.config import Catalog, Study
 from recspectra.planning import load as load_plan
 from recspectra.schema import ConfigError
-from recspectra.studies.footnotes import effort_notes
+from recspectra.studies.footnotes import effort_notes, tuning_notes
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY = {
@@ -180,6 +180,23 @@ def test_what_an_effort_spends_is_said_of_the_systems_and_datasets_of_a_table(tm
     assert "lastfm" not in note
     (note,) = effort_notes(files, ["other"], ["synthetic", "lastfm.loo"])
     assert note.endswith("mf: epochs at most 65.")
+
+
+def test_trials_are_said_of_the_datasets_of_a_table(tmp_path: Path) -> None:
+    changes = {
+        "datasets": ["synthetic", "lastfm.loo"], "tuning": {"trials": 9},
+        "efforts": {"cpu": {"trials": 3, "trials_on": {"lastfm.loo": 0}}},
+        "systems": [{"model": "ease", "tune": True}, {"model": "mf", "tune": True, "group": "other"}],
+    }  # fmt: skip
+    about = {"ease": {"search": {"regularization": [1, 3]}}, "mf": {"search": {"dimensions": [64]}}}
+    files = SimpleNamespace(config=load(tmp_path, "cpu", **changes).config, study={"models": about})
+    (whole,) = tuning_notes(files, SimpleNamespace(groups=["main"], datasets=None))
+    assert "3 trials for each system and dataset (lastfm.loo: none" in whole
+    assert whole.endswith("Searched: ease: regularization in {1, 3}.")
+    (part,) = tuning_notes(files, SimpleNamespace(groups=["other"], datasets=["synthetic"]))
+    assert "3 trials for each system and dataset (fewer" in part
+    assert part.endswith("Searched: mf: dimensions in {64}.")
+    assert tuning_notes(files, SimpleNamespace(groups=["main"], datasets=["lastfm.loo"])) == []
 
 
 @pytest.mark.parametrize(

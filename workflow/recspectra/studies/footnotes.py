@@ -29,11 +29,7 @@ def footnotes(files: StudyFiles, table: TableConfig, published: Published) -> li
 
 def effort_notes(files: StudyFiles, groups: list[str], datasets: list[str]) -> list[str]:
     """Return what the study spent at its level of effort, where it has several, on what a table shows."""
-    shown = {
-        "systems": [entry for entry in files.config.systems if entry.group in groups],
-        "datasets": [name for name in files.config.datasets if name in datasets],
-    }
-    config, about = files.config.model_copy(update=shown), files.study.get("models", {})
+    config, about = _part(files.config, groups, datasets), files.study.get("models", {})
     if not config.effort:
         return []
     trained = _datasets_of_trained(config, about)
@@ -49,6 +45,14 @@ def effort_notes(files: StudyFiles, groups: list[str], datasets: list[str]) -> l
     others = ", ".join(name for name in config.efforts if name != config.effort)
     also = f" (other level: `--config effort={others}`)" if others else ""
     return [f"Effort {config.effort}: {spent}{also}.{_own_limits(config, about)}"]
+
+
+def _part(config: StudyConfig, groups: list[str], datasets: list[str]) -> StudyConfig:
+    """Return a study on some of its groups and datasets."""
+    systems = [entry for entry in config.systems if entry.group in groups]
+    return config.model_copy(
+        update={"systems": systems, "datasets": [name for name in config.datasets if name in datasets]}
+    )
 
 
 def _other_trials(config: StudyConfig) -> str:
@@ -128,13 +132,9 @@ def seed_notes(files: StudyFiles, table: TableConfig) -> list[str]:
 
 def tuning_notes(files: StudyFiles, table: TableConfig) -> list[str]:
     """Return how many trials the systems of a table got, and what was searched."""
-    config, shown = files.config, table.datasets or files.config.datasets
-    tuned = {d for d in shown if config.trials_on(d)}
-    entries = [
-        entry
-        for entry in config.systems
-        if entry.tune and entry.group in table.groups and set(_datasets_of(entry, config)) & tuned
-    ]
+    config = _part(files.config, table.groups, table.datasets or files.config.datasets)
+    tuned = {d for d in config.datasets if config.trials_on(d)}
+    entries = [e for e in config.systems if e.tune and set(_datasets_of(e, config)) & tuned]
     if not (entries and config.tuning):
         return []
     spaces: dict[str, str] = {}
