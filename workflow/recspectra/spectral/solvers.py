@@ -102,8 +102,8 @@ def _start(operator: Operator, columns: int, seed: int) -> np.ndarray:
 def _lowest(operator: Operator, seed: int) -> float:
     """Return the smallest eigenvalue, as `shift` less the largest of `shift - operator`.
 
-    ARPACK's tolerance is relative to the eigenvalue that it looks for. Most operators here are
-    positive semidefinite and have a smallest one of 0, which it would never be near enough to.
+    ARPACK's tolerance is relative to the eigenvalue that it looks for. Several operators here
+    are positive semidefinite and have a smallest one of 0, which it would never be near enough to.
     """
     upper = operator.interval[1]
     shift = 2.0 * upper if upper > 0 else 1.0  # `shift - operator` is never 0

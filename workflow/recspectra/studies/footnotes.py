@@ -9,7 +9,7 @@ from recspectra.studies.frames import StudyFiles, select_runs
 from recspectra.studies.identity import identity_notes
 from recspectra.studies.published import Published
 from recspectra.studies.rising import cut_off_notes
-from recspectra.study_schema import StudyConfig, SystemEntry, TableConfig
+from recspectra.study_schema import StudyConfig, SystemEntry, TableConfig, without
 
 HOW = {
     "cached": "with the summaries of all other users as they were at the start of each epoch",
@@ -49,10 +49,8 @@ def effort_notes(files: StudyFiles, groups: list[str], datasets: list[str]) -> l
 
 def _part(config: StudyConfig, groups: list[str], datasets: list[str]) -> StudyConfig:
     """Return a study on some of its groups and datasets."""
-    systems = [entry for entry in config.systems if entry.group in groups]
-    return config.model_copy(
-        update={"systems": systems, "datasets": [name for name in config.datasets if name in datasets]}
-    )
+    part = without(config, set(config.datasets) - set(datasets))
+    return part.model_copy(update={"systems": [entry for entry in part.systems if entry.group in groups]})
 
 
 def _other_trials(config: StudyConfig) -> str:
