@@ -9,7 +9,7 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow"))
 
 from recspectra import locks, planning, slurm
-from recspectra.artifacts import code_hash
+from recspectra.identity import code_hash
 from recspectra.schema import ConfigError
 from snakemake.exceptions import WorkflowError
 

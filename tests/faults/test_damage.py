@@ -58,7 +58,7 @@ def test_a_damaged_ranking_is_named_and_made_again_alone(
     kept = snapshot(work / "results" / "runs")
     done = finished.project.snakemake(work, *finished.options)
     assert done.returncode != 0
-    assert f"error: {name}: truncated or corrupted" in done.stderr and "make repair" in done.stderr
+    assert f"error: {name}: truncated or corrupted" in done.stderr and "make redo WHAT=damaged" in done.stderr
     assert "Traceback" not in done.stderr
     assert snapshot(work / "results" / "runs") == kept, "a job may not delete what it cannot read"
 

@@ -15,12 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recspectra import artifacts
+from recspectra import artifacts, identity
 from recspectra.artifacts import (
     ArtifactError,
     Checksum,
     atomic,
-    code_hash,
     provenance,
     read_json,
     read_npz,
@@ -30,6 +29,7 @@ from recspectra.artifacts import (
     write_text,
 )
 from recspectra.config import Catalog
+from recspectra.identity import code_hash
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "workflow" / "recspectra"
@@ -268,7 +268,7 @@ def test_another_sound_file_under_the_name_is_not_taken(tmp_path: Path) -> None:
     for name, value in (("a", 1), ("b", 2)):
         write_npz(tmp_path / f"{name}.npz", x=np.int64(value))
     shutil.copyfile(tmp_path / "b.npz", tmp_path / "a.npz")
-    with pytest.raises(ArtifactError, match=r"a\.npz: truncated or corrupted \(its sha256 is .*make repair"):
+    with pytest.raises(ArtifactError, match=r"a\.npz: truncated or corrupted \(its sha256 is .*make redo"):
         read_npz(tmp_path / "a.npz")
 
 
@@ -327,12 +327,12 @@ def mini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, text in MINI.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    monkeypatch.setattr(artifacts, "PACKAGE_DIR", tmp_path)
+    monkeypatch.setattr(identity, "PACKAGE_DIR", tmp_path)
     return tmp_path
 
 
 def hash_now(*modules: str, scripts: tuple[Path, ...] = ()) -> str:
-    for function in (artifacts._tree, artifacts._fingerprint, artifacts._imports):
+    for function in (identity._tree, identity._fingerprint, identity._imports):
         function.cache_clear()
     return code_hash(*modules, scripts=scripts)
 
@@ -393,8 +393,8 @@ def test_a_script_and_what_it_imports_count(mini: Path, tmp_path: Path) -> None:
 
 def test_an_edit_of_the_eigensolver_reruns_no_fit_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fit reads eigenpairs from a file: it is made again when that file is."""
-    hashed, fingerprint = set(), artifacts._fingerprint
-    monkeypatch.setattr(artifacts, "_fingerprint", lambda path: hashed.add(path.stem) or fingerprint(path))
+    hashed, fingerprint = set(), identity._fingerprint
+    monkeypatch.setattr(identity, "_fingerprint", lambda path: hashed.add(path.stem) or fingerprint(path))
     scripts = [PACKAGE.parent / "scripts" / f"{name}.py" for name in ("fit", "tune")]
     code_hash("recspectra.models.gsprec", "recspectra.models.sgfcf", scripts=scripts)
     assert {"spectrum", "operators"} <= hashed

@@ -73,7 +73,7 @@ def test_a_truncated_file_is_listed_alone_with_what_to_do(results: Path, name: s
     truncate(results / name)
     ((path, reason),) = repair.damaged(results)
     assert path == results / name
-    assert reason.startswith(f"results/{name}: truncated or corrupted") and "make repair" in reason
+    assert reason.startswith(f"results/{name}: truncated or corrupted") and "make redo WHAT=damaged" in reason
 
 
 def test_a_file_of_an_earlier_version_is_read_to_its_end(results: Path) -> None:

@@ -1,4 +1,4 @@
-"""Files on disk: atomic writes, safe reads, checksums, code hashes, provenance.
+"""Files on disk: atomic writes, safe reads, checksums, provenance.
 
 A reader either sees a whole artefact or none: everything is written to a
 temporary file beside its target, flushed to the disk and renamed. The sha256 of an npz lies
@@ -7,17 +7,15 @@ beside it (`NAME.npz.sha256`), so that damage done later is seen before it is re
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import errno
-import functools
 import hashlib
 import json
 import os
 import platform
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -40,8 +38,7 @@ WRITE_ERRORS = {
     errno.EISDIR,
     errno.ENAMETOOLONG,
 }
-PACKAGE_DIR = Path(__file__).resolve().parent
-REPAIR = "delete it and run again (`make check` lists all such files, `make repair` rebuilds them alone)"
+REPAIR = "delete it and run again (`make check` lists all such files, `make redo WHAT=damaged` rebuilds them)"
 
 
 class ArtifactError(Exception):
@@ -116,7 +113,7 @@ def write_npz(path: Path | str, **arrays: Any) -> None:
             np.savez_compressed(stream, **arrays)
         _flush(temporary)
         # Before the file takes its name: one that is there has its checksum, whenever a kill comes.
-        Checksum(sha256(temporary), _sha256_of_arrays(arrays)).write(path)
+        Checksum(sha256(temporary), sha256_of_arrays(arrays)).write(path)
 
 
 # --------------------------------------------------------------------------- checksums
@@ -186,7 +183,8 @@ def verify(path: Path | str) -> None:
         )
 
 
-def _sha256_of_arrays(arrays: Mapping[str, Any]) -> str:
+def sha256_of_arrays(arrays: Mapping[str, Any]) -> str:
+    """Return the sha256 of named arrays (type, shape and content), those in `TIMING` left out."""
     import numpy as np
 
     digest = hashlib.sha256()
@@ -236,94 +234,6 @@ def sha256(path: Path | str) -> str:
     """Return the sha256 of a file in hex digits."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-# --------------------------------------------------------------------------- code hash
-
-# These carry configuration and files, not numbers; what a job takes from them is in its
-# parameters. Counting them would refit everything when a schema gains a key.
-NEUTRAL = {
-    f"{PACKAGE}.{name}"
-    for name in ("config", "schema", "dataset_schema", "run_schema", "artifacts", "cli", "planning")
-}
-
-
-def code_hash(*modules: str, scripts: Iterable[Path | str] = ()) -> str:
-    """Hash what some modules do: their syntax trees and those of all they import.
-
-    Comments and docstrings do not count, so editing one reruns nothing; an edit
-    of any module of this package that is imported, directly or not, does.
-
-    Parameters
-    ----------
-    modules : str
-        Dotted names inside the package, such as `recspectra.models.gsprec`.
-    scripts : paths
-        Script files whose own trees and imports count as well.
-    """
-    trees = {str(Path(s).name): _fingerprint(Path(s)) for s in scripts}
-    todo = list(modules)
-    for script in scripts:
-        todo += _imports(Path(script), "")
-    while todo:
-        name = todo.pop()
-        if name in trees or name in NEUTRAL or (path := _module_path(name)) is None:
-            continue
-        trees[name] = _fingerprint(path)
-        todo += _imports(path, name)
-    digest = hashlib.sha256()
-    for name in sorted(trees):
-        digest.update(f"{name}={trees[name]}\n".encode())
-    return digest.hexdigest()[:12]
-
-
-def _module_path(name: str) -> Path | None:
-    if name.split(".")[0] != PACKAGE:
-        return None
-    base = PACKAGE_DIR.joinpath(*name.split(".")[1:])
-    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
-        if candidate.is_file() and base != PACKAGE_DIR:
-            return candidate
-    return None
-
-
-@functools.cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-
-
-@functools.cache
-def _fingerprint(path: Path) -> str:
-    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and _is_docstring(body[0]):
-            node.body = body[1:] or [ast.Pass()]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
-
-
-def _is_docstring(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
-
-
-@functools.cache
-def _imports(path: Path, name: str) -> tuple[str, ...]:
-    """Return the package modules that a file imports (`from x import y` gives x and x.y)."""
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    found: list[str] = []
-    for node in ast.walk(_tree(path)):
-        if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            parents = package.split(".")[: len(package.split(".")) - node.level + 1]
-            prefix = ".".join(parents) if node.level else ""
-            base = ".".join(filter(None, [prefix, node.module]))
-            found += [base, *(f"{base}.{alias.name}" for alias in node.names)]
-    return tuple(n for n in found if n.split(".")[0] == PACKAGE)
 
 
 # -------------------------------------------------------------------------- provenance

@@ -6,7 +6,6 @@ nor any numerical library.
 
 from __future__ import annotations
 
-import functools
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -14,8 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from recspectra import devices
-from recspectra.artifacts import code_hash
+from recspectra import devices, identity
 from recspectra.config import Catalog, Settings, Study, load_settings
 from recspectra.run_schema import PlannedRun, RunConfig, TuneConfig, spectra_of, tuning_spectra
 from recspectra.schema import ConfigError, nearest
@@ -159,12 +157,6 @@ def tuning_folder(dataset: str, tune: TuneConfig) -> str:
     return f"results/tuning/{dataset}/{tune.model}/{tune.key}"
 
 
-@functools.cache
-def _code_of(script: Path, *modules: str) -> str:
-    """Return `code_hash`, computed once: hundreds of jobs share a system, and it reads dozens of files."""
-    return code_hash(*modules, scripts=[script])
-
-
 def _spectrum_files(dataset: str, needs: list[tuple[str, int]]) -> list[str]:
     return [f"results/spectra/{dataset}/{operator}-r{rank}.npz" for operator, rank in needs]
 
@@ -299,7 +291,7 @@ class Plan:
 
     def tune_code(self, model: str, script: Path) -> str:
         """Return the hash of the code that a system's tuning runs through."""
-        return _code_of(script, f"recspectra.models.{model}", "recspectra.evaluation.tune")
+        return identity.tune_code(model, script)
 
     def spectrum_inputs(self, dataset: str, operator: str) -> list[str]:
         """Return the interactions that an operator is built from."""
@@ -308,7 +300,7 @@ class Plan:
 
     def fit_code(self, model: str, script: Path) -> str:
         """Return the hash of the code that a system's fit runs through."""
-        return _code_of(script, f"recspectra.models.{model}")
+        return identity.fit_code(model, script)
 
     # ------------------------------------------------------------------- resources
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
 import string
@@ -10,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_serializer, model_validator
 
+from recspectra.identity import key_of
 from recspectra.schema import ConfigError, Part, Scalar, Strict, nearest
-from recspectra.yaml_files import canonical_json
 
 
 class ParamSpec(Strict):
@@ -204,11 +203,6 @@ class PlannedRun(Strict):
     group: str
     seed: int
     swept: dict[str, Scalar] = {}
-
-
-def key_of(config: Strict) -> str:
-    """Return the first 10 hex digits of the hash of a sorted configuration."""
-    return hashlib.sha256(canonical_json(config.model_dump()).encode()).hexdigest()[:10]
 
 
 class Budget(Strict):

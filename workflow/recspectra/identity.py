@@ -1,0 +1,283 @@
+"""What a file was made from: keys of configurations, digests of code, of data and of files.
+
+A path holds the key of a configuration. What the configuration does not say (the split, the code, the
+eigenpairs) is written into the file as a digest, and whoever reads the file compares it.
+NumPy is not loaded here: the Snakefile imports this module.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import functools
+import hashlib
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from recspectra.artifacts import PACKAGE, ArtifactError, read_json, sha256, sha256_of_arrays, write_json
+from recspectra.yaml_files import canonical_json
+
+if TYPE_CHECKING:
+    import numpy as np
+    from pydantic import BaseModel
+
+PACKAGE_DIR = Path(__file__).resolve().parent
+SHORT = 12  # hex digits of a digest in messages and names
+
+
+# ------------------------------------------------------------------------------- keys
+
+
+def key_of(config: BaseModel) -> str:
+    """Return the first 10 hex digits of the hash of a sorted configuration."""
+    return hash_of(config.model_dump())[:10]
+
+
+def hash_of(value: Any) -> str:
+    """Return the sha256 of plain values, in hex digits; the order of keys does not count."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+# ------------------------------------------------------------------------------- data
+
+
+class Part(Protocol):
+    """What a digest is taken of: `data.interactions.Interactions`, which lies a floor above."""
+
+    indptr: np.ndarray
+    items: np.ndarray
+    times: np.ndarray | None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_users, n_items)."""
+
+
+def data_digest(part: Part) -> str:
+    """Return the sha256 of the content of one part: rows, items, times and shape, not of its file."""
+    arrays = {"indptr": part.indptr, "items": part.items, "shape": _shape(part)}
+    return sha256_of_arrays(arrays if part.times is None else arrays | {"times": part.times})
+
+
+def _shape(part: Part) -> Any:
+    import numpy as np
+
+    return np.array(part.shape, dtype=np.int64)
+
+
+def fit_digest(train: Part, valid: Part, ordered: bool) -> str:
+    """Return the digest of what a fit or a search sees of a split."""
+    return hash_of({"train": data_digest(train), "valid": data_digest(valid), "ordered": ordered})
+
+
+def split_digests(pieces: Mapping[str, Part], ordered: bool) -> dict[str, str]:
+    """Return the digest of each part, of what a `fit` sees, and of the whole `split`.
+
+    Parameters
+    ----------
+    pieces : mapping
+        `train`, `valid` and `test`.
+    ordered : bool
+        Whether the order of a user's interactions means time.
+    """
+    parts = {name: data_digest(piece) for name, piece in pieces.items()}
+    seen = {"train": parts["train"], "valid": parts["valid"], "ordered": ordered}
+    return parts | {"fit": hash_of(seen), "split": hash_of(parts | {"ordered": ordered})}
+
+
+def check_made_from(path: Path | str, found: str | None, expected: str, redo: Path | str) -> None:
+    """Refuse a file that was made from other interactions than those that stand beside it now.
+
+    Parameters
+    ----------
+    path : Path
+        The file that holds the digest.
+    found, expected : str
+        Digest in the file (None or empty in one of an earlier version), and that of the data on disk.
+    redo : Path or str
+        What `make redo` must be given to make the file again.
+
+    Raises
+    ------
+    ArtifactError
+        They differ.
+    """
+    if found != expected:
+        made = f"from data with digest {found[:SHORT]}" if found else "by a version that kept no digest"
+        raise ArtifactError(
+            f"{path}: was made {made}; the split on disk has {expected[:SHORT]}, so its numbers are not of "
+            f"this split; `make redo WHAT={redo}` makes it again"
+        )
+
+
+# ------------------------------------------------------------------------------ files
+
+
+class FileDigests:
+    """sha256 of big files, kept between calls in a small JSON.
+
+    A digest is taken from there while size, times and inode of the file are the same. The time of
+    change (ctime) is among them: `cp -p` and `rsync -a` set the time of modification back, not that.
+
+    Parameters
+    ----------
+    place : Path
+        The JSON file; one that is missing or damaged is made again.
+    """
+
+    settled = 2.0  # seconds: a file that changed this recently may change again with equal times
+
+    def __init__(self, place: Path | str) -> None:
+        self.place = Path(place)
+
+    @functools.cached_property
+    def _known(self) -> dict[str, Any]:
+        with contextlib.suppress(ArtifactError):
+            found = read_json(self.place)
+            return found if isinstance(found, dict) else {}
+        return {}
+
+    def of(self, path: Path | str) -> str:
+        """Return size and sha256 of a file as text; "missing" where there is none that can be read."""
+        path = Path(path).resolve()
+        try:
+            stamp = _stamp(path)
+            entry = self._known.get(str(path))
+            if isinstance(entry, list) and len(entry) == 2 and entry[0] == stamp:
+                return f"{stamp[0]} bytes, sha256 {entry[1]}"
+            found = sha256(path)
+            settled = time.time() - stamp[2] / 1e9 > self.settled and _stamp(path) == stamp
+        except OSError:
+            return "missing"
+        if settled:
+            self._keep(path, [stamp, found])
+        return f"{stamp[0]} bytes, sha256 {found}"
+
+    def differ(self, one: Path | str, other: Path | str) -> bool:
+        """Return whether two files that are there differ in content; sizes are compared first."""
+        one, other = Path(one), Path(other)
+        if one.samefile(other):
+            return False
+        return one.stat().st_size != other.stat().st_size or self.of(one) != self.of(other)
+
+    def _keep(self, path: Path, entry: list[Any]) -> None:
+        self._known[str(path)] = entry
+        with contextlib.suppress(ArtifactError):  # on a full or read-only disk it is hashed again next time
+            write_json(self.place, self._known)
+
+
+def _stamp(path: Path) -> list[int]:
+    """Return size, time of modification, time of change and inode of a file."""
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+
+
+# --------------------------------------------------------------------------- code hash
+
+# These carry configuration and files, not numbers; what a job takes from them is in its
+# parameters. Counting them would refit everything when a schema gains a key.
+NEUTRAL = {
+    f"{PACKAGE}.{name}"
+    for name in (
+        "config",
+        "schema",
+        "dataset_schema",
+        "run_schema",
+        "artifacts",
+        "identity",
+        "cli",
+        "planning",
+    )
+}
+
+
+def code_hash(*modules: str, scripts: Iterable[Path | str] = ()) -> str:
+    """Hash what some modules do: their syntax trees and those of all they import.
+
+    Comments and docstrings do not count, so editing one reruns nothing; an edit
+    of any module of this package that is imported, directly or not, does.
+
+    Parameters
+    ----------
+    modules : str
+        Dotted names inside the package, such as `recspectra.models.gsprec`.
+    scripts : paths
+        Script files whose own trees and imports count as well.
+    """
+    trees = {str(Path(s).name): _fingerprint(Path(s)) for s in scripts}
+    todo = list(modules)
+    for script in scripts:
+        todo += _imports(Path(script), "")
+    while todo:
+        name = todo.pop()
+        if name in trees or name in NEUTRAL or (path := _module_path(name)) is None:
+            continue
+        trees[name] = _fingerprint(path)
+        todo += _imports(path, name)
+    digest = hashlib.sha256()
+    for name in sorted(trees):
+        digest.update(f"{name}={trees[name]}\n".encode())
+    return digest.hexdigest()[:12]
+
+
+def _module_path(name: str) -> Path | None:
+    if name.split(".")[0] != PACKAGE:
+        return None
+    base = PACKAGE_DIR.joinpath(*name.split(".")[1:])
+    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+        if candidate.is_file() and base != PACKAGE_DIR:
+            return candidate
+    return None
+
+
+@functools.cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+@functools.cache
+def _fingerprint(path: Path) -> str:
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and _is_docstring(body[0]):
+            node.body = body[1:] or [ast.Pass()]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+@functools.cache
+def _imports(path: Path, name: str) -> tuple[str, ...]:
+    """Return the package modules that a file imports (`from x import y` gives x and x.y)."""
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    found: list[str] = []
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1]
+            prefix = ".".join(parents) if node.level else ""
+            base = ".".join(filter(None, [prefix, node.module]))
+            found += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    return tuple(n for n in found if n.split(".")[0] == PACKAGE)
+
+
+@functools.cache
+def fit_code(model: str, script: Path) -> str:
+    """Return the hash of the code that a system's fit runs through; computed once a process."""
+    return code_hash(f"{PACKAGE}.models.{model}", scripts=[script])
+
+
+@functools.cache
+def tune_code(model: str, script: Path) -> str:
+    """Return the hash of the code that a system's tuning runs through; computed once a process."""
+    return code_hash(f"{PACKAGE}.models.{model}", f"{PACKAGE}.evaluation.tune", scripts=[script])
