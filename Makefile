@@ -6,7 +6,11 @@ SHELL := /bin/bash
 PYTHON ?= python3
 CORES ?= 2
 MIRROR ?=
+# What `make redo` forgets; with DRY=1 it only says what that would be.
+WHAT ?=
+DRY ?=
 # A name of config/studies/ or the path of a YAML file.
+ASKED := $(if $(STUDY),yes)
 STUDY ?= quickstart
 EFFORT ?=
 DATASETS ?=
@@ -20,7 +24,7 @@ OWN = $(filter %.yaml %.yml,$(STUDY))
 NAME = $(if $(OWN),$(shell sed -n 's/^name: *//p' "$(OWN)"),$(STUDY))
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help quickstart study datasets report figures freeze compare check repair unlock
+.PHONY: help quickstart study datasets report figures freeze compare check redo unlock
 .PHONY: test test-fast test-cluster test-faults lint format clean
 
 help:  ## Show this list
@@ -68,8 +72,10 @@ compare: .venv/installed  ## Say how far a finished study is from the numbers ke
 check: .venv/installed  ## List damaged files in results/
 	@$(BIN)/python workflow/scripts/check.py
 
-repair: .venv/installed  ## Rebuild the damaged files in results/ and nothing else
-	@$(BIN)/python workflow/scripts/check.py --repair $(SNAKEMAKE) $(CONFIG)
+redo: export WHAT := $(WHAT)
+redo: export STUDY := $(STUDY)
+redo: .venv/installed  ## Forget results and run again: make redo WHAT=DATASET, SYSTEM, RUN FOLDER, STATUS or damaged [DRY=1] [STUDY=...]
+	@$(BIN)/python workflow/scripts/redo.py --what="$$WHAT" $(if $(ASKED),--study="$$STUDY") $(if $(DRY),--dry) --command $(SNAKEMAKE) $(CONFIG)
 
 unlock: .venv/installed  ## Remove the lock that a killed workflow left, unless one still runs
 	@$(BIN)/python workflow/scripts/unlock.py $(SNAKEMAKE)

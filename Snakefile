@@ -20,3 +20,4 @@ rule all:
     input:
         "results/report/index.html",
         PLAN.drawn(PLAN.default),
+        PLAN.kept(PLAN.default),

@@ -15,6 +15,8 @@ from snakemake.exceptions import WorkflowError
 
 try:
     PLAN = planning.load(ROOT, config, sys.argv)
+    if workflow.is_main_process and "--unlock" not in sys.argv:
+        PLAN.check_copies()
 except ConfigError as error:
     raise WorkflowError(f"configuration error\n{error}") from None
 

@@ -6,6 +6,7 @@ rule evaluate:
         rankings=lambda w: PLAN.rankings(w.study, w.dataset),
         test="results/data/{dataset}/test.npz",
         valid="results/data/{dataset}/valid.npz",
+        stats="results/data/{dataset}/stats.json",
     output:
         metrics="results/studies/{study}/parts/{dataset}.csv",
         per_user="results/studies/{study}/per_user/{dataset}.parquet",

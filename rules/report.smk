@@ -52,4 +52,5 @@ for study in PLAN.studies:
             study
         input:
             PLAN.drawn(study),
+            PLAN.kept(study),
             "results/report/index.html",

@@ -22,7 +22,7 @@ rule spectrum:
     shell:
         "OMP_NUM_THREADS={threads} {resources.python}/spectrum.py"
         " --data results/data/{wildcards.dataset} --operator {wildcards.operator}"
-        " --rank {wildcards.rank} --output {output:q} > {log:q} 2>&1"
+        " --rank {wildcards.rank} --code {params.code} --output {output:q} > {log:q} 2>&1"
 
 
 # How much of the users' signals lies in which band of a spectrum.

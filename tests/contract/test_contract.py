@@ -19,6 +19,7 @@ from recspectra.evaluation import run as run_module
 from recspectra.evaluation.hits import mean_recall
 from recspectra.evaluation.ranking import list_name, positions_name
 from recspectra.evaluation.run import (
+    NOT_LISTS,
     Inputs,
     Job,
     all_lists,
@@ -260,6 +261,7 @@ LISTS = {
 def test_a_run_writes_its_lists_and_its_record(name: str, bench: Bench, tmp_path: Path) -> None:
     status, record, lists = bench.execute(tmp_path, name, save_model=True)
     assert status == record["status"] == str(lists.pop("status")) == "ok"
+    assert record["data"] == str(lists.pop("data")) and record["code"] == str(lists.pop("code")) == "code"
     names = LISTS | {list_name("valid", "train", "train")}
     assert set(lists) == names | {positions_name(n) for n in names}
     assert all(found.shape == (120, 20) and found.dtype == np.int32 for found in lists.values())
@@ -292,7 +294,7 @@ def test_a_refit_has_no_validation_list_and_sees_the_validation_items(
 ) -> None:
     status, record, lists = bench.execute(tmp_path / "both", name, fit="train+valid")
     assert status == "ok"
-    assert set(lists) - {"status"} == LISTS | {positions_name(n) for n in LISTS}
+    assert set(lists) - set(NOT_LISTS) == LISTS | {positions_name(n) for n in LISTS}
     assert not record["log"].get("validation_curve")
     _, plain, other = bench.execute(tmp_path / "train", name)
     assert record["key"] != plain["key"]
@@ -322,7 +324,7 @@ def assert_failed(result: tuple[str, dict, dict], status: str, reason: str) -> N
     found, record, lists = result
     assert found == record["status"] == str(lists["status"]) == status
     assert reason in record["reason"]
-    assert set(lists) == {"status"}
+    assert set(lists) == set(NOT_LISTS)
 
 
 @pytest.mark.parametrize("name", WITH_RANK)

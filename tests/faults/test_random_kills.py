@@ -198,7 +198,10 @@ class Round:
         assert (results / metrics).read_bytes() == (self.whole.results / metrics).read_bytes()
         assert files_below(results / "checkpoints") == {}
         self.tally.left += len(unfinished(results))
-        assert self.project.script("check", self.folder, "--repair", "false").returncode == 0
+        assert (
+            self.project.script("redo", self.folder, "--what", "damaged", "--command", "false").returncode
+            == 0
+        )
         assert unfinished(results) == []
         again = self.project.snakemake(self.folder, "quickstart")
         assert again.returncode == 0 and "Nothing to be done" in again.stderr

@@ -130,6 +130,35 @@ def test_a_resumed_run_does_not_start_afresh(tmp_path: Path) -> None:
     assert len(epochs) == 4
 
 
+@pytest.mark.parametrize("name", ["data", "code", "key", "seed", "params", "spectra"])
+def test_a_checkpoint_made_from_anything_else_is_not_gone_on_with(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    made = {"data": "a", "code": "b", "key": "c", "seed": 3, "params": {"rank": 4}, "spectra": {"s": "d"}}
+    other = made | {name: "another"}
+    interrupted(tmp_path, batches=failing(shuffled, 9), made_from=made)
+    epochs = []
+    log = finish(trainer(tmp_path, batches=lambda g: epochs.append(1) or shuffled(g), made_from=other))
+    assert len(epochs) == 12 and log == finish(trainer())
+    said = capsys.readouterr().err
+    assert f"{tmp_path / 'checkpoint.safetensors'}: made from other {name}; the fit starts afresh" in said
+
+
+def test_a_checkpoint_made_from_the_same_is_gone_on_with(tmp_path: Path) -> None:
+    made = {"data": "a", "params": {"rank": 4, "rate": 0.1}}
+    interrupted(tmp_path, batches=failing(shuffled, 9), made_from=made)
+    epochs = []
+    finish(trainer(tmp_path, batches=lambda g: epochs.append(1) or shuffled(g), made_from=made))
+    assert len(epochs) == 4
+
+
+def test_a_checkpoint_of_an_earlier_version_is_not_gone_on_with(tmp_path: Path) -> None:
+    interrupted(tmp_path, batches=failing(shuffled, 9))
+    epochs = []
+    finish(trainer(tmp_path, batches=lambda g: epochs.append(1) or shuffled(g), made_from={"data": "a"}))
+    assert len(epochs) == 12
+
+
 def test_a_resumed_run_says_what_was_spent_before(tmp_path: Path) -> None:
     interrupted(tmp_path, batches=failing(shuffled, 9))
     with safe_open(tmp_path / "checkpoint.safetensors", "pt") as stream:

@@ -206,7 +206,7 @@ def test_files_of_a_search_are_complete_and_repeatable(
 ) -> None:
     for name in ("a", "b"):
         made = job(WIDE, trials=5)
-        write_tuning(made, tune(made, inputs, tmp_path / f"{name}.sqlite"), tmp_path / name)
+        write_tuning(made, tune(made, inputs, tmp_path / f"{name}.sqlite"), inputs, tmp_path / name)
     one, two = (tmp_path / name / "best.json" for name in ("a", "b"))
     assert one.read_bytes() == two.read_bytes()
     assert json.loads(one.read_text())["budget"] == 5
@@ -311,9 +311,9 @@ def test_a_tuned_system_needs_a_budget(catalog: Catalog, tmp_path: Path) -> None
         catalog.study(str(path))
 
 
-def test_keys_of_runs_that_are_not_tuned_did_not_change() -> None:
+def test_a_run_that_is_not_tuned_has_no_tuning_in_its_key() -> None:
     dumped = RunConfig(model="ease", params={"regularization": 1.0}).model_dump()
-    assert set(dumped) == {"model", "params", "fit", "top"}
+    assert set(dumped) == {"model", "class_name", "params", "fit", "top"}
 
 
 def test_optional_datasets_take_part_only_where_they_are_present() -> None:

@@ -35,6 +35,7 @@ from recspectra.artifacts import Checksum
 from recspectra.data import splits
 from recspectra.data.readers import read
 from recspectra.dataset_schema import DatasetConfig
+from recspectra.identity import data_digest
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
 
@@ -203,7 +204,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pieces, _ = splits.split(table, config)
     splits.save(pieces, splits.statistics(config, pieces), place / "results" / "data" / "tiny")
     spectrum = leading(build("item-similarity", pieces["train"]), 16)
-    spectrum.save(place / "results" / "spectra" / "tiny" / "item-similarity@train-r16.npz")
+    spectrum.save(
+        place / "results" / "spectra" / "tiny" / "item-similarity@train-r16.npz", data_digest(pieces["train"])
+    )
     return place
 
 

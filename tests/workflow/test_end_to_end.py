@@ -29,6 +29,8 @@ from harness import (
     unfinished,
 )
 
+from recspectra.evaluation.run import NOT_LISTS
+
 pytestmark = pytest.mark.slow
 FOLDER = Path("results/studies/tiny-study")
 ON_TEST = {"test_train_train", "test_train_train+valid", "test_train+valid_train+valid"}
@@ -90,7 +92,7 @@ def test_rankings_hold_every_list(finished: Finished) -> None:
     for folder, record in runs(finished.folder).items():
         with np.load(folder / "rankings.npz", allow_pickle=False) as archive:
             assert str(archive["status"]) == "ok"
-            lists = {name: archive[name] for name in archive.files if name != "status"}
+            lists = {name: archive[name] for name in archive.files if name not in NOT_LISTS}
         refit = record["config"]["fit"] == "train+valid"
         names = ON_TEST if refit else ON_TEST | {"valid_train_train"}
         assert set(lists) == names | {f"{name}.positions" for name in names}

@@ -21,7 +21,7 @@ from recspectra import runtime
 
 MAKE = shutil.which("make")
 TARGETS = {
-    "help", "quickstart", "study", "datasets", "report", "figures", "freeze", "compare", "check", "repair",
+    "help", "quickstart", "study", "datasets", "report", "figures", "freeze", "compare", "check", "redo",
     "unlock", "test", "test-fast", "test-cluster", "test-faults", "lint", "format", "clean",
 }  # fmt: skip
 needs_make = pytest.mark.skipif(MAKE is None, reason="`make` is not installed")

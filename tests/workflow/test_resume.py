@@ -30,6 +30,7 @@ from harness import ROOT
 from recspectra.artifacts import read_npz
 from recspectra.config import Catalog
 from recspectra.data.interactions import Interactions
+from recspectra.identity import data_digest
 from recspectra.models.base import create
 from recspectra.run_schema import RunConfig, needed_spectra
 from recspectra.spectral.eigen import leading
@@ -104,7 +105,9 @@ def place(tiny: dict[str, Interactions], tmp_path_factory: pytest.TempPathFactor
         for operator, rank in needed_spectra(CATALOG.model(name), run, run.params):
             file = root / "spectra" / "tiny" / f"{operator}-r{rank}.npz"
             if not file.is_file():
-                leading(build(operator.partition("@")[0], tiny["train"]), rank).save(file)
+                leading(build(operator.partition("@")[0], tiny["train"]), rank).save(
+                    file, data_digest(tiny["train"])
+                )
     return Place(root)
 
 

@@ -197,7 +197,8 @@ class Study:
                 label = variant_label(entry.variant, swept)
                 seeds = self._seeds(entry, dataset)
                 for fit, seed in itertools.product(entry.fit, seeds):
-                    run = RunConfig(model=model.name, params=params, fit=fit, top=self.config.top, tune=tune)
+                    run = RunConfig(model=model.name, class_name=model.class_name, params=params, fit=fit,
+                                    top=self.config.top, tune=tune)  # fmt: skip
                     runs.append(
                         PlannedRun(
                             dataset=dataset,
@@ -250,6 +251,7 @@ class Study:
             return None
         return TuneConfig(
             model=model.name,
+            class_name=model.class_name,
             params={name: fixed[name] for name in sorted(given)},
             search=search,
             trials=trials,

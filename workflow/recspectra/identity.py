@@ -102,13 +102,13 @@ def check_made_from(path: Path | str, found: str | None, expected: str, redo: Pa
     Raises
     ------
     ArtifactError
-        They differ.
+        They differ, or the file has none.
     """
-    if found != expected:
+    if not found or found != expected:
         made = f"from data with digest {found[:SHORT]}" if found else "by a version that kept no digest"
         raise ArtifactError(
-            f"{path}: was made {made}; the split on disk has {expected[:SHORT]}, so its numbers are not of "
-            f"this split; `make redo WHAT={redo}` makes it again"
+            f"{path}: was made {made}; the split on disk has {expected[:SHORT] or 'none'}, so its numbers "
+            f"are not of this split; `make redo WHAT={redo}` makes it again"
         )
 
 

@@ -86,6 +86,16 @@ def _release(path: Path, owner: int) -> None:
         os.close(_held.pop())
 
 
+@contextlib.contextmanager
+def held(results: Path) -> Iterator[None]:
+    """Keep all workflows from a results folder within a block; raise `Busy` as `hold` does."""
+    hold(results)
+    try:
+        yield
+    finally:
+        _release(results.absolute() / NAME, os.getpid())
+
+
 def busy(results: Path) -> bool:
     """Return whether a workflow or a job of one works on a results folder now."""
     return bool(workflows() or jobs() or _holder(results / NAME))

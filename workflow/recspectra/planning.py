@@ -152,6 +152,11 @@ class Present:
         return [p for p in paths if not any((place / p).is_file() for place in places)]
 
 
+def raw_digests() -> identity.FileDigests:
+    """Return the digests of raw files that are kept, so that a dry run does not hash them all again."""
+    return identity.FileDigests("results/.digests.json")
+
+
 def tuning_folder(dataset: str, tune: TuneConfig) -> str:
     """Return where the files of a tuning job lie."""
     return f"results/tuning/{dataset}/{tune.model}/{tune.key}"
@@ -205,11 +210,39 @@ class Plan:
         return [f"results/raw/{source.name}/{f.path}" for f in source.files]
 
     def reader_params(self, dataset: str) -> str:
-        """Return what `prepare` depends on, as text."""
+        """Return what `prepare` depends on, as text; of a user's own file size and content too.
+
+        `cp -p` and `rsync -a` exchange a file for another with an older time: time alone says nothing.
+        """
         config = self.catalog.dataset(dataset)
         parts = [(f.path, f.part, f.sha256, f.md5, f.member) for f in config.source.files]
         kept = config.model_dump(include={"path", "columns", "reader", "filter"})
-        return canonical_json([kept, parts])
+        own = [self._digests.of(path) for path in self.raw_files(dataset)] if config.path else []
+        return canonical_json([kept, parts, *own])
+
+    @cached_property
+    def _digests(self) -> identity.FileDigests:
+        return raw_digests()
+
+    def check_copies(self) -> None:
+        """Compare the mirror's files with the copies of them that are in `results/raw` already.
+
+        Raises
+        ------
+        ConfigError
+            A dataset that takes part was made from another file than the one in the mirror.
+        """
+        taking_part = {name for study in self.requested for name in self.studies[study].config.datasets}
+        for dataset in sorted(taking_part):
+            source = self.catalog.dataset(dataset).source
+            for file in source.files if self.mirror else []:
+                theirs, ours = Path(self.mirror) / file.path, Path("results/raw") / source.name / file.path
+                if theirs.is_file() and ours.is_file() and self._digests.differ(theirs, ours):
+                    raise ConfigError(
+                        f"dataset '{dataset}': {theirs} is not the file that its results were made from, a "
+                        f"copy of which is {ours}; `make redo WHAT={dataset}` forgets that copy and what was "
+                        "made from it. To keep the results put the old file back or give no mirror"
+                    )
 
     def published_counts(self, dataset: str) -> str:
         """Return a dataset's published counts, as text."""
@@ -347,6 +380,15 @@ class Plan:
     def rankings(self, study: str, dataset: str) -> list[str]:
         """Return the rankings that a study evaluates on a dataset."""
         return self._run_files(study, dataset, "rankings.npz")
+
+    def kept(self, study: str) -> list[str]:
+        """Return the files of a study's runs and tuning jobs.
+
+        The targets name them beside the tables, or Snakemake would not miss one that was deleted
+        under finished tables.
+        """
+        runs = [*self._run_files(study, None, "rankings.npz"), *self.records(study)]
+        return [*runs, *self.tunings(study)]
 
     def records(self, study: str) -> list[str]:
         """Return the run records of a study."""

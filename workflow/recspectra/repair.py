@@ -40,6 +40,17 @@ def half_written(results: Path) -> list[Path]:
     return [path for path in hidden if path.suffix in (".tmp", ASIDE)]
 
 
+def listed(results: Path) -> list[Path]:
+    """Print the damaged files, how many there are and what killed jobs left; return the damaged ones."""
+    found, left = list(damaged(results)), half_written(results)
+    lines = [*(reason for _, reason in found), f"{results}: {len(found)} damaged file(s)"]
+    if left:
+        size = sum(path.stat().st_size for path in left) / 2**20
+        lines.append(f"{len(left)} half-written file(s) of killed jobs ({size:.1f} MB), never read")
+    print("\n".join(lines), flush=True)
+    return [path for path, _ in found]
+
+
 def rebuild(results: Path, broken: list[Path], command: list[str]) -> None:
     """Let Snakemake make the broken files again; an npz with the numbers that it had keeps its time.
 

@@ -147,6 +147,8 @@ class TuneConfig(Strict):
 
     Attributes
     ----------
+    class_name : str
+        The class that the model's YAML names; empty where it is left to `of_class`.
     params : dict
         Values that are fixed, not searched.
     search : dict
@@ -154,10 +156,15 @@ class TuneConfig(Strict):
     """
 
     model: str
+    class_name: str = ""
     params: dict[str, Scalar]
     search: dict[str, list[Scalar] | SearchRange]
     trials: int
     seed: int
+
+    def of_class(self, model: ModelConfig) -> TuneConfig:
+        """Return the job with the class that the model's YAML names; one given by hand may lack it."""
+        return _of_class(self, model)
 
     @property
     def key(self) -> str:
@@ -165,14 +172,26 @@ class TuneConfig(Strict):
         return key_of(self)
 
 
+def _of_class(config: Any, model: ModelConfig) -> Any:
+    """Return a run or tuning job with the class of its model; refuse another one."""
+    if config.class_name not in ("", model.class_name):
+        raise ConfigError(
+            f"class_name: '{config.class_name}' is not the class of system '{model.name}', which its YAML "
+            f"says is '{model.class_name}'; leave it out"
+        )
+    return config.model_copy(update={"class_name": model.class_name})
+
+
 class RunConfig(Strict):
     """A resolved run. Its `key` names the folder that holds the results.
 
     With `tune`, `params` are only what is set on top of the values that the tuning job
-    chooses; all others are known when the run starts.
+    chooses; all others are known when the run starts. `class_name` is part of the key: another
+    class is another run.
     """
 
     model: str
+    class_name: str = ""
     params: dict[str, Scalar]
     fit: Part = "train"
     top: int = Field(50, ge=1)
@@ -187,6 +206,11 @@ class RunConfig(Strict):
     def key(self) -> str:
         """First 10 hex digits of the hash of the sorted configuration (no labels)."""
         return key_of(self)
+
+    def of_class(self, model: ModelConfig) -> RunConfig:
+        """Return the run with the class that the model's YAML names; one given by hand may lack it."""
+        tune = self.tune.of_class(model) if self.tune else None
+        return _of_class(self, model).model_copy(update={"tune": tune})
 
     @property
     def twin(self) -> RunConfig:

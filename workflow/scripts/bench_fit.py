@@ -21,6 +21,7 @@ from recspectra import cli
 from recspectra.config import Catalog
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.run import BATCH_SCORES, attempt, rank
+from recspectra.identity import data_digest
 from recspectra.models.base import Run, Task, create
 from recspectra.run_schema import Budget, RunConfig, needed_spectra
 from recspectra.runtime import peak_memory_mb
@@ -59,8 +60,8 @@ def one(catalog: Catalog, name: str, args: argparse.Namespace) -> dict:
 def _spectrum(folder: Path, operator: str, size: int, train: Interactions) -> Spectrum:
     path = folder / f"{operator}-r{size}.npz"
     if not path.is_file():
-        leading(build(operator.partition("@")[0], train), size).save(path)
-    return Spectrum.load(path)
+        leading(build(operator.partition("@")[0], train), size).save(path, data_digest(train))
+    return Spectrum.load(path, data_digest(train))
 
 
 def run() -> None:

@@ -7,6 +7,7 @@ from recspectra import cli
 from recspectra.artifacts import write_text
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.energy import energy_bands
+from recspectra.identity import data_digest
 from recspectra.spectral.spectrum import Spectrum
 
 
@@ -18,7 +19,8 @@ def run() -> None:
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
     operator, _, rank = args.spectrum.stem.rpartition("-r")
-    shares = energy_bands(Interactions.load(args.data / "train.npz"), Spectrum.load(args.spectrum))
+    train = Interactions.load(args.data / "train.npz")
+    shares = energy_bands(train, Spectrum.load(args.spectrum, data_digest(train)))
     for place, (name, value) in enumerate(
         {"dataset": args.data.name, "operator": operator, "rank": rank}.items()
     ):

@@ -4,9 +4,10 @@ import argparse
 from pathlib import Path
 
 from recspectra import cli
-from recspectra.artifacts import atomic, write_text
+from recspectra.artifacts import atomic, read_json, write_text
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.measure import measure
+from recspectra.identity import check_made_from, data_digest
 
 
 def run() -> None:
@@ -22,9 +23,12 @@ def run() -> None:
     study = cli.catalog().study(args.study, [args.dataset], args.effort, [args.dataset])
     folder = args.results / "data" / args.dataset
     truth = {part: Interactions.load(folder / f"{part}.npz") for part in ("test", "valid")}
+    digests = read_json(folder / "stats.json").get("digests", {})
+    for part, piece in truth.items():
+        check_made_from(folder / "stats.json", digests.get(part), data_digest(piece), args.dataset)
     planned = [r for r in study.runs if r.dataset == args.dataset]
     protocols = [(p, study.views(p)) for p in study.protocols]
-    measured = measure(planned, protocols, truth, args.results)
+    measured = measure(planned, protocols, truth, args.results, digests["fit"])
     write_text(args.output, measured.rows.to_csv(index=False, lineterminator="\n"))
     with atomic(args.per_user) as temporary:
         measured.per_user.to_parquet(temporary, index=False)

@@ -8,16 +8,16 @@ from pathlib import Path
 from recspectra import cli
 from recspectra.artifacts import read_json
 from recspectra.data.interactions import Interactions
-from recspectra.evaluation.run import Inputs, Job, execute
+from recspectra.evaluation.run import Inputs, Job, execute, read_spectra
+from recspectra.identity import check_made_from, fit_code
 from recspectra.run_schema import Budget, RunConfig, needed_spectra
 from recspectra.runtime import limit_threads, pick_device
 from recspectra.schema import ConfigError
-from recspectra.spectral.spectrum import Spectrum
 from recspectra.yaml_files import read_yaml, validate
 
 
-def chosen(path: Path | None, config: RunConfig) -> dict:
-    """Return the values that a tuning job chose; none for a run that is not tuned."""
+def chosen(path: Path | None, config: RunConfig, data: str) -> dict:
+    """Return the values that a tuning job chose on these data; none for a run that is not tuned."""
     if config.tune is None:
         return {}
     if path is None:
@@ -25,16 +25,18 @@ def chosen(path: Path | None, config: RunConfig) -> dict:
     best = read_json(path)
     if best["key"] != config.tune.key:
         raise ConfigError(f"{path}: belongs to tuning job {best['key']}, not to {config.tune.key}; delete it")
+    check_made_from(path, best.get("data"), data, path.parent)
     return best["params"]
 
 
-def twin(path: Path | None, config: RunConfig, seed: int) -> dict | None:
+def twin(path: Path | None, config: RunConfig, seed: int, data: str) -> dict | None:
     """Return the record of the run on train that says how long a refit learns."""
     if path is None or config.fit == "train":
         return None
     record = read_json(path)
     if (record["key"], record["seed"]) != (config.twin.key, seed):
         raise ConfigError(f"{path}: not the run on train of this configuration and seed; delete it")
+    check_made_from(path, record.get("data"), data, path.parent)
     return record
 
 
@@ -59,20 +61,22 @@ def run() -> None:
     inline = args.run.lstrip().startswith("{")
     config = validate(RunConfig, json.loads(args.run) if inline else read_yaml(args.run), "--run")
     model = catalog.model(config.model)
-    params = model.resolve({**chosen(args.tuned, config), **config.params})
+    config = config.of_class(model)
+    parts = [Interactions.load(args.data / f"{part}.npz") for part in ("train", "valid")]
+    inputs = Inputs(*parts, catalog.dataset(name).ordered, {})
+    params = model.resolve({**chosen(args.tuned, config, inputs.digest), **config.params})
     if config.tune is None:
         config = config.model_copy(update={"params": params})
-    parts = [Interactions.load(args.data / f"{part}.npz") for part in ("train", "valid")]
-    spectra = {o.partition("@")[0]: Spectrum.load(args.spectra / name / f"{o}-r{r}.npz")
-               for o, r in needed_spectra(model, config, params)}  # fmt: skip
+    needs = needed_spectra(model, config, params)
+    inputs.spectra.update(read_spectra(args.spectra / name, needs, inputs.part(config.fit)))
     threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
     device = pick_device(args.device) if model.kind == "trained" else "cpu"
     if model.kind == "trained":
         limit_threads(threads)
-    inputs = Inputs(*parts, catalog.dataset(name).ordered, spectra)
     budget = Budget(minutes=args.minutes, memory_gb=args.memory_gb)
-    job = Job(name, model, config, params, args.seed, device, threads, budget, args.code, args.checkpoints,
-              twin(args.twin, config, args.seed))  # fmt: skip
+    job = Job(name, model, config, params, args.seed, device, threads, budget,
+              args.code or fit_code(model.name, Path(__file__)), args.checkpoints,
+              twin(args.twin, config, args.seed, inputs.digest))  # fmt: skip
     print(execute(job, inputs, args.folder, args.save_model))
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from recspectra import cli
 from recspectra.data.interactions import Interactions
+from recspectra.identity import code_hash, data_digest
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
 
@@ -16,6 +17,7 @@ def run() -> None:
     parser.add_argument("--operator", required=True, help="for instance item-similarity@train")
     parser.add_argument("--rank", type=int, required=True)
     parser.add_argument("--solver", default="auto")
+    parser.add_argument("--code", default="")
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
     name, _, part = args.operator.rpartition("@")
@@ -23,7 +25,8 @@ def run() -> None:
     if part == "train_valid":
         fitted = fitted.merged(Interactions.load(args.data / "valid.npz"))
     spectrum = leading(build(name, fitted), args.rank, args.solver)
-    spectrum.save(args.output)
+    code = args.code or code_hash("recspectra.spectral.eigen", scripts=[__file__])
+    spectrum.save(args.output, data_digest(fitted), code)
     print(
         f"{args.operator}: {spectrum.rank} pairs by {spectrum.solver} in {spectrum.seconds:.1f} s, "
         f"largest residual {spectrum.residuals.max():.1e}"

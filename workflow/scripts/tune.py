@@ -7,11 +7,11 @@ from pathlib import Path
 
 from recspectra import cli
 from recspectra.data.interactions import Interactions
-from recspectra.evaluation.run import Inputs
-from recspectra.evaluation.tune import TuneJob, tune, write_tuning
+from recspectra.evaluation.run import Inputs, read_spectra
+from recspectra.evaluation.tune import TuneJob, trials_file, tune, write_tuning
+from recspectra.identity import tune_code
 from recspectra.run_schema import Budget, TuneConfig, tuning_spectra
 from recspectra.runtime import Progress, limit_threads, pick_device
-from recspectra.spectral.spectrum import Spectrum
 from recspectra.yaml_files import validate
 
 
@@ -30,19 +30,20 @@ def run() -> None:
     catalog, name = cli.catalog(), args.data.name
     config = validate(TuneConfig, json.loads(args.job), "--job")
     model = catalog.model(config.model)
+    config = config.of_class(model)
     parts = [Interactions.load(args.data / f"{part}.npz") for part in ("train", "valid")]
-    spectra = {o.partition("@")[0]: Spectrum.load(args.spectra / name / f"{o}-r{r}.npz")
-               for o, r in tuning_spectra(model, config)}  # fmt: skip
+    spectra = read_spectra(args.spectra / name, tuning_spectra(model, config), parts[0])
     device = pick_device(args.device) if model.kind == "trained" else "cpu"
     if model.kind == "trained":
         limit_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     inputs = Inputs(*parts, catalog.dataset(name).ordered, spectra)
-    job = TuneJob(name, model, config, device, Budget(minutes=args.minutes, memory_gb=args.memory_gb))
+    budget = Budget(minutes=args.minutes, memory_gb=args.memory_gb)
+    code = args.code or tune_code(model.name, Path(__file__))
+    job = TuneJob(name, model, config, device, budget, code)
     progress = Progress(f"tune {model.name} {name}", config.trials, unit="trial")
-    # Trials of other code are not comparable: they stay, in a file of their own.
-    study = tune(job, inputs, args.folder / f"trials-{args.code or 'unknown'}.sqlite", progress)
+    study = tune(job, inputs, args.folder / trials_file(job, inputs), progress)
     progress.close()
-    write_tuning(job, study, args.folder)
+    write_tuning(job, study, inputs, args.folder)
 
 
 if __name__ == "__main__":

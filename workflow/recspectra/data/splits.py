@@ -18,6 +18,7 @@ from recspectra.data.filters import keep
 from recspectra.data.interactions import DataError, Interactions, from_pairs
 from recspectra.data.tables import PARTS, InteractionTable
 from recspectra.dataset_schema import DatasetConfig, SplitConfig
+from recspectra.identity import split_digests
 from recspectra.runtime import axis_seed
 
 Recipe = Callable[[InteractionTable, SplitConfig], np.ndarray]
@@ -176,7 +177,7 @@ def check_counts(config: DatasetConfig, found: dict[str, Any]) -> list[str]:
 
 
 def statistics(config: DatasetConfig, pieces: dict[str, Interactions]) -> dict[str, Any]:
-    """Return the counts that `stats.json` holds."""
+    """Return the counts and digests that `stats.json` holds."""
     train = pieces["train"]
     total = sum(p.nnz for p in pieces.values())
     lengths = sum(p.lengths for p in pieces.values())
@@ -193,6 +194,7 @@ def statistics(config: DatasetConfig, pieces: dict[str, Interactions]) -> dict[s
         "items_unseen_in_train": int((seen == 0).sum()),
         "ordered": config.ordered,
         "times": train.times is not None,
+        "digests": split_digests(pieces, config.ordered),
     }
 
 

@@ -45,7 +45,7 @@ def collect(study: Study, results: Path) -> None:
     models = {name: study.catalog.model(name) for name in sorted({r.run.model for r in study.runs})}
     parts = [folder / "parts" / f"{d}.csv" for d in study.config.datasets]
     _write_csv(folder / "metrics.csv", pd.concat([_read(p) for p in parts], ignore_index=True))
-    runs = run_records(study.runs, models, results)
+    runs = run_records(study.runs, models, results, fit_digests(study, results))
     for column in ("params", "swept"):
         runs[column] = [json.dumps(v, sort_keys=True) for v in runs[column]]
     _write_csv(folder / "runs.csv", runs)
@@ -69,6 +69,12 @@ def _read(path: Path) -> pd.DataFrame:
 
 def _write_csv(path: Path, frame: pd.DataFrame) -> None:
     write_text(path, frame.to_csv(index=False, lineterminator="\n"))
+
+
+def fit_digests(study: Study, results: Path) -> dict[str, str]:
+    """Return the digest of what fits see of each of the study's datasets, by name."""
+    stats = {d: read_json(results / "data" / d / "stats.json") for d in study.config.datasets}
+    return {name: found.get("digests", {}).get("fit", "") for name, found in stats.items()}
 
 
 def dataset_table(study: Study, results: Path) -> pd.DataFrame:

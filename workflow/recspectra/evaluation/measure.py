@@ -15,6 +15,7 @@ from recspectra.data.interactions import Interactions
 from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
 from recspectra.evaluation.ranking import list_name, positions_name, smaller_ids_first
+from recspectra.identity import check_made_from
 from recspectra.run_schema import PlannedRun
 from recspectra.study_schema import PER_USER_METRICS, ProtocolConfig, View
 
@@ -43,6 +44,7 @@ def measure(
     protocols: list[tuple[ProtocolConfig, list[View]]],
     truth: dict[str, Interactions],
     results: Path,
+    data: str,
 ) -> Measured:
     """Compute every metric of every protocol for every run of one dataset.
 
@@ -56,11 +58,20 @@ def measure(
         `test` and `valid` interactions.
     results : Path
         The results folder.
+    data : str
+        Digest of what fits see of the split on disk (`digests.fit` of `stats.json`).
+
+    Raises
+    ------
+    ArtifactError
+        Rankings are missing, damaged, of another split, or lack a list.
     """
     rows: list[dict[str, Any]] = []
     users: list[pd.DataFrame] = []
     for item in _distinct(planned):
-        lists = read_npz(run_folder(results, item.dataset, item) / "rankings.npz")
+        folder = run_folder(results, item.dataset, item)
+        lists = read_npz(folder / "rankings.npz")
+        check_made_from(folder / "rankings.npz", str(lists.get("data", "")), data, folder)
         status = str(lists["status"])
         for protocol, view in _views(protocols, item.run.fit):
             head = _labels(item, protocol, view)
@@ -130,15 +141,22 @@ def _per_user(
             )  # fmt: skip
 
 
-def run_records(planned: list[PlannedRun], titles: dict[str, Any], results: Path) -> pd.DataFrame:
-    """Return one row per run for `runs.csv`, from the `run.json` files."""
+def run_records(
+    planned: list[PlannedRun], titles: dict[str, Any], results: Path, data: dict[str, str]
+) -> pd.DataFrame:
+    """Return one row per run for `runs.csv`, from the `run.json` files.
+
+    `data` has the digest of what fits see of each dataset on disk; a record of another split is refused.
+    """
     rows = []
     for item in planned:
-        record = read_json(run_folder(results, item.dataset, item) / "run.json")
+        folder = run_folder(results, item.dataset, item)
+        record = read_json(folder / "run.json")
+        check_made_from(folder / "run.json", record.get("data"), data[item.dataset], folder)
         if record["key"] != item.run.key or record["config"] != item.run.model_dump():
             raise ArtifactError(
-                f"{run_folder(results, item.dataset, item) / 'run.json'}: its configuration is not "
-                f"that of key {item.run.key} (a collision or an edited file); delete the folder"
+                f"{folder / 'run.json'}: its configuration is not that of key {item.run.key} (a collision "
+                f"or an edited file); `make redo WHAT={folder}` makes it again"
             )
         log = record.get("log", {})
         model = titles[item.run.model]

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from recspectra.artifacts import atomic, provenance, write_json, write_npz
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.hits import mean_recall
 from recspectra.evaluation.ranking import batches, list_name, positions_name, top_with_ties
+from recspectra.identity import data_digest, fit_digest
 from recspectra.models.base import History, Recommender, Refused, Run, Scorer, Task, create
 from recspectra.run_schema import Budget, ModelConfig, RunConfig
 from recspectra.runtime import Diverged, OutOfTime, memory_budget, peak_memory_mb, time_budget
@@ -28,6 +30,7 @@ from recspectra.spectral.spectrum import Spectrum
 
 BATCH_SCORES = 4_000_000  # scores held at once: 16 MB of float32
 VALIDATION_K = 20
+NOT_LISTS = ("status", "data", "code")  # what `rankings.npz` holds besides lists
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,27 @@ class Inputs:
     def part(self, name: str) -> Interactions:
         """Return `train` or the union `train+valid`."""
         return self.train if name == "train" else self.train.merged(self.valid)
+
+    @cached_property
+    def digest(self) -> str:
+        """What `stats.json` calls `fit`: the digest of train, valid and whether they are ordered."""
+        return fit_digest(self.train, self.valid, self.ordered)
+
+
+def read_spectra(folder: Path, needs: list[tuple[str, int]], fitted: Interactions) -> dict[str, Spectrum]:
+    """Return the spectra of a dataset by operator; refuse those of other interactions.
+
+    Parameters
+    ----------
+    folder : Path
+        `results/spectra/DATASET`.
+    needs : list of (operator id, rank)
+        As `run_schema.spectra_of` returns them.
+    fitted : Interactions
+        What the operators are built from.
+    """
+    data = data_digest(fitted) if needs else ""
+    return {o.partition("@")[0]: Spectrum.load(folder / f"{o}-r{r}.npz", data) for o, r in needs}
 
 
 Ranking = tuple[np.ndarray, np.ndarray]
@@ -155,6 +179,7 @@ def execute(job: Job, inputs: Inputs, folder: Path, save_model: bool = False) ->
         "params": params,
         "key": job.config.key,
         "seed": job.seed,
+        "data": inputs.digest,
         "device": job.device,
         "threads": job.threads,
         "code": job.code,
@@ -173,7 +198,8 @@ def execute(job: Job, inputs: Inputs, folder: Path, save_model: bool = False) ->
     write_json(folder / "run.json", record)
     if save_model and lists:
         save_system(system, folder / "model.safetensors")
-    write_npz(folder / "rankings.npz", status=np.str_(record["status"]), **lists)
+    words = {name: np.str_(record[name]) for name in NOT_LISTS}
+    write_npz(folder / "rankings.npz", **words, **lists)
     _discard(job.checkpoints)
     return record["status"]
 
@@ -192,7 +218,9 @@ def _fit_and_rank(
     task = Task(inputs.part(job.config.fit), None if refit else inputs.valid, inputs.ordered, inputs.spectra)
     validate = None if refit else validator(inputs)
     label = f"{job.model.name} {job.dataset} seed {job.seed}"
-    run = Run(job.seed, job.device, label, job.checkpoints, validate)
+    run = Run(
+        job.seed, job.device, label, job.checkpoints, validate, made_from(job, inputs, record["params"])
+    )
     record["spectrum_seconds"] = round(sum(s.seconds for s in inputs.spectra.values()), 4)
     started = time.perf_counter()
     record["log"] = system.fit(task, run)
@@ -202,6 +230,15 @@ def _fit_and_rank(
     lists = all_lists(system.score, inputs, job.config.fit, job.config.top)
     record["score_seconds"] = round(time.perf_counter() - started, 4)
     return lists
+
+
+def made_from(job: Job, inputs: Inputs, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a fit is made from; a checkpoint of anything else is not gone on with."""
+    spectra = {name: spectrum.digest for name, spectrum in sorted(inputs.spectra.items())}
+    return {
+        "key": job.config.key, "seed": job.seed, "code": job.code, "data": inputs.digest,
+        "spectra": spectra, "params": dict(params),
+    }  # fmt: skip
 
 
 def attempt(work: Callable[[], None], record: dict[str, Any], budget: Budget, device: str) -> None:

@@ -30,6 +30,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from recspectra.artifacts import provenance, write_json, write_text
 from recspectra.evaluation.run import Inputs, attempt, validator
+from recspectra.identity import hash_of
 from recspectra.models.base import Run, Task, create
 from recspectra.run_schema import Budget, ModelConfig, TuneConfig
 from recspectra.runtime import Progress, axis_seed
@@ -52,6 +53,7 @@ class TuneJob:
     config: TuneConfig
     device: str
     budget: Budget
+    code: str = ""
     cache: dict = field(default_factory=dict)
 
     @property
@@ -82,6 +84,20 @@ class TuneJob:
             else:
                 found[name] = FloatDistribution(low, high, log=space.log)
         return found
+
+
+def trials_file(job: TuneJob, inputs: Inputs) -> str:
+    """Return the name of the SQLite file of a job's trials.
+
+    It follows from all that a trial's value is made from and that the job's key does not say: code, data,
+    eigenpairs, the values that are fixed and those that are tried first. Trials made from anything else
+    stay, in a file of their own.
+    """
+    made_from = {
+        "code": job.code, "data": inputs.digest, "fixed": job.fixed, "first": job.first,
+        "spectra": {name: spectrum.digest for name, spectrum in inputs.spectra.items()},
+    }  # fmt: skip
+    return f"trials-{hash_of(made_from)[:16]}.sqlite"
 
 
 def tune(job: TuneJob, inputs: Inputs, database: Path, progress: Progress | None = None) -> optuna.Study:
@@ -236,7 +252,8 @@ def chosen(job: TuneJob, study: optuna.Study) -> dict[str, Any]:
     }
 
 
-def write_tuning(job: TuneJob, study: optuna.Study, folder: Path) -> None:
+def write_tuning(job: TuneJob, study: optuna.Study, inputs: Inputs, folder: Path) -> None:
     """Write `trials.csv` and, last, `best.json`."""
+    origin = {"data": inputs.digest, "code": job.code, "provenance": provenance()}
     write_text(folder / "trials.csv", trials_table(job, study).to_csv(index=False, lineterminator="\n"))
-    write_json(folder / "best.json", chosen(job, study) | {"provenance": provenance()})
+    write_json(folder / "best.json", chosen(job, study) | origin)

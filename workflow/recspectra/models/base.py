@@ -87,6 +87,8 @@ class Run:
         Folder for checkpoints; None keeps none.
     validate : callable or None
         Takes a scorer, returns the validation metric (recall@20); None for a refit.
+    made_from : mapping
+        Key, seed, code, data and parameters, as JSON knows them: a checkpoint of others is not used.
     """
 
     seed: int = 0
@@ -94,6 +96,7 @@ class Run:
     label: str = ""
     checkpoints: Path | None = None
     validate: Callable[[Scorer], float] | None = None
+    made_from: Mapping[str, Any] = field(default_factory=dict)
 
     def progress(self, total: int) -> Progress:
         """Return a progress bar over `total` epochs."""

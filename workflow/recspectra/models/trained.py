@@ -73,6 +73,7 @@ class Trained(Recommender):
         loop = TrainingLoop(
             self.module, self.batches(task), self.loss, self._settings(), run.seed,
             validate if run.validate else None, run.checkpoints, self.notes,
+            run.made_from,
         )  # fmt: skip
         log = loop.run(run.progress(self.params.epochs))
         self._ready()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from recspectra.artifacts import ArtifactError, read_npz, write_npz
+from recspectra.artifacts import ArtifactError, read_npz, sha256_of_arrays, write_npz
+from recspectra.identity import check_made_from
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,25 @@ class Spectrum:
             self.seconds,
         )
 
-    def save(self, path: Path | str) -> None:
-        """Write to an npz file, atomically."""
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of the eigenpairs and the lowest eigenvalue, in hex digits."""
+        return sha256_of_arrays(
+            {"values": self.values, "vectors": self.vectors, "lowest": np.float64(self.lowest)}
+        )
+
+    def save(self, path: Path | str, data: str = "", code: str = "") -> None:
+        """Write to an npz file, atomically.
+
+        Parameters
+        ----------
+        path : Path
+            Where to.
+        data : str
+            Digest of the interactions that the operator was built from (`identity.data_digest`).
+        code : str
+            Hash of the code that solved for the pairs.
+        """
         write_npz(
             path,
             values=self.values,
@@ -64,12 +83,29 @@ class Spectrum:
             lowest=np.float64(self.lowest),
             solver=np.str_(self.solver),
             seconds=np.float64(self.seconds),
+            data=np.str_(data),
+            code=np.str_(code),
         )
 
     @classmethod
-    def load(cls, path: Path | str) -> Spectrum:
-        """Read what `save` wrote."""
+    def load(cls, path: Path | str, data: str | None = None) -> Spectrum:
+        """Read what `save` wrote.
+
+        Parameters
+        ----------
+        path : Path
+            `results/spectra/DATASET/OPERATOR@PART-rRANK.npz`.
+        data : str, optional
+            Digest that the interactions behind the operator have now; nothing is compared without it.
+
+        Raises
+        ------
+        ArtifactError
+            The file is missing, damaged, or of other interactions.
+        """
         a = read_npz(path)
+        if data is not None:
+            check_made_from(path, str(a.get("data", "")), data, Path(path).parent.name)
         try:
             return cls(
                 a["values"],

@@ -12,8 +12,9 @@ as one that was not.
 from __future__ import annotations
 
 import json
+import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,9 @@ class TrainingLoop:
         Folder for the checkpoint.
     notes : dict, optional
         What the system writes down on the way, as JSON knows it: kept across interruptions.
+    made_from : mapping, optional
+        What the run is made from (data, code, parameters), as JSON knows it. A checkpoint of anything
+        else is removed.
     """
 
     def __init__(
@@ -115,6 +119,7 @@ class TrainingLoop:
         validate: Callable[[], float] | None = None,
         checkpoints: Path | None = None,
         notes: dict[str, Any] | None = None,
+        made_from: Mapping[str, Any] | None = None,
     ) -> None:
         self.module, self.batches, self.loss = module, batches, loss
         self.settings, self.seed, self.validate = settings, seed, validate
@@ -127,6 +132,7 @@ class TrainingLoop:
         self.best = self._weights()
         self.file = checkpoints / "checkpoint.safetensors" if checkpoints else None
         self.notes = {} if notes is None else notes
+        self.made_from = json.loads(json.dumps(dict(made_from or {})))
 
     def run(self, progress: Any) -> dict[str, Any]:
         """Train until done and load the best weights.
@@ -226,6 +232,7 @@ class TrainingLoop:
         tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
         with atomic(self.file) as temporary:
             words = {"state": json.dumps(vars(self.state)), "notes": json.dumps(self.notes)}
+            words["made_from"] = json.dumps(self.made_from)
             save_file(tensors, temporary, words)
 
     def _resume(self) -> None:
@@ -236,13 +243,22 @@ class TrainingLoop:
         try:
             with safe_open(self.file, "pt", device=str(self.device)) as stream:
                 words = stream.metadata()
+                if other := self._differs(json.loads(words.get("made_from", "{}"))):
+                    print(f"{self.file}: made from other {other}; the fit starts afresh", file=sys.stderr)
+                    self.file.unlink()
+                    return
                 meta, notes = json.loads(words["state"]), json.loads(words.get("notes", "{}"))
                 tensors = {k: stream.get_tensor(k) for k in stream.keys()}  # noqa: SIM118
             self._restore(meta, tensors)
             self.notes.update(notes)
-        except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError):
+        except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError):
             self.file.unlink()  # from an interrupted disk or other code: start afresh
             self.module.load_state_dict(fresh)
+
+    def _differs(self, made_from: dict[str, Any]) -> str:
+        """Return in what a checkpoint differs from this run, for instance "code, data"; or ""."""
+        names = sorted({*made_from, *self.made_from})
+        return ", ".join(n for n in names if made_from.get(n) != self.made_from.get(n))
 
     def _restore(self, meta: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
         meta["validation"] = [tuple(point) for point in meta["validation"]]

@@ -1,0 +1,361 @@
+"""What `make redo` forgets: what was named, all that was drawn from it, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from recspectra import locks
+from recspectra.artifacts import ArtifactError, write_json, write_npz, write_text
+from recspectra.config import Catalog
+from recspectra.redo import redo
+from recspectra.run_schema import RunConfig, TuneConfig
+from recspectra.schema import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+CATALOG = Catalog(ROOT)
+HEAD = "dataset,model,variant,key,seed\n"
+SEARCH = TuneConfig(
+    model="ease", class_name="EASE", params={}, search={"regularization": [1.0]}, trials=2, seed=0
+)
+PLAIN = RunConfig(model="mf", class_name="MF", params={})
+RUNS = {
+    "popular": ("synthetic", RunConfig(model="popularity", class_name="Popularity", params={}), 0, "ok"),
+    "mf-0": ("synthetic", PLAIN, 0, "timeout"),
+    "mf-1": ("synthetic", PLAIN, 1, "ok"),
+    "mf-both-0": ("synthetic", PLAIN.model_copy(update={"fit": "train+valid"}), 0, "skipped"),
+    "tuned": ("synthetic", RunConfig(model="ease", class_name="EASE", params={}, tune=SEARCH), 0, "ok"),
+    "elsewhere": ("ml-1m", PLAIN, 0, "ok"),
+}
+SOURCE = CATALOG.dataset("ml-1m").source
+RAW = f"raw/{SOURCE.name}/{SOURCE.files[0].path}"
+SHOWN = {"quickstart": ["popular", "mf-0", "mf-1", "mf-both-0", "tuned"], "mine": ["elsewhere", "popular"]}
+
+
+def folder(name: str) -> Path:
+    dataset, run, seed, _ = RUNS[name]
+    return Path("results/runs") / dataset / run.model / run.key / f"seed-{seed}"
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A results folder with six runs, of which two studies show some."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RECSPECTRA_MIRROR", raising=False)
+    place = Path("results")
+    for name, (dataset, run, seed, status) in RUNS.items():
+        record = {"config": run.model_dump(), "key": run.key, "seed": seed, "status": status}
+        write_json(folder(name) / "run.json", record)
+        write_npz(folder(name) / "rankings.npz", status=status)
+        write_text(place / "checkpoints" / dataset / run.model / f"{run.key}-abc-{seed}" / "c", "")
+    for dataset in ("synthetic", "ml-1m"):
+        write_npz(place / "interactions" / f"{dataset}.npz", users=1)
+        write_json(place / "data" / dataset / "stats.json", {})
+        write_npz(place / "spectra" / dataset / "s.npz", values=1)
+        write_text(place / "energy" / dataset / "s.csv", "")
+    write_json(place / "tuning" / "synthetic" / "ease" / SEARCH.key / "best.json", {"status": "oom"})
+    write_text(place / RAW, "raw")
+    write_text(place / "datasets" / "datasets.csv", "")
+    write_text(place / "reference" / "quickstart" / "metrics.csv", "")
+    write_text(place / "report" / "index.html", "")
+    for study, names in SHOWN.items():
+        _write_study(place / "studies" / study, names)
+    return place
+
+
+def _write_study(place: Path, names: list[str]) -> None:
+    for dataset in {RUNS[name][0] for name in names}:
+        rows = [
+            f"{d},{r.model},default,{r.key},{s}\n" for d, r, s, _ in (RUNS[n] for n in names) if d == dataset
+        ]
+        write_text(place / "parts" / f"{dataset}.csv", HEAD + "".join(rows))
+        write_text(place / "per_user" / f"{dataset}.parquet", "")
+    for name in ("metrics.csv", "runs.csv", "table-main.md", "fig-x.svg", "finding-y.csv", "audit.csv"):
+        write_text(place / name, "")
+    write_text(place / "notes.txt", "a note of the user")
+    datasets = sorted({RUNS[name][0] for name in names})
+    write_json(place / "study.json", {"name": place.name, "datasets": datasets, "effort": ""})
+
+
+def files() -> set[str]:
+    return {str(p) for p in Path("results").rglob("*") if p.is_file() and p.name != locks.NAME}
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> list[str]:
+    """A stand-in for Snakemake that writes down its words."""
+    script = tmp_path / "snakemake"
+    script.write_text(
+        f"#!{sys.executable}\nimport json, sys\n"
+        "with open('called', 'a') as stream: print(json.dumps(sys.argv[1:]), file=stream)\n"
+    )
+    script.chmod(0o755)
+    return [str(script), "--cores", "1"]
+
+
+def called() -> list[list[str]]:
+    path = Path("called")
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def forgets(command: list[str], what: str, **options: object) -> set[str]:
+    """Redo something; return the files that are gone."""
+    before = files()
+    assert redo(what, Path("results"), CATALOG, command, **options) == 0
+    return before - files()
+
+
+def run_files(*names: str) -> set[str]:
+    """The files of some runs and their checkpoints."""
+    found = set()
+    for name in names:
+        dataset, run, seed, _ = RUNS[name]
+        found |= {str(folder(name) / file) for file in ("run.json", "rankings.npz", "rankings.npz.sha256")}
+        found.add(f"results/checkpoints/{dataset}/{run.model}/{run.key}-abc-{seed}/c")
+    return found
+
+
+def shown(study: str, *datasets: str) -> set[str]:
+    """What a study that showed a run of some datasets loses."""
+    names = [f"parts/{d}.csv" for d in datasets] + [f"per_user/{d}.parquet" for d in datasets]
+    names += [
+        "metrics.csv",
+        "runs.csv",
+        "table-main.md",
+        "fig-x.svg",
+        "finding-y.csv",
+        "audit.csv",
+        "study.json",
+    ]
+    return {f"results/studies/{study}/{name}" for name in names} | {"results/report/index.html"}
+
+
+def test_a_seed_of_a_run_takes_its_refit_along(results: Path, command: list[str]) -> None:
+    gone = forgets(command, str(folder("mf-0")))
+    assert gone == run_files("mf-0", "mf-both-0") | shown("quickstart", "synthetic")
+    assert called() == [["quickstart", "--cores", "1", "--config", "datasets=synthetic"]]
+
+
+def test_a_key_takes_all_its_seeds(results: Path, command: list[str]) -> None:
+    gone = forgets(command, str(folder("mf-0").parent))
+    assert gone == run_files("mf-0", "mf-1", "mf-both-0") | shown("quickstart", "synthetic")
+
+
+def test_a_system_takes_its_runs_searches_and_checkpoints(results: Path, command: list[str]) -> None:
+    gone = forgets(command, "ease")
+    search = {f"results/tuning/synthetic/ease/{SEARCH.key}/best.json"}
+    assert gone == run_files("tuned") | search | shown("quickstart", "synthetic")
+
+
+def test_a_dataset_takes_all_that_was_made_from_it(results: Path, command: list[str]) -> None:
+    gone = forgets(command, "ml-1m")
+    made = {"data/ml-1m/stats.json", "energy/ml-1m/s.csv", "datasets/datasets.csv", RAW}
+    made |= {
+        f"{name}{end}"
+        for name in ("interactions/ml-1m.npz", "spectra/ml-1m/s.npz")
+        for end in ("", ".sha256")
+    }
+    assert gone == {f"results/{name}" for name in made} | run_files("elsewhere") | shown("mine", "ml-1m")
+
+
+@pytest.mark.parametrize(
+    ("status", "names"), [("timeout", ["mf-0", "mf-both-0"]), ("skipped", ["mf-both-0"])]
+)
+def test_a_status_takes_all_runs_that_ended_so(
+    status: str, names: list[str], results: Path, command: list[str]
+) -> None:
+    assert forgets(command, status) == run_files(*names) | shown("quickstart", "synthetic")
+
+
+def test_a_status_takes_searches_that_found_nothing_for_it(results: Path, command: list[str]) -> None:
+    search = {f"results/tuning/synthetic/ease/{SEARCH.key}/best.json"}
+    assert forgets(command, "oom") == run_files("tuned") | search | shown("quickstart", "synthetic")
+
+
+def test_a_search_takes_the_runs_that_it_chose_values_for(results: Path, command: list[str]) -> None:
+    search = f"results/tuning/synthetic/ease/{SEARCH.key}"
+    assert forgets(command, search) == run_files("tuned") | {f"{search}/best.json"} | shown(
+        "quickstart", "synthetic"
+    )
+
+
+def test_a_run_that_was_deleted_by_hand_is_still_known_by_the_studies(
+    results: Path, command: list[str]
+) -> None:
+    for name in ("run.json", "rankings.npz", "rankings.npz.sha256"):
+        (folder("popular") / name).unlink()
+    gone = forgets(command, str(folder("popular")))
+    assert shown("quickstart", "synthetic") | shown("mine", "synthetic") <= gone
+    assert called()[0][0] == "quickstart" and len(called()) == 1, "'mine' is no study of the project"
+
+
+def test_each_study_runs_with_its_own_datasets_and_effort(results: Path, command: list[str]) -> None:
+    description = {"name": "quickstart", "datasets": ["synthetic"], "effort": "paper"}
+    write_json(results / "studies/quickstart/study.json", description)
+    forgets(command, "mf")
+    assert called() == [["quickstart", "--cores", "1", "--config", "datasets=synthetic", "effort=paper"]]
+
+
+def test_words_of_the_command_come_first(results: Path, command: list[str]) -> None:
+    forgets([*command, "--config", "mirror=/a b", "datasets=x"], "timeout")
+    assert called() == [["quickstart", "--cores", "1", "--config", "mirror=/a b", "datasets=x"]]
+
+
+def test_a_study_that_is_named_runs_alone(results: Path, command: list[str], tmp_path: Path) -> None:
+    own = tmp_path / "my studies" / "mine.yaml"
+    write_text(own, "name: mine\n")
+    forgets(command, "popularity", study=str(own))
+    words = [f"study={own}", "datasets=ml-1m,synthetic"]
+    assert called() == [["mine", "--cores", "1", "--config", *words]]
+
+
+def test_a_preview_removes_nothing(results: Path, command: list[str], capsys: pytest.CaptureFixture) -> None:
+    assert forgets(command, "timeout", dry=True) == set()
+    said = capsys.readouterr().out
+    assert f"forget {folder('mf-0')}" in said and "forget results/studies/quickstart/audit.csv" in said
+    assert "nothing was removed; then: quickstart" in said
+    assert called() == []
+
+
+def test_a_failed_workflow_is_a_failure(results: Path) -> None:
+    assert redo("timeout", results, CATALOG, ["false"]) == 1
+
+
+# ------------------------------------------------------------------------------ refusals
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("", "datasets: ml-1m, synthetic; systems: ease, mf, popularity; statuses: ok, skipped, timeout"),
+        ("sythetic", "did you mean 'synthetic'"),
+        ("time-out", "did you mean 'timeout'"),
+        ("damage", "did you mean 'damaged'"),
+        ("ok", "is no dataset, system, status or run folder"),
+        ("results", "is no dataset"),
+        ("a b", "'a b' is no dataset"),
+        ("results/../outside", "is not in results"),
+        ("results/runs/../../outside", "is not in results"),
+        ("/etc/passwd", "is not in results"),
+        ("../results/runs", "is not in results"),
+        ("results/reference/quickstart", "results/reference is kept"),
+        ("results/data/synthetic", "is no run folder"),
+        ("results/runs", "is no run folder"),
+        ("results/runs/synthetic/mf/0123456789", "there is no run"),
+        ("results/tuning/synthetic/ease/0123456789", "is no run folder"),
+    ],
+)
+def test_what_names_nothing_is_refused(what: str, said: str, results: Path, command: list[str]) -> None:
+    before = files()
+    with pytest.raises(ConfigError) as error:
+        redo(what, results, CATALOG, command)
+    assert said in str(error.value)
+    assert files() == before and called() == []
+
+
+@pytest.mark.parametrize(
+    "place", ["runs/synthetic", "runs/synthetic/mf", "studies/quickstart", "data/synthetic"]
+)
+def test_a_link_that_leads_out_is_not_followed(
+    place: str, results: Path, command: list[str], tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    (results / place).rename(outside)
+    (results / place).symlink_to(outside)
+    before = set(outside.rglob("*"))
+    with pytest.raises(ConfigError, match="a link leads out of it: nothing was forgotten"):
+        redo("synthetic", results, CATALOG, command)
+    assert set(outside.rglob("*")) == before and folder("mf-0").exists()
+
+
+def test_a_results_folder_that_is_itself_a_link_is_fine(
+    results: Path, command: list[str], tmp_path: Path
+) -> None:
+    results.rename(tmp_path / "disk")
+    results.symlink_to(tmp_path / "disk")
+    assert run_files("mf-0") <= forgets(command, "timeout")
+
+
+def test_a_word_that_names_two_things_is_asked_back(results: Path, command: list[str]) -> None:
+    write_text(results / "data" / "ease" / "stats.json", "{}")
+    with pytest.raises(ConfigError, match="write WHAT=dataset:ease or WHAT=model:ease"):
+        redo("ease", results, CATALOG, command)
+    assert forgets(command, "dataset:ease") >= {"results/data/ease/stats.json"}
+    assert folder("tuned").exists()
+    assert run_files("tuned") <= forgets(command, "model:ease")
+
+
+def test_an_unknown_study_is_refused_before_anything_is_removed(results: Path, command: list[str]) -> None:
+    before = files()
+    with pytest.raises(ConfigError, match="did you mean 'quickstart'"):
+        redo("timeout", results, CATALOG, command, study="quickstrat")
+    assert files() == before
+
+
+def test_nothing_is_forgotten_while_a_workflow_runs(
+    results: Path, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = files()
+    monkeypatch.setattr(locks, "busy", lambda folder: True)
+    for what in ("timeout", "damaged"):
+        with pytest.raises(ArtifactError, match="nothing was forgotten"):
+            redo(what, results, CATALOG, command)
+    assert files() == before and called() == []
+
+
+def test_the_folder_is_held_while_files_are_removed_and_free_for_the_workflow(
+    results: Path, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+    holder: Callable = locks._holder
+    remove = Path.unlink
+    monkeypatch.setattr(
+        Path, "unlink", lambda p, **o: seen.append(holder(results / locks.NAME) is not None) or remove(p, **o)
+    )
+    forgets(command, "timeout")
+    assert seen and seen[0]
+    assert holder(results / locks.NAME) is None and called()
+
+
+# -------------------------------------------------------------------------------- raw files
+
+
+def test_a_raw_copy_that_equals_the_mirrors_file_is_kept(
+    results: Path, command: list[str], tmp_path: Path
+) -> None:
+    dataset = CATALOG.dataset("ml-100k.higsp")
+    names = [file.path for file in dataset.source.files]
+    for number, name in enumerate(names):
+        write_text(results / "raw" / dataset.source.name / name, "as it was")
+        write_text(tmp_path / "mirror" / name, "as it was" if number else "another")
+    words = [*command, "--config", f"mirror={tmp_path / 'mirror'}"]
+    gone = forgets(words, "ml-100k.higsp")
+    assert {p for p in gone if "/raw/" in p} == {f"results/raw/{dataset.source.name}/{names[0]}"}
+    gone = forgets(command, "ml-100k.higsp")
+    assert {p for p in gone if "/raw/" in p} == {f"results/raw/{dataset.source.name}/{n}" for n in names[1:]}
+
+
+# -------------------------------------------------------------------------------- damage
+
+
+def test_damaged_files_are_listed_and_made_again(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    broken = folder("mf-0") / "run.json"
+    sound = broken.read_text()
+    broken.write_text(sound[:-9])
+    left = folder("mf-0") / ".run.json.abc.tmp"
+    left.write_text("half")
+    assert redo("damaged", results, CATALOG, ["false"], dry=True) == 0
+    assert left.exists() and f"{broken}: truncated or corrupted" in capsys.readouterr().out
+    assert redo("damaged", results, CATALOG, ["false"]) == 1
+    assert not left.exists()
+    again = tmp_path / "again"
+    again.write_text(f"#!{sys.executable}\nimport sys\nopen(sys.argv[1], 'w').write({sound!r})\n")
+    again.chmod(0o755)
+    assert redo("damaged", results, CATALOG, [str(again)]) == 0
+    assert broken.read_text() == sound

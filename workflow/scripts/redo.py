@@ -1,0 +1,31 @@
+"""Forget named results and what was drawn from them, and run the workflow again.
+
+The command is the workflow's own, without targets:
+`redo.py --what timeout --command .venv/bin/snakemake --cores 2 --config mirror=/path/to/mirror`.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from recspectra import cli
+from recspectra.redo import redo
+
+
+def run() -> None:
+    """List what is forgotten, remove it, run the studies that showed it; exit with 1 if that fails."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--what", required=True, help="dataset, system, run folder, status, or damaged")
+    parser.add_argument(
+        "--study", default="", help="name or path of the study to run; by default all concerned"
+    )
+    parser.add_argument("--dry", action="store_true", help="remove nothing")
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument("--command", nargs=argparse.REMAINDER, required=True, help="the workflow's command")
+    args = parser.parse_args()
+    what = args.what.strip().rstrip("/")
+    sys.exit(redo(what, args.results, cli.catalog(), args.command, args.study, args.dry))
+
+
+if __name__ == "__main__":
+    cli.main(run)
