@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 PACKAGE = "recspectra"
+PACKAGE_DIR = Path(__file__).resolve().parent
 WRITE_ERRORS = {
     errno.ENOSPC,
     errno.EDQUOT,

@@ -16,14 +16,21 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from recspectra.artifacts import PACKAGE, ArtifactError, read_json, sha256, sha256_of_arrays, write_json
+from recspectra.artifacts import (
+    PACKAGE,
+    PACKAGE_DIR,
+    ArtifactError,
+    read_json,
+    sha256,
+    sha256_of_arrays,
+    write_json,
+)
 from recspectra.yaml_files import canonical_json
 
 if TYPE_CHECKING:
     import numpy as np
     from pydantic import BaseModel
 
-PACKAGE_DIR = Path(__file__).resolve().parent
 SHORT = 12  # hex digits of a digest in messages and names
 
 
