@@ -185,7 +185,7 @@ def test_words_about_a_dataset_fit_nothing(finished: Finished, key: str) -> None
     new = {"title": "title: Other words", "notes": "title: Tiny planted data\nnotes: [A note.]"}[key]
     with edited(file, "title: Tiny planted data", new):
         jobs = plan(finished)
-    assert not fitted(jobs)
+    assert set(by_rule(jobs)) == AFTER_FITS - {"evaluate"}
 
 
 def test_a_new_split_reruns_everything_behind_it(finished: Finished) -> None:
@@ -194,3 +194,11 @@ def test_a_new_split_reruns_everything_behind_it(finished: Finished) -> None:
         jobs = plan(finished)
     assert fitted(jobs) == TINY_FITS
     assert "prepare" not in by_rule(jobs)
+
+
+def test_a_filter_reruns_everything_behind_it(finished: Finished) -> None:
+    file = finished.project.root / "config" / "datasets" / "tiny.yaml"
+    with edited(file, "ordered: true", "ordered: true\nfilter: {k_core_users: 2}"):
+        jobs = plan(finished)
+    assert fitted(jobs) == TINY_FITS
+    assert by_rule(jobs)["prepare"] == by_rule(jobs)["split"] == 1

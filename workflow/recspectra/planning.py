@@ -447,7 +447,9 @@ class Plan:
         models = {r.run.model for r in entry.runs}
         words = {m: self.catalog.model(m).model_dump() for m in sorted(models)}
         protocols = [p.model_dump() for p in entry.protocols]
-        return canonical_json([entry.config.model_dump(), words, protocols])
+        said = {"title": True, "notes": True, "source": {"licence", "citation"}}
+        data = [self.catalog.dataset(d).model_dump(include=said) for d in entry.config.datasets]
+        return canonical_json([entry.config.model_dump(), words, protocols, data])
 
     def drawn(self, study: str) -> list[str]:
         """Return the tables and figures of a study."""
