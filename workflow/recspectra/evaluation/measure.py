@@ -14,7 +14,7 @@ from recspectra.artifacts import ArtifactError, read_json, read_npz
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
-from recspectra.evaluation.ranking import list_name, positions_name, smaller_ids_first
+from recspectra.evaluation.ranking import from_arrays, list_name, smaller_ids_first
 from recspectra.run_schema import PlannedRun
 from recspectra.study_schema import PER_USER_METRICS, ProtocolConfig, View
 
@@ -106,10 +106,9 @@ def _values(
 ) -> tuple[dict[tuple[str, int], np.ndarray], np.ndarray]:
     if name not in lists:
         raise ArtifactError(f"rankings hold no list '{name}' for protocol '{protocol.name}'")
-    top, positions = lists[name], lists[positions_name(name)]
-    if protocol.ties == "smaller-id":
-        top = smaller_ids_first(top, positions)
-    ranked = compare(top, truth, positions if protocol.ties == "half" else None)
+    ranking = from_arrays(name, lists)
+    top = smaller_ids_first(ranking) if protocol.ties == "smaller-id" else ranking.lists
+    ranked = compare(top, truth, ranking.positions if protocol.ties == "half" else None)
     values = {}
     for metric in protocol.metrics:
         columns = METRICS[metric](ranked, protocol.k)
