@@ -72,6 +72,33 @@ class Task:
         return self.spectra[operator].top(rank)
 
 
+def refuse_without_order(task: Task, who: str, instead: str = "") -> None:
+    """Refuse data in which nothing follows anything.
+
+    Parameters
+    ----------
+    task : Task
+        What the system is fitted on.
+    who : str
+        The system, as the reason names it.
+    instead : str
+        What may be chosen instead, added in brackets.
+
+    Raises
+    ------
+    Refused
+        The interactions have no order, or no user has two of them.
+    """
+    instead = f" ({instead})" if instead else ""
+    if not task.ordered:
+        raise Refused(f"{who} learns from the order of interactions; this dataset has none{instead}")
+    if not (task.train.lengths > 1).any():
+        raise Refused(
+            f"{who} learns what follows what, but no user has two interactions in the data that it is fitted "
+            f"on{instead}"
+        )
+
+
 Scorer = Callable[[np.ndarray, "History"], np.ndarray]
 
 
