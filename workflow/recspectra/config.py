@@ -51,7 +51,9 @@ class Settings(Strict):
     @field_validator("datasets", mode="before")
     @classmethod
     def _split_names(cls, value: Any) -> Any:
-        """Read `--config datasets=a,b`, which arrives as text."""
+        """Read `--config datasets=a,b`, which arrives as text, unless it looks like a number."""
+        if isinstance(value, bool | int | float):
+            raise ValueError(f"a name was read as {value!r}; write it in brackets, `datasets=[NAME]`")
         return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
 
 
