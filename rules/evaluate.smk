@@ -4,6 +4,7 @@
 rule evaluate:
     input:
         rankings=lambda w: PLAN.rankings(w.study, w.dataset),
+        train="results/data/{dataset}/train.npz",
         test="results/data/{dataset}/test.npz",
         valid="results/data/{dataset}/valid.npz",
         stats="results/data/{dataset}/stats.json",

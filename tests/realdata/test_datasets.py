@@ -35,10 +35,9 @@ def values(
     both = pieces["train"].merged(pieces["valid"])
     shown = {"train": pieces["train"], "train+valid": both}
     view = protocol.views[0]
-    lists, positions = rank(model.score, shown[view.history], [shown[view.mask]], 50)[0]
-    if protocol.ties == "smaller-id":
-        lists = smaller_ids_first(lists, positions)
-    ranked = compare(lists, pieces["test"], positions if protocol.ties == "half" else None)
+    ranking = rank(model.score, shown[view.history], [shown[view.mask]], 50)[0]
+    lists = smaller_ids_first(ranking) if protocol.ties == "smaller-id" else ranking.lists
+    ranked = compare(lists, pieces["test"], ranking.positions if protocol.ties == "half" else None)
     return {name: METRICS[name](ranked, K).mean(axis=0).tolist() for name in protocol.metrics}
 
 

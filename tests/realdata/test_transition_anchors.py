@@ -47,7 +47,7 @@ def test_the_defaults_are_the_anchors(name: str, mix: float, mirror: Path) -> No
     system.fit(Task(pieces["train"], pieces["valid"], CATALOG.dataset(name).ordered), Run())
     both = pieces["train"].merged(pieces["valid"])  # shown and masked, as the protocol says
     assert protocol.ties == "half"
-    lists, positions = rank(system.score, both, [both], max(K))[0]
+    lists, positions, _ = rank(system.score, both, [both], max(K))[0]
     ranked = compare(lists, pieces["test"], positions)
     for metric, expected in zip(("hr", "ndcg"), ANCHORS[name][mix], strict=True):
         assert METRICS[metric](ranked, K).mean(axis=0) == pytest.approx(expected, abs=1.5e-4)

@@ -433,3 +433,69 @@ def test_spectra_depend_on_the_run_alone(study: MakeStudy) -> None:
     first, second = alone.runs[0].run, crowd.runs[0].run
     assert spectra_of(alone.catalog.model("gfcf"), first) == [("item-similarity@train", 32)]
     assert spectra_of(crowd.catalog.model("gfcf"), second) == [("item-similarity@train", 32)]
+
+
+# ------------------------------------------------------ what tables and figures show is measured
+
+TABLE = {"name": "t", "title": "T", "metrics": ["recall"], "k": [10]}
+FIGURE = {"name": "f", "title": "F", "kind": "sensitivity", "param": "regularization", "metric": "recall"}
+HEATMAP = FIGURE | {"kind": "heatmap", "other_param": "memory_gb"}
+FINDING = {"name": "g", "title": "G", "kind": "evaluator", "model": "ease", "metric": "recall", "k": 10,
+           "other_protocol": "sdiff", "other_metric": "recall"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "item", "said"),
+    [
+        ("tables", TABLE | {"k": [10, 15]}, "k: 15 is not measured by protocol 'standard' (5, 10, 20)"),
+        (
+            "tables",
+            TABLE | {"k": [5], "protocol": "sdiff"},
+            "k: 5 is not measured by protocol 'sdiff' (10, 20)",
+        ),
+        ("figures", FIGURE | {"k": 50}, "k: 50 is not measured by protocol 'standard' (5, 10, 20)"),
+        ("figures", HEATMAP | {"k": 1}, "k: 1 is not measured by protocol 'standard' (5, 10, 20)"),
+        ("findings", FINDING | {"k": 5}, "k: 5 is not measured by protocol 'sdiff' (10, 20)"),
+        ("findings", FINDING | {"kind": "ranking", "k": 7}, "k: 7 is not measured by protocol 'standard'"),
+    ],
+)
+def test_a_cut_off_that_the_protocol_lacks_is_refused(
+    kind: str, item: dict, said: str, study: MakeStudy
+) -> None:
+    protocols = ["standard", "sdiff"]
+    with pytest.raises(ConfigError) as caught:
+        study(protocols=protocols, **{kind: [item]})
+    assert f"mine.yaml: {kind}[0].{said}" in str(caught.value)
+    study(protocols=protocols, **{kind: [item | {"k": [10] if kind == "tables" else 10}]})
+
+
+def test_the_message_says_what_to_write_for_another_cut_off(study: MakeStudy) -> None:
+    with pytest.raises(ConfigError) as caught:
+        study(tables=[TABLE | {"k": [15]}])
+    expected = "write one of these, or add it in config/protocols/standard.yaml: `k: [5, 10, 15, 20]`"
+    assert expected in str(caught.value)
+
+
+def test_figures_that_show_no_metric_need_no_cut_off(study: MakeStudy) -> None:
+    study(figures=[{"name": "f", "title": "F", "kind": "timing", "k": 7}])
+
+
+def test_the_other_protocol_of_a_finding_is_named_by_its_key(study: MakeStudy) -> None:
+    with pytest.raises(ConfigError, match=r"findings\[0\].other_protocol: 'sdiff' is not among"):
+        study(findings=[FINDING])
+
+
+@pytest.mark.parametrize("key", ["view", "views"])
+def test_a_view_that_is_not_measured_is_refused(key: str, study: MakeStudy) -> None:
+    view = {"history": "train", "mask": "train"}
+    kind, item = ("tables", TABLE) if key == "views" else ("figures", FIGURE)
+    given = [view] if key == "views" else view
+    with pytest.raises(ConfigError, match=rf"{kind}\[0\]: history train, mask train is not measured under"):
+        study(**{kind: [item | {key: given}]})
+    study(views=[view], **{kind: [item | {key: given}]})
+
+
+@pytest.mark.parametrize("name", CATALOG.names("studies"))
+def test_every_study_shows_what_it_measures(name: str) -> None:
+    present = CATALOG.names("datasets")
+    assert all(Catalog(ROOT).study(name, present, effort).runs for effort in ("cpu", "paper"))

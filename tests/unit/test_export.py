@@ -26,7 +26,7 @@ def test_trec_files_give_pytrec_eval_our_metrics() -> None:
     pytrec_eval = pytest.importorskip("pytrec_eval")
     seen, truth = made(0, 0.2), made(1, 0.1)
     scores = np.random.default_rng(2).standard_normal((40, 30)).astype(np.float32)
-    lists, _ = top_with_ties(scores, seen.matrix, 10)
+    lists = top_with_ties(scores, seen.matrix, 10).lists
     users = np.flatnonzero(truth.lengths)
     run: dict = {}
     for line in export.trec_run(lists, users, "us").splitlines():

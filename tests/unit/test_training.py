@@ -361,3 +361,50 @@ def test_rows_of_users_without_interactions_project_to_zero(rows: Interactions) 
 
 def test_tests_run_on_one_thread() -> None:
     assert torch.get_num_threads() == 1
+
+
+# -------------------------------------------------------------------- nothing to learn from
+
+
+def nothing(batch: torch.Tensor, noise: torch.Generator, module: torch.nn.Module) -> torch.Tensor:
+    """The loss of a batch without targets: zero, as is its gradient."""
+    return module(batch)[:0].sum()
+
+
+def test_an_epoch_without_a_batch_is_an_error() -> None:
+    with pytest.raises(loop_module.NothingToLearn, match="there is no batch in epoch 1"):
+        finish(trainer(batches=lambda generator: iter(())))
+
+
+def test_a_later_epoch_without_a_batch_is_an_error() -> None:
+    calls = []
+
+    def batches(generator: torch.Generator) -> Iterator[torch.Tensor]:
+        calls.append(1)
+        return shuffled(generator) if len(calls) < 3 else iter(())
+
+    with pytest.raises(loop_module.NothingToLearn, match="there is no batch in epoch 3"):
+        finish(trainer(batches=batches))
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_batches_without_targets_are_an_error(decay: float) -> None:
+    """Weight decay alone is not learning."""
+    loop = trainer(settings={"weight_decay": decay, "optimiser": "adamw"})
+    loop.loss = lambda batch, noise: nothing(batch, noise, loop.module)
+    with pytest.raises(loop_module.NothingToLearn, match="no batch moves a parameter, so none has a target"):
+        finish(loop)
+
+
+def test_one_batch_with_a_target_is_enough() -> None:
+    loop = trainer()
+    whole, calls = loop.loss, []
+
+    def loss(batch: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
+        calls.append(1)
+        return whole(batch, noise) if len(calls) == 6 else nothing(batch, noise, loop.module)
+
+    loop.loss = loss
+    before = weights(loop)
+    assert finish(loop)["epochs"] == 12
+    assert weights(loop) != before

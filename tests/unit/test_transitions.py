@@ -196,10 +196,9 @@ def test_data_without_order_are_refused(train: Interactions) -> None:
 
 
 @pytest.mark.parametrize("normalisation", NORMALISATIONS)
-@pytest.mark.parametrize("mix", [0.0, 0.5])
-def test_nothing_to_learn_from_gives_zeros(normalisation: str, mix: float) -> None:
+def test_nothing_to_learn_from_gives_zeros(normalisation: str) -> None:
     for part in (sequences([], [], n_items=3), sequences([0], [2], n_items=3)):
-        scores = scores_of(fitted(part, normalisation=normalisation, mix=mix), part)
+        scores = scores_of(fitted(part, normalisation=normalisation, mix=1.0), part)
         assert scores.shape == (2, 3)
         assert not scores.any()
 
@@ -220,3 +219,22 @@ def test_trials_share_the_transitions_of_a_window_and_do_not_change_them(train: 
     assert set(cache) == {("transitions", 5), ("transitions", 2)}
     assert np.array_equal(scores_of(fitted(train, cache), train), first)
     assert np.array_equal(cache["transitions", 5].toarray(), transition_counts(train, 5).toarray())
+
+
+def refusal(pairs: list[tuple[int, int]], **params: float) -> str:
+    """What a fit on these (user, item) pairs is refused with; empty if it is not."""
+    users, items = np.array(pairs).T
+    try:
+        fitted(from_pairs(users, items, None, (4, 6)), **params)
+    except Refused as error:
+        return str(error)
+    return ""
+
+
+def test_data_without_a_transition_are_refused() -> None:
+    single, repeated, one = [(0, 1), (1, 2), (2, 3)], [(0, 1), (0, 1), (1, 2)], [(0, 1), (0, 2), (1, 2)]
+    assert "no user has two interactions" in refusal(single)
+    assert "no user has two interactions" in refusal(single, mix=0.5)
+    assert "no user who took one item after another one" in refusal(repeated)
+    assert not refusal(single, mix=1.0)  # the similarity alone
+    assert not refusal(one)

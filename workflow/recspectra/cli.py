@@ -19,6 +19,7 @@ def known_errors() -> tuple[type[Exception], ...]:
     found: list[type[Exception]] = [ConfigError, ArtifactError]
     for module, name in (
         ("recspectra.data.interactions", "DataError"),
+        ("recspectra.models.base", "ContractError"),
         ("recspectra.spectral.operators", "OperatorError"),
         ("recspectra.spectral.eigen", "SpectrumError"),
         ("recspectra.studies.frames", "StudyError"),

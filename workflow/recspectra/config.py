@@ -51,7 +51,9 @@ class Settings(Strict):
     @field_validator("datasets", mode="before")
     @classmethod
     def _split_names(cls, value: Any) -> Any:
-        """Read `--config datasets=a,b`, which arrives as text."""
+        """Read `--config datasets=a,b`, which arrives as text, unless it looks like a number."""
+        if isinstance(value, bool | int | float):
+            raise ValueError(f"a name was read as {value!r}; write it in brackets, `datasets=[NAME]`")
         return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
 
 
@@ -302,8 +304,10 @@ class Study:
         for kind in ("tables", "figures", "findings"):
             for index, item in enumerate(getattr(self.config, kind)):
                 where = f"{self.origin}: {kind}[{index}]"
-                for protocol, metrics in _measured(kind, item):
-                    self._check_metrics(protocol, metrics, where)
+                for place, protocol, metrics, k in _measured(kind, item):
+                    self._check_metrics(protocol, metrics, where, place)
+                    self._check_cut_offs(protocol, k, f"{where}.k")
+                    self._check_views(protocol, item, where)
                 self._check_names("group", groups_of(item), groups, where)
                 self._check_names("dataset", item.datasets or [], self.config.datasets, where)
 
@@ -325,11 +329,11 @@ class Study:
                     f"{where}.datasets: '{name}' is not among the study's datasets{nearest(name, known)}"
                 )
 
-    def _check_metrics(self, protocol: str, metrics: list[str], where: str) -> None:
+    def _check_metrics(self, protocol: str, metrics: list[str], where: str, place: str) -> None:
         known = {p.name: p for p in self.protocols}
         if protocol not in known:
             raise ConfigError(
-                f"{where}.protocol: '{protocol}' is not among the study's protocols: "
+                f"{where}.{place}: '{protocol}' is not among the study's protocols: "
                 f"{', '.join(known)}{nearest(protocol, known)}"
             )
         for metric in metrics:
@@ -337,6 +341,29 @@ class Study:
                 raise ConfigError(
                     f"{where}: metric '{metric}' is not measured by protocol '{protocol}': "
                     f"{', '.join(known[protocol].metrics)}{nearest(metric, known[protocol].metrics)}"
+                )
+
+    def _check_cut_offs(self, protocol: str, wanted: list[int], where: str) -> None:
+        """Refuse a cut-off at which nothing is measured: its cells would stay empty."""
+        measured = next(p.k for p in self.protocols if p.name == protocol)
+        for k in wanted:
+            if k not in measured:
+                listed, more = ", ".join(map(str, measured)), sorted({*measured, k})
+                raise ConfigError(
+                    f"{where}: {k} is not measured by protocol '{protocol}' ({listed}); write one of these, "
+                    f"or add it in config/protocols/{protocol}.yaml: `k: {more}`"
+                )
+
+    def _check_views(self, protocol: str, item: Any, where: str) -> None:
+        """Refuse a view that is not measured."""
+        known = self.views(next(p for p in self.protocols if p.name == protocol))
+        single = getattr(item, "view", None)
+        for view in [*(getattr(item, "views", None) or []), *([single] if single else [])]:
+            if view not in known:
+                listed = "; ".join(_view_text(v) for v in known)
+                raise ConfigError(
+                    f"{where}: {_view_text(view)} is not measured under protocol '{protocol}' ({listed}); "
+                    "write one of these, or add it to the study's `views`"
                 )
 
     def _check_depth(self) -> None:
@@ -368,13 +395,19 @@ class Study:
         return protocol.views if protocol.target == "valid" else self.config.views or protocol.views
 
 
-def _measured(kind: str, item: Any) -> list[tuple[str, list[str]]]:
-    """Return (protocol, metrics) of what a table, figure or finding shows."""
+def _measured(kind: str, item: Any) -> list[tuple[str, str, list[str], list[int]]]:
+    """Return (key of the protocol, protocol, metrics, cut-offs) of what an item shows."""
     if kind == "findings":
-        return [(protocol, [metric]) for protocol, metric in item.measured]
+        keys = ("protocol", "other_protocol")
+        return [(key, p, [metric], [item.k]) for key, (p, metric) in zip(keys, item.measured, strict=False)]
     if kind == "tables":
-        return [(item.protocol, item.metrics)] if item.kind == "metrics" else []
-    return [(item.protocol, [item.metric])] if item.kind in ("sensitivity", "heatmap") else []
+        return [("protocol", item.protocol, item.metrics, item.k)] if item.kind == "metrics" else []
+    drawn = item.kind in ("sensitivity", "heatmap")
+    return [("protocol", item.protocol, [item.metric], [item.k])] if drawn else []
+
+
+def _view_text(view: View) -> str:
+    return f"history {view.history}, mask {view.mask}"
 
 
 def variant_label(variant: str, swept: dict[str, Scalar]) -> str:

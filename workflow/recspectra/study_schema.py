@@ -24,6 +24,9 @@ METRICS = (
 # -------------------------------------------------------------------------- protocols
 
 
+Users = Literal["all", "warm", "cold"]
+
+
 class View(Strict):
     """What a system is shown at test (`history`) and what may not be recommended (`mask`)."""
 
@@ -41,7 +44,9 @@ class ProtocolConfig(Strict):
     """Exactly what is measured: `config/protocols/<name>.yaml`.
 
     `ties` says how equal scores are ordered: `larger-id` or `smaller-id` first, or `half`,
-    which lets them share the middle of their positions.
+    which lets them share the middle of their positions. `users` says whose values are averaged: those of
+    `all` users with targets, of `warm` ones, who have at least one training interaction, or of `cold` ones,
+    who have none. Under `all` the means over warm users stand beside, where there are cold ones.
     """
 
     name: str = Field(pattern=SAFE_NAME)
@@ -52,6 +57,7 @@ class ProtocolConfig(Strict):
     metrics: list[str] = Field(min_length=1)
     k: list[int] = Field(min_length=1)
     ties: Literal["larger-id", "smaller-id", "half"] = "larger-id"
+    users: Users = "all"
 
     @model_validator(mode="after")
     def _half_ties_are_for_one_target(self) -> ProtocolConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,17 @@ def validate(model: type[BaseModel], data: dict, origin: str) -> Any:
         raise ConfigError("\n".join(f"{origin}: {line}" for line in dict.fromkeys(lines))) from None
 
 
+def _kind_in_yaml(value: Any) -> str:
+    """Return what YAML made of a word without quotes, `the number 7` for 007; "" for a list or mapping."""
+    if value is None:
+        return "nothing (null)"
+    if isinstance(value, bool):
+        return f"the truth value {value}"
+    if isinstance(value, int | float):
+        return f"the number {value!r}"
+    return f"the date {value}" if isinstance(value, date) else ""
+
+
 def _explain(model: type[BaseModel], problem: dict) -> str:
     loc = tuple(p for p in problem["loc"] if p not in ("bool", "int", "float", "str"))
     where = _path_of(loc)
@@ -110,6 +122,8 @@ def _explain(model: type[BaseModel], problem: dict) -> str:
         return f"{where}: unknown key; allowed: {', '.join(allowed)}{nearest(loc[-1], allowed)}"
     if problem["type"] == "missing":
         return f"{where}: this key is required"
+    if problem["type"] == "string_type" and (kind := _kind_in_yaml(problem.get("input"))):
+        return f"{where}: YAML reads this as {kind}, but a text belongs here; write it in quotes"
     message = problem["msg"].removeprefix("Value error, ")
     given = problem.get("input")
     shown = f" (given: {given!r})" if isinstance(given, (str, int, float, bool)) else ""

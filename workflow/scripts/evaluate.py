@@ -22,13 +22,13 @@ def run() -> None:
     args = parser.parse_args()
     study = cli.catalog().study(args.study, [args.dataset], args.effort, [args.dataset])
     folder = args.results / "data" / args.dataset
-    truth = {part: Interactions.load(folder / f"{part}.npz") for part in ("test", "valid")}
+    pieces = {part: Interactions.load(folder / f"{part}.npz") for part in ("train", "valid", "test")}
     digests = read_json(folder / "stats.json").get("digests", {})
-    for part, piece in truth.items():
+    for part, piece in pieces.items():
         check_made_from(folder / "stats.json", digests.get(part), data_digest(piece), args.dataset)
     planned = [r for r in study.runs if r.dataset == args.dataset]
     protocols = [(p, study.views(p)) for p in study.protocols]
-    measured = measure(planned, protocols, truth, args.results, digests["fit"])
+    measured = measure(planned, protocols, pieces, args.results, digests["fit"])
     write_text(args.output, measured.rows.to_csv(index=False, lineterminator="\n"))
     with atomic(args.per_user) as temporary:
         measured.per_user.to_parquet(temporary, index=False)

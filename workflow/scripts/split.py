@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from recspectra import cli
-from recspectra.data import splits
+from recspectra.data import reach, splits
 from recspectra.data.tables import InteractionTable
 
 
@@ -18,7 +18,7 @@ def run() -> None:
     dataset = cli.catalog().dataset(args.dataset)
     pieces, said = splits.split(InteractionTable.load(args.interactions), dataset)
     stats = splits.statistics(dataset, pieces)
-    said += splits.check_counts(dataset, stats)
+    said += [*splits.check_counts(dataset, stats), *reach.describe(stats)]
     splits.save(pieces, stats, args.folder)
     print("\n".join(said))
 

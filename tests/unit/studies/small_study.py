@@ -47,7 +47,7 @@ def metric_rows(run: dict, recall: float | str) -> list[dict]:
     base = {name: run[name] for name in ("dataset", "model", "variant", "key", "seed", "fit")}
     return [
         base
-        | {"protocol": "sdiff", "history": history, "mask": mask, "metric": metric, "k": k}
+        | {"protocol": "sdiff", "history": history, "mask": mask, "users": "all", "metric": metric, "k": k}
         | {"value": "" if failed else recall * factor, "status": recall if failed else "ok"}
         for history, mask in VIEWS
         for metric, factor in (("recall", 1.0), ("recall_min", 1.1), ("ndcg", 0.8))

@@ -98,7 +98,8 @@ def test_best_and_second_best_of_each_column(drawn: Path) -> None:
 
 
 def test_values_equal_as_printed_share_a_rank() -> None:
-    point = {"dataset": "d", "history": "train", "mask": "train", "fit": "train", "metric": "recall", "k": 10}
+    point = {"dataset": "d", "history": "train", "mask": "train", "users": "all", "fit": "train"}
+    point |= {"metric": "recall", "k": 10}
     rest = {"se": np.nan, "seeds": 1, "status": "ok", "published": np.nan, "difference": np.nan}
     means = {"a": 0.10001, "b": 0.10004, "c": 0.05}
     lines = [point | rest | {"row": row, "mean": mean, "same_definition": ""} for row, mean in means.items()]

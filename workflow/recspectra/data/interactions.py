@@ -71,6 +71,15 @@ class Interactions:
         matrix.data[:] = 1.0
         return matrix
 
+    @cached_property
+    def distinct(self) -> Interactions:
+        """The same without repeats: of an item that a user has several times, the latest place stays."""
+        kept = latest_places(self.users, self.items, self.n_items)
+        if len(kept) == self.nnz:
+            return self
+        times = None if self.times is None else self.times[kept]
+        return from_pairs(self.users[kept], self.items[kept], times, self.shape)
+
     def sequence(self, user: int) -> np.ndarray:
         """Return the items of one user, oldest first."""
         return self.items[self.indptr[user] : self.indptr[user + 1]]
@@ -102,6 +111,13 @@ class Interactions:
         if loaded.n_users != arrays["shape"][0] or loaded.indptr[-1] != loaded.nnz or not inside:
             raise ArtifactError(f"{path}: inconsistent arrays; delete it and run again")
         return loaded
+
+
+def latest_places(rows: np.ndarray, items: np.ndarray, n_items: int) -> np.ndarray:
+    """Return where each distinct (row, item) stands last, ascending int64 positions."""
+    keys = np.asarray(rows, dtype=np.int64) * n_items + items
+    _, last = np.unique(keys[::-1], return_index=True)
+    return np.sort(len(keys) - 1 - last)
 
 
 def from_pairs(

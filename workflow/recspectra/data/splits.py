@@ -16,6 +16,7 @@ import numpy as np
 from recspectra.artifacts import write_json
 from recspectra.data.filters import keep
 from recspectra.data.interactions import DataError, Interactions, from_pairs
+from recspectra.data.reach import reach, refuse_masked
 from recspectra.data.tables import PARTS, InteractionTable
 from recspectra.dataset_schema import DatasetConfig, SplitConfig
 from recspectra.identity import split_digests
@@ -134,7 +135,7 @@ def split(table: InteractionTable, config: DatasetConfig) -> tuple[dict[str, Int
     Raises
     ------
     DataError
-        A part is empty.
+        A part is empty, or most targets are masked.
     """
     said = []
     dense, user_labels, item_labels = table.densified()
@@ -157,6 +158,7 @@ def split(table: InteractionTable, config: DatasetConfig) -> tuple[dict[str, Int
             raise DataError(f"dataset '{config.name}': the {name} part of the split is empty")
         times = None if dense.times is None or not config.ordered else dense.times[rows]
         pieces[name] = from_pairs(dense.users[rows], dense.items[rows], times, shape)
+    refuse_masked(config.name, pieces)
     return pieces, said
 
 
@@ -177,9 +179,14 @@ def check_counts(config: DatasetConfig, found: dict[str, Any]) -> list[str]:
 
 
 def statistics(config: DatasetConfig, pieces: dict[str, Interactions]) -> dict[str, Any]:
-    """Return the counts and digests that `stats.json` holds."""
+    """Return the counts and digests that `stats.json` holds.
+
+    `density` is the share of (user, item) pairs that are observed, `repeats` how many interactions repeat an
+    earlier pair; the others are described in `reach`.
+    """
     train = pieces["train"]
     total = sum(p.nnz for p in pieces.values())
+    distinct = sum(p.matrix for p in pieces.values()).nnz
     lengths = sum(p.lengths for p in pieces.values())
     seen = np.bincount(train.items, minlength=train.n_items)
     return {
@@ -189,7 +196,9 @@ def statistics(config: DatasetConfig, pieces: dict[str, Interactions]) -> dict[s
         "interactions": total,
         **{name: piece.nnz for name, piece in pieces.items()},
         "test_users": int((pieces["test"].lengths > 0).sum()),
-        "density": total / (train.n_users * train.n_items),
+        **reach(pieces),
+        "repeats": total - distinct,
+        "density": distinct / (train.n_users * train.n_items),
         "mean_length": float(np.mean(lengths)),
         "items_unseen_in_train": int((seen == 0).sum()),
         "ordered": config.ordered,

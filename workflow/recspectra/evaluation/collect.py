@@ -11,6 +11,7 @@ import pandas as pd
 
 from recspectra.artifacts import ArtifactError, provenance, read_json, write_json, write_text
 from recspectra.config import Study
+from recspectra.data import reach
 from recspectra.evaluation.measure import learning_curves, run_folder, run_records
 from recspectra.run_schema import PlannedRun
 from recspectra.spectral.filters import gaussian_bandpass, rescaled
@@ -20,7 +21,7 @@ from recspectra.study_schema import FigureConfig
 SNR_STEPS, RESPONSE_POINTS = 1000, 401
 DATASET_COLUMNS = [
     "dataset", "title", "users", "items", "interactions", "train", "valid", "test", "test_users",
-    "density", "mean_length", "ordered", "licence", "citation", "notes",
+    *reach.COLUMNS, "density", "mean_length", "ordered", "licence", "citation", "notes",
 ]  # fmt: skip
 
 TUNING_COLUMNS = [
@@ -61,8 +62,9 @@ def collect(study: Study, results: Path) -> None:
 
 
 def _read(path: Path) -> pd.DataFrame:
+    """Read a CSV as text: a key of digits, or a variant `1e3` or `NA`, must stay what it is."""
     try:
-        return pd.read_csv(path, dtype={"value": str}, keep_default_na=False)
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path}: cannot be read ({error}); delete it and run again") from None
 
@@ -85,7 +87,7 @@ def dataset_table(study: Study, results: Path) -> pd.DataFrame:
         words = {"title": config.title, "notes": " ".join(config.notes)}
         words |= {"licence": config.source.licence, "citation": config.source.citation}
         rows.append({**read_json(results / "data" / name / "stats.json"), **words})
-    return pd.DataFrame(rows)[DATASET_COLUMNS]
+    return pd.DataFrame(rows).reindex(columns=DATASET_COLUMNS)
 
 
 def description(study: Study, models: dict[str, Any]) -> dict[str, Any]:

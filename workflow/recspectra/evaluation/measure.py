@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,19 @@ import pandas as pd
 
 from recspectra.artifacts import ArtifactError, read_json, read_npz
 from recspectra.data.interactions import Interactions
+from recspectra.data.reach import warm_users
 from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
-from recspectra.evaluation.ranking import list_name, positions_name, smaller_ids_first
+from recspectra.evaluation.ranking import from_arrays, list_name, smaller_ids_first
 from recspectra.identity import check_made_from
 from recspectra.run_schema import PlannedRun
 from recspectra.study_schema import PER_USER_METRICS, ProtocolConfig, View
 
 COLUMNS = [
     "dataset", "model", "variant", "key", "seed", "protocol", "fit", "history", "mask",
-    "metric", "k", "value", "status",
+    "users", "metric", "k", "value", "status",
 ]  # fmt: skip
+NO_USERS = "no users"  # status of a mean over a group that nobody is in
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,14 @@ def run_folder(results: Path, dataset: str, planned: PlannedRun) -> Path:
 def measure(
     planned: list[PlannedRun],
     protocols: list[tuple[ProtocolConfig, list[View]]],
-    truth: dict[str, Interactions],
+    pieces: dict[str, Interactions],
     results: Path,
     data: str,
 ) -> Measured:
     """Compute every metric of every protocol for every run of one dataset.
+
+    A metric is a mean over the users that the protocol names. Under `users: all` the mean over warm users
+    follows, where some of all are cold. A group without users has the status `no users` and no number.
 
     Parameters
     ----------
@@ -54,8 +60,8 @@ def measure(
         Runs of one dataset.
     protocols : list of (protocol, views)
         What to measure.
-    truth : dict
-        `test` and `valid` interactions.
+    pieces : dict
+        `train`, `valid` and `test` interactions.
     results : Path
         The results folder.
     data : str
@@ -68,22 +74,27 @@ def measure(
     """
     rows: list[dict[str, Any]] = []
     users: list[pd.DataFrame] = []
+    warm = warm_users(pieces["train"])
     for item in _distinct(planned):
         folder = run_folder(results, item.dataset, item)
         lists = read_npz(folder / "rankings.npz")
         check_made_from(folder / "rankings.npz", str(lists.get("data", "")), data, folder)
         status = str(lists["status"])
         for protocol, view in _views(protocols, item.run.fit):
-            head = _labels(item, protocol, view)
-            name = list_name(protocol.target, view.history, view.mask)
+            head, truth = _labels(item, protocol, view), pieces[protocol.target]
+            groups = _groups(protocol, np.flatnonzero(truth.lengths > 0), warm)
             if status != "ok":
-                rows += [{**head, "metric": m, "k": k, "value": None, "status": status}
-                         for m in protocol.metrics for k in protocol.k]  # fmt: skip
+                nothing = dict.fromkeys(product(protocol.metrics, protocol.k))
+                for group in groups:
+                    rows += _rows(head | {"users": group}, nothing, status)
                 continue
-            values, ids = _values(lists, name, truth[protocol.target], protocol)
-            rows += [{**head, "metric": m, "k": k, "value": float(v.mean()), "status": "ok"}
-                     for (m, k), v in values.items()]  # fmt: skip
-            users += list(_per_user(head, values, ids))
+            name = list_name(protocol.target, view.history, view.mask)
+            values, ids = _values(lists, name, truth, protocol)
+            for group, members in groups.items():
+                own = {point: column[members] for point, column in values.items()}
+                rows += _rows(head | {"users": group}, own, "ok" if members.any() else NO_USERS)
+                if group == protocol.users:
+                    users += _per_user(head, own, ids[members])
     frame = pd.DataFrame(rows, columns=COLUMNS)
     return Measured(frame, pd.concat(users, ignore_index=True) if users else pd.DataFrame())
 
@@ -112,15 +123,32 @@ def _labels(item: PlannedRun, protocol: ProtocolConfig, view: View) -> dict[str,
     }  # fmt: skip
 
 
+def _groups(protocol: ProtocolConfig, users: np.ndarray, warm: np.ndarray) -> dict[str, np.ndarray]:
+    """Return which of the users with targets each group holds, the protocol's own group first."""
+    groups = {"all": np.ones(len(users), dtype=bool), "warm": warm[users], "cold": ~warm[users]}
+    also = ["warm"] if protocol.users == "all" and groups["cold"].any() else []
+    return {name: groups[name] for name in (protocol.users, *also)}
+
+
+def _rows(
+    head: dict[str, Any], values: dict[tuple[str, int], np.ndarray | None], status: str
+) -> list[dict[str, Any]]:
+    """Return one row for each metric and cut-off, with the mean over users where the status is `ok`."""
+    return [
+        {**head, "metric": metric, "k": k, "status": status,
+         "value": float(column.mean()) if status == "ok" else None}
+        for (metric, k), column in values.items()
+    ]  # fmt: skip
+
+
 def _values(
     lists: dict[str, np.ndarray], name: str, truth: Interactions, protocol: ProtocolConfig
 ) -> tuple[dict[tuple[str, int], np.ndarray], np.ndarray]:
     if name not in lists:
         raise ArtifactError(f"rankings hold no list '{name}' for protocol '{protocol.name}'")
-    top, positions = lists[name], lists[positions_name(name)]
-    if protocol.ties == "smaller-id":
-        top = smaller_ids_first(top, positions)
-    ranked = compare(top, truth, positions if protocol.ties == "half" else None)
+    ranking = from_arrays(name, lists)
+    top = smaller_ids_first(ranking) if protocol.ties == "smaller-id" else ranking.lists
+    ranked = compare(top, truth, ranking.positions if protocol.ties == "half" else None)
     values = {}
     for metric in protocol.metrics:
         columns = METRICS[metric](ranked, protocol.k)

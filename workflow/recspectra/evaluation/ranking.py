@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,6 +12,60 @@ from recspectra.runtime import Diverged
 
 LOWEST = np.iinfo(np.int64).min
 ROWS_AT_ONCE = 256  # keeps the keys of a block in the processor's cache
+FIRST_COLUMNS = 256  # looked at first for the smallest ids of a group of equals
+
+
+class CutTies(NamedTuple):
+    """What the rule "smaller ids first" needs where the end of a list cuts a group of equal scores.
+
+    The list keeps the group's larger ids; these are as many of its smaller ids, which that rule keeps.
+
+    Attributes
+    ----------
+    rows : int32 array, shape (c,)
+        Rows whose last group of equals goes on below the list, ascending.
+    counts : int32 array, shape (c,)
+        How many places at the end of the row's list the group takes.
+    items : int32 array, shape (sum of counts,)
+        Row by row the group's smallest ids, ascending.
+    """
+
+    rows: np.ndarray
+    counts: np.ndarray
+    items: np.ndarray
+
+    @classmethod
+    def join(cls, parts: Sequence[CutTies], sizes: Sequence[int]) -> CutTies:
+        """Return the cut groups of blocks of rows, `sizes` rows each, numbered through."""
+        starts = np.cumsum([0, *sizes])
+        rows = [part.rows + start for part, start in zip(parts, starts[:-1], strict=True)]
+        joined = rows, [part.counts for part in parts], [part.items for part in parts]
+        return cls(*(np.concatenate(arrays or [[]]).astype(np.int32) for arrays in joined))
+
+
+NO_CUTS = CutTies(*(np.zeros(0, dtype=np.int32) for _ in CutTies._fields))
+
+
+class Ranking(NamedTuple):
+    """Top lists, larger ids first, with what the other rules for ties need.
+
+    Attributes
+    ----------
+    lists, positions : int32 arrays, shape (b, k)
+        As `top_with_ties` returns them.
+    cuts : CutTies
+        Groups of equals that the end of a list cuts.
+    """
+
+    lists: np.ndarray
+    positions: np.ndarray
+    cuts: CutTies
+
+    @classmethod
+    def join(cls, parts: Sequence[Ranking]) -> Ranking:
+        """Return the rankings of blocks of rows as one."""
+        lists, positions = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+        return cls(lists, positions, CutTies.join([p.cuts for p in parts], [len(p.lists) for p in parts]))
 
 
 def top_items(scores: np.ndarray, seen: sp.csr_array, k: int) -> np.ndarray:
@@ -41,13 +96,11 @@ def top_items(scores: np.ndarray, seen: sp.csr_array, k: int) -> np.ndarray:
     Diverged
         A score is NaN.
     """
-    return top_with_ties(scores, seen, k, False)[0]
+    return top_with_ties(scores, seen, k, False).lists
 
 
-def top_with_ties(
-    scores: np.ndarray, seen: sp.csr_array, k: int, ties: bool = True
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return `top_items` and the middle position of each item among its equals.
+def top_with_ties(scores: np.ndarray, seen: sp.csr_array, k: int, ties: bool = True) -> Ranking:
+    """Return `top_items`, the middle position of each item among its equals, and the cut groups.
 
     An item whose score no other candidate shares stands at its own position 1..k. Items
     with equal scores all stand at the middle of the positions that they take together,
@@ -58,15 +111,15 @@ def top_with_ties(
     scores, seen, k
         As in `top_items`.
     ties : bool
-        Whether to look for equals; without, positions are 1..k.
+        Whether to look for equals; without, positions are 1..k and no group is cut.
 
     Returns
     -------
-    lists : int32 array, shape (b, k)
-    positions : int32 array, shape (b, k)
+    Ranking
     """
     lists = np.full((len(scores), k), -1, dtype=np.int32)
     positions = np.tile(np.arange(1, k + 1, dtype=np.int32), (len(scores), 1))
+    cuts, sizes = [], []
     for start in range(0, len(scores), ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
         keys = _candidates(scores[rows], seen.indptr[start:], seen.indices)
@@ -75,9 +128,49 @@ def top_with_ties(
         items[best == LOWEST] = -1
         lists[rows, : items.shape[1]] = items
         if ties:
-            below = _equal_candidates(scores[rows], items[:, -1], keys)
-            positions[rows, : items.shape[1]] = _middle_positions(best >> 31, below)
-    return lists, positions
+            levels = best >> 31
+            count = _equal_candidates(scores[rows], items[:, -1], keys)
+            positions[rows, : items.shape[1]] = _middle_positions(levels, count)
+            cuts.append(_cut_groups(levels, items[:, -1], count, keys))
+            sizes.append(len(items))
+    return Ranking(lists, positions, CutTies.join(cuts, sizes))
+
+
+def _cut_groups(levels: np.ndarray, last: np.ndarray, equal: np.ndarray, keys: np.ndarray) -> CutTies:
+    """Return the groups of equals that go on below the list, with their smallest ids.
+
+    `levels` holds the scores of the list as integers, shape (b, k), `last` its last items (-1: the list
+    has room left), `equal` how many candidates in all score as much as the last item.
+    """
+    kept = (levels == levels[:, -1:]).sum(axis=1)
+    rows = np.flatnonzero((equal > kept) & (last >= 0))
+    if not len(rows):
+        return NO_CUTS
+    items = _smallest_members(keys, rows, levels[rows, -1], kept[rows])
+    return CutTies(*(array.astype(np.int32) for array in (rows, kept[rows], items)))
+
+
+def _smallest_members(
+    keys: np.ndarray, rows: np.ndarray, level: np.ndarray, counts: np.ndarray
+) -> np.ndarray:
+    """Return the first `counts` columns of each row whose key has a level, row by row, flat.
+
+    Large groups have their first members in the first columns, so few columns are looked at at first.
+    """
+    found = np.zeros((len(rows), counts.max()), dtype=np.int32)
+    inside = np.arange(found.shape[1]) < counts[:, None]
+    left, width = np.arange(len(rows)), FIRST_COLUMNS
+    while len(left):
+        # The key of a masked item has a level below all others.
+        group = (keys[rows[left], :width] >> 31) == level[left, None]
+        rank = np.cumsum(group, axis=1, dtype=np.int32)
+        done = rank[:, -1] >= counts[left]
+        taken = group[done] & (rank[done] <= counts[left[done], None])
+        block = found[left[done]]
+        block[inside[left[done]]] = np.nonzero(taken)[1]
+        found[left[done]] = block
+        left, width = left[~done], 4 * width
+    return found[inside]
 
 
 def _equal_candidates(scores: np.ndarray, last: np.ndarray, keys: np.ndarray) -> np.ndarray:
@@ -158,11 +251,36 @@ def positions_name(name: str) -> str:
     return f"{name}.positions"
 
 
-def smaller_ids_first(lists: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Return lists with the items of equal score in ascending order of ids.
+def cut_names(name: str) -> list[str]:
+    """Return the names under which a list's cut groups are kept, in the order of `CutTies`."""
+    return [f"{name}.cut.{part}" for part in CutTies._fields]
 
-    Items share a middle position exactly when their scores are equal. A group of equals
-    that the end of the list cuts keeps the members it has.
+
+def as_arrays(name: str, ranking: Ranking) -> dict[str, np.ndarray]:
+    """Return a ranking as the arrays of `rankings.npz`; those of cut groups where there are any."""
+    arrays = {name: ranking.lists, positions_name(name): ranking.positions}
+    cuts = dict(zip(cut_names(name), ranking.cuts, strict=True)) if len(ranking.cuts.rows) else {}
+    return arrays | cuts
+
+
+def from_arrays(name: str, arrays: Mapping[str, np.ndarray]) -> Ranking:
+    """Return the ranking that `as_arrays` stored; KeyError where there is none of that name."""
+    names = cut_names(name)
+    cuts = CutTies(*(arrays[n] for n in names)) if names[0] in arrays else NO_CUTS
+    return Ranking(arrays[name], arrays[positions_name(name)], cuts)
+
+
+def smaller_ids_first(ranking: Ranking) -> np.ndarray:
+    """Return the lists under the rule that of equal scores the smaller id stands first.
+
+    Items share a middle position exactly when their scores are equal. Of a group that the end of the list
+    cuts, the list then holds the smallest ids.
     """
-    order = np.lexsort((lists, positions), axis=1)
-    return np.take_along_axis(lists, order, axis=1)
+    order = np.lexsort((ranking.lists, ranking.positions), axis=1)
+    lists = np.take_along_axis(ranking.lists, order, axis=1)
+    rows, counts, items = ranking.cuts
+    places = np.arange(lists.shape[1])[None, :] >= lists.shape[1] - counts[:, None]
+    found = lists[rows]
+    found[places] = items  # row by row, from left to right
+    lists[rows] = found
+    return lists

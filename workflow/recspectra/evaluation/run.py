@@ -20,9 +20,19 @@ import numpy as np
 from recspectra.artifacts import atomic, provenance, write_json, write_npz
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.hits import mean_recall
-from recspectra.evaluation.ranking import batches, list_name, positions_name, top_with_ties
+from recspectra.evaluation.ranking import Ranking, as_arrays, batches, list_name, top_with_ties
 from recspectra.identity import data_digest, fit_digest
-from recspectra.models.base import History, Recommender, Refused, Run, Scorer, Task, create
+from recspectra.models.base import (
+    History,
+    Recommender,
+    Refused,
+    Run,
+    Scorer,
+    Task,
+    check_scores,
+    create,
+    fitted,
+)
 from recspectra.run_schema import Budget, ModelConfig, RunConfig
 from recspectra.runtime import Diverged, OutOfTime, memory_budget, peak_memory_mb, time_budget
 from recspectra.schema import Scalar
@@ -68,9 +78,6 @@ def read_spectra(folder: Path, needs: list[tuple[str, int]], fitted: Interaction
     return {o.partition("@")[0]: Spectrum.load(folder / f"{o}-r{r}.npz", data) for o, r in needs}
 
 
-Ranking = tuple[np.ndarray, np.ndarray]
-
-
 def rank(
     score: Scorer, history: Interactions, masks: list[Interactions], depth: int, size: int = 0,
     ties: bool = True, users: np.ndarray | None = None,
@@ -96,22 +103,29 @@ def rank(
 
     Returns
     -------
-    list of (lists, positions)
-        As `top_with_ties` returns them, shape (users, depth) each.
+    list of Ranking
+        One per mask, in the order of `users`.
+
+    Raises
+    ------
+    ContractError
+        Scores are no dense array of floating point numbers, shape (users, n_items).
+    Diverged
+        A score is NaN or infinitely large.
     """
     size = size or max(1, BATCH_SCORES // history.n_items)
     users = np.arange(history.n_users) if users is None else users
     parts: list[list[Ranking]] = [[] for _ in masks]
     for places in batches(len(users), size):
         batch = users[places]
-        scores = score(batch, History.of(history, batch))
+        scores = check_scores(score, score(batch, History.of(history, batch)), len(batch), history.n_items)
         for part, mask in zip(parts, masks, strict=True):
             part.append(top_with_ties(scores, mask.matrix[batch], depth, ties))
-    return [tuple(np.concatenate(arrays) for arrays in zip(*part, strict=True)) for part in parts]
+    return [Ranking.join(part) for part in parts]
 
 
 def all_lists(score: Scorer, inputs: Inputs, fit: str, depth: int) -> dict[str, np.ndarray]:
-    """Return the lists of a run by name, and the positions of tied items.
+    """Return the lists of a run by name, and what other rules for ties than theirs need.
 
     A refit on train+valid has no validation list: its targets were fitted on.
     """
@@ -124,8 +138,7 @@ def all_lists(score: Scorer, inputs: Inputs, fit: str, depth: int) -> dict[str, 
     }
     if fit == "train":
         named[list_name("valid", "train", "train")] = shown_train[0]
-    arrays = {name: lists for name, (lists, _) in named.items()}
-    return arrays | {positions_name(name): positions for name, (_, positions) in named.items()}
+    return {key: array for name, ranking in named.items() for key, array in as_arrays(name, ranking).items()}
 
 
 def validator(inputs: Inputs) -> Any:
@@ -136,9 +149,9 @@ def validator(inputs: Inputs) -> Any:
     users = np.flatnonzero(inputs.valid.lengths > 0)
 
     def validate(score: Scorer) -> float:
-        top, _ = rank(score, inputs.train, [inputs.train], VALIDATION_K, ties=False, users=users)[0]
+        found = rank(score, inputs.train, [inputs.train], VALIDATION_K, ties=False, users=users)[0]
         lists = np.full((inputs.train.n_users, VALIDATION_K), -1, dtype=np.int32)
-        lists[users] = top
+        lists[users] = found.lists
         return mean_recall(lists, inputs.valid)
 
     return validate
@@ -223,7 +236,7 @@ def _fit_and_rank(
     )
     record["spectrum_seconds"] = round(sum(s.seconds for s in inputs.spectra.values()), 4)
     started = time.perf_counter()
-    record["log"] = system.fit(task, run)
+    record["log"] = fitted(system, task, run)
     earlier = record["log"].get("resumed_seconds", 0.0)
     record["fit_seconds"] = round(earlier + time.perf_counter() - started, 4)
     started = time.perf_counter()

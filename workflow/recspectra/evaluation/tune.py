@@ -31,7 +31,7 @@ from optuna.trial import FrozenTrial, TrialState
 from recspectra.artifacts import provenance, write_json, write_text
 from recspectra.evaluation.run import Inputs, attempt, validator
 from recspectra.identity import hash_of
-from recspectra.models.base import Run, Task, create
+from recspectra.models.base import Run, Task, create, fitted
 from recspectra.run_schema import Budget, ModelConfig, TuneConfig
 from recspectra.runtime import Progress, axis_seed
 from recspectra.schema import Scalar
@@ -183,7 +183,7 @@ def _try(job: TuneJob, inputs: Inputs, validate: Any, params: Params) -> dict[st
     def work() -> None:
         system = create(job.model, params)
         label = f"tune {job.model.name} {job.dataset}"
-        system.fit(task, Run(job.config.seed, job.device, label, None, validate))
+        fitted(system, task, Run(job.config.seed, job.device, label, None, validate))
         record["value"] = validate(system.score)
 
     started = time.perf_counter()

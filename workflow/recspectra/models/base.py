@@ -14,7 +14,7 @@ import scipy.sparse as sp
 
 from recspectra.data.interactions import Interactions
 from recspectra.run_schema import ModelConfig
-from recspectra.runtime import Progress
+from recspectra.runtime import Diverged, Progress
 from recspectra.spectral.spectrum import Spectrum
 
 T = TypeVar("T")
@@ -22,6 +22,10 @@ T = TypeVar("T")
 
 class Refused(Exception):
     """A system cannot run on a dataset; the run ends with `status: skipped`."""
+
+
+class ContractError(Exception):
+    """The class of a system breaks its contract; the message names the method and what it must return."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,33 @@ class Task:
         if rank > limit:
             raise Refused(f"rank {rank} exceeds the size {limit} of the graph")
         return self.spectra[operator].top(rank)
+
+
+def refuse_without_order(task: Task, who: str, instead: str = "") -> None:
+    """Refuse data in which nothing follows anything.
+
+    Parameters
+    ----------
+    task : Task
+        What the system is fitted on.
+    who : str
+        The system, as the reason names it.
+    instead : str
+        What may be chosen instead, added in brackets.
+
+    Raises
+    ------
+    Refused
+        The interactions have no order, or no user has two of them.
+    """
+    instead = f" ({instead})" if instead else ""
+    if not task.ordered:
+        raise Refused(f"{who} learns from the order of interactions; this dataset has none{instead}")
+    if not (task.train.lengths > 1).any():
+        raise Refused(
+            f"{who} learns what follows what, but no user has two interactions in the data that it is fitted "
+            f"on{instead}"
+        )
 
 
 Scorer = Callable[[np.ndarray, "History"], np.ndarray]
@@ -205,3 +236,54 @@ def create(config: ModelConfig, params: Mapping[str, Any]) -> Recommender:
     if not hasattr(module, config.class_name):
         raise LookupError(f"{path} has no class '{config.class_name}' (named in its YAML)")
     return getattr(module, config.class_name)(params)
+
+
+def fitted(system: Recommender, task: Task, run: Run) -> dict[str, Any]:
+    """Fit a system and return its log.
+
+    Raises
+    ------
+    ContractError
+        `fit` returned no dictionary.
+    """
+    log = system.fit(task, run)
+    if not isinstance(log, dict):
+        raise ContractError(
+            f"{type(system).__name__}.fit returned {_kind(log)}, expected a dict "
+            "of what run.json should hold ({} for nothing)"
+        )
+    return log
+
+
+def check_scores(score: Scorer, scores: Any, users: int, items: int) -> np.ndarray:
+    """Return the scores that a scorer gave, float32; -inf is allowed and means "after all others".
+
+    Raises
+    ------
+    ContractError
+        They are no dense NumPy array of floating point numbers, shape (users, items).
+    Diverged
+        A score is infinitely large: such items would be tied, whatever the system knows of them.
+    """
+    name = getattr(score, "__qualname__", type(score).__name__)
+    expected = f"expected a NumPy array of floats, shape ({users}, {items})"
+    if not isinstance(scores, np.ndarray) or isinstance(scores, np.matrix | np.ma.MaskedArray):
+        raise ContractError(f"{name} returned {_kind(scores)}, {expected}")
+    if scores.shape != (users, items):
+        raise ContractError(f"{name} returned {scores.shape}, expected {(users, items)}")
+    if not np.issubdtype(scores.dtype, np.floating):
+        raise ContractError(f"{name} returned values of type {scores.dtype}, {expected}")
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite and is refused
+        scores = scores.astype(np.float32, copy=False)
+    if scores.max(initial=-np.inf) == np.inf:
+        raise Diverged(f"{name} returned an infinitely large score")
+    return scores
+
+
+def _kind(value: Any) -> str:
+    """Return what kind of object a method returned, in words."""
+    if value is None:
+        return "None"
+    kind = type(value)
+    package = kind.__module__.partition(".")[0]
+    return kind.__name__ if package == "builtins" else f"{package} {kind.__name__}"

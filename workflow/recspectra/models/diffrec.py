@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from recspectra.data.interactions import latest_places
 from recspectra.models.base import History, Refused, Run, Task
 from recspectra.models.trained import Trained
 from recspectra.training.batches import RowBatch, UserRows
@@ -201,7 +202,7 @@ class DiffRec(Trained):
     def score(self, users: np.ndarray, history: History) -> np.ndarray:
         """Return x_hat of the last backward step, from x_T = the history."""
         net = self.module
-        columns, indptr = (torch.as_tensor(a, device=self.device) for a in (history.items, history.indptr))
+        columns, indptr = (torch.as_tensor(a, device=self.device) for a in latest_items(history))
         ones = torch.ones(len(columns), device=self.device)
         rows = SparseRows(columns.int(), indptr.int(), ones, int(self.shape[1]))
         x = self._weighted(rows) @ self._first
@@ -210,6 +211,13 @@ class DiffRec(Trained):
             estimate = net.hidden(x + self._moments[step]) @ self._fold + self._fold_bias
             x = a * estimate + b * x
         return net.last(net.hidden(x + self._moments[0])).cpu().numpy()
+
+
+def latest_items(history: History) -> tuple[np.ndarray, np.ndarray]:
+    """Return the items of histories and where the rows start; of repeats the latest stays, as in training."""
+    rows = np.repeat(np.arange(len(history.indptr) - 1), np.diff(history.indptr))
+    kept = latest_places(rows, history.items, history.matrix.shape[1])
+    return history.items[kept], np.concatenate([[0], np.cumsum(np.diff(history.matrix.indptr))])
 
 
 def rising(lengths: torch.Tensor, oldest: float) -> torch.Tensor:

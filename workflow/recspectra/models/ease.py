@@ -33,7 +33,7 @@ class EASE(Recommender):
 
     def _guard(self, task: Task) -> None:
         """Refuse what does not fit: a matrix in float64, one in float32 and the sparse X^T X."""
-        n, lengths = task.train.n_items, task.train.lengths.astype(np.float64)
+        n, lengths = task.train.n_items, np.diff(task.train.matrix.indptr).astype(np.float64)
         entries = min(float(lengths @ lengths), float(n) ** 2)
         needed = ((8 + 4) * float(n) ** 2 + 8 * entries) / 1024**3
         if needed > self.params.memory_gb:

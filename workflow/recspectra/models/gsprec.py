@@ -32,7 +32,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from recspectra.data.interactions import Interactions
-from recspectra.models.base import History, Recommender, Refused, Run, Task
+from recspectra.models.base import History, Recommender, Run, Task, refuse_without_order
 from recspectra.spectral.filters import gaussian_bandpass, rescaled
 from recspectra.spectral.operators import degrees, power, spectral_radius, transition_graph
 from recspectra.spectral.spectrum import Spectrum
@@ -51,11 +51,8 @@ class GSPRec(Recommender):
     def fit(self, task: Task, run: Run) -> dict[str, Any]:
         """Scale the eigenvectors of the unified graph by the filters and degrees."""
         p = self.params
-        if p.depth > 0 and not task.ordered:
-            raise Refused(
-                "GSPRec builds its graph from the order of interactions; this dataset has none "
-                "(depth 0 leaves the sequence graph out)"
-            )
+        if p.depth > 0:
+            refuse_without_order(task, "GSPRec", "depth 0 leaves the sequence graph out")
         log = self._convergence(task)
         if note := log.get("note"):
             warnings.warn(note, stacklevel=2)

@@ -15,8 +15,8 @@ class Popularity(Recommender):
     state_names = ("counts",)
 
     def fit(self, task: Task, run: Run) -> dict[str, Any]:
-        """Count interactions per item."""
-        self.counts = np.bincount(task.train.items, minlength=task.train.n_items)
+        """Count users per item; one who took it several times counts once."""
+        self.counts = np.bincount(task.train.matrix.indices, minlength=task.train.n_items)
         self.counts = self.counts.astype(np.float32)
         return {}
 

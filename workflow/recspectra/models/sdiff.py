@@ -141,7 +141,7 @@ class SDiff(Trained):
         self.basis = spectrum.vectors
         self.frequencies = np.clip(1.0 - spectrum.values, 0.0, None)
         self.noise_seed = np.array(axis_seed(run.seed, "inference"), dtype=np.int64)
-        degree = np.bincount(task.train.items, minlength=task.train.n_items)
+        degree = np.bincount(task.train.matrix.indices, minlength=task.train.n_items)
         exponent = -0.5 if self.params.basis == "degree" else 0.0
         self.item_scale = np.maximum(degree, 1).astype(np.float32) ** np.float32(exponent)
         self.scale = self._scale(task)

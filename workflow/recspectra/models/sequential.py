@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from recspectra.models.base import History, Refused, Run, Task
+from recspectra.models.base import History, Refused, Run, Task, refuse_without_order
 from recspectra.models.trained import Trained
 from recspectra.training.losses import full_softmax
 from recspectra.training.sequences import SequenceBatch, Sequences, left_padded
@@ -48,11 +48,8 @@ class SequenceSystem(Trained):
         return getattr(self.params, "pads", "zero") == "zero"
 
     def prepare(self, task: Task, run: Run) -> None:
-        """Refuse data without order and sizes that do not fit together."""
-        if not task.ordered:
-            raise Refused(
-                f"{type(self).__name__} learns from the order of interactions; this dataset has none"
-            )
+        """Refuse data without order, data in which nothing follows, and sizes that do not fit together."""
+        refuse_without_order(task, type(self).__name__)
         heads, dimensions = getattr(self.params, "heads", 1), self.params.dimensions
         if dimensions % heads:
             raise Refused(f"{heads} heads do not divide {dimensions} dimensions")

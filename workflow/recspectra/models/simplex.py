@@ -72,7 +72,7 @@ class SharedNegatives:
     def __init__(
         self, train: Interactions, batch_size: int, negatives: int, rejected: bool, device: str
     ) -> None:
-        self.users = torch.as_tensor(train.users, device=device)
+        self.users = torch.as_tensor(train.distinct.users, device=device)
         self.rows = UserRows(train, batch_size, device)
         self.n_items, self.rejected = train.n_items, rejected
         self.batch_size, self.negatives = batch_size, min(negatives, train.n_items)

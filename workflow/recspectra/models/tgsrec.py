@@ -68,6 +68,7 @@ def neighbours_of(train: Interactions, count: int, seed: int) -> np.ndarray:
 
     The latest ones where the data have times, otherwise a random choice.
     """
+    train = train.distinct  # a user who came back is one of the item's users once
     lateness = train.times if train.times is not None else np.random.default_rng(seed).random(train.nnz)
     order = np.lexsort((-lateness, train.items))
     items = train.items[order]

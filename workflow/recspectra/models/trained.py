@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from recspectra.models.base import History, Recommender, Run, Task
+from recspectra.models.base import History, Recommender, Refused, Run, Task
 from recspectra.runtime import axis_seed
-from recspectra.training.loop import Batches, LoopSettings, TrainingLoop
+from recspectra.training.loop import Batches, LoopSettings, NothingToLearn, TrainingLoop
 
 PREFIX = "module."
 
@@ -58,7 +58,13 @@ class Trained(Recommender):
         """Compute what `score` needs from the module as it stands; nothing by default."""
 
     def fit(self, task: Task, run: Run) -> dict[str, Any]:
-        """Train with the shared loop; the parameters that validate best are kept."""
+        """Train with the shared loop; the parameters that validate best are kept.
+
+        Raises
+        ------
+        Refused
+            The data give it nothing to learn from.
+        """
         self.device = torch.device(run.device)
         self.shape = np.array(task.train.shape, dtype=np.int64)
         self.notes: dict[str, Any] = {}
@@ -75,7 +81,13 @@ class Trained(Recommender):
             validate if run.validate else None, run.checkpoints, self.notes,
             run.made_from,
         )  # fmt: skip
-        log = loop.run(run.progress(self.params.epochs))
+        try:
+            log = loop.run(run.progress(self.params.epochs))
+        except NothingToLearn as error:
+            raise Refused(
+                f"{type(self).__name__} finds nothing to learn in the {task.train.nnz:,} interactions that "
+                f"it is fitted on: {error}"
+            ) from None
         self._ready()
         return log
 

@@ -16,7 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from recspectra.data.interactions import Interactions
-from recspectra.models.base import History, Recommender, Refused, Run, Task
+from recspectra.models.base import History, Recommender, Refused, Run, Task, refuse_without_order
 from recspectra.spectral.operators import RowSimilarity, normalised, power
 
 
@@ -32,9 +32,11 @@ class Transitions(Recommender):
     def fit(self, task: Task, run: Run) -> dict[str, Any]:
         """Count the transitions and keep R."""
         p, train = self.params, task.train
-        if not task.ordered:
-            raise Refused("Transitions counts what follows what in the order of time; this dataset has none")
+        if p.mix < 1.0 or not task.ordered:
+            refuse_without_order(task, "Transitions", "mix 1 needs no transition" if task.ordered else "")
         counts = task.shared(("transitions", p.window), lambda: transition_counts(train, p.window))
+        if p.mix < 1.0 and not (counts - sp.diags_array(counts.diagonal())).count_nonzero():
+            raise Refused("Transitions finds no user who took one item after another one (mix 1 needs none)")
         r = normalised(train.matrix)
         own = r.multiply(r).sum(axis=0)  # diag P: leaves `directed`, so that P need not be formed
         scaled = (1.0 - p.mix) * over_sums(counts, p.normalisation) - p.mix * sp.diags_array(own)

@@ -21,7 +21,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from recspectra.data.interactions import Interactions
-from recspectra.models.base import History, Refused, Run, Task
+from recspectra.models.base import History, Refused, Run, Task, refuse_without_order
 from recspectra.models.trained import Trained
 from recspectra.models.wpgrec_graph import (
     Cross,
@@ -90,10 +90,7 @@ class WPGRec(Trained):
     def prepare(self, task: Task, run: Run) -> None:
         """Refuse what cannot be learned from, keep the sequences."""
         p = self.params
-        if not task.ordered:
-            raise Refused("WPGRec learns from the order of interactions; this dataset has none")
-        if not (task.train.lengths > 1).any():
-            raise Refused("no user has two interactions: there is nothing to predict")
+        refuse_without_order(task, "WPGRec")
         self.indptr, self.items = task.train.indptr, task.train.items
         self.exact = p.summaries == "exact" or (p.summaries == "auto" and self.device.type != "cpu")
         self.notes = {"gradient_cosine": []}

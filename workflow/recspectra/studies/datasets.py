@@ -12,15 +12,17 @@ from recspectra.config import Catalog
 from recspectra.studies import escape
 
 COUNTS = ("users", "items", "interactions")
-PRINTED = ["dataset", *COUNTS, "density", "mean_length", "published_in", "published", "verdict"]
+REACH = ("test_users", "cold_users", "unknown_items", "masked_targets_with_valid")
+PRINTED = ["dataset", *COUNTS, "density", "mean_length", *REACH, "published_in", "published", "verdict"]
 
 
 def build(catalog: Catalog, names: list[str], results: Path) -> pd.DataFrame:
     """Return one row per dataset and published table that prints it.
 
-    Columns: counts found, density in percent, mean interactions a user, the paper's table,
-    its counts, and a verdict: `agrees`, `differs`, or the reason of a known slip. A dataset
-    that is not prepared has a row without counts.
+    Columns: counts found, density in percent, mean interactions a user, test users, those of them
+    without a training interaction, test items in no training interaction, test targets that the user
+    has in train or valid, the paper's table, its counts, and a verdict: `agrees`, `differs`, or the
+    reason of a known slip. A dataset that is not prepared has a row without counts.
     """
     rows = []
     for name in names:
@@ -31,6 +33,7 @@ def build(catalog: Catalog, names: list[str], results: Path) -> pd.DataFrame:
         found = read_json(stats)
         base = {"dataset": name, **{c: found[c] for c in COUNTS}}
         base |= {"density": 100.0 * found["density"], "mean_length": found["mean_length"]}
+        base |= {name: found.get(name) for name in REACH}
         printed = catalog.dataset(name).published
         rows += [{**base, **_beside(found, entry)} for entry in printed] or [
             {**base, "published_in": "", "published": "", "verdict": "no paper prints this version"}
@@ -70,15 +73,16 @@ def cells(frame: pd.DataFrame) -> list[list[str]]:
         [
             row.dataset, number(row.users, ",.0f"), number(row.items, ",.0f"),
             number(row.interactions, ",.0f"), number(row.density, ".3f"),
-            number(row.mean_length, ".1f"), row.published_in, row.published, row.verdict,
+            number(row.mean_length, ".1f"), *(number(getattr(row, name), ",.0f") for name in REACH),
+            row.published_in, row.published, row.verdict,
         ]
         for row in frame.itertuples()
     ]  # fmt: skip
 
 
 HEADER = [
-    "dataset", "users", "items", "interactions", "density in %", "mean length", "published in",
-    "published", "verdict",
+    "dataset", "users", "items", "interactions", "density in %", "mean length", "test users", "cold",
+    "unknown items", "masked", "published in", "published", "verdict",
 ]  # fmt: skip
 
 
@@ -92,7 +96,7 @@ def to_text(frame: pd.DataFrame) -> str:
 
 def to_markdown(frame: pd.DataFrame) -> str:
     """Return the table as Markdown."""
-    rule = "| --- " + "| ---: " * 5 + "| --- " * 3 + "|"
+    rule = "| --- " + "| ---: " * 9 + "| --- " * 3 + "|"
     body = ["| " + " | ".join(escape.markdown(c) for c in row) + " |" for row in cells(frame)]
     return "\n".join(["| " + " | ".join(HEADER) + " |", rule, *body]) + "\n"
 
@@ -100,7 +104,7 @@ def to_markdown(frame: pd.DataFrame) -> str:
 def to_latex(frame: pd.DataFrame) -> str:
     """Return the table as LaTeX (booktabs)."""
     lines = [" & ".join(escape.latex(c) for c in row) + r" \\" for row in [HEADER, *cells(frame)]]
-    head = [r"\begin{tabular}{lrrrrrllp{6cm}}", r"\toprule", lines[0], r"\midrule"]
+    head = [r"\begin{tabular}{lrrrrrrrrrllp{6cm}}", r"\toprule", lines[0], r"\midrule"]
     return "\n".join([*head, *lines[1:], r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 

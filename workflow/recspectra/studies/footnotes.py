@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from recspectra.data import reach
 from recspectra.studies.frames import StudyFiles, select_runs
 from recspectra.studies.identity import identity_notes
 from recspectra.studies.published import Published
@@ -23,8 +24,22 @@ def footnotes(files: StudyFiles, table: TableConfig, published: Published) -> li
     identity = identity_notes(files, table, published)
     shown = table.groups, table.datasets or files.config.datasets, table.fit
     trained = [*cut_off_notes(files, *shown), *mode_notes(files, *shown)]
-    own = [*effort_notes(files, *shown[:2]), *trained, *seed_notes(files, table), *tuning_notes(files, table)]
+    reached = reach_notes(files, shown[1])
+    own = [
+        *reached,
+        *effort_notes(files, *shown[:2]),
+        *trained,
+        *seed_notes(files, table),
+        *tuning_notes(files, table),
+    ]
     return [*own, *notes, *identity]
+
+
+def reach_notes(files: StudyFiles, datasets: list[str]) -> list[str]:
+    """Return, for each dataset, what of its test set no model can know and no list can hold."""
+    rows = {row["dataset"]: row for row in files.datasets.to_dict("records")}
+    told = [(name, reach.describe(rows[name])) for name in datasets if name in rows]
+    return [f"{files.titles.get(name, name)}: {' '.join(lines)}" for name, lines in told if lines]
 
 
 def effort_notes(files: StudyFiles, groups: list[str], datasets: list[str]) -> list[str]:

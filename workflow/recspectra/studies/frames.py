@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 
 from recspectra.artifacts import read_json, write_text
+from recspectra.data import reach
 from recspectra.study_schema import StudyConfig, View
 from recspectra.yaml_files import validate
 
 COLUMNS = {
-    "metrics": "dataset model variant key seed protocol fit history mask metric k value status",
+    "metrics": "dataset model variant key seed protocol fit history mask users metric k value status",
     "runs": "dataset model title kind variant group key seed fit status reason spectrum_seconds "
     "fit_seconds score_seconds peak_memory_mb device threads epochs best_epoch best_validation "
     "mode gradient_cosine params swept",
@@ -28,8 +29,10 @@ COLUMNS = {
     "inference": "system axis users items part seconds device threads",
     "complexity": "axis size measure measured formula device threads",
     "datasets": "dataset title users items interactions train valid test test_users density "
-    "mean_length ordered licence citation notes",
+    f"{' '.join(reach.COLUMNS)} mean_length ordered licence citation notes",
 }
+# What a file of an earlier version lacks, and what stands for it.
+ABSENT = {"metrics": {"users": "all"}, "datasets": dict.fromkeys(reach.COLUMNS, "")}
 NUMBERS = {
     "metrics": ("k", "value"),
     "runs": (
@@ -50,17 +53,21 @@ NUMBERS = {
     "datasets": ("density", "mean_length"),
 }
 JOIN = ["dataset", "model", "variant", "key", "seed", "fit"]
-POINT = ["dataset", "history", "mask", "fit", "metric", "k"]
+POINT = ["dataset", "history", "mask", "users", "fit", "metric", "k"]
 
 
 class StudyError(Exception):
     """A study's files are missing or wrong; the message says which and what to do."""
 
 
-def read_csv(path: Path, columns: Iterable[str], numbers: Iterable[str] = (), hint: str = "") -> pd.DataFrame:
+def read_csv(
+    path: Path, columns: Iterable[str], numbers: Iterable[str] = (), hint: str = "",
+    absent: Mapping[str, str] | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """Read a CSV as text, some columns as numbers, without guessing any type.
 
-    Guessing would turn a variant called `NA` or `1e3` into something else.
+    Guessing would turn a variant called `NA` or `1e3` into something else. `absent` (column -> value) fills
+    columns that files of earlier versions lack.
 
     Raises
     ------
@@ -73,6 +80,7 @@ def read_csv(path: Path, columns: Iterable[str], numbers: Iterable[str] = (), hi
         raise StudyError(f"{path}: file not found{'; ' + hint if hint else ''}") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
         raise StudyError(f"{path}: cannot be read as CSV ({error}); delete it and run again") from None
+    frame = frame.assign(**{name: v for name, v in (absent or {}).items() if name not in frame.columns})
     missing = [name for name in columns if name not in frame.columns]
     if missing:
         raise StudyError(
@@ -132,7 +140,25 @@ class StudyFiles:
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
-        """One row a number, no number twice; `k` is an integer."""
+        """One row a number, over the users that its protocol names; `k` is an integer."""
+        return self._measured[self._is_own].reset_index(drop=True)
+
+    @cached_property
+    def warm_metrics(self) -> pd.DataFrame:
+        """The numbers over warm users that stand beside those over all users, where some are cold."""
+        beside = ~self._is_own & (self._measured["users"] == "warm")
+        return self._measured[beside].reset_index(drop=True)
+
+    @property
+    def _is_own(self) -> pd.Series:
+        """Whether a row is over the users that its protocol names."""
+        named = {name: about.get("users", "all") for name, about in self.protocols.items()}
+        frame = self._measured
+        return frame["users"] == frame["protocol"].map(named).fillna("all")
+
+    @cached_property
+    def _measured(self) -> pd.DataFrame:
+        """All rows of metrics.csv, no number twice."""
         frame = self._read("metrics").drop_duplicates()
         if frame["k"].isna().any():
             raise StudyError(f"{self.folder / 'metrics.csv'}: a row has no k")
@@ -211,7 +237,7 @@ class StudyFiles:
     def _read(self, name: str) -> pd.DataFrame:
         path = self.folder / f"{name}.csv"
         hint = f"make it with `snakemake results/studies/{self.config.name}/{name}.csv`"
-        return read_csv(path, COLUMNS[name].split(), NUMBERS[name], hint)
+        return read_csv(path, COLUMNS[name].split(), NUMBERS[name], hint, ABSENT.get(name))
 
     def _optional(self, name: str) -> pd.DataFrame:
         """Read a file that a study of an older version lacks."""

@@ -12,11 +12,11 @@ from pathlib import Path
 import pandas as pd
 
 from recspectra.artifacts import read_json, write_json, write_text
-from recspectra.studies.frames import COLUMNS, StudyError, StudyFiles, read_csv
+from recspectra.studies.frames import ABSENT, COLUMNS, StudyError, StudyFiles, read_csv
 
 FROZEN = ("metrics", "runs", "tuning")
 RUN = ["dataset", "model", "variant", "fit", "seed"]
-NUMBER = [*RUN, "key", "protocol", "history", "mask", "metric", "k"]
+NUMBER = [*RUN, "key", "protocol", "history", "mask", "users", "metric", "k"]
 OUTCOMES = ["dataset", "model", "variant", "runs", "numbers", "equal", "largest difference", "of", "outcome"]
 ABOUT = ("name", "effort", "seeds", "more_seeds", "tuning", "efforts", "provenance")
 
@@ -43,7 +43,11 @@ def freeze(folder: Path | str, target: Path | str) -> list[Path]:
     """
     files = StudyFiles(folder)
     paths = {name: files.folder / f"{name}.csv" for name in FROZEN}
-    tables = {name: read_csv(path, COLUMNS[name].split()) for name, path in paths.items() if path.is_file()}
+    tables = {
+        name: read_csv(path, COLUMNS[name].split(), absent=ABSENT.get(name))
+        for name, path in paths.items()
+        if path.is_file()
+    }
     about = {name: files.study[name] for name in ABOUT if name in files.study}
     places = []
     for dataset in files.metrics["dataset"].unique():
@@ -110,7 +114,8 @@ def _place(files: StudyFiles, target: Path | str) -> Path:
 
 
 def _numbers(path: Path) -> pd.DataFrame:
-    frame = read_csv(path, COLUMNS["metrics"].split(), ("value",)).drop_duplicates()
+    columns, absent = COLUMNS["metrics"].split(), ABSENT["metrics"]
+    frame = read_csv(path, columns, ("value",), absent=absent).drop_duplicates()
     return frame[[*NUMBER, "value", "status"]]
 
 

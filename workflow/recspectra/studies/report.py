@@ -312,9 +312,12 @@ def _spans(keys: list[tuple[str, str]]) -> list[tuple[str, int]]:
     return [(text, count) for (_, text), count in spans]
 
 
+UNREACHED = ("cold_users", "unknown_items", "masked_targets_with_valid")
+
+
 def _datasets(files: StudyFiles) -> list[dict[str, Any]]:
     rows = files.datasets.to_dict("records")
-    counts = ("users", "items", "interactions", "train", "valid", "test", "test_users")
+    counts = ("users", "items", "interactions", "train", "valid", "test", "test_users", *UNREACHED)
     for row in rows:
         row |= {name: _count(row[name]) for name in counts}
         row["density"] = "" if pd.isna(row["density"]) else f"{row['density']:.3%}"

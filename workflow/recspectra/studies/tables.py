@@ -39,6 +39,7 @@ COLUMNS = [
     "difference",
     "same_definition",
 ]
+SPOT = ["dataset", "history", "mask", "users", "metric", "k"]  # what makes a column of a table
 NUMBERS = ("k", "mean", "se", "seeds", "published", "difference")
 DASH = "\u2013"
 OTHER, UNKNOWN, ELSEWHERE = "\u2020", "\u2021", "\u00a7"
@@ -63,7 +64,8 @@ def build(files: StudyFiles, table: TableConfig, published: Published) -> pd.Dat
     datasets = table.datasets or files.config.datasets
     runs = select_runs(files, table.groups, datasets, table.fit)
     runs = runs.drop_duplicates([*JOIN, "label"])
-    metrics = files.metrics[files.metrics["protocol"] == table.protocol]
+    metrics = pd.concat([files.metrics, files.warm_metrics], ignore_index=True)
+    metrics = metrics[metrics["protocol"] == table.protocol]
     metrics = metrics[metrics["metric"].isin(table.metrics) & metrics["k"].isin(table.k)]
     joined = runs[[*JOIN, "label"]].merge(metrics, on=JOIN)
     cells = aggregate(joined, ["label", *POINT])
@@ -91,11 +93,18 @@ def _open_systems(table: TableConfig, systems: pd.DataFrame, published: Publishe
 
 
 def _columns(files: StudyFiles, table: TableConfig, datasets: list[str]) -> pd.DataFrame:
-    """Return every column of a table: dataset, history, mask, metric, k."""
+    """Return every column of a table: dataset, view, users, metric, k; warm users where some are cold."""
     views = table.views or files.views(table.protocol)
-    points = product(datasets, views, table.metrics, table.k)
-    rows = [(d, v.history, v.mask, m, k) for d, v, m, k in points]
-    return pd.DataFrame(rows, columns=["dataset", "history", "mask", "metric", "k"])
+    warm = files.warm_metrics
+    split = set(warm.loc[warm["protocol"] == table.protocol, "dataset"])
+    own = files.protocols.get(table.protocol, {}).get("users", "all")
+    rows = [
+        (dataset, view.history, view.mask, users, metric, k)
+        for dataset, view in product(datasets, views)
+        for users in ([own, "warm"] if dataset in split else [own])
+        for metric, k in product(table.metrics, table.k)
+    ]
+    return pd.DataFrame(rows, columns=SPOT)
 
 
 def _beside(cells: pd.DataFrame, table: TableConfig, published: Published) -> pd.DataFrame:
@@ -105,7 +114,9 @@ def _beside(cells: pd.DataFrame, table: TableConfig, published: Published) -> pd
         columns = cells[["dataset", "model", "metric", "k", "variant"]]
         found = [
             published.lookup(table.published, *point, printed=table.printed.get(point.dataset))
-            for point in columns.itertuples(index=False)
+            if users == "all"  # papers print means over all test users
+            else None
+            for point, users in zip(columns.itertuples(index=False), cells["users"], strict=True)
         ]
     values = pd.Series([f.value if f else np.nan for f in found], index=cells.index, dtype="float64")
     same = [("elsewhere" if not f.same_data else f.same_definition) if f else None for f in found]
@@ -133,6 +144,7 @@ class Column:
     title: str
     history: str
     mask: str
+    users: str
     metric: str
     k: int
 
@@ -143,8 +155,9 @@ class Column:
 
     @property
     def view(self) -> str:
-        """What the system saw and what was not recommended."""
-        return f"history {self.history}, mask {self.mask}"
+        """What the system saw, what was not recommended and, unless they are all, whose mean it is."""
+        whose = "" if self.users == "all" else f", {self.users} users only"
+        return f"history {self.history}, mask {self.mask}{whose}"
 
     @property
     def block(self) -> str:
@@ -206,13 +219,13 @@ class Grid:
 def layout(frame: pd.DataFrame, titles: dict[str, str]) -> Grid:
     """Lay out a table's long form; `titles` gives the human names of datasets."""
     rows = list(dict.fromkeys(frame["row"]))
-    spots = frame[["dataset", "history", "mask", "metric", "k"]].itertuples(index=False, name=None)
+    spots = frame[SPOT].itertuples(index=False, name=None)
     points = list(spots)
     ordered = list(dict.fromkeys(points))
     lines = frame.assign(rank=_ranks(frame, points)).itertuples(index=False)
     places = zip(frame["row"], points, strict=True)
     cells = {place: _cell(line) for place, line in zip(places, lines, strict=True)}
-    columns = [Column(p[0], titles.get(p[0], p[0]), *p[1:4], int(p[4])) for p in ordered]
+    columns = [Column(p[0], titles.get(p[0], p[0]), *p[1:5], int(p[5])) for p in ordered]
     blank = Cell(DASH)
     return Grid(rows, columns, [[cells.get((row, p), blank) for p in ordered] for row in rows])
 

@@ -36,7 +36,7 @@ class RowBatch:
 
 
 class UserRows:
-    """All users' rows on a device, served in shuffled batches.
+    """All users' rows on a device, served in shuffled batches; an item stands once in a row.
 
     Parameters
     ----------
@@ -49,6 +49,7 @@ class UserRows:
     """
 
     def __init__(self, train: Interactions, batch_size: int, device: str) -> None:
+        train = train.distinct
         self.indptr = torch.as_tensor(train.indptr, device=device)
         self.items = torch.as_tensor(train.items.astype("int64"), device=device)
         self.users = torch.as_tensor((train.lengths > 0).nonzero()[0], device=device)

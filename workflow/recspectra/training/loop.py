@@ -38,6 +38,10 @@ OPTIMISERS = {
 FUSED = {"adam": {"fused": True}, "adamw": {"fused": True}, "adagrad": {"fused": True}}
 
 
+class NothingToLearn(Exception):
+    """An epoch had no batch, or no batch moved a parameter: the module would stay as it was drawn."""
+
+
 @dataclass(frozen=True)
 class LoopSettings:
     """How long and how fast to learn.
@@ -143,6 +147,13 @@ class TrainingLoop:
             `epochs`, `best_epoch`, `best_validation`, `loss_curve`, `validation_curve`,
             `training_seconds` and, of these, `resumed_seconds` that an interrupted run took
             up to the checkpoint from which this one went on.
+
+        Raises
+        ------
+        NothingToLearn
+            There was no batch, or all gradients of the first epoch are zero.
+        Diverged
+            The loss is NaN or infinite.
         """
         self._resume()
         resumed = self.state.seconds
@@ -179,20 +190,28 @@ class TrainingLoop:
         noise = torch.Generator(device=self.device).manual_seed(epoch_seed + 1)
         amp = self.settings.mixed_precision and self.device.type == "cuda"
         self.module.train()
-        total, count = torch.zeros((), device=self.device), 0
+        total, count, moved = torch.zeros((), device=self.device), 0, self.state.epoch > 0
         for batch in self.batches(order):
             with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=amp):
                 loss = self.loss(batch, noise)
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
+            moved = moved or self._has_gradient()
             self.optimiser.step()
             total, count = total + loss.detach(), count + 1
-        mean = float(total) / max(count, 1)
+        if not (count and moved):
+            what = "no batch moves a parameter, so none has a target" if count else "there is no batch"
+            raise NothingToLearn(f"{what} in epoch {self.state.epoch + 1}")
+        mean = float(total) / count
         if mean != mean or mean in (float("inf"), float("-inf")):
             raise Diverged(f"the loss became {mean} in epoch {self.state.epoch + 1}")
         self.state.epoch += 1
         self.state.losses.append(mean)
         return mean
+
+    def _has_gradient(self) -> bool:
+        """Return whether a gradient differs from zero; looked at until one of the first epoch does."""
+        return any(p.grad is not None and bool(p.grad.any()) for p in self.module.parameters())
 
     def _validate_if_due(self) -> None:
         s = self.state

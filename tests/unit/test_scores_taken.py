@@ -1,0 +1,141 @@
+"""What a system hands over is checked where it is taken: scores, and the log of a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from recspectra import cli
+from recspectra.config import Catalog
+from recspectra.data.interactions import Interactions
+from recspectra.evaluation import tune as tune_module
+from recspectra.evaluation.run import Inputs, Job, execute, rank, validator
+from recspectra.evaluation.tune import TuneJob, tune
+from recspectra.models.base import ContractError, History, Recommender
+from recspectra.models.popularity import Popularity
+from recspectra.run_schema import Budget, RunConfig, TuneConfig
+from recspectra.runtime import Diverged
+
+CATALOG = Catalog(Path(__file__).resolve().parents[2])
+
+
+class Mine(Recommender):
+    """A system that returns what it is told to."""
+
+    def __init__(self, make: Callable[[int], Any]) -> None:
+        super().__init__({})
+        self.make = make
+
+    def score(self, users: np.ndarray, history: History) -> Any:
+        return self.make(len(users))
+
+
+def floats(rows: int, columns: int = 80) -> np.ndarray:
+    return np.random.default_rng(0).random((rows, columns), dtype=np.float32)
+
+
+WRONG = {
+    r"Mine.score returned \(50, 81\), expected \(50, 80\)": lambda b: floats(b, 81),
+    r"Mine.score returned \(50, 79\), expected \(50, 80\)": lambda b: floats(b, 79),
+    r"Mine.score returned \(49, 80\), expected \(50, 80\)": lambda b: floats(b - 1),
+    r"Mine.score returned \(80,\), expected \(50, 80\)": lambda b: floats(b)[0],
+    r"Mine.score returned \(50, 80, 1\), expected \(50, 80\)": lambda b: floats(b)[:, :, None],
+    r"Mine.score returned list, expected a NumPy array of floats, shape \(50, 80\)": lambda b: floats(
+        b
+    ).tolist(),
+    r"Mine.score returned None, expected a NumPy": lambda b: None,
+    r"Mine.score returned scipy csr_array, expected a NumPy": lambda b: sp.csr_array(floats(b)),
+    r"Mine.score returned numpy MaskedArray, expected": lambda b: np.ma.masked_array(floats(b)),
+    r"Mine.score returned values of type int64, expected": lambda b: np.ones((b, 80), dtype=np.int64),
+    r"Mine.score returned values of type bool, expected": lambda b: np.ones((b, 80), dtype=bool),
+    r"Mine.score returned values of type object, expected": lambda b: floats(b).astype(object),
+    r"Mine.score returned values of type complex64, expected": lambda b: floats(b).astype(np.complex64),
+}
+
+
+@pytest.mark.parametrize("message", WRONG, ids=range(len(WRONG)))
+def test_scores_of_another_kind_are_refused(message: str, tiny: dict[str, Interactions]) -> None:
+    system, train = Mine(WRONG[message]), tiny["train"]
+    with pytest.raises(ContractError, match=message):
+        rank(system.score, train, [train], 10, 50)
+    with pytest.raises(ContractError, match="Mine.score returned"):
+        validator(Inputs(train, tiny["valid"], True, {}))(system.score)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.longdouble])
+def test_scores_of_any_precision_are_taken(kind: type, tiny: dict[str, Interactions]) -> None:
+    train = tiny["train"]
+    found = rank(Mine(lambda b: (floats(b) < 0.5).astype(kind)).score, train, [train], 10)[0].lists
+    expected = rank(Mine(lambda b: (floats(b) < 0.5).astype(np.float32)).score, train, [train], 10)[0].lists
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("value", [np.inf, 1e39])
+def test_infinitely_large_scores_end_as_diverged(value: float, tiny: dict[str, Interactions]) -> None:
+    train = tiny["train"]
+    scores = np.zeros((120, 80))
+    scores[7, 3] = value  # 1e39 is infinite as float32
+    with pytest.raises(Diverged, match=r"Mine.score returned an infinitely large score"):
+        rank(Mine(lambda b: scores[:b]).score, train, [train], 10, 120)
+
+
+def test_minus_infinity_stands_after_all_others(tiny: dict[str, Interactions]) -> None:
+    train = tiny["train"]
+    scores = np.arange(80.0) * np.ones((120, 1))
+    scores[:, 40:] = -np.inf
+    lists = rank(Mine(lambda b: scores[:b]).score, train, [train], 80, 120)[0].lists
+    for user in range(120):
+        found = lists[user][lists[user] >= 0].tolist()
+        free = sorted(set(range(80)) - set(train.sequence(user).tolist()))
+        assert found == [i for i in free[::-1] if i < 40] + [i for i in free[::-1] if i >= 40]
+
+
+# -------------------------------------------------------------------------------- fits
+
+
+@pytest.mark.parametrize(
+    ("log", "said"), [(None, "None"), ([], "list"), (3, "int"), (np.float32(1), "numpy float32")]
+)
+def test_a_fit_without_a_log_is_refused(
+    log: Any, said: str, tiny: dict[str, Interactions], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Popularity, "fit", lambda *_: log)
+    config = CATALOG.model("popularity")
+    run = RunConfig(model="popularity", params={})
+    job = Job("tiny", config, run, {}, 0, "cpu", 1, Budget(), "code")
+    inputs = Inputs(tiny["train"], tiny["valid"], True, {})
+    with pytest.raises(ContractError, match=rf"Popularity.fit returned {said}, expected a dict"):
+        execute(job, inputs, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_trial_without_a_log_is_refused(
+    tiny: dict[str, Interactions], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = CATALOG.model("ease")
+    monkeypatch.setattr(tune_module, "create", lambda *_: Quiet({}))
+    job = TuneJob("tiny", config, TuneConfig(model="ease", params={}, search={"regularization": [1.0]},
+                                             trials=1, seed=0), "cpu", Budget())  # fmt: skip
+    with pytest.raises(ContractError, match=r"Quiet.fit returned None"):
+        tune(job, Inputs(tiny["train"], tiny["valid"], True, {}), tmp_path / "trials.sqlite")
+
+
+class Quiet(Popularity):
+    """A system whose fit says nothing."""
+
+    def fit(self, *args: Any) -> None:
+        super().fit(*args)
+
+
+def test_a_broken_contract_is_one_line_for_the_user(capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        raise ContractError("Mine.score returned (256, 801), expected (256, 800)")
+
+    with pytest.raises(SystemExit):
+        cli.main(work)
+    assert capsys.readouterr().err == "error: Mine.score returned (256, 801), expected (256, 800)\n"
