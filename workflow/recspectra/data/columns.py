@@ -253,7 +253,7 @@ class TimeColumn(NumberColumn):
     def _problem(self, text: str) -> str:
         """Return what is wrong with a cell of a column in this column's format."""
         found = _format_of(text)
-        if found == self.format:
+        if found and found == self.format:
             return number_problem(text) if found == "number" else ""
         if found and self.format:
             return f"{text!r} is a {found}, the values above it are {self.format}s; write all in one format"
@@ -262,9 +262,11 @@ class TimeColumn(NumberColumn):
                 f"{text!r} is not a number, and as a date it may mean different days; "
                 "write dates as 2020-01-31 or 2020-01-31 12:00:00"
             )
-        if self.format in ("number", ""):
+        if self.format == "number":
             return number_problem(text)
-        return f"{text!r} is not a {self.format} such as 2020-01-31 or 2020-01-31 12:00:00"
+        return (
+            f"{text!r} is not a {self.format or 'number or a date'} such as 2020-01-31 or 2020-01-31 12:00:00"
+        )
 
     def finish(self, values: np.ndarray) -> np.ndarray:
         """Return seconds; times that differ stay different."""
