@@ -14,6 +14,8 @@ ASKED := $(if $(STUDY),yes)
 STUDY ?= quickstart
 EFFORT ?=
 DATASETS ?=
+# A name of config/datasets/ or the path of a YAML file.
+DATA ?=
 BIN := .venv/bin
 # So many GPUs are there; no more trained systems are started than can have one.
 GPUS ?= $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU')
@@ -24,7 +26,7 @@ OWN = $(filter %.yaml %.yml,$(STUDY))
 NAME = $(if $(OWN),$(shell sed -n 's/^name: *//p' "$(OWN)"),$(STUDY))
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help quickstart study datasets report figures freeze compare check redo unlock
+.PHONY: help quickstart study preview datasets report figures freeze compare check redo unlock
 .PHONY: test test-fast test-cluster test-faults lint format clean
 
 help:  ## Show this list
@@ -52,6 +54,10 @@ quickstart: .venv/installed  ## Run the quickstart study and print where its rep
 study: .venv/installed  ## Run another study: make study STUDY=first-light MIRROR=/path/to/mirror [EFFORT=paper] [DATASETS=a,b]
 	@$(SNAKEMAKE) $(if $(OWN),--config "study=$(OWN)" $(strip $(WORDS)),$(STUDY) $(CONFIG))
 	@$(BIN)/python workflow/scripts/summary.py results/studies/$(NAME)
+
+preview: .venv/installed  ## Print what is understood of a dataset: make preview DATA=my-data (or the path of its YAML)
+	@test -n "$(DATA)" || { echo "say which dataset: make preview DATA=my-data" >&2; exit 2; }
+	@$(BIN)/python workflow/scripts/preview.py $(if $(MIRROR),--mirror "$(MIRROR)") -- "$(DATA)"
 
 datasets: .venv/installed  ## Prepare every dataset whose files are in MIRROR; print the table
 	@$(SNAKEMAKE) datasets $(CONFIG)

@@ -17,7 +17,7 @@ from recspectra.data.interactions import DataError, Interactions, from_pairs
 from recspectra.data.readers import read, read_delimited, read_pairs_npy
 from recspectra.data.sources import fetch
 from recspectra.data.splits import RECIPES, check_counts, save, split, statistics
-from recspectra.data.tables import PARTS, InteractionTable, check_duplicates, concatenate
+from recspectra.data.tables import PARTS, Account, InteractionTable, check_duplicates, concatenate
 from recspectra.dataset_schema import DatasetConfig, SourceFile, SplitConfig
 from recspectra.models.base import History
 
@@ -126,7 +126,6 @@ def test_columns_and_separator_are_options(tmp_path: Path, separator: str) -> No
         ("user,item,rating,time\n1,2,3,4\n", "line 1, column 'user'", "'user' is not a number"),
         ("1,2,3,4\n1,2.5,3,4\n", "line 2, column 'item'", "'2.5' is not a number"),
         ("1,2,3,4\n\n1,-2,3,4\n", "line 3, column 'item'", "'-2' is negative"),
-        ("1,2,3,-4\n", "line 1, column 'time'", "'-4' is negative"),
         ("1,2,nan,4\n", "line 1, column 'rating'", "'nan' is not finite"),
         ("1,2,3,inf\n", "line 1, column 'time'", "'inf' is not finite"),
         ("1,2,,4\n", "line 1, column 'rating'", "the value is missing"),
@@ -136,8 +135,8 @@ def test_columns_and_separator_are_options(tmp_path: Path, separator: str) -> No
         ("1,2,3,4,5\n1,2,3,4,5\n", "line 1", "5 columns, expected 4"),
         ("1,2,3,4\n1," + "9" * 30 + ",3,4\n", "line 2, column 'item'", "is too large"),
         (b"1,2,3,4\n1,\xff2,3,4\n", "line 2", "not UTF-8"),
-        (b"1,2,3,4\n1,2,3,4\x00\n", "line 2, column 'time'", "is not a number"),
-        ('1,"2,3,4\n1,2,3,4\n', "line 1, column 'item'", "is not a number"),
+        (b"1,2,3,4\n1,2,3,4\x00\n", "line 2", "a NUL byte"),
+        ('1,2,3,4\n1,"2,3,4\n1,2,3,4\n', "line 2", "is opened in this line and never closed"),
     ],
 )
 def test_the_first_bad_line_is_named(tmp_path: Path, content: bytes | str, place: str, problem: str) -> None:
@@ -230,11 +229,37 @@ def test_unknown_reader_and_option_are_refused_with_the_nearest(
         read(dataset_config(reader=reader), tmp_path)
 
 
-def test_a_column_that_one_table_lacks_is_dropped() -> None:
+def test_files_with_times_and_without_are_not_one_dataset() -> None:
     one = InteractionTable(np.array([1]), np.array([2]), np.array([3.0]), None, None)
     two = InteractionTable(np.array([4]), np.array([5]), None, None, None)
     assert concatenate([one, one]).times.tolist() == [3, 3]
-    assert concatenate([one, two]).times is None
+    with pytest.raises(DataError, match="some of the dataset's files have times, others have none"):
+        concatenate([one, two])
+
+
+def test_ids_are_texts_in_all_files_where_they_are_in_one() -> None:
+    numbers = InteractionTable(np.array([1, 2]), np.array([7, 8]), None, None, None)
+    words = InteractionTable(np.array(["2", "anna"]), np.array([7, 9]), None, None, None)
+    table = concatenate([numbers, words])
+    assert table.users.tolist() == ["1", "2", "2", "anna"]
+    assert table.items.tolist() == [7, 8, 7, 9]
+
+
+def test_accounts_of_files_add_up_and_come_back_from_disk(tmp_path: Path) -> None:
+    one = InteractionTable(
+        np.array([1]), np.array([2]), None, None, None,
+        Account(3, {"blank line": 1, "missing time": 1}, 2, ("user '1.0' is '1'",)),
+    )  # fmt: skip
+    two = InteractionTable(np.array([4, 5]), np.array([5, 5]), None, None, None)
+    table = concatenate([one, two, one])
+    table.save(tmp_path / "t.npz")
+    account = InteractionTable.load(tmp_path / "t.npz").account
+    assert account == table.account
+    assert (account.rows_in, account.rows_read, account.unified) == (8, 4, 4)
+    assert account.words() == (
+        "8 rows: 4 read, 4 dropped (2 blank line, 2 missing time); 4 spellings of ids unified "
+        "(user '1.0' is '1', user '1.0' is '1')"
+    )
 
 
 def test_tables_come_back_from_disk(tmp_path: Path) -> None:

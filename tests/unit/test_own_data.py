@@ -98,7 +98,6 @@ def test_whole_numbers_are_ordered_as_numbers(tmp_path: Path) -> None:
         (GOOD + "3,12,nan\n", "line 5, column 'time': 'nan' is not finite"),
         (GOOD + "3,12,\n", "line 5, column 'time': the value is missing"),
         (GOOD + ",12,9\n", "line 5, column 'user': the value is missing"),
-        (GOOD + "3,12,-9\n", "line 5, column 'time': '-9' is negative"),
         (GOOD + "3,12\n", "line 5: 2 columns, expected 3"),
         (GOOD + "3,12,9,1\n", "line 5: 4 columns, expected 3"),
         ("", "the file is empty"),
@@ -124,7 +123,7 @@ def test_truncated_gzip_is_said(tmp_path: Path) -> None:
 def test_missing_value_in_parquet_names_the_row(tmp_path: Path) -> None:
     frame = pd.DataFrame({"user_id": [1, 2], "item_id": [3, 4], "timestamp": [5.0, np.nan]})
     frame.to_parquet(tmp_path / "a.parquet")
-    with pytest.raises(DataError, match="row 2: a value is missing"):
+    with pytest.raises(DataError, match="row 2, column 'time': the value is missing; 1 row has"):
         read(own(tmp_path / "a.parquet"), Path("unused"))
 
 

@@ -34,7 +34,7 @@ def with_key(test: Any) -> float:
     config = Catalog(Path(__file__).resolve().parents[2]).model("ease")
     for value in range(1, 100_000):
         params = config.resolve({"regularization": float(value)})
-        if test(RunConfig(model="ease", params=params, top=20).key):
+        if test(RunConfig(model="ease", class_name=config.class_name, params=params, top=20).key):
             return float(value)
     raise AssertionError("no such key")
 

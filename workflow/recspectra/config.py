@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from recspectra.dataset_schema import DatasetConfig
+from recspectra.dataset_schema import DatasetConfig, read_dataset
 from recspectra.run_schema import Budget, ModelConfig, PlannedRun, RunConfig, TuneConfig, spectra_of
 from recspectra.schema import ConfigError, Scalar, Strict, nearest
 from recspectra.study_schema import (
@@ -88,7 +88,11 @@ class Catalog:
                     f"known: {', '.join(known)}{nearest(name, known)}"
                 )
             path = self.root / "config" / kind / f"{name}.yaml"
-            entry = validate(self.kinds[kind], read_yaml(path), f"config/{kind}/{name}.yaml")
+            origin = f"config/{kind}/{name}.yaml"
+            if kind == "datasets":
+                entry = read_dataset(path, origin)
+            else:
+                entry = validate(self.kinds[kind], read_yaml(path), origin)
             if entry.name != name:
                 raise ConfigError(
                     f"config/{kind}/{name}.yaml: name is '{entry.name}', but must be the file's name '{name}'"

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
-from recspectra.schema import SAFE_NAME, Scalar, Strict
+from recspectra import inter_files
+from recspectra.schema import SAFE_NAME, Scalar, Strict, nearest
+from recspectra.yaml_files import read_yaml, validate
 
-SHORT_FORM = ("path", "columns")
+# Keys of the short form for one's own file.
+SHORT_FORM = ("path", "columns", "separator", "header", "missing")
+ROLES = ("user", "item", "rating", "time")
 
 
 class SourceFile(Strict):
@@ -141,12 +148,19 @@ class DatasetConfig(Strict):
     path, columns : str, dict
         The short form for one's own data: a CSV, TSV, Parquet or RecBole `.inter` file
         and which of its columns are user, item, rating and time. All else has defaults.
+    separator, header, missing : str or None, bool, str
+        Of the short form: what stands between two columns (by default the file's ending
+        decides), whether the first line holds names (else `columns` are numbers from 1), and
+        whether a row in which a value is missing is an error or is dropped.
     """
 
     name: str = Field(pattern=SAFE_NAME)
     title: str
     path: str | None = None
-    columns: dict[str, str] = {}
+    columns: dict[str, str | int] = {}
+    separator: str | None = None
+    header: bool = True
+    missing: Literal["error", "drop"] = "error"
     source: SourceConfig
     reader: ReaderConfig
     filter: FilterConfig = FilterConfig()
@@ -156,16 +170,18 @@ class DatasetConfig(Strict):
     published: list[Published] = []
     notes: list[str] = []
 
+    _places: tuple[str, ...] = PrivateAttr(())
+
     @model_validator(mode="before")
     @classmethod
     def _fill_short_form(cls, data: Any) -> Any:
         """Fill what a user's own file does not need to say."""
-        if not isinstance(data, dict) or not data.get("path"):
+        if not isinstance(data, dict) or not isinstance(data.get("path"), str):
             return data
         given = data.get("columns")
         columns = given if isinstance(given, dict) else {}
-        inter = str(data["path"]).endswith((".inter", ".inter.gz"))
-        timed = inter or "time" in columns
+        inter = inter_files.is_inter(data["path"]) and data.get("header") is not False
+        timed = "time" in columns or (inter and inter_files.has_times(Path(data["path"])))
         defaults = {
             "title": data.get("name", ""),
             "source": {"name": "local", "licence": "the data's own", "citation": "-", "files": []},
@@ -173,15 +189,43 @@ class DatasetConfig(Strict):
             "split": {"recipe": "temporal-user" if timed else "random-user"},
             "ordered": timed,
         }
-        return {**defaults, **data}
+        filled = {**defaults, **data}
+        if data.get("separator") in ("tab", r"\t"):
+            filled["separator"] = "\t"
+        return filled
 
     @model_validator(mode="after")
-    def _columns_make_sense(self) -> DatasetConfig:
-        allowed = ("user", "item", "rating", "time")
-        for name in self.columns:
-            if name not in allowed:
-                raise ValueError(f"columns: unknown '{name}'; allowed: {', '.join(allowed)}")
+    def _short_form_makes_sense(self) -> DatasetConfig:
+        if self.path is None:
+            given = [key for key in SHORT_FORM if key in self.model_fields_set]
+            if given:
+                raise ValueError(f"{given[0]}: this key belongs to `path`, a file of your own")
+            return self
+        if "{" in self.path or "}" in self.path:
+            raise ValueError(
+                f"path: '{self.path}' holds a brace, which Snakemake takes for a wildcard; "
+                "rename the file or folder"
+            )
+        _check_columns(self.columns, self.header, self.reader.format)
+        _check_separator(self.separator)
+        if self.reader.format == "inter" and self.separator not in (None, "\t"):
+            raise ValueError("separator: an .inter file is separated by tabs; rename it to .csv or so")
+        if self.split.recipe in ("temporal-user", "leave-one-out", "temporal") and not self.ordered:
+            raise ValueError(
+                f"split.recipe: '{self.split.recipe}' needs the order in time; name the `time` column, "
+                "or write `ordered: true` if each user's rows stand in the order of time"
+            )
         return self
+
+    def where_it_should_be(self) -> str:
+        """Return where an own file was looked for and not found, in words."""
+        places = self._places or (str(self.path),)
+        if len(places) == 1:
+            return f"there is no file {places[0]} (`path:` in its YAML)"
+        return (
+            f"there is no file {' and no file '.join(places)} "
+            "(a relative `path:` is looked for in the YAML's folder, then in the working folder)"
+        )
 
     @model_validator(mode="after")
     def _order_has_a_file(self) -> DatasetConfig:
@@ -193,3 +237,62 @@ class DatasetConfig(Strict):
                 "reader.order_from needs `split: {recipe: shipped}` without exchange, and `ordered: true`"
             )
         return self
+
+
+def read_dataset(path: Path, origin: str) -> DatasetConfig:
+    """Read a dataset's YAML; the path of an own file is looked for and made absolute.
+
+    Parameters
+    ----------
+    path : Path
+        The YAML file. A relative path in it is looked for in its folder, then in the working
+        folder; `~` is the home folder.
+    origin : str
+        What messages call the YAML.
+    """
+    data = read_yaml(path)
+    own = data.get("path")
+    if not isinstance(own, str) or not own:
+        return validate(DatasetConfig, data, origin)
+    places = _places_of(own, path.parent)
+    found = next((place for place in places if Path(place).is_file()), places[0])
+    config = validate(DatasetConfig, {**data, "path": found}, origin)
+    config._places = places
+    return config
+
+
+def _places_of(own: str, folder: Path) -> tuple[str, ...]:
+    """Return where a user's file may lie, as absolute paths."""
+    expanded = Path(own)
+    with contextlib.suppress(RuntimeError):  # there is no such user
+        expanded = expanded.expanduser()
+    # Links stay as they are: what the user reads is what the user wrote.
+    places = (os.path.normpath(Path.cwd() / base / expanded) for base in (folder, Path.cwd()))
+    return tuple(dict.fromkeys(places))
+
+
+def _check_columns(columns: Mapping[str, str | int], header: bool, reader: str) -> None:
+    for role, column in columns.items():
+        if role not in ROLES:
+            raise ValueError(f"columns: unknown '{role}'; allowed: {', '.join(ROLES)}{nearest(role, ROLES)}")
+        if header and isinstance(column, int):
+            raise ValueError(
+                f'columns.{role}: a number needs `header: false`; if {column} is a name, write "{column}"'
+            )
+        if not header and (isinstance(column, str) or column < 1):
+            raise ValueError(
+                f"columns.{role}: without a header columns are numbers, counted from 1 (given: {column!r})"
+            )
+        if column == "":
+            raise ValueError(
+                f"columns.{role}: the name is empty; leave the role out if there is no such column"
+            )
+    if reader == "table" and not {"user", "item"} <= set(columns) and not header:
+        raise ValueError("columns: without a header the numbers of user and item must be given")
+    if len(set(columns.values())) < len(columns):
+        raise ValueError("columns: two roles have the same column")
+
+
+def _check_separator(separator: str | None) -> None:
+    if separator == "" or (separator and (set(separator) & set('\r\n"') or len(separator) > 8)):
+        raise ValueError(f'separator: {separator!r} cannot separate columns; such as ";", "\\t" or "::"')

@@ -15,6 +15,7 @@ from typing import Any
 
 from recspectra import devices, identity
 from recspectra.config import Catalog, Settings, Study, load_settings
+from recspectra.dataset_schema import SHORT_FORM
 from recspectra.run_schema import PlannedRun, RunConfig, TuneConfig, spectra_of, tuning_spectra
 from recspectra.schema import ConfigError, nearest
 from recspectra.yaml_files import canonical_json
@@ -74,6 +75,7 @@ def load(root: Path, overrides: Mapping[str, Any], argv: Sequence[str]) -> Plan:
     named = [name for name in studies if name in argv[1:]]
     for name in settings.datasets or ():
         _check_asked(name, [studies[study] for study in named or [chosen.name]])
+    _check_own_files(catalog, [studies[study] for study in named or [chosen.name]])
     return Plan(root, catalog, settings, studies, chosen.name, named or [chosen.name])
 
 
@@ -86,6 +88,15 @@ def _check_asked(dataset: str, studies: list[Study]) -> None:
             f"(they have {', '.join(known)}; optional datasets take part where their files are)"
             f"{nearest(dataset, known)}"
         )
+
+
+def _check_own_files(catalog: Catalog, studies: list[Study]) -> None:
+    """Refuse a dataset of the user's own whose file is not there and was never read."""
+    for name in sorted({name for study in studies for name in study.config.datasets}):
+        config = catalog.dataset(name)
+        read = Path(f"results/interactions/{name}.npz")
+        if config.path and not Path(config.path).is_file() and not read.is_file():
+            raise ConfigError(f"config/datasets/{name}.yaml: {config.where_it_should_be()}")
 
 
 def minutes_asked(cost: str, minutes: float, trials: int = 0, attempt: int = 1) -> int:
@@ -216,7 +227,7 @@ class Plan:
         """
         config = self.catalog.dataset(dataset)
         parts = [(f.path, f.part, f.sha256, f.md5, f.member) for f in config.source.files]
-        kept = config.model_dump(include={"path", "columns", "reader", "filter"})
+        kept = config.model_dump(include={*SHORT_FORM, "reader", "filter"})
         own = [self._digests.of(path) for path in self.raw_files(dataset)] if config.path else []
         return canonical_json([kept, parts, *own])
 

@@ -18,7 +18,7 @@ def run() -> None:
     args = parser.parse_args()
     dataset = cli.catalog().dataset(args.dataset)
     table = read(dataset, args.raw / dataset.source.name)
-    print(f"{dataset.name}: read {len(table):,} interactions")
+    print(f"{dataset.name}: {table.account.words()}")
     print(f"{check_duplicates(table, dataset.name):,} repeated pairs")
     table, said = filters.apply(table, dataset.filter)
     table.save(args.output)

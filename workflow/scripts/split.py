@@ -16,8 +16,9 @@ def run() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     args = parser.parse_args()
     dataset = cli.catalog().dataset(args.dataset)
-    pieces, said = splits.split(InteractionTable.load(args.interactions), dataset)
-    stats = splits.statistics(dataset, pieces)
+    table = InteractionTable.load(args.interactions)
+    pieces, said = splits.split(table, dataset)
+    stats = splits.statistics(dataset, pieces) | table.account.statistics()
     said += [*splits.check_counts(dataset, stats), *reach.describe(stats)]
     splits.save(pieces, stats, args.folder)
     print("\n".join(said))

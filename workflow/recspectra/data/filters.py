@@ -25,7 +25,8 @@ def apply(table: InteractionTable, config: FilterConfig) -> tuple[InteractionTab
     Returns
     -------
     table, said : InteractionTable, list of str
-        What is left, and one line per step that dropped something.
+        What is left, its account with what was dropped; and one line per step that dropped
+        something, or on what a reader might not expect.
 
     Raises
     ------
@@ -33,6 +34,11 @@ def apply(table: InteractionTable, config: FilterConfig) -> tuple[InteractionTab
         A threshold is asked for without ratings, or nothing is left.
     """
     said: list[str] = []
+    if config.min_rating is None and table.ratings is not None and (negative := (table.ratings < 0).sum()):
+        said.append(
+            f"{negative:,} negative ratings count like all others; `filter: {{min_rating: 0}}` drops them"
+        )
+    dropped: dict[str, int] = {}
     for words, step in (
         (f"rating below {config.min_rating}", _rated),
         (f"not among {config.sample_users} drawn users", _sampled),
@@ -42,10 +48,11 @@ def apply(table: InteractionTable, config: FilterConfig) -> tuple[InteractionTab
         before = len(table)
         table = step(table, config)
         if len(table) < before:
+            dropped[words] = before - len(table)
             said.append(f"dropped {before - len(table):,} interactions: {words}")
     if not len(table):
         raise DataError("the filter leaves no interactions; " + "; ".join(said))
-    return table, said
+    return replace(table, account=replace(table.account, filtered=dropped)), said
 
 
 def keep(table: InteractionTable, rows: np.ndarray) -> InteractionTable:
@@ -61,7 +68,7 @@ def _rated(table: InteractionTable, config: FilterConfig) -> InteractionTable:
     if config.min_rating is None:
         return table
     if table.ratings is None:
-        raise DataError("filter.min_rating is set, but the data have no ratings")
+        raise DataError("filter.min_rating is set, but the data have no ratings; name their column (rating)")
     return keep(table, table.ratings >= config.min_rating)
 
 

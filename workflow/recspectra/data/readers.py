@@ -1,26 +1,42 @@
 """Readers: one function per file format, looked up by its name in the dataset YAML.
 
 A reader gets the local path of a file, its entry in the YAML and the reader's options
-and returns an `InteractionTable`. Bad content raises `DataError` with file and line.
+and returns an `InteractionTable`, whose account says what became of each row. Bad content
+raises `DataError` with file and line.
 """
 
 from __future__ import annotations
 
+import csv
 import difflib
 import inspect
-import warnings
-from collections.abc import Callable, Mapping
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from recspectra import inter_files
 from recspectra.data import alignment, synthetic
+from recspectra.data.columns import IdColumn, NumberColumn, TimeColumn
+from recspectra.data.gather import Gathered
 from recspectra.data.interactions import DataError
-from recspectra.data.tables import PARTS, InteractionTable, concatenate
-from recspectra.data.text import COLUMNS, READ_ERRORS, first_bad_line, opened, problem_with
-from recspectra.dataset_schema import DatasetConfig, SourceFile
+from recspectra.data.tables import PARTS, Account, InteractionTable, concatenate
+from recspectra.data.text import (
+    READ_ERRORS,
+    Chunk,
+    first_bytes,
+    guess_separator,
+    is_blank,
+    lines_of,
+    place_of,
+    problem_with,
+    records,
+)
+from recspectra.dataset_schema import ROLES, DatasetConfig, SourceFile
 
 Reader = Callable[..., InteractionTable]
 
@@ -30,13 +46,34 @@ def read(config: DatasetConfig, folder: Path) -> InteractionTable:
     name, options = config.reader.format, config.reader.options
     _check_reader(config.name, name, options)
     if config.path:
-        columns = {f"{k}_column": v for k, v in config.columns.items()} if name == "table" else {}
-        return READERS[name](Path(config.path), None, **columns, **options)
+        return _read_own(config)
     if not config.source.files:
         return READERS[name](**options)
     files = [f for f in config.source.files if f.part != "order"]
     table = concatenate([_read_file(config.name, folder, f, name, options) for f in files])
     return _in_order(table, config, folder) if config.reader.order_from else table
+
+
+def _read_own(config: DatasetConfig) -> InteractionTable:
+    """Read a user's own file."""
+    path = Path(config.path)
+    if not path.is_file():
+        raise DataError(f"dataset '{config.name}': {config.where_it_should_be()}")
+    reader = READERS[config.reader.format]
+    given: dict[str, Any] = {f"{role}_column": column for role, column in config.columns.items()}
+    for key in ("separator", "header", "missing"):
+        if getattr(config, key) != DatasetConfig.model_fields[key].default:
+            given[key] = getattr(config, key)
+    for key in given:
+        if key not in inspect.signature(reader).parameters:
+            raise DataError(
+                f"dataset '{config.name}': reader '{config.reader.format}' does not take "
+                f"`{'columns' if key.endswith('_column') else key}`"
+            )
+    try:
+        return reader(path, None, **{**given, **config.reader.options})
+    except (OSError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
 
 
 def _in_order(table: InteractionTable, config: DatasetConfig, folder: Path) -> InteractionTable:
@@ -95,6 +132,7 @@ def read_delimited(
     separator: str = ",",
     header: bool = False,
     text_ids: bool = False,
+    missing: str = "error",
 ) -> InteractionTable:
     """Read rows such as `user,item,rating,time`; gzip and zip members are read in place.
 
@@ -112,81 +150,66 @@ def read_delimited(
         Whether the first line holds names.
     text_ids : bool
         Whether users and items are texts rather than whole numbers.
+    missing : {"error", "drop"}
+        What to do with rows in which a value is missing.
     """
     names = columns.split(",")
     if not {"user", "item"} <= set(names) or len(set(names)) < len(names):
         raise DataError(f"{path}: columns '{columns}' must name user and item, each once")
-    kinds = dict(COLUMNS) | ({"user": "str", "item": "str"} if text_ids else {})
-    try:
-        frame = _read_text(path, file, names, separator, header, kinds)
-    except pd.errors.EmptyDataError:
-        raise DataError(f"{path}: the file is empty") from None
-    except READ_ERRORS as error:
-        raise _text_error(path, file, names, separator, header, kinds, error) from None
-    numbers = [n for n in frame if kinds[n] != "str"]
-    values = frame[numbers].to_numpy(dtype=np.float64)
-    if not np.isfinite(values).all() or (values < 0).any() or _missing(frame, kinds):
-        raise _text_error(path, file, names, separator, header, kinds, "bad value")
-    return _table(frame, file)
+    places = {name: place for place, name in enumerate(names) if name in ROLES}
+    rows = records(path, file, separator)
+    if header:
+        _first_row(path, file, rows)
+    return _gather(path, file, rows, places, len(names), missing, whole=not text_ids)
 
 
-def _read_text(
-    path: Path, file: SourceFile | None, names: list[str], separator: str, header: bool,
-    kinds: dict[str, str],
-) -> pd.DataFrame:  # fmt: skip
-    doubled = len(separator) == 2 and separator[0] == separator[1]
-    spread = [n for name in names for n in (name, f"_{name}")][:-1] if doubled else names
-    with warnings.catch_warnings(), opened(path, file) as stream:
-        warnings.simplefilter("error", pd.errors.ParserWarning)  # more columns than names
-        frame = pd.read_csv(
-            stream,
-            sep=separator[0] if doubled else separator,
-            header=0 if header else None,
-            names=spread,
-            dtype={n: kinds.get(n, "str") for n in spread},
-            na_values=[],
-            keep_default_na=False,
-            index_col=False,
-            encoding="utf-8-sig",
-        )
-    return frame[[n for n in names if n in COLUMNS]]
+def _gather(
+    path: Path, file: SourceFile | None, chunks: Iterator[Chunk], places: Mapping[str, int], width: int,
+    missing: str = "error", whole: bool = False,
+) -> InteractionTable:  # fmt: skip
+    """Read all records of a text file; `places` says in which column (from 0) a role stands."""
+    kinds = {"user": lambda: IdColumn(whole), "item": lambda: IdColumn(whole), "rating": NumberColumn}
+    columns = {role: kinds.get(role, TimeColumn)() for role in places}
+    gathered = Gathered(place_of(path, file), columns, missing)
+    for chunk in chunks:
+        lines, rows = chunk.lines, chunk.rows
+        uneven = set(map(len, rows)) != {width}
+        odd = [i for i, cells in enumerate(rows) if len(cells) != width] if uneven else []
+        bad = next((i for i in odd if not is_blank(rows[i])), None)
+        good = len(rows) if bad is None else bad
+        if odd:
+            blank = [i for i in odd if i < good]
+            gathered.drop("blank line", len(blank))
+            kept = sorted(set(range(good)).difference(blank))
+            lines, rows = [lines[i] for i in kept], [rows[i] for i in kept]
+        if rows:
+            cells = list(zip(*rows, strict=True))
+            gathered.add(lines, {role: cells[place] for role, place in places.items()})
+        if bad is not None:
+            gathered.refuse(f"line {chunk.lines[bad]}: {_columns(len(chunk.rows[bad]))}, expected {width}")
+        if chunk.error:
+            gathered.refuse(chunk.error)
+    return _table(gathered, file)
 
 
-def _missing(frame: pd.DataFrame, kinds: dict[str, str]) -> bool:
-    return any((frame[n] == "").any() for n in frame if kinds[n] == "str")
+def _columns(count: int) -> str:
+    return "1 column" if count == 1 else f"{count} columns"
 
 
-def _text_error(
-    path: Path, file: SourceFile | None, names: list[str], separator: str, header: bool,
-    kinds: dict[str, str], error: Any,
-) -> DataError:  # fmt: skip
-    found = first_bad_line(path, file, names, separator, header, kinds)
-    return DataError(found or f"{path}: {problem_with(error)}")
-
-
-def _table(frame: pd.DataFrame, file: SourceFile | None) -> InteractionTable:
-    def column(name: str) -> np.ndarray | None:
-        if name not in frame:
-            return None
-        if name in ("user", "item"):
-            return as_ids(frame[name])
-        return frame[name].to_numpy(dtype=np.float64)
-
-    return InteractionTable(
-        column("user"), column("item"), column("time"), column("rating"), _parts(file, len(frame))
+def _table(gathered: Gathered, file: SourceFile | None) -> InteractionTable:
+    arrays = gathered.finish()
+    unified = gathered.unified
+    examples = [f"{role} {u.example[0]!r} is {u.example[1]!r}" for role, u in unified.items() if u.example]
+    account = Account(
+        gathered.rows_in,
+        dict(gathered.dropped),
+        sum(u.count for u in unified.values()),
+        tuple(examples),
     )
-
-
-def as_ids(column: pd.Series) -> np.ndarray:
-    """Return ids as int64 where all are whole numbers that fit, else as texts."""
-    if pd.api.types.is_integer_dtype(column.dtype) and not pd.api.types.is_unsigned_integer_dtype(
-        column.dtype
-    ):
-        return column.to_numpy(dtype=np.int64)
-    texts = column.astype(str)
-    if texts.str.fullmatch(r"-?(0|[1-9]\d{0,17})").all():
-        return texts.to_numpy(dtype=str).astype(np.int64)
-    return texts.to_numpy(dtype=str)
+    return InteractionTable(
+        arrays["user"], arrays["item"], arrays.get("time"), arrays.get("rating"),
+        _parts(file, len(arrays["user"])), account,
+    )  # fmt: skip
 
 
 def _parts(file: SourceFile | None, rows: int) -> np.ndarray | None:
@@ -197,38 +220,65 @@ def _parts(file: SourceFile | None, rows: int) -> np.ndarray | None:
 
 def read_sequences(path: Path, file: SourceFile | None) -> InteractionTable:
     """Read one user a line, `user item item ...` from the oldest to the newest (S3Rec)."""
-    users, items = [], []
-    with opened(path, file) as stream:
-        for number, line in enumerate(stream, start=1):
-            cells = line.decode("utf-8", "replace").split()
-            if not cells:
-                continue
-            if bad := next((c for c in cells if not c.isascii() or not c.isdigit()), None):
-                raise DataError(f"{path}, line {number}: {bad!r} is not a whole number")
+    users, items, dropped = [], [], {}
+    for number, line in lines_of(path, file):
+        cells = line.split()
+        if bad := next((c for c in cells if not c.isascii() or not c.isdigit()), None):
+            raise DataError(f"{path}, line {number}: {bad!r} is not a whole number")
+        if len(cells) < 2:
+            reason = "user without items" if cells else "blank line"
+            dropped[reason] = dropped.get(reason, 0) + 1
+            continue
+        try:
             users.append(np.full(len(cells) - 1, int(cells[0]), dtype=np.int64))
-            items.append(np.array(cells[1:], dtype=np.int64))
-    if not users:
+            items.append(np.array(list(map(int, cells[1:])), dtype=np.int64))
+        except OverflowError:
+            raise DataError(f"{path}, line {number}: a number is too large") from None
+    if not users and not dropped:
         raise DataError(f"{path}: the file is empty")
-    user, item = np.concatenate(users), np.concatenate(items)
-    return InteractionTable(user, item, None, None, _parts(file, len(user)))
+    none = np.zeros(0, dtype=np.int64)
+    user, item = np.concatenate([none, *users]), np.concatenate([none, *items])
+    account = Account(len(user) + sum(dropped.values()), dropped)
+    return InteractionTable(user, item, None, None, _parts(file, len(user)), account)
 
 
 def read_netflix(path: Path, file: SourceFile | None) -> InteractionTable:
     """Read a file of the Netflix Prize: `movie:` lines, each followed by `user,rating,date`."""
-    rows = pd.read_csv(path, header=None, names=["user", "rating", "date"], dtype=str)
-    movie = rows["user"].str.endswith(":")
-    if not len(rows) or not movie.iloc[0]:
-        raise DataError(f"{path}, line 1: expected a movie such as '1:'")
-    item = rows["user"].where(movie).ffill().str.rstrip(":")
-    rows = rows.assign(item=item)[~movie]
+    try:
+        # Blank lines stay, so that a row's number is its line's.
+        rows = pd.read_csv(
+            path, header=None, names=["user", "rating", "date"], dtype=str, index_col=False,
+            quoting=csv.QUOTE_NONE, skip_blank_lines=False, na_values=[], keep_default_na=False,
+        )  # fmt: skip
+    except READ_ERRORS as error:
+        raise DataError(f"{path}: {problem_with(error)}") from None
+    rows = rows.fillna("")
+    blank = (rows["user"].str.strip() == "") & (rows["rating"] == "") & (rows["date"] == "")
+    lines = rows.index[~blank] + 1
+    account = Account(len(rows), {"blank line": int(blank.sum())} if blank.any() else {})
+    rows = rows[~blank]
+    movie = (rows["user"].str.endswith(":") & (rows["rating"] == "") & (rows["date"] == "")).to_numpy()
+    if not len(rows) or not movie[0]:
+        raise DataError(f"{path}, line {lines[0] if len(rows) else 1}: expected a movie such as '1:'")
+    item = rows["user"].where(movie).ffill().str.removesuffix(":")
+    bad = ~_whole(item).to_numpy()
+    rows, lines, item = rows[~movie], lines[~movie], item[~movie]
     dates = pd.to_datetime(rows["date"], errors="coerce", format="%Y-%m-%d")
-    numbers = rows[["user", "item", "rating"]].apply(pd.to_numeric, errors="coerce")
-    bad = numbers.isna().any(axis=1) | dates.isna()
+    rating = pd.to_numeric(rows["rating"], errors="coerce")
+    bad = bad[~movie] | ~_whole(rows["user"]).to_numpy() | ~np.isfinite(rating.to_numpy(np.float64))
+    bad |= dates.isna().to_numpy()
     if bad.any():
-        raise DataError(f"{path}, line {int(bad.idxmax()) + 1}: expected user,rating,YYYY-MM-DD")
-    frame = numbers.astype({"user": np.int64, "item": np.int64})
-    seconds = dates.to_numpy("datetime64[s]").astype(np.int64)
-    return _table(frame.assign(time=seconds), file)
+        raise DataError(f"{path}, line {lines[int(bad.argmax())]}: expected user,rating,YYYY-MM-DD")
+    account = replace(account, rows_in=account.rows_in - int(movie.sum()))
+    return InteractionTable(
+        rows["user"].to_numpy(str).astype(np.int64), item.to_numpy(str).astype(np.int64),
+        dates.to_numpy("datetime64[s]").astype(np.int64).astype(np.float64),
+        rating.to_numpy(np.float64), _parts(file, len(rows)), account,
+    )  # fmt: skip
+
+
+def _whole(texts: pd.Series) -> pd.Series:
+    return texts.str.fullmatch(r"[0-9]{1,18}")
 
 
 # ------------------------------------------------------------------- arrays and parquet
@@ -254,84 +304,195 @@ def read_pairs_npy(path: Path, file: SourceFile | None) -> InteractionTable:
 def read_table(
     path: Path,
     file: SourceFile | None,
-    user_column: str = "user",
-    item_column: str = "item",
+    user_column: str | int = "user",
+    item_column: str | int = "item",
+    rating_column: str | int = "",
+    time_column: str | int = "",
+    separator: str | None = None,
+    header: bool = True,
+    missing: str = "error",
+) -> InteractionTable:
+    """Read a CSV, TSV (by its ending, .gz allowed) or Parquet file with named columns.
+
+    Parameters
+    ----------
+    path : Path
+        The local file.
+    file : SourceFile or None
+        Its entry in the dataset YAML, if it is one of a source's files.
+    user_column, item_column, rating_column, time_column : str or int
+        Names of columns; without a header their numbers, from 1. Empty: there is none.
+    separator : str or None
+        What stands between two columns of a text; by default a tab in `.tsv` and `.inter`
+        files, a comma in others.
+    header : bool
+        Whether the first line of a text holds names.
+    missing : {"error", "drop"}
+        What to do with rows in which a value is missing.
+    """
+    names = {"user": user_column, "item": item_column, "rating": rating_column, "time": time_column}
+    names = {role: column for role, column in names.items() if column != ""}
+    if file is None and first_bytes(path).startswith(b"PAR1"):
+        return _parquet(path, file, names, missing)
+    ending = path.name.lower().removesuffix(".gz")
+    if ending.endswith((".parquet", ".pq")):
+        return _parquet(path, file, names, missing)
+    chosen = separator or ("\t" if ending.endswith((".tsv", ".inter")) else ",")
+    rows = records(path, file, chosen)
+    present = _first_row(path, file, rows)
+    if header:
+        places = _places(path, file, names, present, chosen)
+    else:
+        places = _numbered(path, file, names, present, chosen)
+        rows = records(path, file, chosen)  # once more, from the top
+    table = _gather(path, file, rows, places, len(present), missing)
+    _need_rows(path, table, header)
+    shown = {role: f"{present[place]} (column {place + 1})" if header else f"column {place + 1}"
+             for role, place in places.items()}  # fmt: skip
+    return _laid_out(table, f"text, separator {_shown(chosen)}{'' if header else ', no header'}", shown)
+
+
+def read_inter(
+    path: Path,
+    file: SourceFile | None,
+    user_column: str = "",
+    item_column: str = "",
     rating_column: str = "",
     time_column: str = "",
+    separator: str = "\t",
+    missing: str = "error",
 ) -> InteractionTable:
-    """Read a CSV, TSV (by its ending, .gz allowed) or Parquet file with named columns."""
-    names = {"user": user_column, "item": item_column, "rating": rating_column, "time": time_column}
-    names = {key: column for key, column in names.items() if column}
-    if path.suffix == ".parquet":
-        return _parquet(path, file, names)
-    separator = "\t" if path.name.removesuffix(".gz").endswith((".tsv", ".inter")) else ","
-    return _headed(path, file, names, separator)
+    """Read a RecBole atomic file: tab-separated, without quoting, names such as `user_id:token`.
+
+    Columns are found by name, with or without the type behind the colon; those that are not
+    named are RecBole's own (`user_id`, `item_id`, and where they are there `rating`, `timestamp`).
+    """
+    given = {"user": user_column, "item": item_column, "rating": rating_column, "time": time_column}
+    rows = records(path, file, separator)
+    present = _first_row(path, file, rows)
+    names = inter_files.columns_of({role: column for role, column in given.items() if column}, present)
+    places = _places(path, file, names, present, separator)
+    table = _gather(path, file, rows, places, len(present), missing)
+    _need_rows(path, table, header=True)
+    shown = {role: f"{present[place]} (column {place + 1})" for role, place in places.items()}
+    return _laid_out(table, "RecBole's .inter, separator tab", shown)
 
 
-def read_inter(path: Path, file: SourceFile | None) -> InteractionTable:
-    """Read a RecBole atomic file: tab-separated, names such as `user_id:token`."""
-    known = {"user": "user_id:token", "item": "item_id:token", "rating": "rating:float",
-             "time": "timestamp:float"}  # fmt: skip
-    present = header_of(path, file, "\t")
-    names = {k: v for k, v in known.items() if v in present or k in ("user", "item")}
-    return _headed(path, file, names, "\t")
+def _first_row(path: Path, file: SourceFile | None, rows: Iterator[Chunk]) -> list[str]:
+    """Return the cells of the first line that is not blank."""
+    for chunk in rows:
+        if chunk.error:
+            raise DataError(f"{place_of(path, file)}, {chunk.error}")
+        if not is_blank(chunk.rows[0]):
+            return [_tidy(cell) for cell in chunk.rows[0]]
+    raise DataError(f"{place_of(path, file)}: the file is empty")
 
 
-def header_of(path: Path, file: SourceFile | None, separator: str) -> list[str]:
-    """Return the names in the first line of a text file."""
+def _tidy(name: str) -> str:
+    """Return a column's name as it is compared: without white space around it, composed."""
+    return unicodedata.normalize("NFC", name.strip())
+
+
+def _places(
+    path: Path, file: SourceFile | None, names: Mapping[str, Any], present: list[str], separator: str
+) -> dict[str, int]:
+    """Return where the named columns stand, from 0."""
+    wanted = {role: _tidy(str(column)) for role, column in names.items()}
     try:
-        with opened(path, file) as stream:
-            line = stream.readline().decode("utf-8-sig")
-    except READ_ERRORS as error:
-        raise DataError(f"{path}, line 1: {problem_with(error)}") from None
-    if not line.strip():
-        raise DataError(f"{path}: the file is empty")
-    return line.rstrip("\r\n").split(separator)
+        _require(path, wanted, present)
+    except DataError as error:
+        raise DataError(f"{error}{_why_absent(path, file, wanted, present, separator)}") from None
+    return {role: present.index(column) for role, column in wanted.items()}
 
 
-def _headed(path: Path, file: SourceFile | None, names: dict[str, str], separator: str) -> InteractionTable:
-    header = header_of(path, file, separator)
-    _require(path, names, header)
-    place = {column: key for key, column in names.items()}
-    order = ",".join(place.get(column, f"skip{i}") for i, column in enumerate(header))
-    table = read_delimited(path, file, order, separator, header=True, text_ids=True)
+def _why_absent(
+    path: Path, file: SourceFile | None, wanted: Mapping[str, str], present: list[str], separator: str
+) -> str:
+    """Return what is probably wrong where named columns are not in the first line."""
+    found = guess_separator(path, file, list(wanted.values()))
+    if not found and len(present) == 1:
+        found = guess_separator(path, file, [])
+    if found and found != separator:
+        return _separator_hint(found)
+    if any(f'"{column}"' in present for column in wanted.values()):
+        return "; the names are in quotes, which tab-separated files do not have: write it without quotes"
+    if not set(wanted.values()) & set(present) and any(_is_number(cell) for cell in present):
+        return "; if the first line holds data, write `header: false` and number the columns from 1"
+    return ""
+
+
+def _separator_hint(separator: str) -> str:
+    shown = {"\t": "\\t"}.get(separator, separator)
+    return f'; the file looks separated by {_shown(separator)}: write `separator: "{shown}"`'
+
+
+def _shown(separator: str) -> str:
+    return {"\t": "tab", " ": "blank"}.get(separator, f"'{separator}'")
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _numbered(
+    path: Path, file: SourceFile | None, names: Mapping[str, Any], first: list[str], separator: str
+) -> dict[str, int]:
+    """Return where columns given by number (from 1) stand, from 0."""
+    for role, number in names.items():
+        if int(number) > len(first):
+            found = guess_separator(path, file, []) if len(first) == 1 else ""
+            raise DataError(
+                f"{place_of(path, file)}, line 1: no column {number} for {role}, found "
+                f"{_columns(len(first))}{_separator_hint(found) if found not in ('', separator) else ''}"
+            )
+    return {role: int(number) - 1 for role, number in names.items()}
+
+
+def _need_rows(path: Path, table: InteractionTable, header: bool) -> None:
     if not len(table):
-        raise DataError(f"{path}: the file has a header and no rows")
-    return table
+        dropped = f" that can be read ({table.account.words()})" if table.account.rows_in else ""
+        raise DataError(f"{path}: the file has {'a header and ' if header else ''}no rows{dropped}")
 
 
-def _require(path: Path, names: dict[str, str], present: list[str]) -> None:
-    for key, column in names.items():
+def _laid_out(table: InteractionTable, form: str, columns: Mapping[str, str]) -> InteractionTable:
+    """Return a table whose account says how the file was understood."""
+    layout = {"format": form, "columns": ", ".join(f"{role} = {column}" for role, column in columns.items())}
+    return replace(table, account=replace(table.account, layout=layout))
+
+
+def _require(path: Path, names: Mapping[str, str], present: list[str]) -> None:
+    for role, column in names.items():
         if column not in present:
             raise DataError(
-                f"{path}: no column '{column}' for {key}; columns: {', '.join(present)}"
+                f"{path}: no column '{column}' for {role}; columns: {', '.join(present)}"
                 f"{_hint(column, present)}"
+            )
+        if present.count(column) > 1:
+            raise DataError(
+                f"{path}: column '{column}' for {role} stands there {present.count(column)} times"
             )
 
 
-def _parquet(path: Path, file: SourceFile | None, names: dict[str, str]) -> InteractionTable:
-    try:
-        import pyarrow.parquet as pq
+def _parquet(path: Path, file: SourceFile | None, names: Mapping[str, Any], missing: str) -> InteractionTable:
+    from recspectra.data import parquet  # pyarrow takes a while to load
 
-        _require(path, names, list(pq.read_schema(path).names))
-        frame = pq.read_table(path, columns=list(names.values())).to_pandas()
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: no readable Parquet file ({error})") from None
-    frame = frame.rename(columns={column: key for key, column in names.items()})
-    if not len(frame):
+    source = parquet.Source(path)
+    wanted = {role: str(column) for role, column in names.items()}
+    _require(path, wanted, source.names)
+    if not len(source):
         raise DataError(f"{path}: the file holds no rows")
-    if frame.isna().to_numpy().any():
-        row = int(np.flatnonzero(frame.isna().any(axis=1))[0])
-        raise DataError(f"{path}, row {row + 1}: a value is missing")
-    if "time" in frame and pd.api.types.is_datetime64_any_dtype(frame["time"]):
-        frame["time"] = frame["time"].to_numpy("datetime64[s]").astype(np.float64)
-    for key in ("rating", "time"):
-        if key in frame and not pd.api.types.is_numeric_dtype(frame[key]):
-            raise DataError(f"{path}: column '{names[key]}' for {key} holds no numbers")
-        if key in frame and (frame[key] < 0).any():
-            row = int(np.flatnonzero(frame[key] < 0)[0])
-            raise DataError(f"{path}, row {row + 1}: column '{names[key]}' is negative")
-    return _table(frame, file)
+    kinds = {"rating": parquet.ArrowNumbers, "time": parquet.ArrowTimes}
+    gathered = Gathered(
+        str(path), {role: kinds.get(role, parquet.ArrowIds)() for role in wanted}, missing, unit="row"
+    )
+    gathered.add(range(1, len(source) + 1), {role: source.column(column) for role, column in wanted.items()})
+    table = _table(gathered, file)
+    _need_rows(path, table, header=False)
+    return _laid_out(table, "Parquet", wanted)
 
 
 READERS: dict[str, Reader] = {

@@ -12,6 +12,7 @@ import pandas as pd
 from recspectra.artifacts import ArtifactError, provenance, read_json, write_json, write_text
 from recspectra.config import Study
 from recspectra.data import reach
+from recspectra.data.tables import counts_in_words
 from recspectra.evaluation.measure import learning_curves, run_folder, run_records
 from recspectra.run_schema import PlannedRun
 from recspectra.spectral.filters import gaussian_bandpass, rescaled
@@ -21,7 +22,8 @@ from recspectra.study_schema import FigureConfig
 SNR_STEPS, RESPONSE_POINTS = 1000, 401
 DATASET_COLUMNS = [
     "dataset", "title", "users", "items", "interactions", "train", "valid", "test", "test_users",
-    *reach.COLUMNS, "density", "mean_length", "ordered", "licence", "citation", "notes",
+    *reach.COLUMNS, "density", "mean_length", "ordered", "rows_in", "rows_read", "rows_dropped",
+    "rows_filtered", "ids_unified", "licence", "citation", "notes",
 ]  # fmt: skip
 
 TUNING_COLUMNS = [
@@ -86,7 +88,9 @@ def dataset_table(study: Study, results: Path) -> pd.DataFrame:
         config = study.catalog.dataset(name)
         words = {"title": config.title, "notes": " ".join(config.notes)}
         words |= {"licence": config.source.licence, "citation": config.source.citation}
-        rows.append({**read_json(results / "data" / name / "stats.json"), **words})
+        stats = read_json(results / "data" / name / "stats.json")
+        words |= {k: counts_in_words(stats.get(k, {})) for k in ("rows_dropped", "rows_filtered")}
+        rows.append({**stats, **words})
     return pd.DataFrame(rows).reindex(columns=DATASET_COLUMNS)
 
 

@@ -9,11 +9,15 @@ import pandas as pd
 
 from recspectra.artifacts import read_json, write_text
 from recspectra.config import Catalog
+from recspectra.data.tables import counts_in_words
 from recspectra.studies import escape
 
 COUNTS = ("users", "items", "interactions")
 REACH = ("test_users", "cold_users", "unknown_items", "masked_targets_with_valid")
-PRINTED = ["dataset", *COUNTS, "density", "mean_length", *REACH, "published_in", "published", "verdict"]
+ROWS = ("rows_in", "rows_read", "rows_dropped", "rows_filtered", "ids_unified")
+PRINTED = [
+    "dataset", *COUNTS, "density", "mean_length", *REACH, *ROWS, "published_in", "published", "verdict",
+]  # fmt: skip
 
 
 def build(catalog: Catalog, names: list[str], results: Path) -> pd.DataFrame:
@@ -21,7 +25,8 @@ def build(catalog: Catalog, names: list[str], results: Path) -> pd.DataFrame:
 
     Columns: counts found, density in percent, mean interactions a user, test users, those of them
     without a training interaction, test items in no training interaction, test targets that the user
-    has in train or valid, the paper's table, its counts, and a verdict: `agrees`, `differs`, or the
+    has in train or valid, what became of the source's rows, the paper's table, its counts, and a
+    verdict: `agrees`, `differs`, or the
     reason of a known slip. A dataset that is not prepared has a row without counts.
     """
     rows = []
@@ -34,11 +39,16 @@ def build(catalog: Catalog, names: list[str], results: Path) -> pd.DataFrame:
         base = {"dataset": name, **{c: found[c] for c in COUNTS}}
         base |= {"density": 100.0 * found["density"], "mean_length": found["mean_length"]}
         base |= {name: found.get(name) for name in REACH}
+        base |= {name: _in_words(found[name]) for name in ROWS if name in found}
         printed = catalog.dataset(name).published
         rows += [{**base, **_beside(found, entry)} for entry in printed] or [
             {**base, "published_in": "", "published": "", "verdict": "no paper prints this version"}
         ]
     return pd.DataFrame(rows, columns=PRINTED)
+
+
+def _in_words(value: int | dict[str, int]) -> int | str:
+    return counts_in_words(value) if isinstance(value, dict) else value
 
 
 def _absent(name: str, published: list[Any]) -> list[dict[str, Any]]:
@@ -69,11 +79,19 @@ def cells(frame: pd.DataFrame) -> list[list[str]]:
     def number(value: float, form: str) -> str:
         return "-" if pd.isna(value) else format(value, form)
 
+    def left_out(row: Any) -> str:
+        """Return what was dropped while reading and by the filter, and how many ids were unified."""
+        counts = [v for v in (row.rows_dropped, row.rows_filtered) if isinstance(v, str) and v]
+        if not pd.isna(row.ids_unified) and row.ids_unified:
+            counts.append(f"{row.ids_unified:,.0f} spellings of ids unified")
+        return "; ".join(counts) or "-"
+
     return [
         [
             row.dataset, number(row.users, ",.0f"), number(row.items, ",.0f"),
             number(row.interactions, ",.0f"), number(row.density, ".3f"),
             number(row.mean_length, ".1f"), *(number(getattr(row, name), ",.0f") for name in REACH),
+            number(row.rows_read, ",.0f"), left_out(row),
             row.published_in, row.published, row.verdict,
         ]
         for row in frame.itertuples()
@@ -82,7 +100,7 @@ def cells(frame: pd.DataFrame) -> list[list[str]]:
 
 HEADER = [
     "dataset", "users", "items", "interactions", "density in %", "mean length", "test users", "cold",
-    "unknown items", "masked", "published in", "published", "verdict",
+    "unknown items", "masked", "rows read", "dropped and unified", "published in", "published", "verdict",
 ]  # fmt: skip
 
 
@@ -96,7 +114,7 @@ def to_text(frame: pd.DataFrame) -> str:
 
 def to_markdown(frame: pd.DataFrame) -> str:
     """Return the table as Markdown."""
-    rule = "| --- " + "| ---: " * 9 + "| --- " * 3 + "|"
+    rule = "| --- " + "| ---: " * 10 + "| --- " * 4 + "|"
     body = ["| " + " | ".join(escape.markdown(c) for c in row) + " |" for row in cells(frame)]
     return "\n".join(["| " + " | ".join(HEADER) + " |", rule, *body]) + "\n"
 
@@ -104,7 +122,7 @@ def to_markdown(frame: pd.DataFrame) -> str:
 def to_latex(frame: pd.DataFrame) -> str:
     """Return the table as LaTeX (booktabs)."""
     lines = [" & ".join(escape.latex(c) for c in row) + r" \\" for row in [HEADER, *cells(frame)]]
-    head = [r"\begin{tabular}{lrrrrrrrrrllp{6cm}}", r"\toprule", lines[0], r"\midrule"]
+    head = [r"\begin{tabular}{lrrrrrrrrrrp{4cm}llp{6cm}}", r"\toprule", lines[0], r"\midrule"]
     return "\n".join([*head, *lines[1:], r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 

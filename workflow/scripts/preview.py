@@ -1,0 +1,31 @@
+"""Print what the workflow will make of a dataset; nothing is written."""
+
+import argparse
+import os
+from pathlib import Path
+
+from recspectra import cli
+from recspectra.data.preview import describe
+from recspectra.dataset_schema import read_dataset
+
+
+def run() -> None:
+    """Describe `dataset`: a name of config/datasets or the path of a YAML."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("dataset")
+    parser.add_argument("--raw", type=Path, default=Path("results/raw"), help="files that were fetched")
+    parser.add_argument("--mirror", default=os.environ.get("RECSPECTRA_MIRROR", ""), help="local copies")
+    args = parser.parse_args()
+    if args.dataset.endswith((".yaml", ".yml")) or "/" in args.dataset:
+        dataset = read_dataset(Path(args.dataset), args.dataset)
+    else:
+        dataset = cli.catalog().dataset(args.dataset)
+    folder = args.raw / dataset.source.name
+    if args.mirror and not all((folder / f.path).is_file() for f in dataset.source.files):
+        folder = Path(args.mirror)
+    for line in describe(dataset, folder):
+        print(line)
+
+
+if __name__ == "__main__":
+    cli.main(run)
