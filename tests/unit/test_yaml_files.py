@@ -12,7 +12,8 @@ import yaml
 from recspectra import planning
 from recspectra.config import Catalog, check_texts, load_settings
 from recspectra.schema import ConfigError
-from recspectra.yaml_files import read_yaml
+from recspectra.study_schema import StudyConfig
+from recspectra.yaml_files import read_yaml, validate
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = [*sorted((ROOT / "config").rglob("*.yaml")), *sorted((ROOT / "config").rglob("*.example"))]
@@ -143,7 +144,7 @@ RANKING = {"name": "order", "title": "T", "kind": "ranking"}
         ({"efforts": {"cpu": {"seeds": [1, 1]}}}, "efforts.cpu.seeds: 1 is written twice"),
         ({"efforts": {"cpu": {"seeds_on": {"synthetic": [-2]}}}}, "seeds_on.synthetic[0]: .*(given: -2)"),
         ({"datasets": ["synthetic", "synthetic"]}, "datasets: synthetic is written twice"),
-        ({"optional_datasets": ["synthetic"]}, "datasets and optional_datasets: synthetic is written twice"),
+        ({"optional_datasets": ["synthetic"]}, "optional_datasets: 'synthetic' is among `datasets`"),
         ({"datasets": [123]}, "datasets[0]: must be text, not the number 123: write it in quotes"),
         ({"datasets": [True]}, "datasets[0]: must be text, not the truth value true: write it in quotes"),
         ({"datasets": [None]}, "datasets[0]: must be text, not nothing"),
@@ -193,6 +194,13 @@ def test_values_that_would_fail_late_are_refused_first(changes: dict, expected: 
     assert message.startswith(f"{path}: ")
     for part in expected.split(".*"):
         assert part in message
+
+
+@pytest.mark.parametrize("name", Catalog(ROOT).names("studies"))
+def test_what_a_finished_study_keeps_of_itself_can_be_read_again(name: str) -> None:
+    catalog = Catalog(ROOT)
+    config = catalog.study(name, catalog.names("datasets"), effort="paper").config
+    assert validate(StudyConfig, json.loads(config.model_dump_json()), "study.json") == config
 
 
 # ------------------------------------------------------------------------- command line

@@ -107,6 +107,13 @@ def _hurts(text: str) -> str:
     return next((name for name, pattern in kinds.items() if re.search(pattern, text, re.DOTALL)), "")
 
 
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # no file system takes such a name
+        return False
+
+
 # ----------------------------------------------------------------------------- catalog
 
 
@@ -156,8 +163,8 @@ class Catalog:
 
     def _other_ending(self, kind: str, name: str) -> str:
         """Return what to do where a file is there but does not end in .yaml, or an empty text."""
-        path = self._folder(kind) / f"{name}.yml"
-        return f"; rename config/{kind}/{path.name} to {name}.yaml" if path.is_file() else ""
+        there = {path.stem for path in self._folder(kind).glob("*.yml")}
+        return f"; rename config/{kind}/{name}.yml to {name}.yaml" if name in there else ""
 
     def dataset(self, name: str, where: str = "") -> DatasetConfig:
         """Return the dataset called `name`."""
@@ -176,12 +183,12 @@ class Catalog:
         known = self.names("studies")
         if name_or_path.endswith((".yaml", ".yml")) or "/" in name_or_path:
             path = Path(name_or_path).expanduser()
-            if not path.exists():
+            if not _is_there(path):
                 hint = f"; studies of config/studies: {', '.join(known)}{nearest(path.stem, known)}"
                 raise ConfigError(f"{path}: file not found{hint}")
             return path
         path = self._folder("studies") / f"{name_or_path}.yaml"
-        if not path.is_file():
+        if name_or_path not in known:
             raise ConfigError(
                 f"unknown study '{name_or_path}'; known: {', '.join(known)} "
                 f"(or the path of a YAML file){nearest(name_or_path, known)}"
@@ -203,6 +210,10 @@ class Catalog:
         config = validate(StudyConfig, read_yaml(path), str(path))
         for name in config.optional_datasets:
             self.dataset(name, f"{path}: optional_datasets")
+            if name in config.datasets:
+                raise ConfigError(
+                    f"{path}: optional_datasets: '{name}' is among `datasets` already; remove one"
+                )
         for name in config.more_seeds:
             self.dataset(name, f"{path}: more_seeds")
         config = spent(narrowed(config, present), effort, str(path))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -78,6 +79,14 @@ def load(root: Path, overrides: Mapping[str, Any], argv: Sequence[str]) -> Plan:
     for name in settings.datasets or ():
         _check_asked(name, [studies[study] for study in named or [chosen.name]])
     return Plan(root, catalog, settings, studies, chosen.name, named or [chosen.name])
+
+
+def check_checkout(root: Path) -> None:
+    """Refuse a checkout whose path Snakemake takes for a pattern: `{...}` and `<...>` are its own."""
+    if re.search(r"\{.*\}|<.*>", str(root)):
+        raise ConfigError(
+            f"{root}: Snakemake reads {{...}} and <...> in the path of a checkout as its own; move it"
+        )
 
 
 def _check_asked(dataset: str, studies: list[Study]) -> None:

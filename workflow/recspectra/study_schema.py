@@ -312,8 +312,6 @@ class StudyConfig(Strict):
     @model_validator(mode="after")
     def _names_are_unique(self) -> StudyConfig:
         """Two of one name would write the same files; some file systems do not tell `A` from `a`."""
-        if problem := twice([*self.datasets, *self.optional_datasets]):
-            raise ValueError(f"datasets and optional_datasets: {problem}")
         for kind in ("tables", "figures", "findings"):
             if problem := twice([item.name.lower() for item in getattr(self, kind)]):
                 raise ValueError(f"{kind}: name {problem}; both would write the same files")
