@@ -5,25 +5,26 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 CORES ?= 2
-MIRROR ?=
+# A name of config/studies/ or the path of a YAML file.
+ASKED := $(if $(value STUDY),yes)
+STUDY ?= quickstart
+# A name of config/datasets/ or the path of a YAML file.
+DATA ?=
 # What `make redo` forgets; with DRY=1 it only says what that would be.
 WHAT ?=
 DRY ?=
-# A name of config/studies/ or the path of a YAML file.
-ASKED := $(if $(STUDY),yes)
-STUDY ?= quickstart
-EFFORT ?=
-DATASETS ?=
-# A name of config/datasets/ or the path of a YAML file.
-DATA ?=
+# What a user gives is text: `value` keeps make from running a $(shell ...) in it, and recipes take
+# it from their environment, in quotes, so that a shell does not run it either.
+GIVEN := PYTHON CORES GPUS MIRROR STUDY EFFORT DATASETS DATA WHAT DRY
+$(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
+export $(GIVEN)
 BIN := .venv/bin
-# So many GPUs are there; no more trained systems are started than can have one.
-GPUS ?= $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU')
-SNAKEMAKE = $(BIN)/snakemake --profile workflow/profiles/default $(if $(filter-out 0,$(GPUS)),--resources gpu=$(GPUS)) --cores $(CORES)
-WORDS = $(if $(MIRROR),"mirror=$(MIRROR)") $(if $(EFFORT),effort=$(EFFORT)) $(if $(DATASETS),datasets=$(DATASETS))
-CONFIG = $(if $(strip $(WORDS)),--config $(strip $(WORDS)))
-OWN = $(filter %.yaml %.yml,$(STUDY))
-NAME = $(if $(OWN),$(shell sed -n 's/^name: *//p' "$(OWN)"),$(STUDY))
+RUN = $(BIN)/python workflow/scripts/run.py
+SNAKEMAKE = $(BIN)/snakemake --profile workflow/profiles/default --cores "$$CORES"
+CONFIG = --config "mirror=$$MIRROR" "effort=$$EFFORT" "datasets=$$DATASETS"
+OPTIONS = --mirror="$$MIRROR" --effort="$$EFFORT" --datasets="$$DATASETS" --cores="$$CORES" --gpus="$$GPUS"
+# An interrupt has been said already. make got it too, ends by it and would add an error of its own.
+QUIETLY = || { code=$$?; [ $$code -ne 130 ] || { kill -INT $$PPID; code=0; }; exit $$code; }
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: help quickstart study preview datasets report figures freeze compare check redo unlock
@@ -33,9 +34,9 @@ help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 .venv/installed: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %d.%d; set PYTHON=/path/to/python3.11" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@"$${PYTHON/#\~/$$HOME}" -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %d.%d; set PYTHON=/path/to/python3.11" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	@echo "making .venv (a few minutes the first time)"
-	@$(PYTHON) -m venv .venv
+	@"$${PYTHON/#\~/$$HOME}" -m venv .venv
 	@$(INSTALL) -e .
 	@touch $@
 
@@ -48,40 +49,35 @@ help:  ## Show this list
 	@touch $@
 
 quickstart: .venv/installed  ## Run the quickstart study and print where its report is
-	@$(SNAKEMAKE) quickstart $(CONFIG)
-	@$(BIN)/python workflow/scripts/summary.py results/studies/quickstart
+	@$(RUN) study --study=quickstart $(OPTIONS) $(QUIETLY)
 
 study: .venv/installed  ## Run another study: make study STUDY=first-light MIRROR=/path/to/mirror [EFFORT=paper] [DATASETS=a,b]
-	@$(SNAKEMAKE) $(if $(OWN),--config "study=$(OWN)" $(strip $(WORDS)),$(STUDY) $(CONFIG))
-	@$(BIN)/python workflow/scripts/summary.py results/studies/$(NAME)
+	@$(RUN) study --study="$$STUDY" $(OPTIONS) $(QUIETLY)
 
 preview: .venv/installed  ## Print what is understood of a dataset: make preview DATA=my-data (or the path of its YAML)
-	@test -n "$(DATA)" || { echo "say which dataset: make preview DATA=my-data" >&2; exit 2; }
-	@$(BIN)/python workflow/scripts/preview.py $(if $(MIRROR),--mirror "$(MIRROR)") -- "$(DATA)"
+	@test -n "$$DATA" || { echo "say which dataset: make preview DATA=my-data" >&2; exit 2; }
+	@$(BIN)/python workflow/scripts/preview.py --mirror="$$MIRROR" -- "$$DATA" $(QUIETLY)
 
 datasets: .venv/installed  ## Prepare every dataset whose files are in MIRROR; print the table
-	@$(SNAKEMAKE) datasets $(CONFIG)
-	@cat results/logs/datasets.log
+	@$(RUN) datasets $(OPTIONS) $(QUIETLY)
 
 report: .venv/installed  ## Build the HTML report
-	@$(SNAKEMAKE) report $(CONFIG)
+	@$(RUN) report $(OPTIONS) $(QUIETLY)
 
 figures: .venv/installed  ## Redraw every figure and table from the metrics on disk
-	@$(SNAKEMAKE) figures
+	@$(RUN) figures $(OPTIONS) $(QUIETLY)
 
 freeze: .venv/installed  ## Keep the numbers of a finished study in results/reference: make freeze STUDY=wpgrec
-	@$(BIN)/python workflow/scripts/reference.py freeze results/studies/$(NAME)
+	@$(BIN)/python workflow/scripts/reference.py freeze --study="$$STUDY" $(QUIETLY)
 
 compare: .venv/installed  ## Say how far a finished study is from the numbers kept: make compare STUDY=wpgrec
-	@$(BIN)/python workflow/scripts/reference.py compare results/studies/$(NAME)
+	@$(BIN)/python workflow/scripts/reference.py compare --study="$$STUDY" $(QUIETLY)
 
 check: .venv/installed  ## List damaged files in results/
 	@$(BIN)/python workflow/scripts/check.py
 
-redo: export WHAT := $(WHAT)
-redo: export STUDY := $(STUDY)
 redo: .venv/installed  ## Forget results and run again: make redo WHAT=DATASET, SYSTEM, RUN FOLDER, STATUS or damaged [DRY=1] [STUDY=...]
-	@$(BIN)/python workflow/scripts/redo.py --what="$$WHAT" $(if $(ASKED),--study="$$STUDY") $(if $(DRY),--dry) --command $(SNAKEMAKE) $(CONFIG)
+	@$(BIN)/python workflow/scripts/redo.py --what="$$WHAT" $(if $(ASKED),--study="$$STUDY") $(if $(value DRY),--dry) --command $(SNAKEMAKE) $(CONFIG) $(QUIETLY)
 
 unlock: .venv/installed  ## Remove the lock that a killed workflow left, unless one still runs
 	@$(BIN)/python workflow/scripts/unlock.py $(SNAKEMAKE)

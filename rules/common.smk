@@ -8,17 +8,25 @@ from pathlib import Path
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from recspectra import locks, planning, slurm
+from recspectra import interrupts, locks, messages, planning, slurm
 from recspectra.identity import code_hash
 from recspectra.schema import ConfigError
-from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
+
+if workflow.is_main_process:
+    interrupts.watch_workflow(logger)
 
 try:
+    locks.check_folder(Path("results"))
+    planning.check_checkout(ROOT)
     PLAN = planning.load(ROOT, config, sys.argv)
     if workflow.is_main_process and "--unlock" not in sys.argv:
         PLAN.check_copies()
 except ConfigError as error:
-    raise WorkflowError(f"configuration error\n{error}") from None
+    messages.stop(f"configuration error: {error}")
+except locks.Busy as error:
+    messages.stop(f"error: {error}")
+logger.addFilter(messages.explain_targets(PLAN.studies))
 
 SCRIPTS = ROOT / "workflow" / "scripts"
 # Inside a conda environment `python` is the environment's; otherwise it is the one that
@@ -35,10 +43,11 @@ slurm.keep_to_squeue()
 # Snakemake's own lock is not enough: see `locks`.
 onstart:
     if workflow.is_main_process:
+        interrupts.watch_termination()
         try:
             locks.hold(Path("results"))
         except locks.Busy as error:
-            raise WorkflowError(str(error)) from None
+            messages.stop(f"error: {error}")
 
 
 wildcard_constraints:

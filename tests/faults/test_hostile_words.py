@@ -183,6 +183,18 @@ def test_tags_on_the_command_line_run_nothing(tag: str, tmp_path: Path, figure: 
     figure("refused")
 
 
+@pytest.mark.parametrize("key", ["study", "mirror", "datasets"])
+@pytest.mark.parametrize("word", ["newline", "substitution", "backtick", "option", "escape", "direction"])
+def test_hostile_words_on_the_command_line_are_refused(
+    key: str, word: str, tmp_path: Path, figure: Callable
+) -> None:
+    done = REPO.snakemake(tmp_path / "work", "--config", f"{key}={HOSTILE[word]}")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert f"configuration error: --config {key}: " in done.stderr
+    unharmed(tmp_path)
+    figure("refused")
+
+
 @pytest.mark.parametrize("member", ["../evil.csv", "/evil.csv", "a/../../evil.csv", "inside.csv"])
 def test_nothing_leaves_an_archive(member: str, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "config", tmp_path / "config")
@@ -325,9 +337,9 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
                     "groups": ["main", TEXT]}],
         "figures": [{"name": "timing", "title": TEXT, "caption": TEXT, "kind": "timing"}],
     }  # fmt: skip
-    file = write_yaml(place / f"{WORDS.replace('/', '')}.yaml", study)
+    write_yaml(place / "it's & {shown}; (b).yaml", study)
     work = place / "work"
-    done = project.snakemake(work, "--config", f"study={file}", f"mirror={place / 'mirror'}")
+    done = project.snakemake(work, "--config", "study=../it's & {shown}; (b).yaml", "mirror=../mirror")
     assert done.returncode == 0, done.stdout + done.stderr
     summary = project.script("summary", work, "results/studies/shown")
     assert summary.returncode == 0, summary.stderr

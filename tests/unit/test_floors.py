@@ -18,8 +18,8 @@ PACKAGE = ROOT / "workflow" / "recspectra"
 FLOORS = {
     "schema": 1, "yaml_files": 1, "dataset_schema": 1, "run_schema": 1, "study_schema": 1, "config": 1,
     "artifacts": 1, "runtime": 1, "planning": 1, "cli": 1, "devices": 1, "programme": 1, "locks": 1,
-    "redo": 1, "repair": 1, "identity": 1, "inter_files": 1, "slurm": 1, "data": 2, "spectral": 2,
-    "models": 3, "training": 3, "evaluation": 4, "studies": 5,
+    "redo": 1, "repair": 1, "identity": 1, "inter_files": 1, "slurm": 1, "command": 1, "interrupts": 1,
+    "messages": 1, "data": 2, "spectral": 2, "models": 3, "training": 3, "evaluation": 4, "studies": 5,
 }  # fmt: skip
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
 

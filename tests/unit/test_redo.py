@@ -359,3 +359,9 @@ def test_damaged_files_are_listed_and_made_again(
     again.chmod(0o755)
     assert redo("damaged", results, CATALOG, [str(again)]) == 0
     assert broken.read_text() == sound
+
+
+def test_words_that_nobody_gave_do_not_hide_a_study_s_own(results: Path, command: list[str]) -> None:
+    """make hands on `datasets=` where DATASETS is not set."""
+    forgets([*command, "--config", "mirror=", "effort=", "datasets="], "mf")
+    assert called() == [["quickstart", "--cores", "1", "--config", "datasets=synthetic"]]

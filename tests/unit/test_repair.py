@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recspectra import locks, repair
+from recspectra import interrupts, locks, repair
 from recspectra.artifacts import Checksum, read_npz, write_json, write_npz
 
 OLD = 10**18  # a time long past, in nanoseconds
@@ -129,7 +129,7 @@ def test_a_file_that_cannot_be_rebuilt_stays_listed(results: Path) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from recspectra import locks
+from recspectra import interrupts, locks
 try:
     locks.hold(Path("results"))
 except locks.Busy as error:
@@ -202,7 +202,7 @@ def test_jobs_of_a_killed_workflow_are_named(results: Path) -> None:
     script.parent.mkdir(parents=True)
     script.write_text("print('here', flush=True)\nimport time; time.sleep(60)\n")
     # Started by a shell that is gone, as by a workflow that was killed: it is no child of this process.
-    command = f"{locks.STARTED_BY_A_RULE}=x {sys.executable} {script.resolve()} & echo $!"
+    command = f"{interrupts.BY_A_RULE}=x {sys.executable} {script.resolve()} & echo $!"
     shell = subprocess.Popen(["bash", "-c", command], stdout=subprocess.PIPE, text=True)
     pid = int(shell.stdout.readline())
     try:

@@ -133,33 +133,6 @@ def finding() -> Any:
 # ---------------------------------------------------------------------------------- YAML
 
 
-@pytest.mark.parametrize(
-    ("text", "where", "said"),
-    [
-        ("datasets: [1e3]", "datasets[0]", "the number 1000.0"),
-        ("datasets: [007]", "datasets[0]", "the number 7"),
-        ("datasets: [true]", "datasets[0]", "the truth value True"),
-        ("datasets: [2024-01-01]", "datasets[0]", "the date 2024-01-01"),
-        ("datasets: [null]", "datasets[0]", "nothing (null)"),
-        ("name: 12", "name", "the number 12"),
-        ("systems: [{model: ease, variant: 1e3}]", "systems[0].variant", "the number 1000.0"),
-    ],
-)
-def test_a_name_that_yaml_reads_as_something_else_must_be_quoted(
-    project: Path, text: str, where: str, said: str
-) -> None:
-    path = project / "mine.yaml"
-    good = {"title": "Mine", "name": "mine", "datasets": "[synthetic]", "systems": "[{model: ease}]"}
-    rest = [f"{key}: {value}" for key, value in good.items() if f"{key}:" not in text]
-    path.write_text("\n".join([text, *rest]))
-    with pytest.raises(ConfigError) as caught:
-        Catalog(project).study(str(path))
-    assert (
-        f"mine.yaml: {where}: YAML reads this as {said}, but a text belongs here; write it in quotes"
-        in str(caught.value)
-    )
-
-
 @pytest.mark.parametrize("value", [7, 1000.0, True])
 def test_a_dataset_on_the_command_line_that_looks_like_a_number_is_not_guessed(
     project: Path, value: object

@@ -182,6 +182,53 @@ def test_snakemake_shows_the_message_and_writes_nothing(
     assert not (tmp_path / "work" / "results").exists()
 
 
+@pytest.mark.parametrize("options", [["--cores", "1"], ["--dry-run"], ["--lint"]], ids=lambda o: o[0])
+@pytest.mark.parametrize("profile", [True, False], ids=["profile", "plain"])
+def test_our_messages_come_without_a_frame(profile: bool, options: list[str], tmp_path: Path) -> None:
+    done = REPO.snakemake(tmp_path / "work", *options, "--config", "study=quickstrat", profile=profile)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("configuration error: unknown study 'quickstrat'; known: anchors, ")
+    assert last.endswith("did you mean 'quickstart'?")
+    assert "common.smk" not in done.stderr and "Error in" not in done.stderr
+
+
+@pytest.mark.parametrize("profile", [True, False], ids=["profile", "plain"])
+def test_a_target_that_is_not_there_names_the_nearest(profile: bool, tmp_path: Path) -> None:
+    done = REPO.snakemake(tmp_path / "work", "quickstrat", profile=profile)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: there is no study or target 'quickstrat'; studies: anchors, first-light, ")
+    assert last.endswith("targets: all, datasets, figures, report; did you mean 'quickstart'?")
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (
+            lambda path: path.symlink_to("/nowhere"),
+            "error: 'results' is a link to '/nowhere', where nothing is",
+        ),
+        (lambda path: path.write_text("a file"), "error: 'results' is a file, not a folder"),
+    ],
+    ids=["dangling link", "file"],
+)
+def test_results_that_are_no_folder_are_named(make: Callable, expected: str, tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    make(tmp_path / "work" / "results")
+    done = REPO.snakemake(tmp_path / "work", profile=False)
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith(expected)
+
+
+def test_a_folder_that_snakemake_takes_for_a_pattern_is_refused() -> None:
+    planning.check_checkout(Path("/it's a place/x{"))
+    for name in ("a{b}", "a<b>"):
+        with pytest.raises(planning.ConfigError, match="move it"):
+            planning.check_checkout(Path("/home") / name / "recspectra")
+
+
 def test_broken_file_among_the_shipped_studies(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "config", tmp_path / "config")
     (tmp_path / "config" / "studies" / "zz.yaml").write_text("name: {", encoding="utf-8")

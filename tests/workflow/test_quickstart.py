@@ -15,9 +15,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from harness import REPO, ROOT, TINY_FITS, Finished, finished_jobs
+from harness import REPO, ROOT, TINY_FITS, Finished, Project, finished_jobs
 
 from recspectra import runtime
+from recspectra.command import snakemake
 
 MAKE = shutil.which("make")
 TARGETS = {
@@ -56,38 +57,107 @@ def test_make_has_the_targets_and_lists_them() -> None:
 
 @needs_make
 def test_make_quickstart_runs_the_study_and_prints_its_summary() -> None:
-    lines = make("quickstart").splitlines()
-    assert [shlex.split(line) for line in lines] == [
-        [".venv/bin/snakemake", "--profile", "workflow/profiles/default", "--cores", "2", "quickstart"],
-        [".venv/bin/python", "workflow/scripts/summary.py", "results/studies/quickstart"],
-    ]
+    words = shlex.split(make("quickstart").split(" || ")[0])
+    assert words[:3] == [".venv/bin/python", "workflow/scripts/run.py", "study"]
+    assert "--study=quickstart" in words and "--cores=$CORES" in words
+    assert snakemake("", "2", "0", {"study": "quickstart", "mirror": ""})[1:] == [
+        "-m", "snakemake", "--profile", "workflow/profiles/default", "--cores", "2",
+        "--config", "study=quickstart",
+    ]  # fmt: skip
+    assert snakemake("datasets", "3", "2", {})[3:] == [
+        "datasets", "--profile", "workflow/profiles/default", "--resources", "gpu=2", "--cores", "3",
+    ]  # fmt: skip
+
+
+# A word that make or a shell would run.
+HARM = ["$(shell touch {file})", "$(touch {file})", "`touch {file}`", '"; touch {file}; "',
+        "'; touch {file}; '", "$$(touch {file})", "${{x:={file}}}", "{file} # x", "a b;{{}}*?~"]  # fmt: skip
+
+
+@needs_make
+@pytest.mark.parametrize("by", ["command line", "environment"])
+@pytest.mark.parametrize("word", HARM)
+def test_make_hands_words_on_as_they_are_and_runs_none(word: str, by: str, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    harmed, seen = tmp_path / "harmed", tmp_path / "seen"
+    python = tmp_path / "bin" / "python"
+    python.write_text(f"#!/bin/sh\nprintf '%s\\0' \"$@\" > {seen}\n", encoding="utf-8")
+    python.chmod(0o755)
+    names = ("study", "mirror", "effort", "datasets", "cores", "gpus")
+    words = {name: word.format(file=harmed) for name in names}
+    given = {name.upper(): value for name, value in words.items()}
+    listed = [f"{name}={value}" for name, value in given.items()] if by == "command line" else []
+    variables = {"PATH": os.environ["PATH"]} | (given if by == "environment" else {})
+    for target in ("study", "compare"):
+        done = subprocess.run(
+            [MAKE, "-o", ".venv/installed", f"BIN={python.parent}", target, *listed],
+            cwd=ROOT, env=variables, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        found = seen.read_text(encoding="utf-8").split("\0")[2:-1]
+        expected = [f"--{name}={value}" for name, value in words.items()]
+        assert sorted(found) == sorted(expected[: 1 if target == "compare" else None])
+        assert not harmed.exists()
+
+
+@needs_make
+def test_make_takes_the_python_that_it_is_given_as_one_word(tmp_path: Path) -> None:
+    """A path with a blank works; what a shell would run does not run."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for name in ("pyproject.toml", "constraints.txt"):
+        (tmp_path / name).touch()
+    harmed = tmp_path / "harmed"
+    for word in (f"python; touch {harmed}", f"$(touch {harmed})", f"$(shell touch {harmed})"):
+        done = subprocess.run(
+            [MAKE, ".venv/installed", f"PYTHON={word}"],
+            cwd=tmp_path, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode != 0 and not harmed.exists()
+
+
+@needs_make
+@pytest.mark.parametrize(
+    ("target", "study", "expected"),
+    [
+        ("study", "quickstrat", "unknown study 'quickstrat'; known: anchors, .*did you mean 'quickstart'"),
+        ("compare", "quickstrat", "unknown study 'quickstrat'; known: anchors, .*did you mean 'quickstart'"),
+        ("freeze", "/nowhere/mine.yaml", "/nowhere/mine.yaml: file not found"),
+        ("compare", "{flow}", "results/studies/flow: not there; run `make study STUDY="),
+    ],
+)
+def test_make_with_a_wrong_study_is_one_clear_line(
+    target: str, study: str, expected: str, tmp_path: Path
+) -> None:
+    flow = tmp_path / "my {flow} study.yaml"
+    flow.write_text("{name: flow, title: T, datasets: [synthetic], systems: [{model: popularity}]}\n")
+    done = subprocess.run(
+        [MAKE, "-o", ".venv/installed", f"BIN={Path(sys.executable).parent}", target,
+         f"STUDY={study.format(flow=flow)}"],
+        cwd=ROOT, env=REPO.environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    first, *rest = done.stderr.splitlines()
+    assert re.match(f"error: {expected}", first), done.stderr
+    assert len(rest) == 1 and rest[0].startswith("make: *** ")  # that is make's own
 
 
 @pytest.mark.slow
 @needs_make
-def test_make_study_is_a_command_that_snakemake_understands(tmp_path: Path) -> None:
-    mirror = f"{tmp_path}/a mirror"
-    first = make("study", "STUDY=first-light", f"MIRROR={mirror}", "CORES=1").splitlines()[0]
-    words = shlex.split(first)
-    assert words[0] == ".venv/bin/snakemake" and "first-light" in words
-    command = [sys.executable, "-m", "snakemake", *words[1:], "--dry-run", "-p", "--directory", str(tmp_path)]
+def test_make_study_runs_a_study_in_flow_style_under_a_strange_name(tmp_path: Path) -> None:
+    project = Project.copied(tmp_path / "it's a checkout")
+    (project.root / "o'clock {x}").mkdir()
+    flow = "{name: flow, title: T, datasets: [synthetic], systems: [{model: popularity}], tables: [%s]}"
+    table = "{name: main, title: Flow, metrics: [recall], k: [10]}"
+    (project.root / "o'clock {x}" / "my flow.yaml").write_text(flow % table, encoding="utf-8")
     done = subprocess.run(
-        command, cwd=ROOT, env=REPO.environment(), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert f"--mirror='{mirror}'" in done.stdout + done.stderr
-    assert "draw_first-light" in done.stdout + done.stderr
-
-
-@needs_make
-def test_make_study_takes_the_path_of_a_file_an_effort_and_datasets(tmp_path: Path) -> None:
-    own = tmp_path / "my.yaml"
-    own.write_text("name: mine\ntitle: My data\n")
-    first, second = make("study", f"STUDY={own}", "MIRROR=/a mirror").splitlines()
-    assert shlex.split(first)[-3:] == ["--config", f"study={own}", "mirror=/a mirror"]
-    assert second.endswith("results/studies/mine")
-    named = make("study", "STUDY=wpgrec", "EFFORT=paper", "DATASETS=a,b").splitlines()[0]
-    assert shlex.split(named)[-4:] == ["wpgrec", "--config", "effort=paper", "datasets=a,b"]
+        [MAKE, "-o", ".venv/installed", f"BIN={Path(sys.executable).parent}", "study",
+         "STUDY=o'clock {x}/my flow.yaml", "MIRROR=~/a {mirror}", "CORES=1"],
+        cwd=project.root, env=project.environment(HOME=str(tmp_path)), capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Popularity" in done.stdout and done.stdout.splitlines()[0] == "Flow"
+    assert f"Report: {project.root / 'results/report/index.html'}" in done.stdout
 
 
 @needs_make

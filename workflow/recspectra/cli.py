@@ -7,11 +7,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from recspectra import interrupts
 from recspectra.artifacts import ArtifactError
 from recspectra.config import Catalog
 from recspectra.schema import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
+
+interrupts.watch_script()  # here, since the imports that follow take seconds
 
 
 def known_errors() -> tuple[type[Exception], ...]:
@@ -30,9 +33,14 @@ def known_errors() -> tuple[type[Exception], ...]:
 
 
 def main(function: Callable[[], None]) -> None:
-    """Run a script's function; print a known error as one message and exit with 1."""
+    """Run a script's function; print a known error as one message and exit with 1.
+
+    An interrupt is one line and exit status 130.
+    """
     try:
         function()
+    except KeyboardInterrupt:
+        interrupts.end_script()
     except Exception as error:
         message = str(error) if isinstance(error, known_errors()) else _of_a_database(error)
         if not message:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,6 +58,64 @@ class Settings(Strict):
         return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
 
 
+# Values of `--config` that are texts of the user's: they must reach spawned jobs as they are.
+TEXTS = ("study", "mirror", "datasets")
+_WORD = re.compile(rf"({'|'.join(TEXTS)})=(.*)", re.DOTALL)
+
+
+def check_texts(overrides: Mapping[str, Any], argv: Sequence[str]) -> None:
+    """Refuse a text on the command line that Snakemake or a shell would change on its way to a job.
+
+    Snakemake reads `007` as a number, `a: b` as a mapping and drops what follows ` #`; to jobs that it
+    spawns it hands the words on as Python writes them, through a shell.
+
+    Raises
+    ------
+    ConfigError
+        A text is of that kind; the message names key and value.
+    """
+    written = dict(match.groups() for word in argv[1:] if (match := _WORD.fullmatch(word)))
+    for key in TEXTS:
+        value = overrides.get(key)
+        if isinstance(value, str):
+            if bad := _hurts(value):
+                raise ConfigError(f"--config {key}: {value!r} holds {bad}; rename the file or folder")
+        elif isinstance(value, list):  # as YAML writes it; the schema checks its names
+            continue
+        if value is not None and written.get(key, value) != value:
+            raise ConfigError(
+                f"--config {key}: {written[key]!r} would be read as {value!r}; {_instead(key, written[key])}"
+            )
+
+
+def _instead(key: str, text: str) -> str:
+    """Return what to do about a text that is read as something else."""
+    if key == "datasets":
+        return f"write datasets='[{text}]'"
+    return "rename the file or folder" if "/" in text else f"write {key}='./{text}' if a path is meant"
+
+
+def _hurts(text: str) -> str:
+    """Return which character in a text does not survive Python's quotes and a shell, or an empty text."""
+    kinds = {
+        "a control character": r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]",
+        "a backslash": r"\\",
+        "a backtick": "`",
+        "$(": r"\$[({]",
+        "both kinds of quotes": "'.*\"|\".*'",
+        "a quote and a $": "'.*\\$|\\$.*'",
+        "a - at the start": "^-",
+    }
+    return next((name for name, pattern in kinds.items() if re.search(pattern, text, re.DOTALL)), "")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # no file system takes such a name
+        return False
+
+
 # ----------------------------------------------------------------------------- catalog
 
 
@@ -77,7 +136,10 @@ class Catalog:
 
     def names(self, kind: str) -> list[str]:
         """Return the sorted names of all files of one kind (`datasets`, `models`, ...)."""
-        return sorted(p.stem for p in (self.root / "config" / kind).glob("*.yaml"))
+        return sorted(p.stem for p in self._folder(kind).glob("*.yaml"))
+
+    def _folder(self, kind: str) -> Path:
+        return self.root / "config" / kind
 
     def _get(self, kind: str, name: str, where: str) -> Any:
         if (kind, name) not in self._cache:
@@ -85,7 +147,7 @@ class Catalog:
             if name not in known:
                 raise ConfigError(
                     f"{where + ': ' if where else ''}unknown {kind[:-1]} '{name}'; "
-                    f"known: {', '.join(known)}{nearest(name, known)}"
+                    f"known: {', '.join(known)}{nearest(name, known)}{self._other_ending(kind, name)}"
                 )
             path = self.root / "config" / kind / f"{name}.yaml"
             origin = f"config/{kind}/{name}.yaml"
@@ -94,11 +156,21 @@ class Catalog:
             else:
                 entry = validate(self.kinds[kind], read_yaml(path), origin)
             if entry.name != name:
-                raise ConfigError(
-                    f"config/{kind}/{name}.yaml: name is '{entry.name}', but must be the file's name '{name}'"
-                )
+                raise self.misnamed(kind, name, entry.name)
             self._cache[kind, name] = entry
         return self._cache[kind, name]
+
+    def misnamed(self, kind: str, file: str, name: str) -> ConfigError:
+        """Return the error of a file whose name and `name:` differ, naming the file that has the name."""
+        taken = f" (config/{kind}/{name}.yaml has that name)" if name in self.names(kind) else ""
+        return ConfigError(
+            f"config/{kind}/{file}.yaml: name is '{name}'{taken}, but must be the file's name '{file}'"
+        )
+
+    def _other_ending(self, kind: str, name: str) -> str:
+        """Return what to do where a file is there but does not end in .yaml, or an empty text."""
+        there = {path.stem for path in self._folder(kind).glob("*.yml")}
+        return f"; rename config/{kind}/{name}.yml to {name}.yaml" if name in there else ""
 
     def dataset(self, name: str, where: str = "") -> DatasetConfig:
         """Return the dataset called `name`."""
@@ -114,14 +186,19 @@ class Catalog:
 
     def study_path(self, name_or_path: str) -> Path:
         """Return the file of a study given by name or by path."""
+        known = self.names("studies")
         if name_or_path.endswith((".yaml", ".yml")) or "/" in name_or_path:
-            return Path(name_or_path)
-        path = self.root / "config" / "studies" / f"{name_or_path}.yaml"
-        if not path.is_file():
-            known = self.names("studies")
+            path = Path(name_or_path).expanduser()
+            if not _is_there(path):
+                hint = f"; studies of config/studies: {', '.join(known)}{nearest(path.stem, known)}"
+                raise ConfigError(f"{path}: file not found{hint}")
+            return path
+        path = self._folder("studies") / f"{name_or_path}.yaml"
+        if name_or_path not in known:
             raise ConfigError(
                 f"unknown study '{name_or_path}'; known: {', '.join(known)} "
                 f"(or the path of a YAML file){nearest(name_or_path, known)}"
+                f"{self._other_ending('studies', name_or_path)}"
             )
         return path
 
@@ -139,6 +216,10 @@ class Catalog:
         config = validate(StudyConfig, read_yaml(path), str(path))
         for name in config.optional_datasets:
             self.dataset(name, f"{path}: optional_datasets")
+            if name in config.datasets:
+                raise ConfigError(
+                    f"{path}: optional_datasets: '{name}' is among `datasets` already; remove one"
+                )
         for name in config.more_seeds:
             self.dataset(name, f"{path}: more_seeds")
         config = spent(narrowed(config, present), effort, str(path))
@@ -293,10 +374,15 @@ class Study:
                 self._check_names("parameter", list(limits), own, f"{spot}.{name}")
 
     def _check_labels(self) -> None:
-        """One label must not stand for two configurations."""
+        """One label must not stand for two configurations, nor two entries for one run."""
         seen: dict[tuple, str] = {}
         for r in self.runs:
             label = (r.dataset, r.run.model, r.variant, r.group, r.run.fit, r.seed)
+            if seen.get(label) == r.run.key:
+                raise ConfigError(
+                    f"{self.origin}: systems: '{r.run.model}' stands twice with the variant '{r.variant}' in "
+                    f"group '{r.group}' on {r.dataset}, with the same configuration; remove one"
+                )
             if seen.setdefault(label, r.run.key) != r.run.key:
                 raise ConfigError(
                     f"{self.origin}: two different configurations of '{r.run.model}' share the "
@@ -425,7 +511,8 @@ def variant_label(variant: str, swept: dict[str, Scalar]) -> str:
 def load_settings(root: Path | str, overrides: dict[str, Any]) -> Settings:
     """Return `config/config.yaml` with command-line values (`--config k=v`) on top."""
     path = Path(root) / "config" / "config.yaml"
-    given = {k: _typed(v) if isinstance(v, dict) else v for k, v in overrides.items()}
+    # `effort=` says nothing: the file decides.
+    given = {k: _typed(v) if isinstance(v, dict) else v for k, v in overrides.items() if v is not None}
     return validate(Settings, {**read_yaml(path), **given}, "config/config.yaml (and --config)")
 
 

@@ -20,17 +20,35 @@ from pathlib import Path
 
 import psutil  # Snakemake needs it too
 
+from recspectra import interrupts
+
 NAME = ".workflow.lock"
 SCRIPTS = "workflow/scripts/"
-STARTED_BY_A_RULE = "RECSPECTRA_ROOT"
 
 
 class Busy(Exception):
-    """Something else works on the results folder; the message says what and what to do."""
+    """The results folder cannot be worked on; the message says why and what to do."""
 
 
 # The lock ends when its file is closed: it stays open until the process ends.
 _held: list[int] = []
+
+
+def check_folder(results: Path) -> None:
+    """Refuse a results folder that is a file or a link to nothing, before anything is written.
+
+    Raises
+    ------
+    Busy
+        It is one of these.
+    """
+    if results.is_symlink() and not results.exists():
+        raise Busy(
+            f"'{results}' is a link to '{results.readlink()}', where nothing is; make that folder (is its "
+            "disk there?) or remove the link"
+        )
+    if results.exists() and not results.is_dir():
+        raise Busy(f"'{results}' is a file, not a folder; move it away and run again")
 
 
 def hold(results: Path) -> None:
@@ -186,6 +204,6 @@ def _script(process: psutil.Process) -> str:
     """Return the script that a process runs for a rule; an empty text if it does not."""
     with contextlib.suppress(psutil.Error):
         found = [word for word in process.cmdline()[:3] if word.endswith(".py") and SCRIPTS in word]
-        if found and STARTED_BY_A_RULE in process.environ():
+        if found and interrupts.BY_A_RULE in process.environ():
             return found[0]
     return ""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from recspectra import devices, identity
-from recspectra.config import Catalog, Settings, Study, load_settings
+from recspectra.config import Catalog, Settings, Study, check_texts, load_settings
 from recspectra.dataset_schema import SHORT_FORM
 from recspectra.run_schema import PlannedRun, RunConfig, TuneConfig, spectra_of, tuning_spectra
 from recspectra.schema import ConfigError, nearest
@@ -53,19 +54,20 @@ def load(root: Path, overrides: Mapping[str, Any], argv: Sequence[str]) -> Plan:
         The command line: studies named on it are what the report covers.
     """
     catalog = Catalog(root)
+    check_texts(overrides, argv)
     settings = load_settings(root, dict(overrides))
     present = Present(catalog, mirror_of(settings))
     studies = {}
     for name in catalog.names("studies"):
         study = catalog.study(name, present, settings.effort, settings.datasets or ())
         if study.name != name:
-            raise ConfigError(f"{study.origin}: name must be '{name}', as the file is called")
+            raise catalog.misnamed("studies", name, study.name)
         studies[name] = study
     chosen = catalog.study(settings.study, present, settings.effort, settings.datasets or ())
     known = studies.get(chosen.name)
     if known is not None and Path(known.origin).resolve() != Path(chosen.origin).resolve():
         raise ConfigError(
-            f"{chosen.origin}: a study called '{chosen.name}' is in config/studies already; "
+            f"{chosen.origin}: name: {known.origin} is a study called '{chosen.name}' already; "
             "give yours another name"
         )
     studies[chosen.name] = chosen
@@ -77,6 +79,14 @@ def load(root: Path, overrides: Mapping[str, Any], argv: Sequence[str]) -> Plan:
         _check_asked(name, [studies[study] for study in named or [chosen.name]])
     _check_own_files(catalog, [studies[study] for study in named or [chosen.name]])
     return Plan(root, catalog, settings, studies, chosen.name, named or [chosen.name])
+
+
+def check_checkout(root: Path) -> None:
+    """Refuse a checkout whose path Snakemake takes for a pattern: `{...}` and `<...>` are its own."""
+    if re.search(r"\{.*\}|<.*>", str(root)):
+        raise ConfigError(
+            f"{root}: Snakemake reads {{...}} and <...> in the path of a checkout as its own; move it"
+        )
 
 
 def _check_asked(dataset: str, studies: list[Study]) -> None:
@@ -140,7 +150,7 @@ def uses_environments(workflow: Any) -> bool:
 def mirror_of(settings: Settings) -> str:
     """Return the folder of local copies, absolute, or an empty text."""
     given = settings.mirror or os.environ.get("RECSPECTRA_MIRROR") or ""
-    return str(Path(given).resolve()) if given else ""
+    return str(Path(given).expanduser().resolve()) if given else ""
 
 
 class Present:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -330,6 +331,7 @@ def redo(
     ArtifactError
         Another workflow works there.
     """
+    command = _without_empty_words(command)
     if study:
         catalog.study_path(study)
     if locks.busy(results):
@@ -393,6 +395,12 @@ def _for_study(
     if place is None:
         return _name(catalog, study), [*command, "--config", *words] if words else command
     return _name(catalog, study), [*command[:place], *words, *command[place:]]
+
+
+def _without_empty_words(command: list[str]) -> list[str]:
+    """Return a command without `key=`, what make gives for a variable that nobody set."""
+    kept = [word for word in command if not re.fullmatch(r"[a-z_]+=", word)]
+    return kept[:-1] if kept[-1:] == ["--config"] else kept
 
 
 def _mirror(catalog: Catalog, command: list[str]) -> str:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any, Literal
+import math
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Part = Literal["train", "train+valid"]
 Scalar = bool | int | float | str
+Seed = Annotated[int, Field(ge=0)]
+CutOff = Annotated[int, Field(ge=1)]
+LARGEST = 2**63 - 1  # that NumPy and PyTorch keep as a whole number
 
 
 class ConfigError(Exception):
@@ -17,9 +21,50 @@ class ConfigError(Exception):
 
 
 class Strict(BaseModel):
-    """Base of every schema: unknown keys and silent type changes are errors."""
+    """Base of every schema: unknown keys and silent type changes are errors.
+
+    So are, in every field, an entry that a list has twice, an empty text (where it is not the
+    default) and a number that is not finite or has more than 63 bits.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _no_odd_values(cls, value: Any, info: ValidationInfo) -> Any:
+        if value == "" and cls.model_fields[info.field_name].default == "":
+            return value
+        if problem := odd(value):
+            raise ValueError(problem)
+        return value
+
+
+def odd(value: Any) -> str:
+    """Return what is wrong with a value whatever it is for, or an empty text."""
+    if isinstance(value, str):
+        return "" if value else "must not be empty"
+    if isinstance(value, float):
+        return "" if math.isfinite(value) else f"{value} is not a finite number"
+    if isinstance(value, int):
+        return "" if abs(value) <= LARGEST else f"{value} is too large; at most {LARGEST} is possible"
+    if isinstance(value, dict):
+        found = [(f"{key!r}: " if key else "a name ", odd(key) or odd(item)) for key, item in value.items()]
+        return next((place + problem for place, problem in found if problem), "")
+    if isinstance(value, list):
+        return twice(value) or next(filter(None, map(odd, value)), "")
+    return ""
+
+
+def twice(values: list) -> str:
+    """Return which entry a list has twice, or an empty text; `true` and `1` differ, `1` and `1.0` do not."""
+    places: dict[Any, int] = {}
+    for index, value in enumerate(values):
+        plain = isinstance(value, Scalar)
+        first = places.setdefault((isinstance(value, bool), value) if plain else repr(value), index)
+        if first < index:
+            shown = value if plain else "the same"
+            return f"{shown} is written twice (entries {first + 1} and {index + 1})"
+    return ""
 
 
 def nearest(word: Any, words: Any) -> str:

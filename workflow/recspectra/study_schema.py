@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from recspectra.schema import SAFE_NAME, ConfigError, Part, Scalar, Strict, nearest
+from recspectra.schema import SAFE_NAME, ConfigError, CutOff, Part, Scalar, Seed, Strict, nearest, twice
 
 METRICS = (
     "recall",
@@ -55,7 +55,7 @@ class ProtocolConfig(Strict):
     target: Literal["test", "valid"] = "test"
     views: list[View] = Field(min_length=1)
     metrics: list[str] = Field(min_length=1)
-    k: list[int] = Field(min_length=1)
+    k: list[CutOff] = Field(min_length=1)
     ties: Literal["larger-id", "smaller-id", "half"] = "larger-id"
     users: Users = "all"
 
@@ -73,8 +73,6 @@ class ProtocolConfig(Strict):
                 raise ValueError(
                     f"unknown metric '{name}'; allowed: {', '.join(METRICS)}{nearest(name, METRICS)}"
                 )
-        if min(self.k) < 1:
-            raise ValueError("every k must be at least 1")
         return self
 
 
@@ -85,7 +83,7 @@ class TuningConfig(Strict):
     """The budget that every tuned system of a study gets, and the seed of the search."""
 
     trials: int = Field(ge=1, le=10_000)
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
 
 
 class SystemEntry(Strict):
@@ -109,12 +107,12 @@ class SystemEntry(Strict):
     fit: list[Part] = Field(["train"], min_length=1)
     sweep: dict[str, Annotated[list[Scalar], Field(min_length=1)]] = {}
     group: str = "main"
-    seeds: list[int] | None = Field(None, min_length=1)
+    seeds: list[Seed] | None = Field(None, min_length=1)
     datasets: list[str] | None = Field(None, min_length=1)
     limits: dict[str, dict[str, int | float]] = {}
     limits_on: dict[str, dict[str, dict[str, int | float]]] = {}
     datasets_at: dict[str, list[str]] = {}
-    seeds_at: dict[str, Annotated[list[int], Field(min_length=1)]] = {}
+    seeds_at: dict[str, Annotated[list[Seed], Field(min_length=1)]] = {}
 
     def limits_at(self, effort: str, dataset: str) -> dict[str, int | float]:
         """Return this entry's own limits at an effort on a dataset."""
@@ -135,7 +133,7 @@ class TableConfig(Strict):
     kind: Literal["metrics", "runtime", "snr"] = "metrics"
     protocol: str = "standard"
     metrics: list[str] = []
-    k: list[int] = []
+    k: list[CutOff] = []
     reference: str = "gfcf"
     figure: str | None = None
     datasets: list[str] | None = None
@@ -177,7 +175,7 @@ class FigureConfig(Strict):
     view: View | None = None
     protocol: str = "standard"
     metric: str = "ndcg"
-    k: int = 10
+    k: CutOff = 10
     model: str | None = None
     rank: int | None = Field(None, ge=1)
     datasets: list[str] | None = None
@@ -228,7 +226,7 @@ class FindingConfig(Strict):
     against: list[str] = []
     protocol: str = "standard"
     metric: str = "ndcg"
-    k: int = 10
+    k: CutOff = 10
     other_protocol: str | None = None
     other_metric: str | None = None
     pairs: list[PairConfig] = []
@@ -285,8 +283,8 @@ class EffortConfig(Strict):
 
     trials: int | None = Field(None, ge=1, le=10_000)
     trials_on: dict[str, Annotated[int, Field(ge=0, le=10_000)]] = {}
-    seeds: list[int] | None = Field(None, min_length=1)
-    seeds_on: dict[str, Annotated[list[int], Field(min_length=1)]] = {}
+    seeds: list[Seed] | None = Field(None, min_length=1)
+    seeds_on: dict[str, Annotated[list[Seed], Field(min_length=1)]] = {}
     limits: dict[str, int | float] = {}
     limits_on: dict[str, dict[str, int | float]] = {}
     datasets: list[str] | None = Field(None, min_length=1)
@@ -304,8 +302,8 @@ class StudyConfig(Strict):
     description: str = ""
     datasets: list[str] = Field(min_length=1)
     optional_datasets: list[str] = []
-    seeds: list[int] = Field([0], min_length=1)
-    more_seeds: dict[str, list[int]] = {}
+    seeds: list[Seed] = Field([0], min_length=1)
+    more_seeds: dict[str, Annotated[list[Seed], Field(min_length=1)]] = {}
     tuning: TuningConfig | None = None
     efforts: dict[str, EffortConfig] = {}
     effort: str = ""
@@ -316,6 +314,14 @@ class StudyConfig(Strict):
     tables: list[TableConfig] = []
     figures: list[FigureConfig] = []
     findings: list[FindingConfig] = []
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> StudyConfig:
+        """Two of one name would write the same files; some file systems do not tell `A` from `a`."""
+        for kind in ("tables", "figures", "findings"):
+            if problem := twice([item.name.lower() for item in getattr(self, kind)]):
+                raise ValueError(f"{kind}: name {problem}; both would write the same files")
+        return self
 
     @property
     def limits(self) -> dict[str, int | float]:

@@ -14,15 +14,16 @@ def run() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dataset")
     parser.add_argument("--raw", type=Path, default=Path("results/raw"), help="files that were fetched")
-    parser.add_argument("--mirror", default=os.environ.get("RECSPECTRA_MIRROR", ""), help="local copies")
+    parser.add_argument("--mirror", default="", help="local copies")
     args = parser.parse_args()
     if args.dataset.endswith((".yaml", ".yml")) or "/" in args.dataset:
         dataset = read_dataset(Path(args.dataset), args.dataset)
     else:
         dataset = cli.catalog().dataset(args.dataset)
     folder = args.raw / dataset.source.name
-    if args.mirror and not all((folder / f.path).is_file() for f in dataset.source.files):
-        folder = Path(args.mirror)
+    mirror = args.mirror or os.environ.get("RECSPECTRA_MIRROR", "")
+    if mirror and not all((folder / f.path).is_file() for f in dataset.source.files):
+        folder = Path(mirror).expanduser()
     for line in describe(dataset, folder):
         print(line)
 

@@ -102,7 +102,9 @@ class LogHandler(LogHandlerBase):
             self._print(f"[{self.done}{total}] {self.names.get(job, 'job')} ({seconds:.1f} s)")
 
     def _refresh(self) -> None:
-        while not self.closed.wait(REFRESH_SECONDS):
+        from recspectra import interrupts
+
+        while not (self.closed.wait(REFRESH_SECONDS) or interrupts.stopped()):
             if self.running or self.done:
                 self._draw()
 
@@ -128,7 +130,9 @@ class LogHandler(LogHandlerBase):
         return texts
 
     def _clear(self) -> None:
-        if self.live:
+        from recspectra import interrupts
+
+        if self.live and not interrupts.stopped():  # then the last line is not this one
             sys.stderr.write("\r\033[K")
             sys.stderr.flush()
 

@@ -1,0 +1,36 @@
+"""Run the workflow as `make` does: check the words that were given, build, print what was asked for."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from recspectra import cli, command, planning
+
+
+def run() -> None:
+    """Build a study and print its summary, or another target; exit with Snakemake's status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("target", choices=["study", "datasets", "report", "figures"])
+    parser.add_argument("--study", default="", help="a name of config/studies or the path of a YAML file")
+    parser.add_argument("--mirror", default="", help="folder with the datasets' files")
+    parser.add_argument("--effort", default="")
+    parser.add_argument("--datasets", default="", help="some of the study's datasets: a,b")
+    parser.add_argument("--cores", default="2")
+    parser.add_argument("--gpus", default="", help="by default those that nvidia-smi lists")
+    args = parser.parse_args()
+    words = {"study": args.study} if args.target == "study" else {}
+    words |= {"mirror": args.mirror, "effort": args.effort, "datasets": args.datasets}
+    given = {key: value for key, value in words.items() if value}
+    plan = planning.load(cli.catalog().root, given, [])
+    target = "" if args.target == "study" else args.target
+    if status := command.run(command.snakemake(target, args.cores, args.gpus, words)):
+        sys.exit(status)
+    if args.target == "study":
+        script = cli.ROOT / "workflow" / "scripts" / "summary.py"
+        sys.exit(command.run([sys.executable, str(script), str(command.STUDIES / plan.default)]))
+    if args.target == "datasets":
+        print(Path("results/logs/datasets.log").read_text(encoding="utf-8"), end="")
+
+
+if __name__ == "__main__":
+    cli.main(run)
