@@ -21,7 +21,7 @@ NAME = $(if $(OWN),$(shell sed -n 's/^name: *//p' "$(OWN)"),$(STUDY))
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: help quickstart study datasets report figures freeze compare check repair unlock
-.PHONY: test test-fast test-cluster test-faults lint format clean
+.PHONY: test test-fast test-cluster test-faults mutate lint format clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -85,6 +85,9 @@ test-cluster: .venv/installed-cluster  ## Run the quickstart study through a Slu
 
 test-faults: .venv/installed-test  ## Kill, fill the disk, damage files, start twice: what it costs (75 minutes at most)
 	@$(BIN)/python -m pytest -m faults tests/faults
+
+mutate: .venv/installed-test  ## Break the modules of numbers in small ways, list what no test notices: make mutate [MODULES="ranking hits"] [MOST=30]
+	@nice $(BIN)/python tests/mutate.py $(if $(MODULES),--modules $(MODULES)) $(if $(MOST),--most $(MOST))
 
 lint: .venv/installed-test  ## Check style of code and workflow
 	@$(BIN)/ruff check .
