@@ -61,3 +61,12 @@ def test_smaller_ids_first_reverses_groups_only() -> None:
     lists, positions = top_with_ties(scores, sp.csr_array((1, 5)), 5)
     assert lists.tolist() == [[4, 2, 1, 3, 0]]
     assert smaller_ids_first(lists, positions).tolist() == [[1, 2, 4, 3, 0]]
+
+
+def test_scores_that_differ_in_their_last_bit_are_no_ties() -> None:
+    scores = np.full((1, 6), 0.7, dtype=np.float32)
+    for column in range(1, 6):
+        scores[0, column] = np.nextafter(scores[0, column - 1], np.float32(0.0))
+    lists, positions = top_with_ties(scores, sp.csr_array((1, 6)), 5)
+    assert lists.tolist() == [[0, 1, 2, 3, 4]]
+    assert positions.tolist() == [[1, 2, 3, 4, 5]]
