@@ -15,7 +15,7 @@ WHAT ?=
 DRY ?=
 # What a user gives is text: `value` keeps make from running a $(shell ...) in it, and recipes take
 # it from their environment, in quotes, so that a shell does not run it either.
-GIVEN := PYTHON CORES GPUS MIRROR STUDY EFFORT DATASETS DATA WHAT DRY
+GIVEN := PYTHON CORES GPUS MIRROR STUDY EFFORT DATASETS DATA WHAT DRY MODULES MOST
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 BIN := .venv/bin
@@ -28,7 +28,7 @@ QUIETLY = || { code=$$?; [ $$code -ne 130 ] || { kill -INT $$PPID; code=0; }; ex
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: help quickstart study preview datasets report figures freeze compare check redo unlock
-.PHONY: test test-fast test-cluster test-faults lint format clean
+.PHONY: test test-fast test-cluster test-faults mutate lint format clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -93,6 +93,9 @@ test-cluster: .venv/installed-cluster  ## Run the quickstart study through a Slu
 
 test-faults: .venv/installed-test  ## Kill, fill the disk, damage files, start twice: what it costs (75 minutes at most)
 	@$(BIN)/python -m pytest -m faults tests/faults
+
+mutate: .venv/installed-test  ## Break the modules of numbers in small ways, list what no test notices: make mutate [MODULES="ranking hits"] [MOST=30]
+	@nice $(BIN)/python tests/mutate.py --modules $$MODULES --most="$${MOST:-30}"
 
 lint: .venv/installed-test  ## Check style of code and workflow
 	@$(BIN)/ruff check .

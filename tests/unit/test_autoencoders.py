@@ -237,7 +237,9 @@ def test_cdae_scores_the_history_and_the_users_own_vector(tiny: dict[str, Intera
 
 def test_negatives_of_cdae_are_items_that_the_user_has_not(tiny: dict[str, Interactions]) -> None:
     train = tiny["train"]
-    for batch in RowsAndNegatives(train, 50, "cpu", 4)(generator()):
+    batches = list(RowsAndNegatives(train, 50, "cpu", 4)(generator()))
+    assert sum(len(batch.negatives) for batch in batches) == train.nnz
+    for batch in batches:
         lengths = train.lengths[batch.rows.users.numpy()]
         owners = np.repeat(batch.rows.users.numpy(), 4 * lengths)
         assert batch.negatives.shape == (lengths.sum(), 4)

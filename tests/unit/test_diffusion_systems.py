@@ -81,6 +81,7 @@ def test_recording_a_batch_is_recording_its_losses_one_by_one(sizes: list[int]) 
 
 
 def test_times_are_drawn_by_the_root_mean_square_of_their_last_losses() -> None:
+    assert (KEPT, UNIFORM) == (10, 0.001)  # what Nichol and Dhariwal remember and mix in
     sampler = TimeSampler(3, "importance")
     sampler.record(torch.tensor([0, 1] * KEPT), torch.tensor([1.0, 2.0] * KEPT))
     assert torch.equal(sampler.probabilities(), torch.full((3,), 1 / 3))  # nothing of time 2 yet

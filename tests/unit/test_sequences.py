@@ -69,7 +69,9 @@ def test_an_epoch_equals_a_loop_over_users(
 
 @pytest.mark.parametrize("targets", ["last", "all", "prefix"])
 def test_targets_stand_under_the_item_they_follow(ragged: Interactions, targets: str) -> None:
-    for batch in served(Sequences(ragged, 6, 5, "cpu", targets)):
+    batches = served(Sequences(ragged, 6, 5, "cpu", targets))
+    assert batches
+    for batch in batches:
         assert batch.inputs.shape == batch.targets.shape == (len(batch.users), 6)
         for user, inputs, following in zip(batch.users, batch.inputs, batch.targets, strict=True):
             row = ragged.sequence(int(user)).tolist()
@@ -85,7 +87,9 @@ def test_windows_of_all_positions_hold_every_transition_once(ragged: Interaction
 
 
 def test_a_bucketed_batch_is_the_right_part_of_the_padded_one(ragged: Interactions) -> None:
-    for batch in served(Sequences(ragged, 20, 4, "cpu", "prefix", bucket=True)):
+    batches = served(Sequences(ragged, 20, 4, "cpu", "prefix", bucket=True))
+    assert len({batch.inputs.shape[1] for batch in batches}) > 1
+    for batch in batches:
         width = batch.inputs.shape[1]
         assert (batch.inputs != PAD).sum(dim=1).max() == width
         assert (batch.inputs[:, -1] != PAD).all()

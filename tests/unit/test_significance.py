@@ -94,3 +94,18 @@ def test_holm(p: list[float], corrected: list[float]) -> None:
 def test_missing_numbers_are_refused(first: np.ndarray) -> None:
     with pytest.raises(ValueError, match="finite number of every user"):
         compare(first, np.zeros((len(first), 1)))
+
+
+def test_two_users_are_enough_for_a_test() -> None:
+    # mean 2, standard deviation sqrt 2: t = 2 with one degree of freedom, a Cauchy distribution.
+    assert t_test(np.array([1.0, 3.0])) == pytest.approx(1.0 - 2.0 / math.pi * math.atan(2.0))
+
+
+def test_a_comparison_draws_the_same_ten_thousand_samples_every_time() -> None:
+    values = np.random.default_rng(7).random((25, 3))
+    whole = bootstrap_means(values, 10_000, seed=0)
+    np.testing.assert_array_equal(bootstrap_means(values), whole)
+    assert compare(values[:, 0], values[:, 1:]) == compare(values[:, 0], values[:, 1:], 10_000, 0)
+    low, high = np.quantile(bootstrap_means(values[:, :1] - values[:, 1:]), [0.025, 0.975], axis=0)
+    found = compare(values[:, 0], values[:, 1:])
+    np.testing.assert_allclose([[one.low, one.high] for one in found], np.stack([low, high], axis=1))

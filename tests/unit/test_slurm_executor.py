@@ -22,6 +22,7 @@ def test_an_answer_of_the_controller_is_remembered(monkeypatch: pytest.MonkeyPat
 def test_without_the_executor_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(slurm.sys.modules, slurm.EXECUTOR, raising=False)
     slurm.keep_to_squeue()
+    assert slurm.EXECUTOR not in slurm.sys.modules  # it is not loaded either
 
 
 def test_the_executor_still_asks_by_that_name() -> None:

@@ -118,3 +118,12 @@ def test_arrays_of_cut_groups_are_stored_where_there_are_any() -> None:
     names = [set(as_arrays("x", top_with_ties(scores, sp.csr_array((1, 5)), depth))) for depth in (2, 3)]
     assert names[1] == {"x", "x.positions"}
     assert names[0] == {"x", "x.positions", "x.cut.rows", "x.cut.counts", "x.cut.items"}
+
+
+def test_scores_that_differ_in_their_last_bit_are_no_ties() -> None:
+    scores = np.full((1, 6), 0.7, dtype=np.float32)
+    for column in range(1, 6):
+        scores[0, column] = np.nextafter(scores[0, column - 1], np.float32(0.0))
+    ranking = top_with_ties(scores, sp.csr_array((1, 6)), 5)
+    assert ranking.lists.tolist() == [[0, 1, 2, 3, 4]]
+    assert ranking.positions.tolist() == [[1, 2, 3, 4, 5]]

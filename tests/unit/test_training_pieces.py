@@ -63,7 +63,9 @@ def chi_square(counts: np.ndarray, weights: np.ndarray) -> float:
 def test_pairs_are_observed_and_negatives_are_not(tiny: dict, by: str, negatives: int) -> None:
     train = tiny["train"]
     seen = train.matrix.toarray() > 0
-    for batch in Pairs(train, 64, "cpu", negatives, by)(seeded()):
+    batches = list(Pairs(train, 64, "cpu", negatives, by)(seeded()))
+    assert sum(len(batch.users) for batch in batches) == train.nnz
+    for batch in batches:
         assert batch.negatives.shape == (len(batch.users), negatives)
         assert seen[batch.users, batch.items].all()
         assert not seen[batch.users[:, None], batch.negatives].any()
@@ -300,7 +302,8 @@ def test_systems_learn_by_a_softmax_over_all_items_without_negatives(name: str, 
     assert system.params.loss == "softmax"
     task = Task(tiny["train"], None, True)
     curve = system.fit(task, Run(seed=3))["loss_curve"]
-    assert all(batch.negatives.shape[1] == 0 for batch in system.batches(task)(seeded()))
+    batches = list(system.batches(task)(seeded()))
+    assert batches and all(batch.negatives.shape[1] == 0 for batch in batches)
     assert curve[-1] < curve[0] and curve[0] < 2 * math.log(tiny["train"].n_items)
 
 

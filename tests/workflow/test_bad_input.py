@@ -378,10 +378,29 @@ def test_file_size_limit_leaves_no_rankings(data: Path) -> None:
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != limit
 
 
-def test_read_only_folder_is_named(data: Path) -> None:
+def test_a_file_in_the_place_of_a_folder_is_named(data: Path) -> None:
     (data / "taken").write_text("a file where the folder should be", encoding="utf-8")
     done = fit(data, "taken/run")
     one_error(done, "taken/run/run.json", "cannot be written")
+    assert (data / "taken").is_file()
+
+
+def test_read_only_folder_is_named(data: Path) -> None:
+    (data / "closed").mkdir(mode=0o555)
+    if os.access(data / "closed", os.W_OK):
+        pytest.skip("root may write into a folder that is read-only; see the next test")
+    done = fit(data, "closed/run")
+    one_error(done, "closed/run/run.json", "cannot be written (Permission denied)", "permissions")
+    assert files_below(data / "closed") == {}
+
+
+def test_read_only_disk_is_named(data: Path, small_disk: Path) -> None:
+    """The same for root, who may write into any folder but not onto such a disk."""
+    command = ["mount", "-o", "remount,ro", str(small_disk)]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    done = fit(data, small_disk / "run")
+    one_error(done, str(small_disk / "run" / "run.json"), "cannot be written (Read-only file system)")
+    assert files_below(small_disk) == {}
 
 
 # ------------------------------------------------------------------------- failed as a result

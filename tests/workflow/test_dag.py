@@ -190,8 +190,11 @@ def test_test_data_are_an_input_of_evaluate_alone(everything: list[Job]) -> None
 def test_no_fit_can_reach_test_data_through_its_inputs(everything: list[Job]) -> None:
     """Follow the files back: between a fit and raw data only the split has seen test items."""
     maker = {output: job for job in everything for output in job.outputs}
+    learning = ("fit", "spectrum", "tune", "energy")
+    assert {job.rule for job in everything} >= set(learning)
     for job in everything:
-        if job.rule in ("fit", "spectrum", "tune", "energy"):
+        if job.rule in learning:
+            assert job.inputs, job
             direct = {maker[i].rule for i in job.inputs}
             assert direct <= {"split", "spectrum"} | ({"tune", "fit"} if job.rule == "fit" else set()), job
             # Of another fit a refit learns how many epochs did best on validation.
@@ -212,13 +215,15 @@ def test_commands_of_fit_and_spectrum_do_not_name_test_data(everything: list[Job
 
 
 def test_spectra_for_fits_on_train_are_made_of_train_alone(everything: list[Job]) -> None:
-    for job in everything:
-        if job.rule == "spectrum":
-            used = {Path(i).name for i in job.inputs}
-            refit = job.wildcards["operator"].endswith("@train_valid")
-            assert used == ({"train.npz", "valid.npz"} if refit else {"train.npz"})
-        if job.rule == "fit" and '"fit":"train"' in job.command:
-            assert not [i for i in job.inputs if "@train_valid" in i]
+    spectra = [job for job in everything if job.rule == "spectrum"]
+    refits = [job for job in spectra if job.wildcards["operator"].endswith("@train_valid")]
+    assert 0 < len(refits) < len(spectra)
+    for job in spectra:
+        used = {Path(i).name for i in job.inputs}
+        assert used == ({"train.npz", "valid.npz"} if job in refits else {"train.npz"})
+    on_train = [job for job in everything if job.rule == "fit" and '"fit":"train"' in job.command]
+    used = {Path(i).name for job in on_train for i in job.inputs if "/spectra/" in i}
+    assert used and not [name for name in used if "@train_valid" in name]
 
 
 # ------------------------------------------------------------------- study files, sharing

@@ -149,11 +149,15 @@ def test_tables_repeat_the_metrics(finished: Finished) -> None:
 def test_per_user_values_average_to_the_metrics(finished: Finished) -> None:
     frame = pd.read_parquet(finished.folder / FOLDER / "per_user" / "tiny.parquet")
     table = rows(finished.folder / FOLDER / "metrics.csv")
-    wanted = {"model": "gfcf", "metric": "ndcg", "k": "10", "protocol": "standard"}
-    value = next(float(r["value"]) for r in table if wanted.items() <= r.items())
-    chosen = frame[(frame.model == "gfcf") & (frame.metric == "ndcg") & (frame.protocol == "standard")]
-    assert len(chosen) > 50
-    assert math.isclose(chosen[chosen.k == 10].value.mean(), value, rel_tol=1e-6)
+    kept = set(zip(frame["metric"], frame["k"], strict=True))
+    assert kept == {("ndcg", 10), ("recall", 20)}
+    by = ["model", "variant", "key", "seed", "protocol", "fit", "history", "mask", "metric", "k"]
+    means = frame.astype(dict.fromkeys(by, str)).groupby(by)["value"].agg(["mean", "size"])
+    printed = {tuple(row[name] for name in by): float(row["value"]) for row in table if row["value"]}
+    assert {metric for *_, metric, _ in means.index} == {"ndcg", "recall"}
+    for place, (mean, users) in means.iterrows():
+        assert users > 50
+        assert math.isclose(mean, printed[place], rel_tol=1e-6), place
 
 
 def test_report_holds_every_table_and_figure(finished: Finished) -> None:

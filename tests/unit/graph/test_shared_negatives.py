@@ -24,7 +24,9 @@ from recspectra.training.losses import cosine_contrastive, weighted_logistic
 def test_shared_negatives_count_where_the_user_has_not_seen_them(tiny: dict[str, Interactions]) -> None:
     train = tiny["train"]
     seen = train.matrix.toarray() > 0
-    for batch in SharedNegatives(train, 300, 30, True, "cpu")(torch.Generator().manual_seed(0)):
+    batches = list(SharedNegatives(train, 300, 30, True, "cpu")(torch.Generator().manual_seed(0)))
+    assert sum(len(batch.users) for batch in batches) == train.nnz
+    for batch in batches:
         assert len(batch.negatives.unique()) == 30
         assert torch.equal(batch.distinct[batch.place], batch.users)
         taboo = torch.from_numpy(seen[batch.distinct][:, batch.negatives])

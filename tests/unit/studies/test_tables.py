@@ -158,7 +158,9 @@ def test_latex_escapes_hostile_names(drawn: Path) -> None:
         assert text.count(r"\begin{table}") == text.count(r"\end{table}") > 0
         plain = re.sub(r"\\[&%$#_{}]", "", text)
         assert plain.count("{") == plain.count("}")
-        for table in re.findall(r"\\begin\{tabular\}\{(.*?)\}\n(.*?)\\end\{tabular\}", plain, re.DOTALL):
+        tables = re.findall(r"\\begin\{tabular\}\{(.*?)\}\n(.*?)\\end\{tabular\}", plain, re.DOTALL)
+        assert len(tables) == text.count(r"\begin{table}")
+        for table in tables:
             for line in table[1].split(r"\\"):
                 wide = sum(int(n) - 1 for n in re.findall(r"\\multicolumn\{(\d+)\}", line))
                 assert "&" not in line or line.count("&") + wide == table[0].count("r")
