@@ -160,7 +160,7 @@ def _nulls(cells: pa.Array) -> np.ndarray | None:
 def _floats(cells: pa.Array) -> Parsed:
     if pa.types.is_null(cells.type):
         return np.zeros(len(cells)), np.ones(len(cells), dtype=bool)
-    values = cells.cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
+    values = cells.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy(zero_copy_only=False)
     missing = np.isnan(values)
     for row in np.flatnonzero(np.isinf(values))[:1]:
         raise BadCell(int(row), f"{float(values[row])!r} is not finite")

@@ -40,8 +40,9 @@ def from_integers(values: np.ndarray, per_second: int = 1) -> np.ndarray:
     per_second : int
         How many of that unit make a second.
     """
-    whole, rest = np.divmod(values, values.dtype.type(per_second))
-    seconds = whole.astype(np.float64) + rest.astype(np.float64) / per_second
+    unit = values.dtype.type(per_second)
+    rest = np.fmod(values, unit)  # with the sign of the time: nothing is lost just before 1970
+    seconds = ((values - rest) // unit).astype(np.float64) + rest.astype(np.float64) / per_second
     if not len(values) or max(int(values.max()), -int(values.min())) <= EXACT // 4:
         return seconds  # neighbours differ by more than the spacing of float64
     distinct, place = np.unique(values, return_inverse=True)
