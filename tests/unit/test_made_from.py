@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from recspectra import planning
 from recspectra.artifacts import ArtifactError, read_json, read_npz, sha256, write_json
 from recspectra.config import Catalog
 from recspectra.data.interactions import Interactions
@@ -357,3 +358,55 @@ def test_a_store_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     digests = FileDigests(tmp_path / "file" / "digests.json")
     digests.settled = -1.0
     assert digests.of(path).startswith("4 bytes")
+
+
+# ------------------------------------------------------------------------------- planning
+
+
+@pytest.fixture
+def plan(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], planning.Plan]:
+    """A factory: the plan of a study on an own file and on a dataset of a mirror, made anew at each call."""
+    (project / "clicks.csv").write_text("user,item\n1,2\n")
+    own = {"name": "mine", "path": str(project / "clicks.csv"), "columns": {"user": "user", "item": "item"}}
+    (project / "config/datasets/mine.yaml").write_text(json.dumps(own))
+    study = {"name": "s", "title": "S", "datasets": ["mine", "ml-100k.higsp"]}
+    study |= {"tuning": {"trials": 2}, "systems": [{"model": "ease", "tune": True}]}
+    (project / "s.yaml").write_text(json.dumps(study))
+    monkeypatch.chdir(tmp_path)
+    words = {"study": str(project / "s.yaml"), "mirror": str(tmp_path / "mirror")}
+    return lambda: planning.load(project, words, [])
+
+
+def test_what_prepare_depends_on_holds_the_content_of_an_own_file(
+    plan: Callable[[], planning.Plan], project: Path
+) -> None:
+    before, path = plan().reader_params("mine"), project / "clicks.csv"
+    times = path.stat()
+    path.write_text("user,item\n1,3\n")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert plan().reader_params("mine") != before
+    path.write_text("user,item\n1,2\n")
+    assert plan().reader_params("mine") == before
+
+
+def test_an_exchanged_file_of_the_mirror_is_named(plan: Callable[[], planning.Plan], tmp_path: Path) -> None:
+    source = CATALOG.dataset("ml-100k.higsp").source
+    theirs, ours = tmp_path / "mirror" / source.files[0].path, tmp_path / "results/raw" / source.name
+    for path in (theirs, ours / source.files[0].path):
+        path.parent.mkdir(parents=True)
+        path.write_text("1 2 3\n")
+    plan().check_copies()
+    theirs.write_text("1 2 4\n")
+    os.utime(theirs, (10**9, 10**9))
+    with pytest.raises(ConfigError, match=r"make redo WHAT=ml-100k\.higsp") as error:
+        plan().check_copies()
+    assert str(theirs) in str(error.value) and f"results/raw/{source.name}" in str(error.value)
+
+
+def test_targets_name_the_files_of_runs_and_searches(plan: Callable[[], planning.Plan]) -> None:
+    """Snakemake does not miss what only jobs between need."""
+    kept = plan().kept("s")
+    run = plan().studies["s"].runs[0].run
+    for name in ("rankings.npz", "run.json"):
+        assert f"results/runs/mine/ease/{run.key}/seed-0/{name}" in kept
+    assert f"results/tuning/mine/ease/{run.tune.key}/trials.csv" in kept

@@ -56,6 +56,15 @@ def test_make_has_the_targets_and_lists_them() -> None:
 
 
 @needs_make
+def test_make_redo_hands_its_words_on_without_the_shell_reading_them() -> None:
+    (line,) = make("redo", "WHAT=a b", "DRY=1", "STUDY=/my studies/mine.yaml", "MIRROR=/m").splitlines()
+    assert '--what="$WHAT" --study="$STUDY" --dry --command .venv/bin/snakemake' in line
+    assert line.endswith('--config "mirror=/m"')
+    (line,) = make("redo", "WHAT=ease").splitlines()
+    assert "--study" not in line and "--dry" not in line
+
+
+@needs_make
 def test_make_quickstart_runs_the_study_and_prints_its_summary() -> None:
     words = shlex.split(make("quickstart").split(" || ")[0])
     assert words[:3] == [".venv/bin/python", "workflow/scripts/run.py", "study"]
