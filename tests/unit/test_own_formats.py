@@ -152,7 +152,9 @@ def test_rows_without_a_value_are_an_error_with_count_and_first_line(tmp_path: P
 
 def test_rows_without_a_value_are_dropped_counted_and_named(tmp_path: Path) -> None:
     text = HEAD + "1,10,5\n1,11,\n\n2, ,6\n2,12,NaN\n,,\n2,13,NULL\n  \n3,14,8\n"
-    account = table_of(tmp_path, "a.csv", text, missing="drop").account
+    table = table_of(tmp_path, "a.csv", text, missing="drop")
+    assert (table.users.tolist(), table.items.tolist(), table.times.tolist()) == ([1, 3], [10, 14], [5, 8])
+    account = table.account
     assert (account.rows_in, account.rows_read) == (9, 2)
     assert account.dropped == {"missing time": 3, "blank line": 2, "missing item": 1, "missing user": 1}
     assert account.statistics()["rows_dropped"] == account.dropped
