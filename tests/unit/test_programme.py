@@ -1,10 +1,9 @@
-"""What a programme costs: the jobs follow from the studies, the times from what was measured."""
+"""What studies cost: the runs follow from the studies, the seconds from what was measured."""
 
 from __future__ import annotations
 
 import csv
 import json
-import math
 import os
 import subprocess
 import sys
@@ -12,230 +11,125 @@ from pathlib import Path
 
 import pytest
 
-from recspectra import planning, programme
+from recspectra import programme
+from recspectra.artifacts import ArtifactError
 from recspectra.config import Catalog, Study
-from recspectra.programme import Estimate, Machine, PlannedJob
+from recspectra.programme import Work
 from recspectra.study_schema import StudyConfig
 from recspectra.yaml_files import validate
 
-SIZES = {"small": 1_000, "large": 100_000}
+DATASET = "ml-1m.diffrec"
 
 
-def study(catalog: Catalog, **changes: object) -> Study:
-    """A study of two systems on one dataset, one of them tuned."""
-    systems = [{"model": "popularity"}, {"model": "sdiff", "tune": True}]
-    content = {"name": "s", "title": "S", "datasets": ["ml-1m.diffrec"], "seeds": [0, 1], "systems": systems}
+def make_study(catalog: Catalog, **changes: object) -> Study:
+    """A study of two models on one dataset; one search serves both fits of one."""
+    systems = [{"model": "popularity"}, {"model": "sdiff", "tune": True, "fit": ["train", "train+valid"]}]
+    content = {"name": "s", "title": "S", "datasets": [DATASET], "seeds": [0, 1], "systems": systems}
     content |= {"tuning": {"trials": 7}, **changes}
     return Study(catalog, validate(StudyConfig, content, "s.yaml"), "s.yaml")
 
 
-def write_run(results: Path, model: str, dataset: str, seconds: float, **changes: object) -> None:
-    """Write the record of a run."""
-    folder = results / "runs" / dataset / model / f"key{seconds}" / "seed-0"
-    folder.mkdir(parents=True)
-    record = {"status": "ok", "fit_seconds": seconds, "score_seconds": 0.0, "device": "cpu"} | changes
-    (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
-
-
-def job(
-    name: str, seconds: float, rule: str = "fit", cost: str = "light", trained: bool = False, **more
-) -> PlannedJob:
-    return PlannedJob(
-        (name,), rule, cost, trained, more.pop("count", 1), Estimate(seconds, "assumed"), **more
-    )
-
-
-# -------------------------------------------------------------------------------- timings
-
-
-def test_measured_times_come_first_then_scaled_then_assumed(tmp_path: Path) -> None:
-    write_run(tmp_path, "ease", "small", 2.0)
-    timings = programme.Timings(tmp_path, SIZES)
-    assert timings.fit("ease", "light", "small") == Estimate(2.0, "measured")
-    assert timings.fit("ease", "light", "large") == Estimate(200.0, "scaled")
-    heavy = timings.fit("other", "heavy", "large")
-    expected = programme.ASSUMED_SECONDS["heavy"] * 100_000 / programme.REFERENCE
-    assert (heavy.source, heavy.seconds) == ("assumed", pytest.approx(expected))
-
-
-def test_times_are_scaled_from_the_largest_dataset(tmp_path: Path) -> None:
-    write_run(tmp_path, "ease", "small", 5.0)
-    write_run(tmp_path, "ease", "large", 10.0)
-    timings = programme.Timings(tmp_path, SIZES | {"huge": 1_000_000})
-    assert timings.fit("ease", "light", "huge").seconds == pytest.approx(100.0)
-
-
-def test_runs_that_failed_say_nothing_and_the_median_counts(tmp_path: Path) -> None:
-    write_run(tmp_path, "ease", "small", 9.0, status="timeout")
-    for seconds in (1.0, 2.0, 60.0):
-        write_run(tmp_path, "ease", "small", seconds)
-    assert programme.Timings(tmp_path, SIZES).fit("ease", "light", "small").seconds == 2.0
-
-
-def test_times_on_a_gpu_are_preferred_and_told_apart(tmp_path: Path) -> None:
-    write_run(tmp_path, "mf", "small", 100.0)
-    write_run(tmp_path, "mf", "small", 4.0, device="cuda")
-    known = programme.Timings(tmp_path, SIZES).fit("mf", "medium", "small")
-    assert (known.gpu_seconds, known.core_seconds) == (4.0, 4.0 * programme.ASSUMED_SPEEDUP)
-
-
-def test_runs_are_read_from_the_tables_of_studies_too(tmp_path: Path) -> None:
-    path = tmp_path / "studies" / "one" / "runs.csv"
+def write_run(results: Path, model: str, seed: int, dataset: str = DATASET, **record: object) -> None:
+    """Write the record of a run that took no time to rank."""
+    path = results / "runs" / dataset / model / "key" / f"seed-{seed}" / "run.json"
     path.parent.mkdir(parents=True)
-    row = {"dataset": "small", "model": "ease", "key": "k", "seed": 0, "status": "ok"}
-    row |= {"fit_seconds": 3.0, "score_seconds": 1.5, "device": "cpu"}
+    path.write_text(json.dumps({"score_seconds": 0.0, "device": "cpu"} | record), encoding="utf-8")
+
+
+def write_csv(path: Path, *rows: dict[str, object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, list(row))
+        writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
-        writer.writerow(row)
-    assert programme.Timings(tmp_path, SIZES).fit("ease", "light", "small") == Estimate(4.5, "measured")
+        writer.writerows(rows)
 
 
-def test_a_trial_takes_what_trials_took_or_what_a_fit_takes(tmp_path: Path) -> None:
-    write_run(tmp_path, "mf", "small", 8.0)
-    assert programme.Timings(tmp_path, SIZES).trial("mf", "medium", "small").seconds == 8.0
-    path = tmp_path / "tuning" / "small" / "mf" / "key" / "trials.csv"
-    path.parent.mkdir(parents=True)
-    path.write_text("trial,seconds\n1,2.0\n2,4.0\n", encoding="utf-8")
-    assert programme.Timings(tmp_path, SIZES).trial("mf", "medium", "small") == Estimate(3.0, "measured")
+def test_runs_and_trials_are_those_of_the_studies(catalog: Catalog, tmp_path: Path) -> None:
+    work = programme.count_work([make_study(catalog)], tmp_path)
+    assert work == {(DATASET, "popularity"): (Work(2), Work(0)), (DATASET, "sdiff"): (Work(4), Work(7))}
+    more = [make_study(catalog), make_study(catalog, name="t", seeds=[1, 2], tuning={"trials": 9})]
+    counts = [part.count for part in programme.count_work(more, tmp_path)[DATASET, "sdiff"]]
+    assert counts == [8, 7 + 9]  # another budget is another search, and its runs are others
+    again = programme.count_work([make_study(catalog), make_study(catalog, name="t")], tmp_path)
+    assert again == work
 
 
-# ----------------------------------------------------------------------------------- jobs
-
-
-def test_jobs_are_those_of_the_studies_and_shared_ones_count_once(catalog: Catalog, tmp_path: Path) -> None:
-    timings = programme.Timings(tmp_path, programme.sizes(catalog))
-    one = programme.jobs_of(catalog, [study(catalog)], timings)
-    rules = [j.rule for j in one]
-    assert (rules.count("tune"), rules.count("fit")) == (1, 4)
-    (tune,) = [j for j in one if j.rule == "tune"]
-    assert (tune.count, tune.trained) == (7, True)
-    assert {j.after for j in one if j.rule == "fit" and j.trained} == {tune.name}
-    assert {j.after for j in one if j.rule == "fit" and not j.trained} == {None}
-    twice = programme.jobs_of(catalog, [study(catalog), study(catalog, name="t")], timings)
-    assert {j.name for j in twice} == {j.name for j in one} and len(twice) == len(one)
-
-
-def test_everything_has_every_system_and_every_real_dataset_in_it(catalog: Catalog) -> None:
-    runs = programme.everything(catalog, seeds=2, trials=3).runs
-    assert {r.run.model for r in runs} == set(catalog.names("models"))
-    assert {r.dataset for r in runs} == {
-        n for n in catalog.names("datasets") if not n.startswith("synthetic")
+def test_the_median_of_a_model_on_a_dataset_counts(tmp_path: Path) -> None:
+    for seed, seconds in enumerate((1.0, 2.0, 60.0)):
+        write_run(tmp_path, "ease", seed, fit_seconds=seconds, score_seconds=0.5)
+    write_run(tmp_path, "ease", 0, "other", fit_seconds=9.0, device="cuda")
+    write_run(tmp_path, "mf", 0, fit_seconds=5.0)
+    assert programme.time_runs(tmp_path) == {
+        (DATASET, "ease"): (2.5, "results, cpu"),
+        ("other", "ease"): (9.0, "results, cuda"),
+        (DATASET, "mf"): (5.0, "results, cpu"),
     }
-    assert {r.run.tune.trials for r in runs if r.run.tune} == {3}
-    for r in runs:
-        assert catalog.dataset(r.dataset).ordered or not catalog.model(r.run.model).order
 
 
-# ------------------------------------------------------------------------------ wall time
+def test_runs_that_ended_early_say_nothing(tmp_path: Path) -> None:
+    write_run(tmp_path, "mf", 0, status="timeout", score_seconds=None)
+    write_run(tmp_path, "mf", 1, status="oom", fit_seconds=3.0, score_seconds=None)
+    row = {"dataset": DATASET, "model": "mf", "fit_seconds": "", "score_seconds": "", "device": "cpu"}
+    write_csv(tmp_path / "reference" / "one" / "runs.csv", row)
+    assert programme.time_runs(tmp_path) == {}
 
 
-def test_wall_time_of_equal_jobs_on_more_and_fewer_cores() -> None:
-    jobs = [job(str(i), 10.0) for i in range(8)]
-    walls = [programme.wall_seconds(jobs, Machine("m", cores, 0, 0.0)) for cores in (1, 4, 8, 100)]
-    assert walls == [80.0, 20.0, 10.0, 10.0]
+def test_kept_numbers_tell_what_is_not_on_disk(tmp_path: Path) -> None:
+    folder = tmp_path / "reference" / "study" / "paper" / DATASET
+    row = {"dataset": DATASET, "fit_seconds": 3.0, "score_seconds": 1.5, "device": "cpu"}
+    write_csv(folder / "runs.csv", row | {"model": "ease"}, row | {"model": "mf"})
+    write_csv(
+        folder / "tuning.csv", *({"dataset": DATASET, "model": m, "seconds": 8} for m in ("ease", "mf"))
+    )
+    write_run(tmp_path, "ease", 0, fit_seconds=2.0)
+    tried = tmp_path / "tuning" / DATASET / "ease" / "key" / "trials.csv"
+    write_csv(tried, *({"trial": i, "seconds": s} for i, s in enumerate((2.0, "", 4.0))))
+    ease, mf = (DATASET, "ease"), (DATASET, "mf")
+    assert programme.time_runs(tmp_path) == {ease: (2.0, "results, cpu"), mf: (4.5, "reference, cpu")}
+    assert programme.time_trials(tmp_path) == {ease: (3.0, "results"), mf: (8.0, "reference")}
 
 
-def test_a_fit_waits_for_its_tuning_job() -> None:
-    jobs = [job("t", 3.0, rule="tune", count=10), job("f", 5.0, after=("t",)), job("other", 1.0)]
-    assert programme.wall_seconds(jobs, Machine("m", 64, 0, 0.0)) == 35.0
+def test_a_damaged_record_is_named(tmp_path: Path) -> None:
+    write_run(tmp_path, "mf", 0)
+    (path,) = tmp_path.rglob("run.json")
+    path.write_text("{")
+    with pytest.raises(ArtifactError, match="run.json"):
+        programme.time_runs(tmp_path)
 
 
-def test_trained_systems_queue_for_the_gpus_and_leave_the_cores_alone() -> None:
-    speedup = programme.ASSUMED_SPEEDUP
-    jobs = [job(f"g{i}", 10.0 * speedup, trained=True) for i in range(3)] + [job("c", 12.0)]
-    assert programme.wall_seconds(jobs, Machine("m", 1, 1, 0.0)) == pytest.approx(30.0)
-    assert programme.wall_seconds(jobs, Machine("m", 1, 3, 0.0)) == pytest.approx(12.0)
-    assert programme.wall_seconds(jobs, Machine("m", 1, 0, 0.0)) == pytest.approx(30.0 * speedup + 12.0)
+def test_the_table_sums_what_was_measured_and_says_what_was_not() -> None:
+    work = {
+        ("d", "ease"): (Work(2, 1800.0, "results, cpu"), Work(0)),
+        ("d", "mf"): (Work(3), Work(5, 720.0, "reference")),
+    }
+    heads, ease, mf, _, count, total = programme.format_work(work).splitlines()
+    assert ease.split() == ["d", "ease", "2", "1800.0", "results,", "cpu", "0", "-", "-"]
+    assert mf.split() == ["d", "mf", "3", "not", "measured", "-", "5", "720.0", "reference"]
+    assert (ease[heads.index("trials")], mf[heads.index("trials")]) == ("0", "5")
+    assert count == "5 runs and 5 trials; 7 of them (70 %) have a measured time."
+    assert total == "One after another these take 7,200 s (2.0 hours)."
 
 
-def test_short_fits_of_a_cluster_share_the_cost_of_a_job() -> None:
-    jobs = [job(str(i), 0.0) for i in range(20)]
-    assert programme.wall_seconds(jobs, Machine("m", 1, 0, 30.0, group=20)) == pytest.approx(30.0)
-
-
-# ---------------------------------------------------------------------------------- table
-
-
-def test_the_table_adds_up_and_says_what_was_measured() -> None:
-    jobs = [
-        PlannedJob(("a",), "fit", "light", False, 1, Estimate(3600.0, "measured")),
-        PlannedJob(("b",), "tune", "heavy", True, 3, Estimate(3600.0, "assumed")),
-    ]
-    rows = {row["work"]: row for row in programme.table(jobs)}
-    assert list(rows) == ["tune trained heavy", "fit closed-form light", "all"]
-    assert (rows["all"]["jobs"], rows["all"]["fits"], rows["all"]["core_hours"]) == (2, 4, 4.0)
-    assert rows["all"]["core_hours_with_gpu"] == 1.0
-    assert rows["all"]["gpu_hours"] == pytest.approx(3.0 / programme.ASSUMED_SPEEDUP)
-    assert (rows["all"]["measured_percent"], rows["all"]["assumed_percent"]) == (25, 75)
-    lines = programme.text_of(list(rows.values())).splitlines()
-    assert len(lines) == 4 and lines[0].split()[0] == "work"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(5, "5 s"), (600, "10.0 minutes"), (7200, "2.0 hours"), (864000, "10.0 days")]
-)
-def test_durations_are_said_as_people_would(seconds: float, text: str) -> None:
-    assert programme.duration(seconds) == text
-
-
-def test_the_script_prints_jobs_hours_and_wall_times(root: Path, tmp_path: Path) -> None:
-    script = root / "workflow" / "scripts" / "plan.py"
+def run_plan(root: Path, folder: Path, *args: str) -> subprocess.CompletedProcess:
+    """Run the script in an empty folder."""
+    command = [sys.executable, str(root / "workflow" / "scripts" / "plan.py"), *args]
     kept = {**os.environ, "PYTHONPATH": str(root / "workflow")}
-    done = subprocess.run(
-        [sys.executable, str(script), "quickstart", "--results", str(tmp_path)],
-        env=kept, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("quickstart: effort paper\n")
-    for words in ("fit trained medium", "64 nodes:", "8 cores, one GPU:", "assumed"):
-        assert words in done.stdout
+    return subprocess.run(command, env=kept, cwd=folder, capture_output=True, text=True, check=False)
 
 
-# --------------------------------------------------------------- what a scheduler is asked
+def test_the_script_takes_studies_and_settings_as_snakemake_does(root: Path, tmp_path: Path) -> None:
+    write_run(tmp_path / "results", "ease", 0, "synthetic", fit_seconds=30.0)
+    quick = run_plan(root, tmp_path, "quickstart")
+    assert quick.returncode == 0, quick.stderr
+    assert any(line.split()[:4] == ["synthetic", "ease", "2", "30.0"] for line in quick.stdout.splitlines())
+    everything = run_plan(root, tmp_path)
+    assert "lastfm.loo" in everything.stdout and "synthetic" in everything.stdout
+    own = tmp_path / "own.yaml"
+    shipped = root / "config" / "studies" / "quickstart.yaml"
+    own.write_text(shipped.read_text().replace("name: quickstart", "name: own"))
+    assert run_plan(root, tmp_path, "--config", f"study={own}", "device=cpu").stdout == quick.stdout
 
 
-@pytest.mark.parametrize("cost", ["light", "medium", "heavy"])
-def test_later_attempts_ask_for_more_up_to_the_budget(cost: str) -> None:
-    minutes = [planning.minutes_asked(cost, 60.0, attempt=a) for a in (1, 2, 3, 4)]
-    memory = [planning.memory_asked(cost, 24.0, attempt=a) for a in (1, 2, 3, 4)]
-    assert minutes == sorted(minutes) and minutes[-1] == 60 + planning.START_MINUTES
-    assert memory == sorted(memory) and memory[-1] == 24 * 1024 + planning.START_MB
-    assert memory[0] == planning.MEMORY_MB[cost]
-
-
-def test_a_heavier_class_asks_for_more_at_first() -> None:
-    classes = ("light", "medium", "heavy")
-    for asked in ([planning.minutes_asked(c, 600.0) for c in classes],
-                  [planning.minutes_asked(c, 600.0, trials=5) for c in classes],
-                  [planning.memory_asked(c, 64.0) for c in classes]):  # fmt: skip
-        assert asked[0] < asked[1] < asked[2]
-
-
-def test_the_budget_ends_a_job_before_the_scheduler_does() -> None:
-    """Where a job is given all it may use, its own limit is the smaller one: it ends with a status."""
-    for budget in (0.5, 60.0, 600.0):
-        assert planning.minutes_asked("heavy", budget, attempt=9) > budget
-    assert planning.memory_asked("heavy", 24.0, attempt=9) > 24 * 1024
-
-
-def test_a_tuning_job_asks_for_its_trials_and_never_for_more_than_a_day() -> None:
-    assert planning.minutes_asked("light", 60.0, trials=20) == 20 * planning.TRIAL_MINUTES["light"]
-    assert planning.minutes_asked("heavy", 60.0, trials=500, attempt=3) == planning.DAY
-    assert isinstance(planning.minutes_asked("light", 0.01), int) and math.isfinite(planning.DAY)
-
-
-@pytest.mark.parametrize(("device", "expected"), [("auto", 1), ("cuda", 1), ("cpu", 0)])
-def test_trained_systems_ask_for_a_gpu_unless_told_not_to(root: Path, device: str, expected: int) -> None:
-    plan = planning.load(root, {"device": device}, [])
-    assert (plan.gpu("sdiff"), plan.gpu("ease")) == (expected, 0)
-
-
-def test_light_closed_form_fits_may_share_a_job_and_no_others(root: Path) -> None:
-    plan = planning.load(root, {}, [])
-    assert (plan.group("ease"), plan.group("sdiff"), plan.group("fagsp")) == ("short_fits", None, None)
-
-
-def test_jobs_hear_of_shared_gpus_only_if_there_are_any(root: Path) -> None:
-    assert planning.load(root, {}, []).device_variables == ""
-    assert planning.load(root, {"fits_per_gpu": 3}, []).device_variables == " RECSPECTRA_FITS_PER_GPU=3"
+def test_the_script_names_a_study_that_is_not_there(root: Path, tmp_path: Path) -> None:
+    done = run_plan(root, tmp_path, "quickstrat")
+    assert done.returncode == 1 and done.stderr.startswith("error: no study 'quickstrat'; there are anchors")
