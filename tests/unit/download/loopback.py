@@ -37,7 +37,7 @@ class Answer:
     cut: int | None = None  # so much of the body, then close
     reset: bool = False  # drop the connection without an answer
     silent: bool = False  # take the request and say nothing
-    endless: bytes = b""  # sent again and again
+    again: bytes = b""  # sent a hundred times, with pauses
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -52,6 +52,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.close_connection = True
         self.server.requests.append(self.path)
+        self.server.encodings.add(self.headers["Accept-Encoding"])
         answer = self.server.script.pop(0) if self.server.script else Answer(status=404)
         if answer.reset:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -64,8 +65,9 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in ({"Connection": "close"} | length | answer.headers).items():
             self.send_header(name, value)
         self.end_headers()
-        while answer.endless and not self.server.released.wait(0.02):
-            self.wfile.write(answer.endless)
+        for _ in range(100 if answer.again else 0):
+            self.server.released.wait(0.02)
+            self.wfile.write(answer.again)
         return self.wfile.write(body[: answer.cut]) and None
 
 
@@ -83,6 +85,7 @@ class Server(ThreadingHTTPServer):
             self.socket = context.wrap_socket(self.socket, server_side=True)
         self.script: list[Answer] = []
         self.requests: list[str] = []
+        self.encodings: set[str] = set()
         self.released = threading.Event()
         self.url = f"http{'s' if certificate else ''}://127.0.0.1:{self.server_port}/raw.csv"
 

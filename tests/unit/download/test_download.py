@@ -36,19 +36,33 @@ def test_a_packed_file_stays_packed(server: Server, place: Place) -> None:
     server.script = [Answer(content=packed, headers={"Content-Encoding": "gzip"})]
     place.fetch(raw(server.url, sha256=hashlib.sha256(packed).hexdigest()))
     assert place.has_only(packed)
+    assert server.encodings == {"identity"}
 
 
-@pytest.mark.parametrize("first", [Answer(OTHER, cut=HALF * 2), Answer(reset=True), Answer(silent=True),
-                                   Answer(status=503), Answer(status=429)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("first", "reason"),
+    [
+        (Answer(OTHER, cut=HALF * 2), "IncompleteRead(300000 bytes read, 100000 more expected)"),
+        (Answer(reset=True), "[Errno 104] Connection reset by peer"),
+        (Answer(silent=True), "timed out"),
+        (Answer(status=503), "503 Server Error"),
+        (Answer(status=429), "429 Client Error"),
+    ],
+)
 def test_what_may_pass_is_tried_again_from_zero(
-    server: Server, place: Place, first: Answer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+    server: Server,
+    place: Place,
+    first: Answer,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture,
 ) -> None:
     monkeypatch.setattr(download, "TIMEOUT_S", 0.3)
     short = CONTENT[:HALF]
     server.script = [first, Answer(content=short)]
     place.fetch(raw(server.url, sha256=None))  # so that no checksum can help
     assert place.has_only(short)
-    assert f"note: {server.url}: " in capfd.readouterr().err
+    assert f"note: {server.url}: {reason}" in capfd.readouterr().err
 
 
 def test_a_link_under_the_name_or_an_old_part_is_not_written_through(
@@ -183,14 +197,14 @@ def test_certificates_that_are_not_there_are_explained(place: Place, monkeypatch
     assert "/nowhere.pem)." in place.failure(raw("https://127.0.0.1:9/raw.csv"))
 
 
-@pytest.mark.parametrize("answer", [Answer(cut=0), Answer(length=False, endless=CONTENT)])
+@pytest.mark.parametrize("answer", [Answer(cut=0), Answer(length=False, again=CONTENT)])
 def test_a_file_larger_than_its_limit_is_refused(server: Server, place: Place, answer: Answer) -> None:
     server.script = [answer] * 3
     assert "it is larger than `max_gb: 0.0002`" in place.failure(raw(server.url, max_gb=2e-4))
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("answer", [Answer(silent=True), Answer(length=False, endless=b"x")])
+@pytest.mark.parametrize("answer", [Answer(silent=True), Answer(length=False, again=b"x")])
 def test_a_download_ends_at_its_deadline(
     server: Server, place: Place, answer: Answer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
