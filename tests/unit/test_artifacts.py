@@ -63,9 +63,15 @@ def test_an_exception_keeps_the_old_file_and_leaves_nothing_else(
     assert (tmp_path / "a.txt").read_text() == "old"
 
 
-def test_a_written_file_can_be_read_by_others(tmp_path: Path) -> None:
-    write_text(tmp_path / "a.txt", "x")
-    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o644
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_the_umask_says_who_may_read_a_written_file(tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_text(tmp_path / "a.txt", "x")
+        safetensors_file(tmp_path / "b.safetensors")  # replaces the temporary file by one of its own
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {mode}
 
 
 def test_errors_that_have_nothing_to_do_with_writing_stay_what_they_are(tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
-"""Floor 2: generator, readers, fetching and splits; every complaint names its place."""
+"""Floor 2: generator, readers and splits; every complaint names its place."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from hypothesis import strategies as st
 from recspectra.artifacts import ArtifactError, write_npz
 from recspectra.data.interactions import DataError, Interactions, from_pairs
 from recspectra.data.readers import read, read_delimited, read_pairs_npy
-from recspectra.data.sources import fetch
 from recspectra.data.splits import RECIPES, check_counts, save, split, statistics
 from recspectra.data.tables import PARTS, Account, InteractionTable, check_duplicates, concatenate
 from recspectra.dataset_schema import DatasetConfig, SourceFile, SplitConfig
@@ -271,67 +269,6 @@ def test_tables_come_back_from_disk(tmp_path: Path) -> None:
     assert again.times.tolist() == [3]
     assert again.parts.tolist() == [1]
     assert again.ratings is None
-
-
-# ----------------------------------------------------------------------------- fetching
-
-CONTENT = b"1,2,3,4\n" * 50
-GOOD = SourceFile(path="sub/raw.csv", sha256=hashlib.sha256(CONTENT).hexdigest())
-ONLINE = GOOD.model_copy(update={"url": "https://example.org/raw.csv"})
-
-
-@pytest.fixture
-def mirror_folder(tmp_path: Path) -> Path:
-    (tmp_path / "mirror" / "sub").mkdir(parents=True)
-    (tmp_path / "mirror" / "sub" / "raw.csv").write_bytes(CONTENT)
-    return tmp_path / "mirror"
-
-
-def test_a_file_is_copied_from_the_mirror(
-    mirror_folder: Path, tmp_path: Path, dataset_config: MakeConfig
-) -> None:
-    fetch(config_of_files(dataset_config, GOOD), GOOD, mirror_folder, tmp_path / "raw" / "raw.csv")
-    assert (tmp_path / "raw" / "raw.csv").read_bytes() == CONTENT
-
-
-@pytest.mark.parametrize("given", [True, False])
-def test_a_missing_file_says_what_it_is_where_to_get_it_and_where_to_put_it(
-    tmp_path: Path, dataset_config: MakeConfig, given: bool
-) -> None:
-    mirror = tmp_path if given else None
-    with pytest.raises(DataError) as caught:
-        fetch(config_of_files(dataset_config, GOOD), GOOD, mirror, tmp_path / "raw.csv")
-    message = str(caught.value)
-    assert "dataset 'tiny' needs the file 'sub/raw.csv'" in message
-    assert (f"{tmp_path}/sub/raw.csv does not exist" if given else "no mirror folder was given") in message
-    assert "example.org/tiny" in message
-    assert "MIRROR/sub/raw.csv" in message
-    assert "--config mirror=MIRROR" in message
-    assert GOOD.sha256 in message
-    assert not (tmp_path / "raw.csv").exists()
-
-
-def test_a_mirror_that_goes_away_after_the_look_is_named(
-    tmp_path: Path, dataset_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Path, "is_file", lambda self: True)
-    with pytest.raises(DataError, match=r"gone/sub/raw\.csv cannot be read \(No such file or directory\)"):
-        fetch(config_of_files(dataset_config, GOOD), GOOD, tmp_path / "gone", tmp_path / "new" / "raw.csv")
-    assert list((tmp_path / "new").iterdir()) == []
-
-
-@pytest.mark.parametrize("content", [CONTENT[:-1], CONTENT + b"\n", b"", b"other"])
-def test_another_version_or_a_truncated_file_is_refused(
-    mirror_folder: Path, tmp_path: Path, dataset_config: MakeConfig, content: bytes
-) -> None:
-    (mirror_folder / "sub" / "raw.csv").write_bytes(content)
-    with pytest.raises(DataError) as caught:
-        fetch(config_of_files(dataset_config, GOOD), GOOD, mirror_folder, tmp_path / "new" / "raw.csv")
-    message = str(caught.value)
-    assert "dataset 'tiny', file 'sub/raw.csv'" in message
-    assert hashlib.sha256(content).hexdigest() in message
-    assert f"expected {GOOD.sha256} ({len(content)} bytes)" in message
-    assert list((tmp_path / "new").iterdir()) == []
 
 
 # ------------------------------------------------------------------------------- splits

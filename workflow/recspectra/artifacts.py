@@ -14,7 +14,7 @@ import json
 import os
 import platform
 import re
-import tempfile
+import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -62,12 +62,11 @@ def atomic(path: Path | str) -> Iterator[Path]:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        os.close(handle)
-        temporary = Path(name)
+        temporary = _create(path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp"))
+        mode = temporary.stat().st_mode
         yield temporary
         _flush(temporary)
-        temporary.chmod(0o644)
+        temporary.chmod(mode)  # safetensors puts a file of its own there, with another mode
         temporary.replace(path)
     except Exception as error:
         if (code := _errno(error)) not in WRITE_ERRORS:
@@ -79,6 +78,12 @@ def atomic(path: Path | str) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _create(path: Path) -> Path:
+    """Make an empty file with the mode that the umask leaves; never one through a link."""
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    return path
 
 
 def _errno(error: Exception) -> int | None:

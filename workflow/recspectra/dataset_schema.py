@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -24,7 +25,8 @@ class SourceFile(Strict):
 
     `member` names a file inside a zip archive; it is read in place, never extracted.
     `part: order` marks a file that gives `reader.order_from` the order of the others'
-    interactions, and none of its own.
+    interactions, and none of its own. A `url` is https (`insecure: true` allows http as well), and
+    what it gives may have `max_gb` gigabytes (10^9 bytes) at most.
     """
 
     path: str = Field(pattern=r"^[A-Za-z0-9._][A-Za-z0-9._/-]*$")
@@ -32,6 +34,8 @@ class SourceFile(Strict):
     md5: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")
     part: Literal["all", "train", "valid", "test", "order"] = "all"
     url: str | None = None
+    insecure: bool = False
+    max_gb: float = Field(4, gt=0)
     member: str | None = None
 
     @model_validator(mode="after")
@@ -39,6 +43,20 @@ class SourceFile(Strict):
         if ".." in Path(self.path).parts:
             raise ValueError("path must stay inside the mirror (no '..')")
         return self
+
+    @model_validator(mode="after")
+    def _is_safe_to_download(self) -> SourceFile:
+        if self.url is not None and not self.allows(self.url):
+            raise ValueError(f"url: '{self.url}' is not an https address; `insecure: true` allows http")
+        return self
+
+    def allows(self, url: str) -> bool:
+        """Return whether a download may go to `url`: to https, with `insecure` to http as well."""
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return False
+        return bool(parts.hostname) and parts.scheme in (("https", "http") if self.insecure else ("https",))
 
 
 class SourceConfig(Strict):

@@ -1,59 +1,55 @@
-"""A server, a place to download to, and pauses that are noted instead of made."""
+"""Servers with and without TLS, a place to download to, and no pauses between attempts."""
 
 from __future__ import annotations
 
-import resource
-import threading
-import time
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from loopback import HALF, Place, Server
+from loopback import Place, Server
 
-from recspectra.data import sources
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with Server() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        yield server
-        server.released.set()
-        server.shutdown()
-        thread.join(5)
+from recspectra.data import download
 
 
 @pytest.fixture(autouse=True)
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses between attempts, which are noted and not made."""
-    pauses: list[float] = []
-    monkeypatch.setattr(sources, "time", SimpleNamespace(sleep=pauses.append, time=time.time))
-    monkeypatch.setattr(sources, "ATTEMPTS", 3)
-    monkeypatch.setattr(sources, "BASE_DELAY_S", 1.0)
-    monkeypatch.setattr(sources, "MAX_WAIT_S", 40.0)
-    monkeypatch.setattr(sources, "TIMEOUT_S", 10.0)
-    return pauses
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(download, "PAUSE_S", 0.0)
+    monkeypatch.setattr(download, "ATTEMPTS", 3)
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For servers that keep silent."""
-    monkeypatch.setattr(sources, "TIMEOUT_S", 0.4)
+def server() -> Iterator[Server]:
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate of 127.0.0.1 that nobody has signed, with its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl to make a certificate")
+    file = tmp_path_factory.mktemp("tls") / "both.pem"
+    words = "req -x509 -nodes -days 2 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -subj /CN=localhost"
+    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(file), "-out", f"{file}.cert"]
+    subprocess.run(["openssl", *words.split(), *names], check=True, capture_output=True)
+    file.write_text(file.read_text() + Path(f"{file}.cert").read_text())
+    return file
+
+
+@pytest.fixture
+def secure(certificate: Path) -> Iterator[Server]:
+    with Server(certificate) as server:
+        yield server
+
+
+@pytest.fixture
+def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     return Place(tmp_path / "raw")
-
-
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    """A limit on the size of files, met in the midst of the body."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (HALF, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)

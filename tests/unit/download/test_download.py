@@ -1,275 +1,241 @@
-"""Raw files come whole or not at all: downloads from a real server, cut off, resumed, left over."""
+"""Downloads come whole or not at all, from whom the dataset names, within their limits."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
+import resource
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from loopback import CONTENT, HALF, MODIFIED, OTHER, SHA, Answer, Place, Server, raw
+from loopback import CONTENT, HALF, MD5, OTHER, SHA, Answer, Place, Server, raw
+from pydantic import ValidationError
 
-from recspectra.data import sources
+from recspectra.artifacts import ArtifactError
+from recspectra.data import download, sources
 
-# ------------------------------------------------------------------------- good answers
+# ------------------------------------------------------------------------------ as sent
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("length", [True, False])
+def test_a_file_comes_whole_with_one_request(secure: Server, place: Place, length: bool) -> None:
+    secure.script = [Answer(length=length)]
+    place.fetch(raw(secure.url, md5=MD5))
+    assert place.has_only()
+    assert secure.requests == ["/raw.csv"]
+
+
+def test_a_packed_file_stays_packed(server: Server, place: Place) -> None:
+    packed = gzip.compress(b"1,2,3\n")
+    server.script = [Answer(content=packed, headers={"Content-Encoding": "gzip"})]
+    place.fetch(raw(server.url, sha256=hashlib.sha256(packed).hexdigest()))
+    assert place.has_only(packed)
+    assert server.encodings == {"identity"}
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("first", "reason"),
     [
-        Answer(),
-        Answer(etag=None),
-        Answer(chunked=True),
-        Answer(length=False),
-        Answer(dribble=5),
-        Answer(dribble=5, chunked=True),
+        (Answer(OTHER, cut=HALF * 2), "IncompleteRead(300000 bytes read, 100000 more expected)"),
+        (Answer(reset=True), "[Errno 104] Connection reset by peer"),
+        (Answer(silent=True), "timed out"),
+        (Answer(status=503), "503 Server Error"),
+        (Answer(status=429), "429 Client Error"),
     ],
-    ids=["plain", "no-etag", "chunked", "no-length", "slow", "slow-chunked"],
 )
-def test_a_file_comes_whole_with_one_request(
-    server: Server, place: Place, waits: list[float], answer: Answer
+def test_what_may_pass_is_tried_again_from_zero(
+    server: Server,
+    place: Place,
+    first: Answer,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture,
 ) -> None:
-    server.script = [answer]
-    place.fetch(raw(server.url))
-    assert place.has_only()
-    assert server.asked("range") == [None]
-    assert waits == []
+    monkeypatch.setattr(download, "TIMEOUT_S", 0.3)
+    short = CONTENT[:HALF]
+    server.script = [first, Answer(content=short)]
+    place.fetch(raw(server.url, sha256=None))  # so that no checksum can help
+    assert place.has_only(short)
+    assert f"note: {server.url}: {reason}" in capfd.readouterr().err
 
 
-@pytest.mark.usefixtures("impatient")
-def test_a_slow_server_may_take_longer_than_the_timeout(server: Server, place: Place) -> None:
-    server.script = [Answer(dribble=12)]
-    began = time.monotonic()
+def test_a_link_under_the_name_or_an_old_part_is_not_written_through(
+    server: Server, place: Place, tmp_path: Path
+) -> None:
+    place.folder.mkdir()
+    for name in ("raw.csv", "raw.csv.part"):
+        (tmp_path / "other").write_bytes(b"mine")
+        (place.folder / name).symlink_to(tmp_path / "other")
+    server.script = [Answer()]
     place.fetch(raw(server.url))
-    assert time.monotonic() - began > sources.TIMEOUT_S  # or the test shows nothing
-    assert place.has_only()
+    assert (tmp_path / "other").read_bytes() == b"mine"
+    assert not place.target.is_symlink() and place.target.read_bytes() == CONTENT
+
+
+# ------------------------------------------------------------------------------ failures
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "requests"),
+    [
+        (Answer(status=404), "404 Client Error: Not Found for url: URL", 1),
+        (Answer(status=403), "403 Client Error: Forbidden for url: URL", 1),
+        (Answer(status=204), "HTTP 204 instead of the file", 1),
+        (Answer(status=206), "HTTP 206 instead of the file", 1),
+        (Answer(status=503), "503 Server Error: Service Unavailable for url: URL", 3),
+        (Answer(cut=HALF), "IncompleteRead(150000 bytes read, 150000 more expected)", 3),
+        (Answer(headers={"Content-Length": "many"}), "invalid literal for int() with base 10: 'many'", 1),
+    ],
+)
+def test_a_failure_is_explained_and_leaves_nothing(
+    server: Server, place: Place, tmp_path: Path, answer: Answer, reason: str, requests: int
+) -> None:
+    server.script = [answer] * 9
+    reason = reason.replace("URL", server.url)
+    assert place.failure(raw(server.url), tmp_path).splitlines() == [
+        f"dataset 'tiny' needs the file 'sub/raw.csv': {tmp_path}/sub/raw.csv does not exist; "
+        f"downloading {server.url} failed ({reason}).",
+        "  Where to get it: https://example.org/tiny",
+        "  Where to put it: MIRROR/sub/raw.csv, then run again with --config mirror=MIRROR "
+        "(or set RECSPECTRA_MIRROR)",
+        f"  sha256: {SHA}",
+        "  Terms: for tests",
+    ]
+    assert len(server.requests) == requests
+
+
+def test_a_server_that_is_down_is_explained(place: Place) -> None:
+    with socket.socket() as closed:  # bound and not listening: refuses
+        closed.bind(("127.0.0.1", 0))
+        message = place.failure(raw(f"http://127.0.0.1:{closed.getsockname()[1]}/raw.csv"))
+    assert "failed ([Errno 111] Connection refused)." in message.splitlines()[0]
+
+
+def test_a_failure_keeps_an_older_file(server: Server, place: Place) -> None:
+    place.folder.mkdir()
+    place.target.write_bytes(b"old")
+    with pytest.raises(sources.DataError, match="404"):
+        place.fetch(raw(server.url))
+    assert place.has_only(b"old")
+
+
+@pytest.mark.parametrize(
+    ("known", "kind"), [({}, "sha256"), ({"sha256": None, "md5": MD5}, "md5"), ({"md5": "0" * 32}, "md5")]
+)
+def test_every_known_checksum_is_checked(server: Server, place: Place, known: dict, kind: str) -> None:
+    content = CONTENT if known.get("md5") == "0" * 32 else OTHER
+    server.script = [Answer(content=content)]
+    message = place.failure(raw(server.url, **known))
+    expected = known.get(kind, SHA)
+    found = f"has {kind} {hashlib.new(kind, content).hexdigest()}, expected {expected} ({len(content)} bytes)"
+    assert message.startswith(f"dataset 'tiny', file 'sub/raw.csv': {server.url} {found}")
+    assert message.endswith("fetch it again: https://example.org/tiny") and "\n" not in message
     assert len(server.requests) == 1
 
 
-def test_an_empty_file_is_a_file(server: Server, place: Place) -> None:
-    server.script = [Answer(content=b"")]
-    place.fetch(raw(server.url, sha256=hashlib.sha256(b"").hexdigest()))
-    assert place.has_only(b"")
-
-
-def test_redirects_are_followed_and_keep_the_range(server: Server, place: Place) -> None:
-    moved = Answer(status=302, headers={"Location": "/elsewhere"})
-    server.script = [moved, Answer(cut=HALF), moved, Answer()]
-    place.fetch(raw(server.url))
-    assert place.has_only()
-    assert server.paths == ["/raw.csv", "/elsewhere"] * 2
-    assert server.asked("range") == [None, None, f"bytes={HALF}-", f"bytes={HALF}-"]
-
-
-# ----------------------------------------------------------------------- cut and resumed
-
-
-@pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("chunked", [False, True])
-@pytest.mark.parametrize("stall", [False, True])
-def test_a_cut_or_stalled_body_is_gone_on_with(
-    server: Server, place: Place, waits: list[float], stall: bool, chunked: bool
-) -> None:
-    server.script = [Answer(cut=HALF, stall=stall, chunked=chunked), Answer()]
-    place.fetch(raw(server.url))
-    assert place.has_only()
-    assert server.asked("range") == [None, f"bytes={HALF}-"]
-    assert server.asked("if-range") == [None, '"v1"']
-    assert waits == [1.0]
-
-
-def test_a_file_may_come_in_three_pieces(server: Server, place: Place, waits: list[float]) -> None:
-    server.script = [Answer(cut=50_000), Answer(cut=200_000), Answer()]
-    place.fetch(raw(server.url))
-    assert place.has_only()
-    assert server.asked("range") == [None, "bytes=50000-", "bytes=200000-"]
-    assert waits == [1.0, 2.0]
-
-
-@pytest.mark.parametrize(
-    ("etag", "modified", "condition"),
-    [
-        ('"v1"', MODIFIED, '"v1"'),
-        (None, MODIFIED, MODIFIED),
-        ('W/"v1"', MODIFIED, MODIFIED),  # a weak ETag must not be in If-Range
-        ('W/"v1"', None, None),
-        (None, None, None),
-    ],
-)
-def test_the_strongest_validator_goes_with_the_range(
-    server: Server, place: Place, etag: str | None, modified: str | None, condition: str | None
-) -> None:
-    server.script = [Answer(cut=HALF, etag=etag, modified=modified), Answer(etag=etag, modified=modified)]
-    place.fetch(raw(server.url))
-    assert place.has_only()
-    assert server.asked("range") == [None, f"bytes={HALF}-"]
-    assert server.asked("if-range") == [None, condition]
-
-
-@pytest.mark.parametrize(("etag", "joined"), [('"v1"', True), (None, False)])
-def test_nothing_unchecked_is_joined(server: Server, place: Place, etag: str | None, joined: bool) -> None:
-    server.script = [Answer(cut=HALF, etag=etag), Answer(etag=etag)]
-    place.fetch(raw(server.url, sha256=None))
-    assert place.has_only()
-    assert server.asked("range") == [None, f"bytes={HALF}-" if joined else None]
-
-
-@pytest.mark.parametrize("second", [Answer(ranges=False), Answer(ranges=False, chunked=True)])
-def test_a_server_without_ranges_starts_afresh(server: Server, place: Place, second: Answer) -> None:
-    server.script = [Answer(cut=HALF, ranges=False), second]
-    place.fetch(raw(server.url))
-    assert place.has_only()
-    assert server.asked("range") == [None, f"bytes={HALF}-"]
-
-
-@pytest.mark.parametrize("if_range", [True, False], ids=["answers-200", "answers-206"])
-@pytest.mark.parametrize("checked", [True, False])
-def test_a_new_version_is_never_joined_to_the_old_one(
-    server: Server, place: Place, if_range: bool, checked: bool
-) -> None:
-    new = Answer(etag='"v2"', if_range=if_range)
-    server.script = [Answer(content=OTHER, cut=HALF), new, Answer(etag='"v2"')]
-    place.fetch(raw(server.url, sha256=SHA if checked else None))
-    assert place.has_only()
-    ranges = [None, f"bytes={HALF}-"] + ([] if if_range else [None])  # a 206 of it is thrown away
-    assert server.asked("range") == ranges
-
-
-def test_a_new_date_is_a_new_version(server: Server, place: Place) -> None:
-    old = Answer(content=OTHER, cut=HALF, etag=None, modified="Sun, 31 Dec 2023 00:00:00 GMT")
-    new = Answer(etag=None, modified=MODIFIED, if_range=False)
-    server.script = [old, new, new]
-    place.fetch(raw(server.url, sha256=None))
-    assert place.has_only()
-    assert server.asked("range") == [None, f"bytes={HALF}-", None]
-
-
-def test_a_piece_of_a_file_of_unknown_size_may_be_cut_too(server: Server, place: Place) -> None:
-    star = {"Content-Range": f"bytes {HALF}-{len(CONTENT) - 1}/*"}
-    server.script = [Answer(cut=HALF), Answer(cut=200_000, headers=star), Answer()]
-    place.fetch(raw(server.url))
-    assert place.has_only()
-    assert server.asked("range") == [None, f"bytes={HALF}-", "bytes=200000-"]
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [Answer(ahead=10), Answer(headers={"Content-Range": "nonsense"}), Answer(content=CONTENT + b"more")],
-    ids=["wrong-start", "no-start", "wrong-size"],
-)
-def test_a_piece_that_does_not_fit_is_thrown_away(server: Server, place: Place, wrong: Answer) -> None:
-    server.script = [Answer(cut=HALF), wrong, Answer()]
-    place.fetch(raw(server.url, sha256=None))  # so that no checksum can help
-    assert place.has_only()
-    assert server.asked("range") == [None, f"bytes={HALF}-", None]
-
-
-def test_a_server_that_always_cuts_is_given_up_and_the_part_is_kept(
-    server: Server, place: Place, waits: list[float]
-) -> None:
-    server.script = [Answer(cut=size) for size in (50_000, 90_000, HALF)]
-    message = place.failure(raw(server.url))
-    cut = f"the connection was cut after {HALF} of {len(CONTENT)} bytes"
-    assert f"downloading {server.url} failed 3 times ({cut})" in message
-    assert f"{HALF} bytes are kept in {place.part}" in message
-    assert place.part.read_bytes() == CONTENT[:HALF]
-    assert place.names() == ["raw.csv.part", "raw.csv.part.json"]
-    assert waits == [1.0, 2.0]  # none after the last attempt
-    assert len(server.requests) == 3
+def test_a_disk_that_fills_up_midway_is_named(server: Server, place: Place) -> None:
     server.script = [Answer()]
-    place.fetch(raw(server.url))
-    assert place.has_only()
-    assert server.asked("range")[3:] == [f"bytes={HALF}-"]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (HALF, before[1]))
+    try:
+        with pytest.raises(ArtifactError, match=r"raw\.csv: cannot be written \(File too large\); nothing"):
+            place.fetch(raw(server.url))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert place.names() == []
+    assert len(server.requests) == 1
 
 
-# ------------------------------------------------------------------ parts of earlier runs
+# -------------------------------------------------------------------------------- limits
 
 
-KILLED = """
-import json, sys
+@pytest.mark.parametrize(
+    "url", ["http://a.org/x", "ftp://a.org/x", "file:///x", "x", "https:///x", "https://[/x"]
+)
+def test_only_https_may_be_named(url: str) -> None:
+    with pytest.raises(ValidationError, match="is not an https address; `insecure: true` allows http"):
+        raw(url, insecure=False)
+    assert raw("http://a.org/x", insecure=True).allows("https://a.org/x")
+    assert not raw("http://a.org/x", insecure=True).allows("ftp://a.org/x")
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("insecure", [True, False])
+def test_redirects_leave_https_only_where_that_is_allowed(
+    secure: Server, server: Server, place: Place, insecure: bool, capfd: pytest.CaptureFixture
+) -> None:
+    secure.script = [Answer(status=302, headers={"Location": server.url})]
+    server.script = [Answer(status=302, headers={"Location": "/elsewhere"}), Answer()]
+    file = raw(secure.url, insecure=insecure)
+    if insecure:
+        place.fetch(file)
+        assert place.has_only() and server.requests == ["/raw.csv", "/elsewhere"]
+        said = f"note: {secure.url} redirects to another host, {server.url}\n"
+        assert capfd.readouterr().err == said  # once: the second redirect stays where it is
+    else:
+        assert f"failed (it redirects to {server.url}, which is not https)" in place.failure(file)
+        assert server.requests == []
+
+
+def test_a_certificate_that_nobody_signed_is_refused_at_once(
+    secure: Server, place: Place, capfd: pytest.CaptureFixture
+) -> None:
+    secure.script = [Answer()]
+    assert "CERTIFICATE_VERIFY_FAILED" in place.failure(raw(secure.url))
+    assert secure.requests == []
+    assert capfd.readouterr().err == ""
+
+
+def test_certificates_that_are_not_there_are_explained(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere.pem")
+    assert "/nowhere.pem)." in place.failure(raw("https://127.0.0.1:9/raw.csv"))
+
+
+@pytest.mark.parametrize("answer", [Answer(cut=0), Answer(length=False, again=CONTENT)])
+def test_a_file_larger_than_its_limit_is_refused(server: Server, place: Place, answer: Answer) -> None:
+    server.script = [answer] * 3
+    assert "it is larger than `max_gb: 0.0002`" in place.failure(raw(server.url, max_gb=2e-4))
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("answer", [Answer(silent=True), Answer(length=False, again=b"x")])
+def test_a_download_ends_at_its_deadline(
+    server: Server, place: Place, answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "DEADLINE_S", 0.3)
+    server.script = [answer, Answer()]
+    began = time.monotonic()
+    assert "failed (it took longer than 0.3 s)" in place.failure(raw(server.url))
+    assert time.monotonic() - began < 2
+    server.released.set()
+    time.sleep(0.2)
+    assert place.names() == []  # nor does what was left behind write later
+
+
+# ------------------------------------------------------------------------------- imports
+
+MIRRORED = """
+import sys
 from pathlib import Path
-from recspectra.data.sources import fetch
-from recspectra.dataset_schema import DatasetConfig, SourceConfig, SourceFile
-source = SourceConfig(name="tiny", licence="-", citation="-")
-file = SourceFile(path="sub/raw.csv", sha256=sys.argv[1], url=sys.argv[2])
-fetch(DatasetConfig.model_construct(name="tiny", source=source), file, None, Path(sys.argv[3]))
+from loopback import Place, raw
+Place(Path(sys.argv[1])).fetch(raw("https://example.org/raw.csv"), Path(sys.argv[2]))
+import recspectra.planning
+print(sorted({"pooch", "requests"} & set(sys.modules)))
 """
 
 
-def test_a_killed_download_is_gone_on_with(server: Server, place: Place) -> None:
-    server.script = [Answer(cut=HALF, stall=True), Answer()]
-    package = str(Path(sources.__file__).parents[2])
-    command = [sys.executable, "-c", KILLED, SHA, server.url, str(place.target)]
-    process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": package})
-    try:
-        deadline = time.monotonic() + 10
-        while not (place.part.exists() and place.part.stat().st_size) and time.monotonic() < deadline:
-            time.sleep(0.01)
-    finally:
-        process.kill()
-        process.wait()
-    size = place.part.stat().st_size
-    assert 0 < size <= HALF
-    assert place.names() == ["raw.csv.part", "raw.csv.part.json"]
-    place.fetch(raw(server.url))
+def test_a_copy_from_the_mirror_imports_no_downloader(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "mirror" / "sub").mkdir(parents=True)
+    (tmp_path / "mirror" / "sub" / "raw.csv").write_bytes(CONTENT)
+    paths = [str(Path(__file__).parent), str(Path(sources.__file__).parents[2])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    words = [sys.executable, "-c", MIRRORED, str(place.folder), str(tmp_path / "mirror")]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
     assert place.has_only()
-    assert server.asked("range") == [None, f"bytes={size}-"]
-
-
-def test_a_whole_part_is_taken_without_a_request(server: Server, place: Place) -> None:
-    place.leave_part(CONTENT, server.url)
-    place.fetch(raw(server.url))
-    assert place.has_only()
-    assert server.requests == []
-
-
-def test_a_part_that_is_too_long_starts_afresh(server: Server, place: Place) -> None:
-    place.leave_part(CONTENT + b"too much", server.url)
-    server.script = [Answer(status=416), Answer()]
-    place.fetch(raw(server.url))
-    assert place.has_only()
-    assert server.asked("range") == [f"bytes={len(CONTENT) + 8}-", None]
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda place: place.note.unlink(),
-        lambda place: place.note.write_text('{"url": "http'),
-        lambda place: place.note.write_text("[1]"),
-        lambda place: place.leave_part(CONTENT[:HALF], "http://127.0.0.1:9/other"),
-        lambda place: place.part.write_bytes(b""),
-        lambda place: place.part.unlink(),
-    ],
-    ids=["no-note", "cut-note", "odd-note", "other-url", "empty-part", "no-part"],
-)
-def test_a_part_of_unknown_origin_is_not_used(
-    server: Server, place: Place, spoil: Callable[[Place], None]
-) -> None:
-    place.leave_part(OTHER[:HALF], server.url)
-    spoil(place)
-    server.script = [Answer()]
-    place.fetch(raw(server.url))
-    assert place.has_only()
-    assert server.asked("range") == [None]
-
-
-def test_a_joined_file_with_a_wrong_checksum_is_fetched_once_more(server: Server, place: Place) -> None:
-    place.leave_part(OTHER[:HALF], server.url)
-    server.script = [Answer(), Answer()]
-    place.fetch(raw(server.url))
-    assert place.has_only()
-    assert server.asked("range") == [f"bytes={HALF}-", None]
-
-
-def test_a_file_fetched_once_more_that_is_still_wrong_is_refused(server: Server, place: Place) -> None:
-    place.leave_part(OTHER[:HALF], server.url)
-    server.script = [Answer(), Answer(content=OTHER), Answer()]
-    message = place.failure(raw(server.url))
-    assert f"has sha256 {hashlib.sha256(OTHER).hexdigest()}, expected {SHA}" in message
-    assert len(server.requests) == 2
-    assert place.names() == []

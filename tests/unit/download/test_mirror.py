@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
-from loopback import CONTENT, HALF, MD5, OTHER, SHA, Answer, Place, Server, mirror_of, raw
+from loopback import CONTENT, MD5, OTHER, SHA, Answer, Place, Server, raw
 
-from recspectra.data.interactions import DataError
-
-# ------------------------------------------------------------------------------- mirror
+from recspectra.dataset_schema import SourceFile
 
 
-def test_the_mirror_is_asked_before_the_network(server: Server, place: Place, tmp_path: Path) -> None:
-    place.leave_part(CONTENT[:HALF], server.url)
-    place.fetch(raw(server.url), mirror_of(tmp_path))
-    assert place.has_only()  # nor does the part of an earlier download stay
+@pytest.fixture
+def local(tmp_path: Path) -> Path:
+    """The file of a mirror folder."""
+    file = tmp_path / "mirror" / "sub" / "raw.csv"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(CONTENT)
+    return file
+
+
+@pytest.fixture
+def mirror(local: Path) -> Path:
+    return local.parents[1]
+
+
+def test_the_mirror_is_asked_before_the_network(server: Server, place: Place, mirror: Path) -> None:
+    place.fetch(raw(server.url), mirror)
+    assert place.has_only()
     assert server.requests == []
 
 
@@ -30,7 +42,6 @@ def test_what_the_mirror_lacks_is_downloaded(server: Server, place: Place, tmp_p
     ("sha256", "md5", "checksum"),
     [
         (SHA, None, f"sha256: {SHA}"),
-        (None, MD5, f"md5: {MD5}"),
         (SHA, MD5, f"sha256: {SHA}, md5: {MD5}"),
         (None, None, "checksum: none is known"),
     ],
@@ -39,7 +50,7 @@ def test_what_the_mirror_lacks_is_downloaded(server: Server, place: Place, tmp_p
 def test_a_missing_file_says_where_to_get_it_and_where_to_put_it(
     place: Place, tmp_path: Path, given: bool, sha256: str | None, md5: str | None, checksum: str
 ) -> None:
-    message = place.failure(raw(None, sha256, md5), tmp_path if given else None)
+    message = place.failure(raw(None, sha256, md5=md5), tmp_path if given else None)
     problem = f"{tmp_path}/sub/raw.csv does not exist" if given else "no mirror folder was given"
     assert message.splitlines() == [
         f"dataset 'tiny' needs the file 'sub/raw.csv': {problem}; no URL is known.",
@@ -47,39 +58,76 @@ def test_a_missing_file_says_where_to_get_it_and_where_to_put_it(
         "  Where to put it: MIRROR/sub/raw.csv, then run again with --config mirror=MIRROR "
         "(or set RECSPECTRA_MIRROR)",
         f"  {checksum}",
-        "  Terms: for tests alone",
+        "  Terms: for tests",
     ]
-    assert place.names() == []
 
 
 @pytest.mark.parametrize("content", [OTHER, CONTENT[:-1], CONTENT + b"\n", b""])
 @pytest.mark.parametrize("kind", ["sha256", "md5"])
 def test_a_wrong_or_truncated_file_of_the_mirror_is_refused(
-    server: Server, place: Place, tmp_path: Path, kind: str, content: bytes
+    server: Server, place: Place, local: Path, kind: str, content: bytes
 ) -> None:
-    server.script = [Answer()]
+    local.write_bytes(content)
     known = {"sha256": None} | {kind: hashlib.new(kind, CONTENT).hexdigest()}
-    message = place.failure(raw(server.url, **known), mirror_of(tmp_path, content))
+    message = place.failure(raw(server.url, **known), local.parents[1])
     found = hashlib.new(kind, content).hexdigest()
-    local = tmp_path / "mirror" / "sub" / "raw.csv"
     expected = f"has {kind} {found}, expected {known[kind]} ({len(content)} bytes)"
-    assert f"dataset 'tiny', file 'sub/raw.csv': {local} {expected}" in message
-    assert "fetch it again: https://example.org/tiny" in message
-    assert place.names() == []
+    assert message.startswith(f"dataset 'tiny', file 'sub/raw.csv': {local} {expected}")
     assert server.requests == []  # the user's copy is not passed over in silence
 
 
-def test_md5_alone_is_enough_for_the_mirror(
-    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("mirrored", [True, False])
+def test_a_file_without_a_checksum_is_taken_with_a_warning(
+    server: Server, place: Place, mirror: Path, mirrored: bool, capfd: pytest.CaptureFixture
 ) -> None:
-    place.fetch(raw(None, sha256=None, md5=MD5), mirror_of(tmp_path))
+    server.script = [Answer()]
+    place.fetch(raw(server.url, sha256=None), mirror if mirrored else None)
     assert place.has_only()
-    assert capsys.readouterr().err == ""
+    warning = capfd.readouterr().err
+    assert warning.startswith("warning: dataset 'tiny', file 'sub/raw.csv'")
+    assert f"no checksum is known; sha256: {SHA}" in warning
 
 
-def test_an_older_target_does_not_hide_a_failure(server: Server, place: Place) -> None:
+# ------------------------------------------------------------------ what is no file of it
+
+
+def test_a_link_may_lead_elsewhere_in_the_mirror(place: Place, local: Path, tmp_path: Path) -> None:
+    local.rename(local.with_name("v2.csv"))
+    local.symlink_to("v2.csv")
+    (tmp_path / "here").symlink_to(local.parents[1])  # the mirror itself may be a link
+    place.fetch(raw(), tmp_path / "here")
+    assert place.has_only() and not place.target.is_symlink()
+
+
+@pytest.mark.parametrize("name", ["raw.csv", ""])
+def test_a_link_out_of_the_mirror_is_refused(
+    server: Server, place: Place, local: Path, tmp_path: Path, name: str
+) -> None:
+    moved = local.parent / name
+    moved.rename(tmp_path / "elsewhere")
+    moved.symlink_to(tmp_path / "elsewhere")
+    message = place.failure(raw(server.url), local.parents[1])
+    assert f"{local} is a link that leads out of the mirror, to {tmp_path}/elsewhere" in message
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "problem"),
+    [
+        ("fifo", "is not a regular file"),
+        ("folder", "is not a regular file"),
+        ("loop", "cannot be read (Too many levels of symbolic links)"),
+    ],
+)
+def test_what_is_no_file_is_named(server: Server, place: Place, local: Path, kind: str, problem: str) -> None:
+    local.unlink()
+    make = {"fifo": os.mkfifo, "folder": os.mkdir, "loop": lambda path: path.symlink_to(path)}
+    make[kind](local)
+    assert f"{local} {problem}" in place.failure(raw(server.url), local.parents[1])
+    assert server.requests == []
+
+
+def test_a_mirror_that_cannot_be_read_is_not_taken_for_a_full_disk(place: Place) -> None:
     place.folder.mkdir()
-    place.target.write_bytes(b"old")
-    with pytest.raises(DataError, match="HTTP 404"):
-        place.fetch(raw(server.url))
-    assert place.target.read_bytes() == b"old"
+    file = SourceFile(path="mem", sha256=SHA)  # regular, and its first page cannot be read
+    assert "/proc/self/mem cannot be read (Input/output error)" in place.failure(file, Path("/proc/self"))
