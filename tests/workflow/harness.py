@@ -28,7 +28,7 @@ COPIED = (
     "Snakefile", "rules", "envs", "config", "workflow", "pyproject.toml", "constraints.txt", "Makefile",
 )  # fmt: skip
 SECONDS = 300.0  # that a call may take
-COLUMNS = "dataset,model,variant,key,seed,protocol,fit,history,mask,metric,k,value,status"
+COLUMNS = "dataset,model,variant,key,seed,protocol,fit,history,mask,users,metric,k,value,status"
 
 TINY = Path(__file__).resolve().parent / "tiny"
 TINY_STUDY = yaml.safe_load((TINY / "study.yaml").read_text(encoding="utf-8"))
