@@ -138,7 +138,7 @@ def equal(found: Spectrum, expected: np.ndarray, norm: float = 1.0) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(("count", "rank"), [(40, 60), (40, 20), (90, 100), (300, 100), (300, 320)])
+@pytest.mark.parametrize(("count", "rank"), [(40, 60), (40, 20), (90, 100), (120, 130)])
 def test_no_copy_of_a_multiple_eigenvalue_is_missed(name: str, count: int, rank: int) -> None:
     part = graph(12, 8, 3)
     expected = np.tile(exact(build(name, part))[0], count)

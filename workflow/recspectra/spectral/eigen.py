@@ -78,8 +78,8 @@ def leading(operator: Operator, rank: int, solver: str = "auto", seed: int = 0) 
     dataset, operator, rank                    size solver  seconds  GB
     ======================================== ====== ====== ======== =======
     ml-1m.diffrec, item-similarity, 128       2,810 dense      8.95    0.52
-    ml-1m.diffrec, unified-d2-a0.4, 128       8,759 block      3.65    0.21
-    amazon-beauty.higsp, item-similarity, 256 12,101 block     4.67    0.29
+    ml-1m.diffrec, unified-d2-a0.4, 128       8,759 block      3.54    0.21
+    amazon-beauty.higsp, item-similarity, 256 12,101 block     4.52    0.28
     ======================================== ====== ====== ======== =======
 
     A residual of 8e-5 without the checks of today took 3.33 and 3.79 s in the last two rows.

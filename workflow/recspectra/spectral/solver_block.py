@@ -37,6 +37,7 @@ GROWTH = 1e3  # largest value of p on the spectrum; float32 must keep the small 
 SPARE = 1.6  # eigenvalues above the cut for each that is wanted
 MAX_DEGREE = 12
 MAX_RESTARTS = 40  # without a pair that had been missed
+PATIENCE = 6  # restarts while fewer pairs than are wanted lie above the cut, and none settles
 WIDEST = 128  # columns of a block
 SEEN = 30.0  # a missed eigenvector outweighs all others so many times at the end of a check
 MOST_STEPS = 24  # of a check
@@ -144,7 +145,7 @@ class _Search:
         self.scale = residual_scale(norm)
         self.ratio = 0.25  # true residual / bound; learnt whenever the true one is computed
         self.restarts = 0
-        self.above = 0  # the filter's cut, of fewer pairs than are wanted
+        self.locked = 0  # pairs that a search for more started from
 
     def run(self) -> tuple[np.ndarray, Array] | None:
         """Return the pairs, ascending, once no check brings in another; None if the filter is unfit."""
@@ -154,7 +155,7 @@ class _Search:
             grown = self._check()
             if (grown[0] - values).max() <= max(MISSED * self.scale, residuals.max()):
                 return values, vectors
-            self._lock(*grown)
+            self._restart(values, vectors)
             found = self._settle()
         return None
 
@@ -185,10 +186,11 @@ class _Search:
                 self.ratio = residual / bound
             if basis.full:
                 if gains[-rank] < 1.05:
-                    if not self._lock_those_above(gains, mix):
+                    if self._lock(gains, mix, rest):
+                        until = min(rank + basis.width, basis.capacity)
+                        continue
+                    if self.restarts >= PATIENCE:
                         return None
-                    until = min(rank + basis.width, basis.capacity)
-                    continue
                 basis.shrink(rank, fresh=False)
                 until, self.restarts = basis.count + basis.width, self.restarts + 1
         found = _rotated(self.apply, basis.vectors(basis.ritz()[1][:, -rank:]), basis.arrays)
@@ -198,14 +200,6 @@ class _Search:
             f"solver 'block' did not reach a residual of {ROUGH * self.scale:.1e} at rank {rank}: after "
             f"{self.restarts} restarts {found[2].max():.1e} is left; use solver 'dense' or a smaller rank"
         )
-
-    def _lock_those_above(self, gains: np.ndarray, mix: np.ndarray) -> bool:
-        """Lock the pairs above the cut, too few, if they are more than the last time."""
-        above = int((gains >= 1.05).sum())
-        more, self.above = above > self.above, above
-        if more:
-            self._lock(*_rotated(self.apply, self.basis.vectors(mix[:, -above:]), self.basis.arrays))
-        return more
 
     def _check(self) -> tuple[np.ndarray, Array, np.ndarray]:
         """Let in what a random block finds outside of all that is known; return as `_settle` does.
@@ -221,13 +215,31 @@ class _Search:
         _, mix, _ = basis.ritz()
         return _rotated(self.apply, basis.vectors(mix[:, -rank:]), basis.arrays)
 
-    def _lock(self, values: np.ndarray, vectors: Array, residuals: np.ndarray) -> None:
-        """Restart from a wider random block and those pairs alone that have settled."""
-        settled = residuals <= max(TARGET * self.scale, float(np.median(residuals)))
-        settled &= residuals <= ROUGH * self.scale
-        self.basis.widen(self.rank)
-        self.basis.restart(self.chosen.gains(values[settled]), vectors[:, settled], fresh=True)
+    def _lock(self, gains: np.ndarray, mix: np.ndarray, rest: np.ndarray) -> bool:
+        """Restart from the leading pairs that have settled, if they are more than the last time.
+
+        Others of the same eigenvalue stay
+        outside: in one Rayleigh-Ritz problem with them those that have settled would take up
+        their errors.
+        """
+        bounds = rest * self.chosen.inverse_slope(gains) * min(self.ratio, 1.0)
+        open_ = np.flatnonzero((bounds > TARGET * self.scale) | (gains < 1.05))
+        settled = min(len(gains) - 1 - open_[-1] if len(open_) else len(gains), self.rank)
+        if settled <= self.locked:
+            return False
+        values, vectors, residuals = _rotated(
+            self.apply, self.basis.vectors(mix[:, len(gains) - settled :]), self.basis.arrays
+        )
+        good = residuals <= ROUGH * self.scale
+        self.locked = int(good.sum())
+        self._restart(values[good], vectors[:, good])
+        return True
+
+    def _restart(self, values: np.ndarray, vectors: Array) -> None:
+        """Go on from pairs that have settled and a wider random block."""
         self.restarts = 0
+        self.basis.widen(self.rank)
+        self.basis.restart(self.chosen.gains(values), vectors, fresh=True)
 
 
 def _density(
