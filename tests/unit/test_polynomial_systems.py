@@ -401,7 +401,7 @@ def fagsp_reference(train: Interactions, high: np.ndarray, **given: Any) -> np.n
     items = x @ value(complement(given["o1"]), r.T @ r)
     users = value(complement(given["o2"]), r @ r.T) @ x
     z = x @ (power(d_item, -0.5)[:, None] * (high @ high.T) * power(d_item, 0.5))
-    above = z > np.quantile(z, given["q"], axis=0) + fagsp.TIE
+    above = z - np.quantile(z, given["q"], axis=0) > 1e-12 * np.abs(z).max()
     weighted = x * (1 + given["alpha2"] * above)
     d_user, d_item = weighted.sum(1), weighted.sum(0)
     normal = power(d_user, -0.5)[:, None] * weighted * power(d_item, -0.5)
@@ -464,12 +464,56 @@ def test_quantiles_are_those_of_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.allclose(found, np.quantile(left @ right.T, 0.7, axis=0), atol=1e-5)
 
 
+def small_z(users: int) -> sp.csr_array:
+    """A matrix whose lowest vectors make a Z of .002 in the median, as on real data."""
+    return sp.csr_array((np.random.default_rng(0).random((users, 400)) < 0.2).astype(np.float32))
+
+
+@pytest.mark.parametrize(("users", "share"), [(401, 0.7), (400, 0.7), (401, 0.5)])
+def test_flags_are_those_of_exact_quantiles(users: int, share: float) -> None:
+    """With 401 users the quantiles are entries, so equal to themselves and not above."""
+    x = small_z(users)
+    high, d_item = fagsp.lowest(x, 20, True)[1], degrees(x)[1]
+    inward, outward = power(d_item, -0.5)[:, None] * high, power(d_item, 0.5)[:, None] * high
+    z = x.toarray().astype(np.float64) @ inward @ outward.T
+    limits = np.quantile(z, share, axis=0)
+    distance = np.abs(z - limits)[x.toarray() > 0]
+    assert ((distance > 1e-9) & (distance < 3e-6)).any()  # near to a quantile and not equal to it
+    wanted = (z > limits + 1e-12)[np.repeat(np.arange(users), np.diff(x.indptr)), x.indices]
+    found_limits = fagsp.column_quantiles(x.astype(np.float64) @ inward, outward, share)
+    found = fagsp.exceeds(x, inward, outward, found_limits)
+    assert found.dtype == bool
+    assert np.array_equal(found, wanted)
+    assert 0.2 < found.mean() < 0.9
+    alone = [fagsp.exceeds(x[[user]], inward, outward, found_limits) for user in range(users)]
+    assert np.array_equal(np.concatenate(alone), found)
+
+
+def test_a_fitted_system_raises_what_exceeds_exact_quantiles() -> None:
+    """The whole way: no step between the vectors and the weights is rounded to float32."""
+    x = small_z(401)
+    users = np.repeat(np.arange(401), np.diff(x.indptr))
+    train = from_pairs(users, x.indices, None, x.shape)
+    system = fit("fagsp", train, rank_high=20, rank=9, alpha1=0.6, alpha2=0.4, order_item=5, order_user=7)
+    high = fagsp.lowest(train.matrix, 20, True)[1]
+    wanted = fagsp_reference(train, high, rank=9, alpha1=0.6, alpha2=0.4, o1=5, o2=7, q=0.7)
+    assert close(scores(system, train), wanted)
+
+
 def test_leading_vectors_of_few_and_of_many() -> None:
     r = normalised(sp.csr_array((np.random.default_rng(7).random((90, 40)) < 0.3).astype(np.float32)))
-    few, many = fagsp.leading_vectors(r, 5), fagsp.leading_vectors(r, 20)[:, -5:]
+    few, many = fagsp.leading_vectors(r, 5), fagsp.leading_vectors(r, 20)[:, :5]
     assert np.allclose(few @ few.T, many @ many.T, atol=1e-5)
     with pytest.raises(Refused, match="rank 41 exceeds the size 40"):
         fagsp.leading_vectors(r, 41)
+
+
+def test_leading_vectors_of_many_components_are_complete() -> None:
+    part = normalised(sp.csr_array((np.random.default_rng(8).random((9, 6)) < 0.5).astype(np.float32)))
+    r = sp.csr_array(sp.block_diag([part] * 70))
+    vectors = fagsp.leading_vectors(r, 70)
+    assert np.allclose(((r @ vectors) ** 2).sum(0), 1.0, atol=1e-5)  # each of the 70 has the value 1 once
+    assert np.allclose(vectors.T @ vectors, np.eye(70), atol=1e-5)
 
 
 def test_fagsp_refuses_what_does_not_fit(train: Interactions) -> None:

@@ -248,7 +248,8 @@ def test_the_leading_pairs_do_not_depend_on_how_many_are_asked_for(tiny: dict[st
 
 
 @pytest.mark.parametrize(
-    ("size", "rank", "solver"), [(1300, 8, "arpack"), (1300, 500, "dense"), (50, 3, "dense")]
+    ("size", "rank", "solver"),
+    [(4001, 8, "block"), (4001, 1, "block"), (4001, 1400, "dense"), (4000, 8, "dense"), (50, 3, "dense")],
 )
 def test_auto_picks_a_solver_by_size_and_rank(
     monkeypatch: pytest.MonkeyPatch, size: int, rank: int, solver: str

@@ -13,7 +13,9 @@ history x of length d, r = x / sqrt(d) D_I^-1/2.
 
 Cascade. Z = X D_I^-1/2 V V^T D_I^1/2 for the `rank_high` right singular vectors V of R with the
 smallest singular values. Where the entry of an interaction exceeds the q-quantile of its item's
-column of Z, over all users, the interaction has weight 1 + alpha2 instead of 1. With X' for the
+column of Z, over all users, the interaction has weight 1 + alpha2 instead of 1. Z is small against
+the terms that it sums, so it and its quantiles are float64, and an entry that differs from a
+quantile by no more than rounding equals it. With X' for the
 weighted matrix, R' and D' from its own sums and V' the `rank` leading right singular vectors
 of R', P2 = X' D'_I^-1/2 V' V'^T D'_I^1/2. Another history is weighted by the same quantiles.
 
@@ -32,10 +34,10 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
-from scipy.sparse.linalg import LinearOperator, eigsh
 
 from recspectra.models.base import History, Recommender, Refused, Run, Task
-from recspectra.spectral.operators import degrees, normalised, power
+from recspectra.spectral.eigen import leading
+from recspectra.spectral.operators import Gram, degrees, normalised, power
 from recspectra.spectral.polynomials import (
     Filter,
     Powers,
@@ -51,7 +53,7 @@ from recspectra.spectral.polynomials import (
 )
 
 NEGLIGIBLE = 1e-10  # an eigenvalue of P below it is 0
-TIE = 3e-6  # entries of Z this close to a quantile count as equal to it, whatever the rounding
+ROUNDING = 1024 * np.finfo(np.float64).eps  # of an entry of Z, against the magnitude of what it sums
 AT_LEAST = 512  # of the lowest eigenvectors are found at once, for the trials to come
 ENTRIES_AT_ONCE = 4_000_000  # of Z
 
@@ -94,10 +96,11 @@ class FaGSP(Recommender):
             ("fagsp-lowest", count, p.null_space), lambda: lowest(matrix, count, p.null_space == "drop")
         )
         high = vectors[:, : p.rank_high]
-        self.high_in = (power(d_item, -0.5)[:, None] * high).astype(np.float32)
-        self.high_out = (power(d_item, 0.5)[:, None] * high).astype(np.float32)
+        self.high_in = power(d_item, -0.5)[:, None] * high
+        self.high_out = power(d_item, 0.5)[:, None] * high
         key = ("fagsp-quantiles", p.rank_high, p.quantile, p.null_space)
-        make = lambda: column_quantiles(matrix @ self.high_in, self.high_out, p.quantile)  # noqa: E731
+        coordinates = matrix.astype(np.float64) @ self.high_in
+        make = lambda: column_quantiles(coordinates, self.high_out, p.quantile)  # noqa: E731
         self.quantiles = task.shared(key, make)
         weighted = self._weighted(matrix.astype(np.float32))
         make = lambda: leading_factors(weighted, p.rank)  # noqa: E731
@@ -108,13 +111,8 @@ class FaGSP(Recommender):
     def _weighted(self, rows: sp.csr_array) -> sp.csr_array:
         """Return rows of X': 1 + alpha2 where Z exceeds the quantile of its item."""
         found = rows.copy()
-        size = max(1, ENTRIES_AT_ONCE // rows.shape[1])
-        for start in range(0, rows.shape[0], size):
-            block = rows[start : start + size]
-            z = (block @ self.high_in) @ self.high_out.T
-            places = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr)), block.indices
-            above = z[places] > self.quantiles[block.indices] + np.float32(TIE)
-            found.data[rows.indptr[start] :][: block.nnz] += np.float32(self.params.alpha2) * above
+        above = exceeds(rows, self.high_in, self.high_out, self.quantiles)
+        found.data += np.float32(self.params.alpha2) * above
         return found
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -201,11 +199,44 @@ def lowest(matrix: sp.csr_array, count: int, drop: bool) -> tuple[np.ndarray, np
 
 def column_quantiles(left: np.ndarray, right: np.ndarray, share: float) -> np.ndarray:
     """Return the quantile of each column of Z = A B^T, shapes (m, k) and (n, k), a few columns at a time."""
-    found = np.empty(len(right), dtype=np.float32)
+    found = np.empty(len(right))
     size = max(1, ENTRIES_AT_ONCE // max(len(left), 1))
     for start in range(0, len(right), size):
         block = right[start : start + size] @ left.T
         found[start : start + size] = np.quantile(block, share, axis=1, overwrite_input=True)
+    return found
+
+
+def exceeds(rows: sp.csr_array, inward: np.ndarray, outward: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    """Return for each interaction whether its entry of Z = X A B^T is above its item's limit.
+
+    An entry is a sum over its own row and a dot product of its own, so it does not depend on the
+    batch. Entries nearer to a limit than rounding equal it: a quantile can be an entry itself.
+
+    Parameters
+    ----------
+    rows : CSR array, shape (b, n)
+        X.
+    inward, outward : float64 arrays, shape (n, k)
+        A and B.
+    limits : float64 array, shape (n,)
+        One for each column of Z.
+
+    Returns
+    -------
+    bool array, shape (nnz,)
+    """
+    x = rows.astype(np.float64)
+    coordinates, sizes = x @ inward, x @ np.linalg.norm(inward, axis=1)
+    lengths = np.linalg.norm(outward, axis=1)
+    users = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+    found = np.empty(rows.nnz, dtype=bool)
+    step = max(1, ENTRIES_AT_ONCE // max(inward.shape[1], 1))
+    for start in range(0, rows.nnz, step):
+        part = slice(start, start + step)
+        user, item = users[part], rows.indices[part]
+        z = (coordinates[user] * outward[item]).sum(axis=1)
+        found[part] = z - limits[item] > ROUNDING * sizes[user] * lengths[item]
     return found
 
 
@@ -220,14 +251,8 @@ def leading_factors(weighted: sp.csr_array, rank: int) -> tuple[np.ndarray, np.n
 
 
 def leading_vectors(r: sp.csr_array, rank: int) -> np.ndarray:
-    """Return the leading eigenvectors of R^T R, shape (n, rank)."""
+    """Return the leading eigenvectors of R^T R, shape (n, rank), of a normalised R."""
     items = r.shape[1]
     if rank > items:
         raise Refused(f"rank {rank} exceeds the size {items} of the graph")
-    if rank > items // 3:
-        return np.linalg.eigh((r.T @ r).toarray())[1][:, -rank:]
-    single = r.astype(np.float32)  # half the time; the space is off by 1e-6, as the scores are
-    transposed = sp.csr_array(single.T)
-    product = LinearOperator((items, items), matvec=lambda v: transposed @ (single @ v), dtype=np.float32)
-    start = np.random.default_rng(0).standard_normal(items).astype(np.float32)
-    return eigsh(product, k=rank, which="LA", v0=start, tol=1e-4)[1]
+    return leading(Gram(r, 1.0), rank).vectors

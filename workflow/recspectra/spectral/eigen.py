@@ -7,12 +7,11 @@ import time
 import numpy as np
 
 from recspectra.spectral.operators import Operator
-from recspectra.spectral.solver_block import block, torch_cpu, torch_cuda
+from recspectra.spectral.solver_block import MISSED, block, largest_missed, torch_cpu, torch_cuda
 from recspectra.spectral.solvers import SpectrumError, arpack, dense, lobpcg_, propack, residual_scale
 from recspectra.spectral.spectrum import Spectrum
 
-DENSE_LIMIT = 1200  # below this size LAPACK on the formed matrix is fastest
-FEW = 16  # up to this rank ARPACK needs so few products that blocks do not pay
+DENSE_LIMIT = 4000  # up to this size LAPACK on the formed matrix is affordable, and it is exact
 TOLERANCE = 1e-4  # largest residual norm that is accepted, against `residual_scale`
 
 
@@ -25,6 +24,7 @@ SOLVERS = {
     "torch-cpu": torch_cpu,
     "torch-cuda": torch_cuda,
 }
+UNSURE = ("arpack", "lobpcg", "propack")  # may leave out copies of a multiple eigenvalue: checked afterwards
 
 __all__ = ["SOLVERS", "SpectrumError", "leading"]
 
@@ -39,45 +39,62 @@ def leading(operator: Operator, rank: int, solver: str = "auto", seed: int = 0) 
     rank : int
         Number of pairs; more than the size gives all of them.
     solver : {"auto", "dense", "block", "arpack", "lobpcg", "propack", "torch-cpu", "torch-cuda"}
-        `auto` takes `dense` up to size 1,200 or for more than a third of all pairs, `arpack` up
-        to rank 16, else `block`.
+        `auto` takes `dense` up to size 4,000 or for more than a third of all pairs, else `block`.
     seed : int
         Seed of the start vectors.
 
     Raises
     ------
     SpectrumError
-        A residual exceeds `TOLERANCE` times `residual_scale` of the operator's norm, or the
-        solver is unknown, unfit or did not converge.
+        A residual exceeds `TOLERANCE` times `residual_scale` of the operator's norm, a pair is
+        missing, or the solver is unknown, unfit or did not converge.
 
     Notes
     -----
-    `block` is the default because `workflow/scripts/bench_spectrum.py` found it fastest. Seconds at
-    a residual of 1e-4 with one thread; GSPRec's graph of depth 2 and decay 0.4, rank 128 unless said:
+    The pairs are complete: an eigenvalue appears as often as it has eigenvectors, one for each
+    component of a graph at the least. `dense` finds all; `block` checks what it left out and goes on
+    until nothing is; what `arpack`, `lobpcg` or `propack` found is checked, and refused if it lacks a
+    pair. Residuals do not show that.
 
-    ============================= ============= ====== ====== ===== =========
-    dataset                       arpack formed arpack lobpcg block torch-cpu
-    ============================= ============= ====== ====== ===== =========
-    amazon-beauty.loo                     36.25  21.72  73.98  2.47      3.67
-    amazon-beauty.loo, rank 512          404.28      -      - 13.77         -
-    ml-1m.diffrec                          9.91   4.43  11.96  2.06      2.38
-    ml-1m.pairs, item-similarity           4.67   1.05   1.92  0.66      1.53
-    synthetic.amazon-book, rank 200           - 144.68      - 53.51         -
-    ============================= ============= ====== ====== ===== =========
+    Residuals that are small against the spectrum can be large against its gaps, and then move
+    metrics. With a residual r at the rank asked for, and float32 vectors as stored, on HiGSP's ML-100K
+    (history and mask train):
 
-    PROPACK took 7.23 s in the fourth row, the only one it can solve. At Amazon-Book's size `block`
-    takes 1.4 GB. At rank 8, on graphs of users and items, `arpack` is 2 to 5 times faster
-    than `block`.
+    ============================= ======= ================== ==================
+    system, size of graph         metric  r about 5e-5       exact
+    ============================= ======= ================== ==================
+    GF-CF, rank 256, 1,682        ndcg_set@10         .6560              .6539
+    BSPM, rank 448, 1,682         ndcg_set@10         .5878              .5903
+    PGSP, rank 512, 2,625         ndcg_set@10         .6441              .6441
+    SGFCF, rank 250, 1,682        ndcg_set@10         .6976              .6977
+    ============================= ======= ================== ==================
+
+    Between 2,810 (DiffRec's ML-1M, items) and 12,101 nodes (Beauty) the difference is .0001 at most.
+    So small graphs have exact pairs, and `block` ends at a residual of 4e-6, where the fourth digit
+    stands still. CPU seconds and peak memory with one thread (`workflow/scripts/bench_spectrum.py`
+    sets the solvers side by side):
+
+    ======================================== ====== ====== ======== =======
+    dataset, operator, rank                    size solver  seconds  GB
+    ======================================== ====== ====== ======== =======
+    ml-1m.diffrec, item-similarity, 128       2,810 dense      8.95    0.52
+    ml-1m.diffrec, unified-d2-a0.4, 128       8,759 block      3.54    0.21
+    amazon-beauty.higsp, item-similarity, 256 12,101 block     4.52    0.28
+    ======================================== ====== ====== ======== =======
+
+    A residual of 8e-5 without the checks of today took 3.33 and 3.79 s in the last two rows.
     """
     rank = min(rank, operator.size)
     if solver == "auto":
         small = operator.size <= DENSE_LIMIT or rank > operator.size // 3
-        solver = "dense" if small else "arpack" if rank <= FEW else "block"
+        solver = "dense" if small else "block"
     if solver not in SOLVERS:
         raise SpectrumError(f"unknown solver '{solver}'; known: auto, {', '.join(SOLVERS)}")
     started = time.perf_counter()
     values, vectors, lowest = SOLVERS[solver](operator, rank, seed)
     seconds = time.perf_counter() - started
+    if solver in UNSURE:
+        _refuse_missing_pairs(operator, values, vectors, solver, seed)
     vectors = _signed(vectors).astype(np.float32)
     values, residuals = _rayleigh(operator, vectors)
     norm = max(float(np.abs(values).max(initial=0.0)), abs(lowest))
@@ -90,6 +107,19 @@ def leading(operator: Operator, rank: int, solver: str = "auto", seed: int = 0) 
     order = np.argsort(-values, kind="stable")
     vectors = np.ascontiguousarray(vectors[:, order])
     return Spectrum(values[order], vectors, residuals[order], lowest, solver, seconds)
+
+
+def _refuse_missing_pairs(
+    operator: Operator, values: np.ndarray, vectors: np.ndarray, solver: str, seed: int
+) -> None:
+    """Raise if a leading pair is not among those given; residuals do not show that."""
+    scale = residual_scale(float(np.abs(values).max(initial=0.0)) or 1.0)
+    missed = largest_missed(operator, values, vectors, seed)
+    if missed > 2 * MISSED * scale:
+        raise SpectrumError(
+            f"solver '{solver}' misses a leading pair at rank {len(values)} (an eigenvalue is {missed:.1e} "
+            f"too small), most likely a copy of a multiple eigenvalue; use solver 'block' or 'dense'"
+        )
 
 
 def _rayleigh(operator: Operator, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -85,18 +85,22 @@ class Operator:
         return self @ np.eye(self.size)
 
 
-class ItemSimilarity(Operator):
-    """P = R^T R on items: the normalised item-item similarity (GF-CF, S-Diff's A)."""
+class Gram(Operator):
+    """R^T R of a sparse R, shape (m, n), whose largest singular value squared is at most `bound`."""
 
-    interval = (0.0, 1.0)
-
-    def __init__(self, train: Interactions) -> None:
-        self.r = normalised(train.matrix)
-        self.rt = sp.csr_array(self.r.T)
-        self.size = train.n_items
+    def __init__(self, r: sp.csr_array, bound: float) -> None:
+        self.r, self.rt = r, sp.csr_array(r.T)
+        self.size, self.interval = r.shape[1], (0.0, bound)
 
     def __matmul__(self, block: np.ndarray) -> np.ndarray:
         return self.rt @ (self.r @ block)
+
+
+class ItemSimilarity(Gram):
+    """P = R^T R on items: the normalised item-item similarity (GF-CF, S-Diff's A)."""
+
+    def __init__(self, train: Interactions) -> None:
+        super().__init__(normalised(train.matrix), 1.0)
 
 
 class Bipartite(Operator):
