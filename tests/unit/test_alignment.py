@@ -197,7 +197,10 @@ def test_a_wrong_reader_of_the_order_is_refused(
     [
         ({"reader": {"format": "delimited"}}, "belong together"),
         ({"source": ORDERED["source"] | {"files": FILES}}, "belong together"),
-        ({"source": ORDERED["source"] | {"files": [*FILES, ORDER, ORDER]}}, "belong together"),
+        (
+            {"source": ORDERED["source"] | {"files": [*FILES, ORDER, {**ORDER, "path": "again"}]}},
+            "belong together",
+        ),
         ({"split": {"recipe": "random"}}, "needs `split: {recipe: shipped}`"),
         ({"split": {"recipe": "shipped", "exchange": True}}, "without exchange"),
         ({"ordered": False}, "ordered: true"),

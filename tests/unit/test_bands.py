@@ -44,7 +44,9 @@ def files(tmp_path: Path) -> StudyFiles:
     folder.mkdir()
     about = {"name": "b", "provenance": {}, "models": {}} | STUDY
     (folder / "study.json").write_text(json.dumps(about))
-    datasets = pd.DataFrame([["synthetic", "Synthetic", *["1"] * 13]], columns=COLUMNS["datasets"].split())
+    names = COLUMNS["datasets"].split()
+    row = ["synthetic", "Synthetic", *["1"] * (len(names) - 2)]
+    datasets = pd.DataFrame([row], columns=names)
     datasets.to_csv(folder / "datasets.csv", index=False)
     pd.DataFrame(band_rows(0, -0.02) + band_rows(1, 0.02)).to_csv(folder / "bands.csv", index=False)
     sizes = [("users", 10, 2.0, 100), ("users", 20, 6.0, 150), ("bands", 1, 1.0, 50), ("bands", 2, 4.0, 100)]

@@ -18,6 +18,7 @@ from recspectra.study_schema import ProtocolConfig, View
 USERS, ITEMS, DEPTH = 30, 60, 25
 VIEWS = [View(history="train", mask="train"), View(history="train+valid", mask="train+valid")]
 WITHOUT_TARGETS = {3, 17}
+SPLIT = "digest"
 
 
 def planned(model: str, seed: int = 0, group: str = "main", fit: str = "train") -> PlannedRun:
@@ -33,9 +34,9 @@ def protocol(name: str = "standard", **changes: object) -> ProtocolConfig:
 
 @pytest.fixture
 def truth() -> dict[str, Interactions]:
-    """Two to six targets a user, but none of two users; those of `valid` are others."""
+    """A train item of each user; two to six targets of all but two, those of `valid` others than of `test`."""
     rng = np.random.default_rng(0)
-    made = {}
+    made = {"train": from_pairs(np.arange(USERS), np.arange(USERS), None, (USERS, ITEMS))}
     for name in ("test", "valid"):
         rows = [(u, i) for u in range(USERS) for i in rng.permutation(ITEMS)[: rng.integers(2, 7)]]
         rows = [(u, i) for u, i in rows if u not in WITHOUT_TARGETS]
@@ -53,7 +54,7 @@ def write_lists(results: Path, item: PlannedRun, status: str = "ok") -> dict[str
     }
     places = np.tile(np.arange(1, DEPTH + 1, dtype=np.int32), (USERS, 1))
     kept = lists | {positions_name(name): places for name in names} if status == "ok" else {}
-    write_npz(run_folder(results, "d", item) / "rankings.npz", status=np.str_(status), **kept)
+    write_npz(run_folder(results, "d", item) / "rankings.npz", status=np.str_(status), data=SPLIT, **kept)
     return lists
 
 
@@ -71,7 +72,7 @@ def of(frame: pd.DataFrame, **wanted: object) -> pd.DataFrame:
 def test_recall_and_ndcg_of_every_user_are_kept_in_every_view(tmp_path: Path, truth: dict) -> None:
     item = planned("ease", seed=4)
     lists = write_lists(tmp_path, item)
-    frame = measure([item], [(protocol(), VIEWS)], truth, tmp_path).per_user
+    frame = measure([item], [(protocol(), VIEWS)], truth, tmp_path, SPLIT).per_user
     kept = set(frame[["metric", "k"]].drop_duplicates().itertuples(index=False, name=None))
     assert kept == {("ndcg", 10), ("recall", 20)}
     assert len(frame) == 2 * 2 * (USERS - len(WITHOUT_TARGETS))
@@ -88,7 +89,7 @@ def test_means_of_users_are_the_rows_of_the_metrics(tmp_path: Path, truth: dict)
     items = [planned("ease", seed) for seed in (0, 1)]
     for item in items:
         write_lists(tmp_path, item)
-    found = measure(items, [(protocol(), VIEWS)], truth, tmp_path)
+    found = measure(items, [(protocol(), VIEWS)], truth, tmp_path, SPLIT)
     by = ["seed", "history", "mask", "metric", "k"]
     means = found.per_user.groupby(by, observed=True)["value"].mean()
     rows = found.rows.set_index(by)["value"]
@@ -100,7 +101,7 @@ def test_means_of_users_are_the_rows_of_the_metrics(tmp_path: Path, truth: dict)
 def test_a_failed_run_has_rows_without_values_and_no_users(tmp_path: Path, truth: dict) -> None:
     item = planned("ease")
     write_lists(tmp_path, item, "oom")
-    found = measure([item], [(protocol(), VIEWS)], truth, tmp_path)
+    found = measure([item], [(protocol(), VIEWS)], truth, tmp_path, SPLIT)
     assert len(found.rows) == 2 * 9 and set(found.rows["status"]) == {"oom"}
     assert found.rows["value"].isna().all() and found.per_user.empty
 
@@ -108,7 +109,7 @@ def test_a_failed_run_has_rows_without_values_and_no_users(tmp_path: Path, truth
 def measured_on(target: str, fit: str, place: Path, truth: dict) -> Measured:
     item = planned("ease", fit=fit)
     write_lists(place, item)
-    return measure([item], [(protocol(target=target), VIEWS[:1])], truth, place)
+    return measure([item], [(protocol(target=target), VIEWS[:1])], truth, place, SPLIT)
 
 
 def test_the_target_of_the_protocol_is_measured_and_a_refit_not_on_validation(
@@ -126,12 +127,12 @@ def test_the_target_of_the_protocol_is_measured_and_a_refit_not_on_validation(
 def test_a_run_of_two_groups_is_measured_once(tmp_path: Path, truth: dict) -> None:
     items = [planned("ease"), planned("ease", group="ablation")]
     write_lists(tmp_path, items[0])
-    found = measure(items, [(protocol(), VIEWS[:1])], truth, tmp_path)
+    found = measure(items, [(protocol(), VIEWS[:1])], truth, tmp_path, SPLIT)
     assert len(found.rows) == 9 and not found.per_user.duplicated().any()
 
 
 def test_a_list_that_is_not_there_is_named(tmp_path: Path, truth: dict) -> None:
     item = planned("ease")
-    write_npz(run_folder(tmp_path, "d", item) / "rankings.npz", status=np.str_("ok"))
+    write_npz(run_folder(tmp_path, "d", item) / "rankings.npz", status=np.str_("ok"), data=SPLIT)
     with pytest.raises(ArtifactError, match="no list 'test_train_train' for protocol 'odd'"):
-        measure([item], [(protocol("odd"), VIEWS)], truth, tmp_path)
+        measure([item], [(protocol("odd"), VIEWS)], truth, tmp_path, SPLIT)

@@ -135,6 +135,6 @@ def test_the_table_of_datasets_shows_what_cannot_be_found(tmp_path: Path) -> Non
     place.parent.mkdir(parents=True)
     place.write_text(json.dumps(stats | COUNTS | {"unknown_items": 7, "masked_targets_with_valid": 5}))
     text = datasets.write(Catalog(ROOT), ["ml-100k.higsp"], tmp_path)
-    assert "mean length  test users  cold  unknown items  masked  published in" in text.splitlines()[0]
+    assert "mean length  test users  cold  unknown items  masked  rows read" in text.splitlines()[0]
     assert text.splitlines()[1].split()[6:10] == ["169", "120", "7", "5"]
     assert "| 169 | 120 | 7 | 5 |" in (tmp_path / "datasets" / "datasets.md").read_text()
