@@ -34,7 +34,7 @@ def protocol(name: str = "standard", **changes: object) -> ProtocolConfig:
 
 @pytest.fixture
 def truth() -> dict[str, Interactions]:
-    """A train item of each user; two to six targets of all but two, those of `valid` others than of `test`."""
+    """A train item of each user; two to six targets of all but two, other ones in `valid` than in `test`."""
     rng = np.random.default_rng(0)
     made = {"train": from_pairs(np.arange(USERS), np.arange(USERS), None, (USERS, ITEMS))}
     for name in ("test", "valid"):
