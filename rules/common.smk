@@ -8,9 +8,13 @@ from pathlib import Path
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from recspectra import interrupts, locks, messages, planning, slurm
+from recspectra import planning
+from recspectra.running import interrupts
+from recspectra.running import locks
+from recspectra.running import messages
+from recspectra.running import slurm
 from recspectra.identity import code_hash
-from recspectra.schema import ConfigError
+from recspectra.config.base import ConfigError
 from snakemake.logging import logger
 
 if workflow.is_main_process:

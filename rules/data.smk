@@ -87,7 +87,7 @@ rule datasets:
     params:
         names=PLAN.catalog.names("datasets"),
         published=[PLAN.published_counts(n) for n in PLAN.catalog.names("datasets")],
-        code=code_hash("recspectra.studies.datasets", scripts=[SCRIPTS / "datasets.py"]),
+        code=code_hash("recspectra.reporting.datasets", scripts=[SCRIPTS / "datasets.py"]),
     message:
         "table of datasets"
     shell:

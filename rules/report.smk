@@ -21,7 +21,7 @@ rule report:
     params:
         folders=[f"results/studies/{name}" for name in PLAN.requested],
         also=PLAN.finished_others,
-        code=code_hash("recspectra.studies.report", scripts=[SCRIPTS / "report.py"]),
+        code=code_hash("recspectra.reporting.site", scripts=[SCRIPTS / "report.py"]),
     message:
         "report: {params.folders} {params.also}"
     shell:

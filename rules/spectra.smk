@@ -39,7 +39,7 @@ rule energy:
     resources:
         python=PYTHON,
     params:
-        code=code_hash("recspectra.evaluation.energy", scripts=[SCRIPTS / "energy.py"]),
+        code=code_hash("recspectra.papers.gsprec", scripts=[SCRIPTS / "energy.py"]),
     message:
         "energy per band of {wildcards.operator} on {wildcards.dataset}"
     shell:

@@ -15,7 +15,7 @@ rule inference:
     params:
         device=PLAN.settings.device,
         code=code_hash(
-            "recspectra.evaluation.inference",
+            "recspectra.papers.sdiff",
             "recspectra.models.sdiff",
             "recspectra.models.diffrec",
             scripts=[SCRIPTS / "inference.py"],
@@ -41,7 +41,7 @@ rule complexity:
     params:
         device=PLAN.settings.device,
         code=code_hash(
-            "recspectra.evaluation.complexity",
+            "recspectra.papers.wpgrec",
             "recspectra.models.wpgrec",
             scripts=[SCRIPTS / "complexity.py"],
         ),
@@ -73,7 +73,7 @@ rule collect:
     params:
         config=lambda w: PLAN.study_params(w.study),
         options=lambda w: PLAN.study_options(w.study),
-        code=code_hash("recspectra.evaluation.collect", scripts=[SCRIPTS / "collect.py"]),
+        code=code_hash("recspectra.reporting.collect", scripts=[SCRIPTS / "collect.py"]),
     message:
         "collect {wildcards.study}"
     shell:
@@ -100,7 +100,7 @@ for study in PLAN.studies:
             python=PYTHON,
         params:
             study=study,
-            code=code_hash("recspectra.studies.draw", scripts=[SCRIPTS / "draw.py"]),
+            code=code_hash("recspectra.reporting.draw", scripts=[SCRIPTS / "draw.py"]),
         message:
             f"draw {study}"
         shell:

@@ -17,13 +17,13 @@ from typing import Any
 import hypothesis
 import pytest
 
-from recspectra.config import Catalog
+from recspectra.config.catalog import Catalog
+from recspectra.config.dataset import DatasetConfig
+from recspectra.config.yaml_io import validate
 from recspectra.data.interactions import Interactions
 from recspectra.data.splits import split
 from recspectra.data.synthetic import generate
 from recspectra.data.tables import InteractionTable
-from recspectra.dataset_schema import DatasetConfig
-from recspectra.yaml_files import validate
 
 ROOT = Path(__file__).resolve().parents[1]
 

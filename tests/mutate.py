@@ -38,7 +38,7 @@ OPTIONS = ["-x", "-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider", "-
 # The modules, and the quick tests of each, those that are soonest done first.
 MODULES = {
     "evaluation/metrics": "ties metrics",
-    "evaluation/ranking": "ties ranking",
+    "fitting/ranking": "ties ranking",
     "evaluation/hits": "hits ties",
     "training/losses": "losses",
     "data/splits": "split_recipes splits",

@@ -12,26 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recspectra.artifacts import read_json, read_npz
-from recspectra.config import Catalog
+from recspectra.config.base import ConfigError
+from recspectra.config.catalog import Catalog
+from recspectra.config.model import Budget, ModelConfig, RunConfig, spectra_of
 from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.evaluation import run as run_module
-from recspectra.evaluation.hits import mean_recall
-from recspectra.evaluation.ranking import cut_names, list_name, positions_name
-from recspectra.evaluation.run import (
-    NOT_LISTS,
-    Inputs,
-    Job,
-    all_lists,
-    execute,
-    load_system,
-    rank,
-    save_system,
-    validator,
-)
-from recspectra.models.base import History, Recommender, Run, Task, create
-from recspectra.run_schema import Budget, ModelConfig, RunConfig, spectra_of
-from recspectra.schema import ConfigError
+from recspectra.files import read_json, read_npz
+from recspectra.fitting import fit as run_module
+from recspectra.fitting.fit import Job, execute, load_system, save_system
+from recspectra.fitting.ranking import cut_names, list_name, positions_name
+from recspectra.fitting.scoring import NOT_LISTS, Inputs, all_lists, rank
+from recspectra.fitting.validation import mean_recall, validator
+from recspectra.recommender import History, Recommender, Run, Task, create
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
 from recspectra.spectral.spectrum import Spectrum

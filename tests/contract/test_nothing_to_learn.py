@@ -10,10 +10,11 @@ import pytest
 import torch
 from test_contract import CATALOG, MODELS, ORDERED, SHORT, TRAINED, Bench, params_of
 
-from recspectra.artifacts import read_json, read_npz
+from recspectra.config.model import Budget, RunConfig
 from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.evaluation.run import NOT_LISTS, Job, execute
-from recspectra.run_schema import Budget, RunConfig
+from recspectra.files import read_json, read_npz
+from recspectra.fitting.fit import Job, execute
+from recspectra.fitting.scoring import NOT_LISTS
 from recspectra.training.loop import TrainingLoop
 
 SHAPE = (150, 20)

@@ -7,7 +7,7 @@ import pytest
 from test_contract import CATALOG, MODELS, ORDERED, SHORT, Bench
 
 from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.models.base import History, Task, create
+from recspectra.recommender import History, Task, create
 
 SHAPE = (40, 25)
 # Learned from interactions one by one: a pair that stands twice is a training pair twice.

@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 from harness import Finished, Project, files_below
 
-from recspectra import repair
-from recspectra.artifacts import Checksum
+from recspectra.files import Checksum
+from recspectra.running import repair
 
 # They hold seconds, versions or the place of a run; all else has the same bytes every time.
 TIMED = ("run.json", "study.json", "runs.csv", "tuning.csv", "trials.csv", "index.html", ".sqlite")

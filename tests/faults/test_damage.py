@@ -12,7 +12,7 @@ import pytest
 from disturb import check, repaired, same_every_time, unmake
 from harness import Finished, finished_jobs, snapshot
 
-from recspectra.artifacts import Checksum
+from recspectra.files import Checksum
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 AFTER_FITS = ["evaluate", "collect", "draw", "report", "all"]

@@ -19,7 +19,7 @@ import yaml
 from harness import REPO, ROOT, TINY, TINY_STUDY, Project, changed, digests, files_below, write_yaml
 
 from recspectra import planning
-from recspectra.schema import ConfigError
+from recspectra.config.base import ConfigError
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 HARMED = "harmed"  # the file that whatever gets executed leaves

@@ -10,7 +10,7 @@ import pytest
 from disturb import jobs, kill_group, printed, same_every_time, started, unlock, unmake
 from harness import TINY_STUDY, Finished, Project, rows, wait_for, write_yaml
 
-from recspectra import locks
+from recspectra.running import locks
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 STARTS = 6

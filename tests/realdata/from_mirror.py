@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recspectra.config import Catalog
+from recspectra.config.catalog import Catalog
 from recspectra.data import filters
 from recspectra.data.interactions import Interactions
 from recspectra.data.readers import read

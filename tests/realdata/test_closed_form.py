@@ -11,9 +11,9 @@ from from_mirror import CATALOG, Pieces
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
-from recspectra.evaluation.run import rank
+from recspectra.fitting.scoring import rank
 from recspectra.models import higsp
-from recspectra.models.base import Recommender, Run, Task, create
+from recspectra.recommender import Recommender, Run, Task, create
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
 from recspectra.spectral.spectrum import Spectrum

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from from_mirror import CATALOG, need
 
+from recspectra.config.dataset import SplitConfig
 from recspectra.data import filters
 from recspectra.data.reach import describe, warm_users
 from recspectra.data.readers import read
 from recspectra.data.splits import split, statistics
-from recspectra.dataset_schema import SplitConfig
 from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
-from recspectra.evaluation.run import rank
-from recspectra.models.base import Run, Task, create
+from recspectra.fitting.scoring import rank
+from recspectra.recommender import Run, Task, create
 
 
 def test_popularity_wins_on_cold_users_alone(mirror: Path) -> None:

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from from_mirror import CATALOG, prepared
 
+from recspectra.config.study import ProtocolConfig
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
-from recspectra.evaluation.ranking import smaller_ids_first
-from recspectra.evaluation.run import rank
-from recspectra.models.base import Run, Task, create
+from recspectra.fitting.ranking import smaller_ids_first
+from recspectra.fitting.scoring import rank
+from recspectra.recommender import Run, Task, create
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import ItemSimilarity
-from recspectra.study_schema import ProtocolConfig
 
 K = [5, 10, 20]
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from from_mirror import CATALOG, Pieces, need
 
-from recspectra.artifacts import sha256
 from recspectra.data.interactions import Interactions
 from recspectra.data.readers import read
 from recspectra.data.tables import check_duplicates
 from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
-from recspectra.evaluation.run import rank
-from recspectra.models.base import Recommender, Run, Task, create
+from recspectra.files import sha256
+from recspectra.fitting.scoring import rank
+from recspectra.recommender import Recommender, Run, Task, create
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
 from recspectra.spectral.spectrum import Spectrum

@@ -14,8 +14,8 @@ from from_mirror import CATALOG, Pieces
 
 from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
-from recspectra.evaluation.run import rank
-from recspectra.models.base import Run, Task, create
+from recspectra.fitting.scoring import rank
+from recspectra.recommender import Run, Task, create
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
 from recspectra.spectral.spectrum import Spectrum

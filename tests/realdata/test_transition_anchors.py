@@ -9,8 +9,8 @@ from from_mirror import CATALOG, prepared
 
 from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
-from recspectra.evaluation.run import rank
-from recspectra.models.base import Run, Task, create
+from recspectra.fitting.scoring import rank
+from recspectra.recommender import Run, Task, create
 
 K = [5, 10, 20]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from recspectra.data.interactions import Interactions
-from recspectra.models.base import History, Recommender
+from recspectra.recommender import History, Recommender
 
 
 def scores_of(system: Recommender, history: Interactions) -> np.ndarray:

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recspectra.config.base import ConfigError
+from recspectra.config.dataset import DatasetConfig
 from recspectra.data import splits
 from recspectra.data.alignment import TEST, TRAIN, in_order_of, times_by_part
 from recspectra.data.interactions import DataError, from_pairs
 from recspectra.data.readers import read
 from recspectra.data.tables import InteractionTable, check_duplicates
-from recspectra.dataset_schema import DatasetConfig
-from recspectra.schema import ConfigError
 
 USERS, ITEMS = 60, 40
 

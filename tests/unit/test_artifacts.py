@@ -15,8 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recspectra import artifacts, identity
-from recspectra.artifacts import (
+from recspectra import files as artifacts
+from recspectra import identity
+from recspectra.config.catalog import Catalog
+from recspectra.files import (
     ArtifactError,
     Checksum,
     atomic,
@@ -28,7 +30,6 @@ from recspectra.artifacts import (
     write_npz,
     write_text,
 )
-from recspectra.config import Catalog
 from recspectra.identity import code_hash
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -316,8 +317,10 @@ def test_provenance_names_versions_and_machine() -> None:
 
 MINI = {
     "__init__.py": "",
-    "config.py": "LIMIT = 1\n",
-    "low.py": '"""Low."""\n\nfrom recspectra import config\n\n\ndef value():\n    """One."""\n    return 1\n',
+    "config/__init__.py": "",
+    "config/base.py": "LIMIT = 1\n",
+    "low.py": '"""Low."""\n\nfrom recspectra.config import base\n\n\n'
+    'def value():\n    """One."""\n    return 1\n',
     "far.py": "FAR = 1\n",
     "rel.py": "REL = 1\n",
     "models/__init__.py": "",
@@ -354,7 +357,7 @@ ONE = "recspectra.models.one"
         ("low.py", '"""Low."""', '"""Lower.\n\nMuch.\n"""'),
         ("low.py", '"""One."""', '"""Two."""'),
         ("low.py", '    """One."""\n', ""),
-        ("config.py", "LIMIT = 1", "LIMIT = 2"),
+        ("config/base.py", "LIMIT = 1", "LIMIT = 2"),
         ("models/two.py", "TWO = 2", "TWO = 3"),
     ],
 )

@@ -11,13 +11,13 @@ import scipy.sparse as sp
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from recspectra.config import Catalog
+from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.models.autoencoder import Autoencoder
-from recspectra.models.base import History, Run, Task, create
+from recspectra.layers.autoencoder import Autoencoder
 from recspectra.models.cdae import RowsAndNegatives
 from recspectra.models.codigem import CODIGEM
 from recspectra.models.diffrec import signal_shares
+from recspectra.recommender import History, Run, Task, create
 from recspectra.training.batches import UserRows
 from recspectra.training.losses import (
     gaussian_divergence,

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recspectra.config import Catalog
-from recspectra.evaluation.collect import band_statistics
-from recspectra.evaluation.complexity import BATCH, Sizes, costs, memory_formula, points, time_formula
-from recspectra.studies.figures import draw_figure
-from recspectra.studies.frames import COLUMNS, StudyFiles
-from recspectra.studies.series import drawing
+from recspectra.config.catalog import Catalog
+from recspectra.papers.wpgrec import BATCH, Sizes, costs, memory_formula, points, time_formula
+from recspectra.reporting.collect import band_statistics
+from recspectra.reporting.figures import draw_figure
+from recspectra.reporting.results import COLUMNS, StudyFiles
+from recspectra.reporting.series import drawing
 
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES = [

@@ -13,10 +13,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recspectra.config import Catalog, Study, load_settings, variant_label
-from recspectra.run_schema import RANK_LADDER, RunConfig, spectra_of
-from recspectra.schema import ConfigError, nearest
-from recspectra.yaml_files import canonical_json, read_yaml, validate
+from recspectra.config.base import ConfigError, nearest
+from recspectra.config.catalog import Catalog, Study, load_settings, variant_label
+from recspectra.config.model import RANK_LADDER, RunConfig, spectra_of
+from recspectra.config.yaml_io import canonical_json, read_yaml, validate
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOG = Catalog(ROOT)

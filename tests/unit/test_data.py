@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recspectra.artifacts import ArtifactError, write_npz
+from recspectra.config.dataset import DatasetConfig, SourceFile, SplitConfig
 from recspectra.data.interactions import DataError, Interactions, from_pairs
 from recspectra.data.readers import read, read_delimited, read_pairs_npy
 from recspectra.data.splits import RECIPES, check_counts, save, split, statistics
 from recspectra.data.tables import PARTS, Account, InteractionTable, check_duplicates, concatenate
-from recspectra.dataset_schema import DatasetConfig, SourceFile, SplitConfig
-from recspectra.models.base import History
+from recspectra.files import ArtifactError, write_npz
+from recspectra.recommender import History
 
 MakeConfig = Callable[..., DatasetConfig]
 FILE = SourceFile(path="raw.csv", sha256="0" * 64)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from recspectra.config import Catalog
+from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.models.base import History, Recommender, Refused, Run, Task, create
+from recspectra.layers.trained import Trained
 from recspectra.models.diffrec import (
     DiffRec,
     hidden_widths,
@@ -23,7 +23,7 @@ from recspectra.models.diffrec import (
     time_code,
 )
 from recspectra.models.giffcf import START_SCALE, Mixer, Smoother
-from recspectra.models.trained import Trained
+from recspectra.recommender import History, Recommender, Refused, Run, Task, create
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import OperatorError, build, tempered
 from recspectra.training.importance import KEPT, UNIFORM, TimeSampler

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from recspectra.config import Catalog, Study
+from recspectra.config.base import ConfigError
+from recspectra.config.catalog import Catalog, Study
 from recspectra.planning import load as load_plan
-from recspectra.schema import ConfigError
-from recspectra.studies.footnotes import effort_notes, tuning_notes
+from recspectra.reporting.footnotes import effort_notes, tuning_notes
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY = {

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recspectra.config.dataset import DatasetConfig
+from recspectra.config.yaml_io import validate
 from recspectra.data import export
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.data.readers import read
-from recspectra.dataset_schema import DatasetConfig
 from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
-from recspectra.evaluation.ranking import top_with_ties
-from recspectra.yaml_files import validate
+from recspectra.fitting.ranking import top_with_ties
 
 
 def made(seed: int, share: float) -> Interactions:

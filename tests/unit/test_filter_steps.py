@@ -7,9 +7,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from recspectra.config.dataset import FilterConfig
 from recspectra.data import filters
 from recspectra.data.tables import InteractionTable
-from recspectra.dataset_schema import FilterConfig
 
 Pair = tuple[int, int]
 

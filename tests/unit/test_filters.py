@@ -5,10 +5,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from recspectra.config.dataset import FilterConfig
 from recspectra.data import filters
 from recspectra.data.interactions import DataError
 from recspectra.data.tables import InteractionTable
-from recspectra.dataset_schema import FilterConfig
 
 
 def random_table(seed: int = 0, rows: int = 300) -> InteractionTable:

@@ -10,18 +10,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recspectra.evaluation.energy import BEYOND
-from recspectra.schema import ConfigError
-from recspectra.studies import plain, runtime
-from recspectra.studies.draw import draw, summary_text
-from recspectra.studies.findings import read, sentences, user_values
-from recspectra.studies.frames import StudyError, StudyFiles
-from recspectra.studies.published import Published
-from recspectra.studies.report import render
-from recspectra.studies.series import drawing
-from recspectra.studies.tuning import tuning_table
-from recspectra.study_schema import FigureConfig, FindingConfig, StudyConfig, TableConfig
-from recspectra.yaml_files import validate
+from recspectra.config.base import ConfigError
+from recspectra.config.study import FigureConfig, FindingConfig, StudyConfig, TableConfig
+from recspectra.config.yaml_io import validate
+from recspectra.papers.gsprec import BEYOND
+from recspectra.reporting import plain, runtime
+from recspectra.reporting.draw import draw, summary_text
+from recspectra.reporting.findings import read, sentences, user_values
+from recspectra.reporting.published import Published
+from recspectra.reporting.results import StudyError, StudyFiles
+from recspectra.reporting.series import drawing
+from recspectra.reporting.site import render
+from recspectra.reporting.tuning import tuning_table
 
 ROOT = Path(__file__).resolve().parents[2]
 DATASET, USERS = "ml-100k.higsp", 200

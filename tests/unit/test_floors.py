@@ -10,16 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from recspectra.config import Catalog
+from recspectra.config.catalog import Catalog
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "workflow" / "recspectra"
 
 FLOORS = {
-    "schema": 1, "yaml_files": 1, "dataset_schema": 1, "run_schema": 1, "study_schema": 1, "config": 1,
-    "artifacts": 1, "runtime": 1, "planning": 1, "cli": 1, "devices": 1, "programme": 1, "locks": 1,
-    "redo": 1, "repair": 1, "identity": 1, "inter_files": 1, "slurm": 1, "command": 1, "interrupts": 1,
-    "messages": 1, "data": 2, "spectral": 2, "models": 3, "training": 3, "evaluation": 4, "studies": 5,
+    "config": 1, "files": 1, "identity": 1, "planning": 1, "runtime": 1, "devices": 1, "running": 1,
+    "data": 2, "spectral": 2, "recommender": 3, "training": 3, "layers": 3, "models": 3, "fitting": 4,
+    "evaluation": 5, "reporting": 6, "papers": 7,
 }  # fmt: skip
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
 
@@ -57,8 +56,11 @@ def top_level_torch(path: Path) -> bool:
     return any(n.split(".")[0] == "torch" for s in statements for n in imports(s))
 
 
+ROOMS_OF_MODELS = ("recspectra.models.", "recspectra.layers.")
+
+
 def models_behind(names: Iterable[str]) -> set[str]:
-    """Modules of models/ that some systems import as they are loaded, at any distance."""
+    """Modules of models/ and layers/ that some systems import as they are loaded, at any distance."""
     found, left = set(), {f"recspectra.models.{name}" for name in names}
     while left:
         path = PACKAGE.parent / f"{left.pop().replace('.', '/')}.py"
@@ -66,7 +68,7 @@ def models_behind(names: Iterable[str]) -> set[str]:
             found.add(name)
             body = ast.parse(path.read_text(encoding="utf-8")).body
             statements = (s for s in body if isinstance(s, ast.Import | ast.ImportFrom))
-            left |= {n for s in statements for n in imports(s) if n.startswith("recspectra.models.")}
+            left |= {n for s in statements for n in imports(s) if n.startswith(ROOMS_OF_MODELS)}
     return found
 
 
@@ -76,11 +78,11 @@ def test_torch_is_imported_by_training_and_trained_systems_alone() -> None:
     for name in catalog.names("models"):
         names[catalog.model(name).kind].add(name)
     found = {str(p.relative_to(PACKAGE)) for p in MODULES if top_level_torch(p)}
-    assert {"training/loop.py", "models/trained.py", "spectral/torch_operators.py"} <= found
+    assert {"training/loop.py", "layers/trained.py", "spectral/torch_operators.py"} <= found
     elsewhere = {n for n in found if not n.startswith("training/")} - {
         "spectral/torch_operators.py",
-        "evaluation/complexity.py",
-        "evaluation/inference.py",
+        "papers/wpgrec.py",
+        "papers/sdiff.py",
     }
     assert elsewhere <= models_behind(names["trained"]) - models_behind(names["closed-form"])
 
@@ -92,7 +94,7 @@ def test_torch_is_named_elsewhere_only_inside_functions_of_jobs() -> None:
         if "torch" in {n.split(".")[0] for n in imports(ast.parse(p.read_text(encoding="utf-8")))}
         and not top_level_torch(p)
     }
-    assert named == {"runtime.py", "evaluation/run.py", "spectral/solver_block.py"}
+    assert named == {"runtime.py", "fitting/statuses.py", "spectral/solver_block.py"}
 
 
 def loaded_after(code: str) -> set[str]:
@@ -116,7 +118,7 @@ def test_planning_a_study_needs_no_numerical_library() -> None:
 
 
 def test_evaluating_a_closed_form_system_does_not_load_torch() -> None:
-    code = "import recspectra.models.gsprec, recspectra.evaluation.run, recspectra.evaluation.measure"
+    code = "import recspectra.models.gsprec, recspectra.fitting.fit, recspectra.evaluation.measure"
     loaded = loaded_after(code)
     assert "scipy" in loaded
     assert "torch" not in loaded

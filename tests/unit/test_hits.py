@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.evaluation.hits import Ranked, compare, discounts, mean_recall
+from recspectra.evaluation.hits import Ranked, compare, discounts
+from recspectra.fitting.validation import mean_recall
 
 # Users 0..3: item 2 twice and item 0; nothing; item 5; item 0.
 TRUTH = from_pairs(np.array([0, 0, 0, 2, 3]), np.array([2, 2, 0, 5, 0]), None, (4, 6))

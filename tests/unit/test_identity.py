@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recspectra.studies.frames import COLUMNS, JOIN, StudyError, StudyFiles
-from recspectra.studies.identity import broken, identity_notes
-from recspectra.studies.published import Published
+from recspectra.reporting.ndcg_hr_bound import broken, identity_notes
+from recspectra.reporting.published import Published
+from recspectra.reporting.results import COLUMNS, JOIN, StudyError, StudyFiles
 
 ROOT = Path(__file__).resolve().parents[2]
 VIEW = {"history": "train+valid", "mask": "train+valid"}

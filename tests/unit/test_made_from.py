@@ -13,18 +13,19 @@ import numpy as np
 import pytest
 
 from recspectra import planning
-from recspectra.artifacts import ArtifactError, read_json, read_npz, sha256, write_json
-from recspectra.config import Catalog
+from recspectra.config.base import ConfigError
+from recspectra.config.catalog import Catalog
+from recspectra.config.dataset import DatasetConfig
+from recspectra.config.model import Budget, PlannedRun, RunConfig, TuneConfig
 from recspectra.data.interactions import Interactions
 from recspectra.data.splits import split, statistics
 from recspectra.data.tables import InteractionTable
-from recspectra.dataset_schema import DatasetConfig
 from recspectra.evaluation.measure import measure, run_folder, run_records
-from recspectra.evaluation.run import Inputs, Job, execute, made_from, read_spectra
-from recspectra.evaluation.tune import TuneJob, trials_file
+from recspectra.files import ArtifactError, read_json, read_npz, sha256, write_json
+from recspectra.fitting.fit import Job, execute, made_from
+from recspectra.fitting.scoring import Inputs, read_spectra
+from recspectra.fitting.tune import TuneJob, trials_file
 from recspectra.identity import FileDigests, check_made_from, data_digest, fit_digest, split_digests
-from recspectra.run_schema import Budget, PlannedRun, RunConfig, TuneConfig
-from recspectra.schema import ConfigError
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
 

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recspectra.artifacts import ArtifactError, write_npz
+from recspectra.config.model import PlannedRun, RunConfig
+from recspectra.config.study import ProtocolConfig, View
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.evaluation.measure import Measured, measure, run_folder
-from recspectra.evaluation.ranking import list_name, positions_name
-from recspectra.run_schema import PlannedRun, RunConfig
-from recspectra.study_schema import ProtocolConfig, View
+from recspectra.files import ArtifactError, write_npz
+from recspectra.fitting.ranking import list_name, positions_name
 
 USERS, ITEMS, DEPTH = 30, 60, 25
 VIEWS = [View(history="train", mask="train"), View(history="train+valid", mask="train+valid")]

@@ -11,11 +11,12 @@ import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recspectra.config.study import METRICS as NAMES
 from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.evaluation.hits import Ranked, compare, mean_recall
+from recspectra.evaluation.hits import Ranked, compare
 from recspectra.evaluation.metrics import METRICS, set_order
-from recspectra.evaluation.run import rank
-from recspectra.study_schema import METRICS as NAMES
+from recspectra.fitting.scoring import rank
+from recspectra.fitting.validation import mean_recall
 
 CUTS = [1, 2, 5, 10, 20, 50]
 List, Targets = list[int], set[int]

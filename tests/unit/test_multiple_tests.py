@@ -11,9 +11,9 @@ import pytest
 from scipy import stats
 
 from recspectra.evaluation.significance import compare, holm
-from recspectra.studies.findings import build, sentences, user_values
-from recspectra.studies.frames import StudyFiles
-from recspectra.studies.published import Published
+from recspectra.reporting.findings import build, sentences, user_values
+from recspectra.reporting.published import Published
+from recspectra.reporting.results import StudyFiles
 
 ROOT = Path(__file__).resolve().parents[2]
 USERS = 60

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recspectra.studies.draw import draw
-from recspectra.studies.findings import read, sentences
-from recspectra.studies.frames import StudyFiles
-from recspectra.studies.published import Published
-from recspectra.studies.report import render
-from recspectra.studies.series import drawing
+from recspectra.reporting.draw import draw
+from recspectra.reporting.findings import read, sentences
+from recspectra.reporting.published import Published
+from recspectra.reporting.results import StudyFiles
+from recspectra.reporting.series import drawing
+from recspectra.reporting.site import render
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAIN = {"history": "train", "mask": "train+valid"}

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from recspectra.config.base import ConfigError
+from recspectra.config.dataset import DatasetConfig, SourceFile
+from recspectra.config.yaml_io import validate
 from recspectra.data.interactions import DataError
 from recspectra.data.readers import read, read_netflix
-from recspectra.dataset_schema import DatasetConfig, SourceFile
-from recspectra.schema import ConfigError
-from recspectra.yaml_files import validate
 
 GOOD = "user_id,item_id,timestamp\n1,10,5\n1,11,6\n2,10,7\n"
 COLUMNS = {"user": "user_id", "item": "item_id", "time": "timestamp"}

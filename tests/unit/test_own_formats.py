@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recspectra.config import Catalog
+from recspectra.config.base import ConfigError
+from recspectra.config.catalog import Catalog
+from recspectra.config.dataset import DatasetConfig, SourceFile, read_dataset
+from recspectra.config.yaml_io import validate
 from recspectra.data import filters
 from recspectra.data.interactions import DataError
 from recspectra.data.readers import read, read_netflix, read_sequences
 from recspectra.data.tables import InteractionTable
-from recspectra.dataset_schema import DatasetConfig, SourceFile, read_dataset
-from recspectra.schema import ConfigError
-from recspectra.yaml_files import validate
 
 COLUMNS = {"user": "user_id", "item": "item_id", "time": "timestamp"}
 PAIRS = {"user": "user_id", "item": "item_id"}

@@ -10,11 +10,11 @@ import pytest
 import scipy.sparse as sp
 from numpy.polynomial import Polynomial
 
-from recspectra.config import Catalog
+from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.models import bspm, fagsp, higsp, linkprop
-from recspectra.models.base import History, Recommender, Refused, Run, Task, create
 from recspectra.models.gfcf import similarity_product as of_gfcf
+from recspectra.recommender import History, Recommender, Refused, Run, Task, create
 from recspectra.spectral import polynomials
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build, degrees, normalised, power

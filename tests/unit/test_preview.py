@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from recspectra.artifacts import write_json
-from recspectra.config import Catalog, load_settings
+from recspectra.config.base import ConfigError
+from recspectra.config.catalog import Catalog, load_settings
+from recspectra.config.dataset import read_dataset
 from recspectra.data.interactions import DataError
 from recspectra.data.preview import describe
-from recspectra.dataset_schema import read_dataset
+from recspectra.files import write_json
 from recspectra.planning import load
-from recspectra.schema import ConfigError
-from recspectra.studies import datasets
+from recspectra.reporting import datasets
 
 ROWS = [f"u{user},{item},{3 + item % 3},{100 * item + user}" for user in range(5) for item in range(10)]
 # A user whose one row is the newest of all: cold under a split by time.

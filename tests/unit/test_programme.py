@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from recspectra import programme
-from recspectra.artifacts import ArtifactError
-from recspectra.config import Catalog, Study
-from recspectra.programme import Work
-from recspectra.study_schema import StudyConfig
-from recspectra.yaml_files import validate
+from recspectra.config.catalog import Catalog, Study
+from recspectra.config.study import StudyConfig
+from recspectra.config.yaml_io import validate
+from recspectra.files import ArtifactError
+from recspectra.running import costs as programme
+from recspectra.running.costs import Work
 
 DATASET = "ml-1m.diffrec"
 

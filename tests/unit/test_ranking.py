@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recspectra.evaluation.ranking import ROWS_AT_ONCE, batches, list_name, top_items
+from recspectra.fitting.ranking import ROWS_AT_ONCE, batches, list_name, top_items
 from recspectra.runtime import Diverged
 
 

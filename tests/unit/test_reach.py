@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recspectra.config import Catalog
+from recspectra.config.catalog import Catalog
+from recspectra.config.dataset import DatasetConfig
+from recspectra.config.yaml_io import validate
 from recspectra.data import splits
 from recspectra.data.interactions import DataError, Interactions, from_pairs
 from recspectra.data.reach import COLUMNS, describe, reach, warm_users
 from recspectra.data.tables import InteractionTable
-from recspectra.dataset_schema import DatasetConfig
-from recspectra.models.base import Run, Task, create
+from recspectra.recommender import Run, Task, create
 from recspectra.training.batches import UserRows
-from recspectra.yaml_files import validate
 
 CATALOG = Catalog(Path(__file__).resolve().parents[2])
 SHAPE = (40, 25)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from recspectra import locks
-from recspectra.artifacts import ArtifactError, write_json, write_npz, write_text
-from recspectra.config import Catalog
-from recspectra.redo import redo
-from recspectra.run_schema import RunConfig, TuneConfig
-from recspectra.schema import ConfigError
+from recspectra.config.base import ConfigError
+from recspectra.config.catalog import Catalog
+from recspectra.config.model import RunConfig, TuneConfig
+from recspectra.files import ArtifactError, write_json, write_npz, write_text
+from recspectra.running import locks
+from recspectra.running.redo import redo
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOG = Catalog(ROOT)

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recspectra import interrupts, locks, repair
-from recspectra.artifacts import Checksum, read_npz, write_json, write_npz
+from recspectra.files import Checksum, read_npz, write_json, write_npz
+from recspectra.running import interrupts, locks, repair
 
 OLD = 10**18  # a time long past, in nanoseconds
 
@@ -43,7 +43,7 @@ def truncate(path: Path) -> None:
 AGAIN = """
 import sys
 import numpy as np
-from recspectra.artifacts import write_json, write_npz
+from recspectra.files import write_json, write_npz
 for name in sys.argv[1:]:
     if name.endswith("s.npz"):
         write_npz(name, values=np.linspace(0, 1, 9), seconds=np.float64(2.5))
@@ -129,7 +129,8 @@ def test_a_file_that_cannot_be_rebuilt_stays_listed(results: Path) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from recspectra import interrupts, locks
+from recspectra.running import interrupts
+from recspectra.running import locks
 try:
     locks.hold(Path("results"))
 except locks.Busy as error:

@@ -10,15 +10,17 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from recspectra import cli
-from recspectra.config import Catalog
+from recspectra.config.catalog import Catalog
+from recspectra.config.model import Budget, RunConfig, TuneConfig
 from recspectra.data.interactions import Interactions
-from recspectra.evaluation import tune as tune_module
-from recspectra.evaluation.run import Inputs, Job, execute, rank, validator
-from recspectra.evaluation.tune import TuneJob, tune
-from recspectra.models.base import ContractError, History, Recommender
+from recspectra.fitting import tune as tune_module
+from recspectra.fitting.fit import Job, execute
+from recspectra.fitting.scoring import Inputs, rank
+from recspectra.fitting.tune import TuneJob, tune
+from recspectra.fitting.validation import validator
 from recspectra.models.popularity import Popularity
-from recspectra.run_schema import Budget, RunConfig, TuneConfig
+from recspectra.recommender import ContractError, History, Recommender
+from recspectra.running import cli
 from recspectra.runtime import Diverged
 
 CATALOG = Catalog(Path(__file__).resolve().parents[2])

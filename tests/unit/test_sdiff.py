@@ -12,9 +12,10 @@ import pytest
 import torch
 from plain_matrices import dense, relative_error, scores_of
 
-from recspectra.config import Catalog
+from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions
-from recspectra.evaluation.inference import (
+from recspectra.models.sdiff import TIME_FEATURES, Denoiser, SDiff, counter_normal, kept, time_code
+from recspectra.papers.sdiff import (
     COLUMNS,
     inference_times,
     medians,
@@ -23,8 +24,7 @@ from recspectra.evaluation.inference import (
     stopwatches,
     untrained,
 )
-from recspectra.models.base import Run, Task, create
-from recspectra.models.sdiff import TIME_FEATURES, Denoiser, SDiff, counter_normal, kept, time_code
+from recspectra.recommender import Run, Task, create
 from recspectra.runtime import axis_seed
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from recspectra.config import Catalog
+from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.models import bsarec, fearec, fmlprec, sequential, tgsrec, waverec
-from recspectra.models.base import History, Refused, Run, Task, create
+from recspectra.layers import sequential
+from recspectra.layers.sequential import Dropout, Frame, attended
+from recspectra.layers.trained import Trained
+from recspectra.models import bsarec, fearec, fmlprec, tgsrec, waverec
 from recspectra.models.bert4rec import masked
-from recspectra.models.sequential import Dropout, Frame, attended
-from recspectra.models.trained import Trained
+from recspectra.recommender import History, Refused, Run, Task, create
 from recspectra.training.loop import LoopSettings
 from recspectra.training.sampling import Complement
 from recspectra.training.sequences import Sequences

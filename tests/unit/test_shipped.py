@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from recspectra.config import Catalog
-from recspectra.models.base import Recommender, create
-from recspectra.run_schema import ModelConfig, ParamSpec
-from recspectra.schema import ConfigError
-from recspectra.study_schema import StudyConfig
-from recspectra.yaml_files import validate
+from recspectra.config.base import ConfigError
+from recspectra.config.catalog import Catalog
+from recspectra.config.model import ModelConfig, ParamSpec
+from recspectra.config.study import StudyConfig
+from recspectra.config.yaml_io import validate
+from recspectra.recommender import Recommender, create
 
 CATALOG = Catalog(Path(__file__).resolve().parents[2])
 MODELS = CATALOG.names("models")

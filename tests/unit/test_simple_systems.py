@@ -11,11 +11,12 @@ import scipy.sparse as sp
 from plain_matrices import dense, scores_of
 from sklearn.linear_model import ElasticNet
 
-from recspectra.config import Catalog
+from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.models import ease, ials, neighbours
-from recspectra.models.base import Refused, Run, Task, create
+from recspectra.layers import neighbours
+from recspectra.models import ease, ials
 from recspectra.models.slim import gram_matrix, submatrix
+from recspectra.recommender import Refused, Run, Task, create
 
 CATALOG = Catalog(Path(__file__).resolve().parents[2])
 SYSTEMS = ["itemknn", "rp3beta", "slim", "ials", "ease"]

@@ -11,7 +11,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from recspectra import slurm
+from recspectra.running import slurm
 
 JOB = SimpleNamespace(external_jobid="7", aux={})
 PROGRAMS = {
@@ -62,7 +62,7 @@ def test_a_restart_of_the_controller_keeps_jobs_in_sight(executor: ModuleType, t
 
 
 def test_the_executor_alone_loses_them(executor: ModuleType, tmp_path: Path) -> None:
-    """Where this fails, the executor has learned it: delete `recspectra.slurm` and its call."""
+    """Where this fails, the executor has learned it: delete `recspectra.running.slurm` and its call."""
     assert jobs_in_sight(executor, tmp_path) == [[JOB], []]
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recspectra.artifacts import ArtifactError, write_npz
 from recspectra.data.interactions import Interactions, from_pairs
+from recspectra.files import ArtifactError, write_npz
 from recspectra.spectral import eigen
 from recspectra.spectral.eigen import SpectrumError, leading
 from recspectra.spectral.filters import gaussian_bandpass, rescaled

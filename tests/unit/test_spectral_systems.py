@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from plain_matrices import both_sides, dense, leading_vectors, relative_error, scores_of, to_power
 
-from recspectra.config import Catalog
+from recspectra.config.base import ConfigError
+from recspectra.config.catalog import Catalog
+from recspectra.config.model import RunConfig, spectra_of
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.models import sgfcf as sgfcf_module
-from recspectra.models.base import History, Refused, Run, Task, create
 from recspectra.models.sgfcf import homophily, over_row_sums, pair_share, raised, spread
-from recspectra.run_schema import RunConfig, spectra_of
-from recspectra.schema import ConfigError
+from recspectra.recommender import History, Refused, Run, Task, create
 from recspectra.spectral import operators
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recspectra.config.dataset import DatasetConfig, SplitConfig
 from recspectra.data import splits
 from recspectra.data.interactions import DataError, Interactions
 from recspectra.data.tables import InteractionTable
-from recspectra.dataset_schema import DatasetConfig, SplitConfig
 
 TRAIN, VALID, TEST = (splits.PARTS.index(name) for name in ("train", "valid", "test"))
 

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recspectra.config.dataset import DatasetConfig, SplitConfig
+from recspectra.config.yaml_io import validate
 from recspectra.data import splits
 from recspectra.data.interactions import DataError
 from recspectra.data.tables import InteractionTable
-from recspectra.dataset_schema import DatasetConfig, SplitConfig
-from recspectra.yaml_files import validate
 
 RECIPES = ["random", "random-user", "temporal", "temporal-user", "leave-one-out"]
 

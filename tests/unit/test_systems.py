@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from plain_matrices import dense, leading_vectors, relative_error, scores_of, to_power
 
-from recspectra.config import Catalog
+from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.models.base import History, Refused, Run, Task, create
+from recspectra.recommender import History, Refused, Run, Task, create
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
 from recspectra.spectral.spectrum import Spectrum

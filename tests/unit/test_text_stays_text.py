@@ -9,21 +9,22 @@ from typing import Any
 import pytest
 import yaml
 
-from recspectra.artifacts import atomic, write_json
-from recspectra.config import Catalog, Study, load_settings
+from recspectra.config.base import ConfigError
+from recspectra.config.catalog import Catalog, Study, load_settings
+from recspectra.config.model import Budget, RunConfig
+from recspectra.config.yaml_io import validate
 from recspectra.data.interactions import Interactions
 from recspectra.data.splits import statistics
-from recspectra.evaluation.collect import collect
 from recspectra.evaluation.measure import measure, run_folder
-from recspectra.evaluation.run import Inputs, Job, execute
-from recspectra.evaluation.tune import TuneJob, tune, write_tuning
-from recspectra.run_schema import Budget, RunConfig
-from recspectra.schema import ConfigError
-from recspectra.studies.draw import draw
-from recspectra.studies.findings import user_values
-from recspectra.studies.frames import StudyFiles
-from recspectra.studies.tables import read
-from recspectra.yaml_files import validate
+from recspectra.files import atomic, write_json
+from recspectra.fitting.fit import Job, execute
+from recspectra.fitting.scoring import Inputs
+from recspectra.fitting.tune import TuneJob, tune, write_tuning
+from recspectra.reporting.collect import collect
+from recspectra.reporting.draw import draw
+from recspectra.reporting.findings import user_values
+from recspectra.reporting.results import StudyFiles
+from recspectra.reporting.tables import read
 
 DATASETS = ["1e3", "007", "NA", "true"]
 VARIANTS = ["1e3", "NA", "007", "true", "0039929415", "1e400", "-0.0", "null", " x", ""]
@@ -124,7 +125,7 @@ def test_a_study_of_names_like_numbers_loses_nothing(study: Study, finished: Pat
 
 
 def finding() -> Any:
-    from recspectra.study_schema import FindingConfig
+    from recspectra.config.study import FindingConfig
 
     given = {"name": "g", "title": "G", "kind": "claim-best", "model": "ease"}
     return validate(FindingConfig, given, "g.yaml")

@@ -5,11 +5,11 @@ import pytest
 import scipy.sparse as sp
 
 from recspectra.data.interactions import from_pairs
-from recspectra.evaluation import ranking as ranking_module
 from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
-from recspectra.evaluation.ranking import as_arrays, from_arrays, smaller_ids_first, top_with_ties
-from recspectra.evaluation.run import rank
+from recspectra.fitting import ranking as ranking_module
+from recspectra.fitting.ranking import as_arrays, from_arrays, smaller_ids_first, top_with_ties
+from recspectra.fitting.scoring import rank
 
 
 def few_levels(seed: int, shape: tuple[int, int] = (60, 40)) -> tuple[np.ndarray, sp.csr_array]:

@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from recspectra.config import Catalog
+from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions
-from recspectra.evaluation.run import load_system, save_system
-from recspectra.models.base import History, Run, Task, create
-from recspectra.models.trained import Factors, Tables, Trained
+from recspectra.fitting.fit import load_system, save_system
+from recspectra.layers.trained import Factors, Tables, Trained
+from recspectra.recommender import History, Run, Task, create
 from recspectra.training.losses import bpr
 from recspectra.training.sampling import PairBatch, Pairs
 

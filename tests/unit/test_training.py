@@ -13,9 +13,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from recspectra.artifacts import ArtifactError
 from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.models.base import Run
+from recspectra.files import ArtifactError
+from recspectra.recommender import Run
 from recspectra.runtime import Diverged
 from recspectra.training import loop as loop_module
 from recspectra.training.batches import UserRows

@@ -12,13 +12,13 @@ import scipy.sparse as sp
 import torch
 from torch import nn
 
-from recspectra.config import Catalog
+from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.models.base import Run, Task, create
+from recspectra.layers.graph import SparseMatrix, bipartite
 from recspectra.models.mf import PairParams, pair_loss
+from recspectra.recommender import Run, Task, create
 from recspectra.spectral.torch_operators import tensor
 from recspectra.training import sampling
-from recspectra.training.graph import SparseMatrix, bipartite
 from recspectra.training.loop import OPTIMISERS, LoopSettings, TrainingLoop
 from recspectra.training.losses import bpr, half_squares
 from recspectra.training.sampling import Complement, PairBatch, Pairs

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from plain_matrices import scores_of
 
-from recspectra.config import Catalog
+from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.models.base import Refused, Run, Task, create
 from recspectra.models.transitions import over_sums, transition_counts
+from recspectra.recommender import Refused, Run, Task, create
 from recspectra.spectral import operators
 
 CONFIG = Catalog(Path(__file__).resolve().parents[2]).model("transitions")

@@ -10,13 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recspectra.config import Catalog
-from recspectra.data.interactions import Interactions
-from recspectra.evaluation import tune as module
-from recspectra.evaluation.run import Inputs, validator
-from recspectra.evaluation.tune import TuneJob, chosen, trials_table, tune, write_tuning
-from recspectra.models.base import Recommender, Refused
-from recspectra.run_schema import (
+from recspectra.config.base import ConfigError
+from recspectra.config.catalog import Catalog
+from recspectra.config.model import (
     Budget,
     ModelConfig,
     RunConfig,
@@ -26,9 +22,14 @@ from recspectra.run_schema import (
     spectra_of,
     tuning_spectra,
 )
-from recspectra.schema import ConfigError
-from recspectra.study_schema import StudyConfig, narrowed
-from recspectra.yaml_files import validate
+from recspectra.config.study import StudyConfig, narrowed
+from recspectra.config.yaml_io import validate
+from recspectra.data.interactions import Interactions
+from recspectra.fitting import tune as module
+from recspectra.fitting.scoring import Inputs
+from recspectra.fitting.tune import TuneJob, chosen, trials_table, tune, write_tuning
+from recspectra.fitting.validation import validator
+from recspectra.recommender import Recommender, Refused
 
 PARAMS = {
     "rank": {"type": "int", "default": 4, "ge": 1},

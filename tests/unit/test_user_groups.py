@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recspectra.artifacts import write_npz
+from recspectra.config.base import ConfigError
+from recspectra.config.model import PlannedRun, RunConfig
+from recspectra.config.study import ProtocolConfig, View
+from recspectra.config.yaml_io import validate
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.evaluation.measure import Measured, measure, run_folder
-from recspectra.run_schema import PlannedRun, RunConfig
-from recspectra.schema import ConfigError
-from recspectra.study_schema import ProtocolConfig, View
-from recspectra.yaml_files import validate
+from recspectra.files import write_npz
 
 VIEW = View(history="train", mask="train")
 PLANNED = PlannedRun(

@@ -9,7 +9,8 @@ import pytest
 import pywt
 import torch
 
-from recspectra.schema import ConfigError
+from recspectra.config.base import ConfigError
+from recspectra.layers.swpt import Packets, energy
 from recspectra.spectral.wavelets import (
     band_positions,
     check_depth,
@@ -20,7 +21,6 @@ from recspectra.spectral.wavelets import (
     swpt,
     taps,
 )
-from recspectra.training.swpt import Packets, energy
 
 WAVELETS = [f"coif{i}" for i in range(1, 6)] + [f"sym{i}" for i in range(2, 9)]
 LENGTHS = (7, 50, 54, 62, 200)

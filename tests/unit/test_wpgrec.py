@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from recspectra.config import Catalog
+from recspectra.config.base import ConfigError
+from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.models.base import History, Refused, Run, Task
-from recspectra.models.wpgrec import Prefixes, QueryBatch, WPGRec, _without_last
-from recspectra.models.wpgrec_graph import (
+from recspectra.layers.wpgrec_graph import (
     Cross,
     Replaced,
     all_user_rows,
@@ -26,7 +25,8 @@ from recspectra.models.wpgrec_graph import (
     user_rows,
     walks,
 )
-from recspectra.schema import ConfigError
+from recspectra.models.wpgrec import Prefixes, QueryBatch, WPGRec, _without_last
+from recspectra.recommender import History, Refused, Run, Task
 from recspectra.spectral.wavelets import swpt
 
 CONFIG = Catalog(Path(__file__).resolve().parents[2]).model("wpgrec")

@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from recspectra import planning
-from recspectra.config import Catalog, check_texts, load_settings
-from recspectra.schema import ConfigError
-from recspectra.study_schema import StudyConfig
-from recspectra.yaml_files import read_yaml, validate
+from recspectra.config.base import ConfigError
+from recspectra.config.catalog import Catalog, check_texts, load_settings
+from recspectra.config.study import StudyConfig
+from recspectra.config.yaml_io import read_yaml, validate
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = [*sorted((ROOT / "config").rglob("*.yaml")), *sorted((ROOT / "config").rglob("*.example"))]

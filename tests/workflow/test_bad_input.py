@@ -31,10 +31,10 @@ from harness import (
 )
 
 from recspectra import planning, runtime
-from recspectra.artifacts import Checksum
+from recspectra.config.dataset import DatasetConfig
 from recspectra.data import splits
 from recspectra.data.readers import read
-from recspectra.dataset_schema import DatasetConfig
+from recspectra.files import Checksum
 from recspectra.identity import data_digest
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build

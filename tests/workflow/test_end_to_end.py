@@ -29,7 +29,7 @@ from harness import (
     unfinished,
 )
 
-from recspectra.evaluation.run import NOT_LISTS
+from recspectra.fitting.scoring import NOT_LISTS
 
 pytestmark = pytest.mark.slow
 FOLDER = Path("results/studies/tiny-study")

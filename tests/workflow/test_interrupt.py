@@ -29,7 +29,7 @@ from harness import (
     write_yaml,
 )
 
-from recspectra import interrupts
+from recspectra.running import interrupts
 
 pytestmark = pytest.mark.slow
 SAID = f"{interrupts.MESSAGE}\r\n"

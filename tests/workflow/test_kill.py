@@ -223,7 +223,7 @@ def test_a_broken_checkpoint_is_left_aside(trial: Trial, whole: Path, tmp_path: 
 def test_a_kill_while_rankings_are_written_leaves_no_rankings(finished: Finished, tmp_path: Path) -> None:
     """The process stops between writing the temporary file and renaming it."""
     wrapper = (
-        "import runpy, sys, time; import recspectra.artifacts as a; "
+        "import runpy, sys, time; import recspectra.files as a; "
         "a._flush = lambda path: time.sleep(600 if 'rankings' in path.name else 0); "
         "runpy.run_path(sys.argv.pop(1), run_name='__main__')"
     )

@@ -18,7 +18,7 @@ import pytest
 from harness import REPO, ROOT, TINY_FITS, Finished, Project, finished_jobs
 
 from recspectra import runtime
-from recspectra.command import snakemake
+from recspectra.running.command import snakemake
 
 MAKE = shutil.which("make")
 TARGETS = {

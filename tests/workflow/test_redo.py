@@ -25,9 +25,9 @@ from harness import (
     write_yaml,
 )
 
-from recspectra.artifacts import read_json, write_json
-from recspectra.config import Catalog
+from recspectra.config.catalog import Catalog
 from recspectra.data.synthetic import generate
+from recspectra.files import read_json, write_json
 
 pytestmark = pytest.mark.slow
 AFTER_FITS = ["evaluate", "collect", "draw_tiny-study", "report", "all"]

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from harness import REPO, TINY_STUDY, Finished, Job, by_rule, one_error, write_yaml
 
-from recspectra.config import Catalog
-from recspectra.evaluation.run import best_epochs
-from recspectra.schema import ConfigError
+from recspectra.config.base import ConfigError
+from recspectra.config.catalog import Catalog
+from recspectra.fitting.fit import best_epochs
 
 BOTH = ["train", "train+valid"]
 ENTRY = {"model": "lightgcn", "fit": BOTH, "params": {"epochs": 40, "eval_every": 1, "patience": 3}}

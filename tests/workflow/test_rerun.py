@@ -82,14 +82,14 @@ def test_code_of_the_metrics_reruns_no_fit(finished: Finished) -> None:
 
 
 def test_code_of_the_figures_reruns_the_drawing_alone(finished: Finished) -> None:
-    with added_line(finished.project.root / PACKAGE / "studies" / "figures.py", "EDITED = True"):
+    with added_line(finished.project.root / PACKAGE / "reporting" / "figures.py", "EDITED = True"):
         jobs = plan(finished)
     assert set(by_rule(jobs)) == {"draw_tiny-study", "report", "all"}
 
 
 def test_code_of_the_ranking_reruns_every_fit(finished: Finished) -> None:
     """The other side: a module that all fits run through does count."""
-    with added_line(finished.project.root / PACKAGE / "evaluation" / "ranking.py", "EDITED = True"):
+    with added_line(finished.project.root / PACKAGE / "fitting" / "ranking.py", "EDITED = True"):
         assert fitted(plan(finished)) == TINY_FITS
 
 

@@ -27,12 +27,12 @@ import pytest
 import torch
 from harness import ROOT
 
-from recspectra.artifacts import read_npz
-from recspectra.config import Catalog
+from recspectra.config.catalog import Catalog
+from recspectra.config.model import RunConfig, needed_spectra
 from recspectra.data.interactions import Interactions
+from recspectra.files import read_npz
 from recspectra.identity import data_digest
-from recspectra.models.base import create
-from recspectra.run_schema import RunConfig, needed_spectra
+from recspectra.recommender import create
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
 from recspectra.training import loop as loop_module

@@ -16,7 +16,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from recspectra.artifacts import (
+from recspectra.config.yaml_io import canonical_json
+from recspectra.files import (
     PACKAGE,
     PACKAGE_DIR,
     ArtifactError,
@@ -25,7 +26,6 @@ from recspectra.artifacts import (
     sha256_of_arrays,
     write_json,
 )
-from recspectra.yaml_files import canonical_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -188,14 +188,14 @@ def _stamp(path: Path) -> list[int]:
 NEUTRAL = {
     f"{PACKAGE}.{name}"
     for name in (
-        "config",
-        "schema",
-        "dataset_schema",
-        "run_schema",
-        "artifacts",
+        "config.catalog",
+        "config.base",
+        "config.dataset",
+        "config.model",
+        "files",
         "identity",
-        "cli",
         "planning",
+        "running.cli",
     )
 }
 
@@ -287,4 +287,4 @@ def fit_code(model: str, script: Path) -> str:
 @functools.cache
 def tune_code(model: str, script: Path) -> str:
     """Return the hash of the code that a system's tuning runs through; computed once a process."""
-    return code_hash(f"{PACKAGE}.models.{model}", f"{PACKAGE}.evaluation.tune", scripts=[script])
+    return code_hash(f"{PACKAGE}.models.{model}", f"{PACKAGE}.fitting.tune", scripts=[script])

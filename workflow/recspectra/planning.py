@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from recspectra import devices, identity
-from recspectra.config import Catalog, Settings, Study, check_texts, load_settings
-from recspectra.dataset_schema import SHORT_FORM
-from recspectra.run_schema import PlannedRun, RunConfig, TuneConfig, spectra_of, tuning_spectra
-from recspectra.schema import ConfigError, nearest
-from recspectra.yaml_files import canonical_json
+from recspectra.config.base import ConfigError, nearest
+from recspectra.config.catalog import Catalog, Settings, Study, check_texts, load_settings
+from recspectra.config.dataset import SHORT_FORM
+from recspectra.config.model import PlannedRun, RunConfig, TuneConfig, spectra_of, tuning_spectra
+from recspectra.config.yaml_io import canonical_json
 
 COLLECTED = [
     "metrics.csv", "runs.csv", "learning.csv", "spectral.csv", "tuning.csv", "energy.csv", "bands.csv",

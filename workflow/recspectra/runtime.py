@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from recspectra import devices
-from recspectra.artifacts import write_json
+from recspectra.files import write_json
 
 
 class Diverged(Exception):

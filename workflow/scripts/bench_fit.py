@@ -17,13 +17,14 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from recspectra import cli
-from recspectra.config import Catalog
+from recspectra.config.catalog import Catalog
+from recspectra.config.model import Budget, RunConfig, needed_spectra
 from recspectra.data.interactions import Interactions
-from recspectra.evaluation.run import BATCH_SCORES, attempt, rank
+from recspectra.fitting.scoring import BATCH_SCORES, rank
+from recspectra.fitting.statuses import attempt
 from recspectra.identity import data_digest
-from recspectra.models.base import Run, Task, create
-from recspectra.run_schema import Budget, RunConfig, needed_spectra
+from recspectra.recommender import Run, Task, create
+from recspectra.running import cli
 from recspectra.runtime import peak_memory_mb
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build

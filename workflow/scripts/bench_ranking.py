@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
-from recspectra import cli
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
-from recspectra.evaluation.ranking import top_items
+from recspectra.fitting.ranking import top_items
+from recspectra.running import cli
 
 SHAPE, SEEN, TARGETS = (5949, 2810), 513_999, 57_532
 CUTS = [5, 10, 20]

@@ -22,8 +22,8 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator, aslinearoperator, eigsh, lobpcg
 
-from recspectra import cli
 from recspectra.data.interactions import Interactions
+from recspectra.running import cli
 from recspectra.spectral.eigen import SOLVERS, TOLERANCE, SpectrumError
 from recspectra.spectral.operators import Operator, build
 

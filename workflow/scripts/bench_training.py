@@ -31,17 +31,18 @@ from typing import Any
 
 import torch
 
-from recspectra import cli
-from recspectra.artifacts import atomic
-from recspectra.config import Catalog
+from recspectra.config.base import ConfigError
+from recspectra.config.catalog import Catalog
 from recspectra.data import export
 from recspectra.data.interactions import Interactions
 from recspectra.data.tables import PARTS
-from recspectra.evaluation.run import Inputs, validator
-from recspectra.models.base import Run, Scorer, Task, create
-from recspectra.models.wpgrec_graph import Cross, Replaced, filtered, layer_by_layer
+from recspectra.files import atomic
+from recspectra.fitting.scoring import Inputs
+from recspectra.fitting.validation import validator
+from recspectra.layers.wpgrec_graph import Cross, Replaced, filtered, layer_by_layer
+from recspectra.recommender import Run, Scorer, Task, create
+from recspectra.running import cli
 from recspectra.runtime import limit_threads
-from recspectra.schema import ConfigError
 
 HERE = Path(__file__).resolve().parent
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from recspectra import cli, repair
+from recspectra.running import cli, repair
 
 
 def run() -> None:

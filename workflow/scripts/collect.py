@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from recspectra import cli
-from recspectra.evaluation import collect
+from recspectra.reporting import collect
+from recspectra.running import cli
 
 
 def run() -> None:

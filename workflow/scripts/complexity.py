@@ -4,9 +4,9 @@ import argparse
 import os
 from pathlib import Path
 
-from recspectra import cli
-from recspectra.artifacts import write_text
-from recspectra.evaluation.complexity import Sizes, costs
+from recspectra.files import write_text
+from recspectra.papers.wpgrec import Sizes, costs
+from recspectra.running import cli
 from recspectra.runtime import pick_device
 
 FACTORS = [1, 2, 4, 8]

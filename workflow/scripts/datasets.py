@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from recspectra import cli
-from recspectra.studies.datasets import write
+from recspectra.reporting.datasets import write
+from recspectra.running import cli
 
 
 def run() -> None:

@@ -4,9 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from recspectra import cli
-from recspectra.studies.draw import draw
-from recspectra.studies.frames import StudyError
+from recspectra.reporting.draw import draw
+from recspectra.reporting.results import StudyError
+from recspectra.running import cli
 
 
 def run() -> None:

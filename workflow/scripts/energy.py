@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from recspectra import cli
-from recspectra.artifacts import write_text
 from recspectra.data.interactions import Interactions
-from recspectra.evaluation.energy import energy_bands
+from recspectra.files import write_text
 from recspectra.identity import data_digest
+from recspectra.papers.gsprec import energy_bands
+from recspectra.running import cli
 from recspectra.spectral.spectrum import Spectrum
 
 

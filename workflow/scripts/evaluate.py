@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from recspectra import cli
-from recspectra.artifacts import atomic, read_json, write_text
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.measure import measure
+from recspectra.files import atomic, read_json, write_text
 from recspectra.identity import check_made_from, data_digest
+from recspectra.running import cli
 
 
 def run() -> None:

@@ -3,12 +3,12 @@
 import argparse
 from pathlib import Path
 
-from recspectra import cli
-from recspectra.artifacts import ArtifactError, read_npz, write_text
 from recspectra.data import export
 from recspectra.data.interactions import Interactions
 from recspectra.data.tables import PARTS
-from recspectra.evaluation.run import NOT_LISTS
+from recspectra.files import ArtifactError, read_npz, write_text
+from recspectra.fitting.scoring import NOT_LISTS
+from recspectra.running import cli
 
 
 def run() -> None:

@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from recspectra import cli
 from recspectra.data.interactions import DataError
 from recspectra.data.sources import fetch
+from recspectra.running import cli
 
 
 def run() -> None:

@@ -5,15 +5,16 @@ import json
 import os
 from pathlib import Path
 
-from recspectra import cli
-from recspectra.artifacts import read_json
+from recspectra.config.base import ConfigError
+from recspectra.config.model import Budget, RunConfig, needed_spectra
+from recspectra.config.yaml_io import read_yaml, validate
 from recspectra.data.interactions import Interactions
-from recspectra.evaluation.run import Inputs, Job, execute, read_spectra
+from recspectra.files import read_json
+from recspectra.fitting.fit import Job, execute
+from recspectra.fitting.scoring import Inputs, read_spectra
 from recspectra.identity import check_made_from, fit_code
-from recspectra.run_schema import Budget, RunConfig, needed_spectra
+from recspectra.running import cli
 from recspectra.runtime import limit_threads, pick_device
-from recspectra.schema import ConfigError
-from recspectra.yaml_files import read_yaml, validate
 
 
 def chosen(path: Path | None, config: RunConfig, data: str) -> dict:

@@ -4,9 +4,9 @@ import argparse
 import os
 from pathlib import Path
 
-from recspectra import cli
-from recspectra.artifacts import write_text
-from recspectra.evaluation.inference import inference_times
+from recspectra.files import write_text
+from recspectra.papers.sdiff import inference_times
+from recspectra.running import cli
 from recspectra.runtime import limit_threads, pick_device
 
 USERS = [1000, 3000, 10_000, 30_000, 100_000]

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import yaml
 
-from recspectra import cli, planning, programme
-from recspectra.schema import ConfigError, nearest
+from recspectra import planning
+from recspectra.config.base import ConfigError, nearest
+from recspectra.running import cli
+from recspectra.running import costs as programme
 
 
 def run() -> None:

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from recspectra import cli
 from recspectra.data import filters
 from recspectra.data.readers import read
 from recspectra.data.tables import check_duplicates
+from recspectra.running import cli
 
 
 def run() -> None:

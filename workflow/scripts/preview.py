@@ -4,9 +4,9 @@ import argparse
 import os
 from pathlib import Path
 
-from recspectra import cli
+from recspectra.config.dataset import read_dataset
 from recspectra.data.preview import describe
-from recspectra.dataset_schema import read_dataset
+from recspectra.running import cli
 
 
 def run() -> None:

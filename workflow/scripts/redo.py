@@ -8,8 +8,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from recspectra import cli
-from recspectra.redo import redo
+from recspectra.running import cli
+from recspectra.running.redo import redo
 
 
 def run() -> None:

@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from recspectra import cli, command
-from recspectra.studies import reference
+from recspectra.reporting import reference
+from recspectra.running import cli, command
 
 
 def run() -> None:

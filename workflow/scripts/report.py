@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from recspectra import cli
-from recspectra.studies.report import write_report
+from recspectra.reporting.site import write_report
+from recspectra.running import cli
 
 
 def run() -> None:

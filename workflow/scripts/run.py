@@ -4,7 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from recspectra import cli, command, planning
+from recspectra import planning
+from recspectra.running import cli, command
 
 
 def run() -> None:

@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from recspectra import cli
 from recspectra.data.interactions import Interactions
 from recspectra.identity import code_hash, data_digest
+from recspectra.running import cli
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
 

@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from recspectra import cli
 from recspectra.data import reach, splits
 from recspectra.data.tables import InteractionTable
+from recspectra.running import cli
 
 
 def run() -> None:

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from recspectra import cli
-from recspectra.studies.draw import summary_text
+from recspectra.reporting.draw import summary_text
+from recspectra.running import cli
 
 
 def run() -> None:

@@ -5,14 +5,14 @@ import json
 import os
 from pathlib import Path
 
-from recspectra import cli
+from recspectra.config.model import Budget, TuneConfig, tuning_spectra
+from recspectra.config.yaml_io import validate
 from recspectra.data.interactions import Interactions
-from recspectra.evaluation.run import Inputs, read_spectra
-from recspectra.evaluation.tune import TuneJob, trials_file, tune, write_tuning
+from recspectra.fitting.scoring import Inputs, read_spectra
+from recspectra.fitting.tune import TuneJob, trials_file, tune, write_tuning
 from recspectra.identity import tune_code
-from recspectra.run_schema import Budget, TuneConfig, tuning_spectra
+from recspectra.running import cli
 from recspectra.runtime import Progress, limit_threads, pick_device
-from recspectra.yaml_files import validate
 
 
 def run() -> None:

@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from recspectra import cli, locks
-from recspectra.artifacts import ArtifactError
+from recspectra.files import ArtifactError
+from recspectra.running import cli, locks
 
 
 def run() -> None:

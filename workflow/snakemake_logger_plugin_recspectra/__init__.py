@@ -102,7 +102,7 @@ class LogHandler(LogHandlerBase):
             self._print(f"[{self.done}{total}] {self.names.get(job, 'job')} ({seconds:.1f} s)")
 
     def _refresh(self) -> None:
-        from recspectra import interrupts
+        from recspectra.running import interrupts
 
         while not (self.closed.wait(REFRESH_SECONDS) or interrupts.stopped()):
             if self.running or self.done:
@@ -130,7 +130,7 @@ class LogHandler(LogHandlerBase):
         return texts
 
     def _clear(self) -> None:
-        from recspectra import interrupts
+        from recspectra.running import interrupts
 
         if self.live and not interrupts.stopped():  # then the last line is not this one
             sys.stderr.write("\r\033[K")
@@ -151,7 +151,7 @@ def _worth_showing(event: LogEvent | None, record: LogRecord) -> bool:
 
 def _explained(exception: str | None) -> str:
     """Return what Snakemake's words do not say: whose a lock is, why files cannot be written."""
-    from recspectra import locks
+    from recspectra.running import locks
 
     results = Path("results")
     if exception == "LockException":

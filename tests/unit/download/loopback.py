@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from recspectra.config.dataset import DatasetConfig, SourceConfig, SourceFile
 from recspectra.data import sources
 from recspectra.data.interactions import DataError
-from recspectra.dataset_schema import DatasetConfig, SourceConfig, SourceFile
 
 CONTENT = random.Random(7).randbytes(300_000)
 OTHER = random.Random(8).randbytes(400_000)

@@ -16,8 +16,8 @@ import pytest
 from loopback import CONTENT, HALF, MD5, OTHER, SHA, Answer, Place, Server, raw
 from pydantic import ValidationError
 
-from recspectra.artifacts import ArtifactError
 from recspectra.data import download, sources
+from recspectra.files import ArtifactError
 
 # ------------------------------------------------------------------------------ as sent
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from loopback import CONTENT, MD5, OTHER, SHA, Answer, Place, Server, raw
 
-from recspectra.dataset_schema import SourceFile
+from recspectra.config.dataset import SourceFile
 
 
 @pytest.fixture

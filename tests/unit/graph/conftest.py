@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from graph_helpers import SMALL, Fitted
 
-from recspectra.config import Catalog
+from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions
-from recspectra.models.base import Recommender, Run, Task, create
+from recspectra.recommender import Recommender, Run, Task, create
 
 
 @pytest.fixture

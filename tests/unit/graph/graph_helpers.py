@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from recspectra.data.interactions import Interactions
-from recspectra.models.base import Recommender
+from recspectra.recommender import Recommender
 
 Fitted = Callable[..., Recommender]
 SMALL = {"dimensions": 8, "batch_size": 500, "epochs": 2, "eval_every": 1, "learning_rate": 0.01}

@@ -13,14 +13,14 @@ from graph_helpers import SMALL, Fitted, adjacency_of, free, products
 from plain_matrices import scores_of
 from scipy.special import eval_jacobi
 
-from recspectra.config import Catalog
+from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.models.base import Recommender, Run, Task, create
+from recspectra.layers.graph import bipartite
 from recspectra.models.dgrec import cover, diverse, similarities
 from recspectra.models.impgcn import copies, kmeans
 from recspectra.models.jgcf import GAIN, jacobi
 from recspectra.models.ngcf import adjacency
-from recspectra.training.graph import bipartite
+from recspectra.recommender import Recommender, Run, Task, create
 from recspectra.training.loop import LoopSettings
 from recspectra.training.losses import infonce
 from recspectra.training.views import Thinner, dropped
@@ -390,7 +390,7 @@ def test_what_is_drawn_or_selected_between_epochs_survives_an_interruption(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
-        "recspectra.models.trained.LoopSettings", partial(LoopSettings, checkpoint_seconds=-1)
+        "recspectra.layers.trained.LoopSettings", partial(LoopSettings, checkpoint_seconds=-1)
     )
     config = catalog.model(name)
     changes = {"refresh_every": 2, "neighbours": 3} if name == "dgrec" else {}

@@ -13,9 +13,9 @@ from plain_matrices import scores_of
 from torch.nn.functional import cosine_similarity, softplus
 
 from recspectra.data.interactions import Interactions
-from recspectra.models.base import Task
 from recspectra.models.simplex import SharedNegatives
 from recspectra.models.ultragcn import nearest_items
+from recspectra.recommender import Task
 from recspectra.training.losses import cosine_contrastive, weighted_logistic
 
 # --------------------------------------------------------------------- SimpleX and UltraGCN

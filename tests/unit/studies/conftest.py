@@ -10,9 +10,9 @@ from small_study import (
     write_study,
 )
 
-from recspectra.studies.draw import draw
-from recspectra.studies.published import Published
-from recspectra.studies.report import render
+from recspectra.reporting.draw import draw
+from recspectra.reporting.published import Published
+from recspectra.reporting.site import render
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from recspectra.studies.frames import StudyFiles
-from recspectra.studies.tables import layout, read
+from recspectra.reporting.results import StudyFiles
+from recspectra.reporting.tables import layout, read
 
 ROOT = Path(__file__).resolve().parents[3]
 HOSTILE = "no<script>alert(1)</script>|a\\b&c$d_e{f}%`g`\nh\x1b[31m"

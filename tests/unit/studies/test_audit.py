@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from recspectra.studies.audit import audit
-from recspectra.studies.published import Published
+from recspectra.reporting.audit import audit
+from recspectra.reporting.published import Published
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recspectra.data.interactions import Interactions
-from recspectra.evaluation.energy import BEYOND, energy_bands
+from recspectra.papers.gsprec import BEYOND, energy_bands
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
 from recspectra.spectral.spectrum import Spectrum

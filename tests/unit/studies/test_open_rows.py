@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from small_study import DATASETS, ROOT, cell, grid_of, study_json, write_study
 
-from recspectra.studies.frames import StudyFiles
-from recspectra.studies.published import Published
-from recspectra.studies.tables import draw_table, read
+from recspectra.reporting.published import Published
+from recspectra.reporting.results import StudyFiles
+from recspectra.reporting.tables import draw_table, read
 
 NOTHING = "No run belongs to this table."
 OPEN_NOTE = "open: published, but not run by this study."

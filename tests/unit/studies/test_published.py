@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from recspectra.schema import ConfigError
-from recspectra.studies.audit import audit, read_audit
-from recspectra.studies.published import Published
+from recspectra.config.base import ConfigError
+from recspectra.reporting.audit import audit, read_audit
+from recspectra.reporting.published import Published
 
 # ---------------------------------------------------------------------------- published
 

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from small_study import write_study
 
-from recspectra.studies import reference
-from recspectra.studies.frames import StudyError
+from recspectra.reporting import reference
+from recspectra.reporting.results import StudyError
 
 
 @pytest.fixture

@@ -18,11 +18,11 @@ from small_study import (
     write_study,
 )
 
-from recspectra.studies.draw import draw
-from recspectra.studies.figures import _places, powers_like
-from recspectra.studies.frames import StudyError, StudyFiles, read_csv
-from recspectra.studies.report import METRICS, render
-from recspectra.studies.series import drawing
+from recspectra.reporting.draw import draw
+from recspectra.reporting.figures import _places, powers_like
+from recspectra.reporting.results import StudyError, StudyFiles, read_csv
+from recspectra.reporting.series import drawing
+from recspectra.reporting.site import METRICS, render
 
 # ------------------------------------------------------------------------------ figures
 
@@ -219,7 +219,7 @@ def test_scripts_run_and_fail_with_one_message(script: str, drawn: Path, tmp_pat
 
 def test_the_floor_needs_neither_torch_nor_scipy() -> None:
     code = (
-        "import sys; from recspectra.studies import draw, report; "
+        "import sys; from recspectra.reporting import draw, site; "
         "sys.exit(bool({'torch', 'scipy'} & set(sys.modules)))"
     )
     environment = {"PYTHONPATH": str(ROOT / "workflow"), "PATH": "/usr/bin:/bin"}

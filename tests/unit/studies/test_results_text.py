@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from small_study import ROOT
 
-from recspectra.config import Catalog
+from recspectra.config.catalog import Catalog
 
 KEPT = ROOT / "results" / "reference"
 SAME = ["model", "variant", "key", "fit", "seed"]

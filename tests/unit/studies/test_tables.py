@@ -21,13 +21,13 @@ from small_study import (
     write_study,
 )
 
-from recspectra.studies import escape
-from recspectra.studies.draw import draw, summary_text
-from recspectra.studies.footnotes import mode_notes
-from recspectra.studies.frames import StudyFiles, aggregate, joint_status
-from recspectra.studies.rising import cut_off_notes, cut_off_sentence
-from recspectra.studies.tables import layout, read, to_text
-from recspectra.study_schema import FindingConfig
+from recspectra.config.study import FindingConfig
+from recspectra.reporting import escape
+from recspectra.reporting.draw import draw, summary_text
+from recspectra.reporting.footnotes import mode_notes
+from recspectra.reporting.not_converged import cut_off_notes, cut_off_sentence
+from recspectra.reporting.results import StudyFiles, aggregate, joint_status
+from recspectra.reporting.tables import layout, read, to_text
 
 # -------------------------------------------------------------------------- aggregation
 

@@ -9,13 +9,14 @@ import pandas as pd
 import pytest
 from small_study import HOSTILE, write_study
 
-from recspectra.config import Catalog
+from recspectra.config.catalog import Catalog
 from recspectra.data.reach import COLUMNS as REACH
-from recspectra.studies import datasets, reference, report
-from recspectra.studies.footnotes import footnotes
-from recspectra.studies.frames import StudyFiles
-from recspectra.studies.published import Published
-from recspectra.studies.tables import build, draw_table, layout, read, to_text
+from recspectra.reporting import datasets, reference
+from recspectra.reporting import site as report
+from recspectra.reporting.footnotes import footnotes
+from recspectra.reporting.published import Published
+from recspectra.reporting.results import StudyFiles
+from recspectra.reporting.tables import build, draw_table, layout, read, to_text
 
 ROOT = Path(__file__).resolve().parents[3]
 PUBLISHED = Published(ROOT)

@@ -16,7 +16,7 @@ import pooch
 from requests import RequestException, Response
 from requests.exceptions import SSLError
 
-from recspectra.dataset_schema import SourceFile
+from recspectra.config.dataset import SourceFile
 
 ATTEMPTS = 5
 PAUSE_S = 1.0  # before the second attempt; doubles with every other one

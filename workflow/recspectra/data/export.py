@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from recspectra.artifacts import write_text
 from recspectra.data.interactions import Interactions
 from recspectra.data.tables import PARTS
+from recspectra.files import write_text
 
 
 def recbole(pieces: dict[str, Interactions], name: str, folder: Path) -> list[Path]:

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from recspectra.config.dataset import FilterConfig
 from recspectra.data.interactions import DataError
 from recspectra.data.tables import InteractionTable
-from recspectra.dataset_schema import FilterConfig
 from recspectra.runtime import axis_seed
 
 

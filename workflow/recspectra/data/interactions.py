@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
-from recspectra.artifacts import ArtifactError, read_npz, write_npz
+from recspectra.files import ArtifactError, read_npz, write_npz
 
 
 class DataError(Exception):

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from recspectra.config.dataset import DatasetConfig
 from recspectra.data import filters, splits
 from recspectra.data.interactions import DataError, Interactions
 from recspectra.data.readers import read
 from recspectra.data.tables import PARTS, InteractionTable, check_duplicates, counts_in_words
-from recspectra.dataset_schema import DatasetConfig
 
 FIRST = 3
 LABEL = 12

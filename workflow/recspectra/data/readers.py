@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recspectra import inter_files
+from recspectra.config import inter_files
+from recspectra.config.dataset import ROLES, DatasetConfig, SourceFile
 from recspectra.data import alignment, synthetic
 from recspectra.data.columns import IdColumn, NumberColumn, TimeColumn
 from recspectra.data.gather import Gathered
@@ -36,7 +37,6 @@ from recspectra.data.text import (
     problem_with,
     records,
 )
-from recspectra.dataset_schema import ROLES, DatasetConfig, SourceFile
 
 Reader = Callable[..., InteractionTable]
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from recspectra.artifacts import atomic
+from recspectra.config.dataset import DatasetConfig, SourceFile
 from recspectra.data.interactions import DataError
-from recspectra.dataset_schema import DatasetConfig, SourceFile
+from recspectra.files import atomic
 
 BLOCK = 1 << 17
 HASHES = {"sha256": hashlib.sha256, "md5": functools.partial(hashlib.md5, usedforsecurity=False)}

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from recspectra.artifacts import write_json
+from recspectra.config.dataset import DatasetConfig, SplitConfig
 from recspectra.data.filters import keep
 from recspectra.data.interactions import DataError, Interactions, from_pairs
 from recspectra.data.reach import reach, refuse_masked
 from recspectra.data.tables import PARTS, InteractionTable
-from recspectra.dataset_schema import DatasetConfig, SplitConfig
+from recspectra.files import write_json
 from recspectra.identity import split_digests
 from recspectra.runtime import axis_seed
 

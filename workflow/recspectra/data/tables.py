@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from recspectra.artifacts import read_npz, write_npz
 from recspectra.data.interactions import DataError
+from recspectra.files import read_npz, write_npz
 
 PARTS = ("train", "valid", "test")
 

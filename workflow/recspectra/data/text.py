@@ -21,8 +21,8 @@ from typing import IO, Any, NoReturn
 
 import pandas as pd
 
+from recspectra.config.dataset import SourceFile
 from recspectra.data.interactions import DataError
-from recspectra.dataset_schema import SourceFile
 
 READ_ERRORS = (
     ValueError,

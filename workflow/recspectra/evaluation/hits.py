@@ -85,9 +85,3 @@ def compare(lists: np.ndarray, truth: Interactions, positions: np.ndarray | None
     hits = (wanted[place] == keys) & (items >= 0)
     targets = np.bincount(wanted // truth.n_items, minlength=truth.n_users)[users]
     return Ranked(items, hits, targets, users, None if positions is None else positions[users])
-
-
-def mean_recall(lists: np.ndarray, truth: Interactions) -> float:
-    """Return hits / |T| at the full depth of the lists, averaged over users with targets."""
-    ranked = compare(lists, truth)
-    return float((ranked.hits.sum(axis=1) / ranked.targets).mean())

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recspectra.artifacts import ArtifactError, read_json, read_npz
+from recspectra.config.model import PlannedRun
+from recspectra.config.study import PER_USER_METRICS, ProtocolConfig, View
 from recspectra.data.interactions import Interactions
 from recspectra.data.reach import warm_users
 from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
-from recspectra.evaluation.ranking import from_arrays, list_name, smaller_ids_first
+from recspectra.files import ArtifactError, read_json, read_npz
+from recspectra.fitting.ranking import from_arrays, list_name, smaller_ids_first
 from recspectra.identity import check_made_from
-from recspectra.run_schema import PlannedRun
-from recspectra.study_schema import PER_USER_METRICS, ProtocolConfig, View
 
 COLUMNS = [
     "dataset", "model", "variant", "key", "seed", "protocol", "fit", "history", "mask",

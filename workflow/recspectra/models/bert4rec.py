@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from recspectra.models.base import Task
-from recspectra.models.sequential import EPS, Attention, Block, Encoder, SequenceSystem
+from recspectra.layers.sequential import EPS, Attention, Block, Encoder, SequenceSystem
+from recspectra.recommender import Task
 from recspectra.training.losses import full_softmax
 from recspectra.training.sequences import SequenceBatch, Sequences
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from recspectra.models.sequential import Attention, Block, Encoder, Frame, Rescaled, SequenceSystem
+from recspectra.layers.sequential import Attention, Block, Encoder, Frame, Rescaled, SequenceSystem
 
 
 class BSARec(SequenceSystem):

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.polynomial import Polynomial
 
-from recspectra.models.base import History, Recommender, Run, Task
+from recspectra.recommender import History, Recommender, Run, Task
 from recspectra.spectral.operators import degrees, normalised, power
 from recspectra.spectral.polynomials import (
     Filter,

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from recspectra.data.interactions import Interactions
-from recspectra.models.autoencoder import Autoencoder, last_layer
-from recspectra.models.base import History, Task
+from recspectra.layers.autoencoder import Autoencoder, last_layer
+from recspectra.recommender import History, Task
 from recspectra.training.batches import RowBatch, UserRows
 from recspectra.training.losses import logistic, sampled_logistic, squares
 from recspectra.training.rows import RowsLayer, SparseRows

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from recspectra.models.autoencoder import Autoencoder
-from recspectra.models.base import History, Run, Task
+from recspectra.layers.autoencoder import Autoencoder
 from recspectra.models.sdiff import counter_normal
+from recspectra.recommender import History, Run, Task
 from recspectra.runtime import axis_seed
 from recspectra.training.batches import RowBatch
 from recspectra.training.losses import squared_tanh

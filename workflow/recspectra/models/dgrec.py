@@ -10,12 +10,12 @@ import scipy.sparse as sp
 import torch
 from torch import nn
 
-from recspectra.models.base import History, Run, Task
+from recspectra.layers.graph import SparseMatrix, bipartite
+from recspectra.layers.neighbours import padded
+from recspectra.layers.trained import Tables
 from recspectra.models.mf import MF, pair_loss
-from recspectra.models.neighbours import padded
 from recspectra.models.sgl import Profiled
-from recspectra.models.trained import Tables
-from recspectra.training.graph import SparseMatrix, bipartite
+from recspectra.recommender import History, Run, Task
 from recspectra.training.loop import Batches
 from recspectra.training.sampling import PairBatch
 

@@ -20,8 +20,8 @@ import torch
 from torch import nn
 
 from recspectra.data.interactions import latest_places
-from recspectra.models.base import History, Refused, Run, Task
-from recspectra.models.trained import Trained
+from recspectra.layers.trained import Trained
+from recspectra.recommender import History, Refused, Run, Task
 from recspectra.training.batches import RowBatch, UserRows
 from recspectra.training.importance import TimeSampler
 from recspectra.training.rows import SparseRows

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.linalg.lapack import dpotrf, dpotri
 
-from recspectra.models.base import History, Recommender, Refused, Run, Task
+from recspectra.recommender import History, Recommender, Refused, Run, Task
 
 ROWS_AT_ONCE = 512
 

@@ -35,7 +35,7 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 
-from recspectra.models.base import History, Recommender, Refused, Run, Task
+from recspectra.recommender import History, Recommender, Refused, Run, Task
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import Gram, degrees, normalised, power
 from recspectra.spectral.polynomials import (

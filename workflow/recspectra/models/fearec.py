@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import torch
 from torch.nn import functional
 
-from recspectra.models.base import Task
-from recspectra.models.sequential import Attention, Block, Encoder, Frame, SequenceSystem, attended
+from recspectra.layers.sequential import Attention, Block, Encoder, Frame, SequenceSystem, attended
+from recspectra.recommender import Task
 from recspectra.training.losses import full_softmax
 from recspectra.training.sequences import SequenceBatch, Sequences
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from recspectra.models.sequential import EPS, Block, Dropout, Encoder, Frame, SequenceSystem
+from recspectra.layers.sequential import EPS, Block, Dropout, Encoder, Frame, SequenceSystem
 
 
 class FMLPRec(SequenceSystem):

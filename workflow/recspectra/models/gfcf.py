@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from recspectra.models.base import History, Recommender, Run, Task
+from recspectra.recommender import History, Recommender, Run, Task
 from recspectra.spectral.operators import degrees, normalised, power
 from recspectra.spectral.polynomials import similarity_product
 

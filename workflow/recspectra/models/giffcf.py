@@ -24,13 +24,13 @@ import torch
 from torch import nn
 from torch.nn.functional import silu
 
-from recspectra.models.base import History, Run, Task
+from recspectra.layers.graph import SparseMatrix
+from recspectra.layers.trained import Trained
 from recspectra.models.diffrec import time_code
-from recspectra.models.trained import Trained
+from recspectra.recommender import History, Run, Task
 from recspectra.spectral.operators import tempered
 from recspectra.spectral.polynomials import gram, prefers_formed
 from recspectra.training.batches import RowBatch, UserRows
-from recspectra.training.graph import SparseMatrix
 from recspectra.training.rows import SparseRows
 
 TIME_FEATURES = 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from recspectra.models.sequential import Dropout, SequenceSystem
+from recspectra.layers.sequential import Dropout, SequenceSystem
 
 
 class GRU4Rec(SequenceSystem):

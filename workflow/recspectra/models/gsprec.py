@@ -32,7 +32,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from recspectra.data.interactions import Interactions
-from recspectra.models.base import History, Recommender, Run, Task, refuse_without_order
+from recspectra.recommender import History, Recommender, Run, Task, refuse_without_order
 from recspectra.spectral.filters import gaussian_bandpass, rescaled
 from recspectra.spectral.operators import degrees, power, spectral_radius, transition_graph
 from recspectra.spectral.spectrum import Spectrum

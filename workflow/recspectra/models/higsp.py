@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from recspectra.models.base import History, Recommender, Refused, Run, Task
+from recspectra.recommender import History, Recommender, Refused, Run, Task
 from recspectra.runtime import axis_seed
 from recspectra.spectral.operators import degrees, normalised, power
 from recspectra.spectral.polynomials import (

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from recspectra.models.base import History, Recommender, Run, Task
-from recspectra.models.neighbours import padded
+from recspectra.layers.neighbours import padded
+from recspectra.recommender import History, Recommender, Run, Task
 from recspectra.runtime import axis_seed
 
 AT_ONCE = 4_000_000  # numbers in a table of gathered factors or of matrices to solve: 16 MB

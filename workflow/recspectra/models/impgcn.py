@@ -11,12 +11,12 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize, one_hot
 
-from recspectra.models.base import Run, Task
+from recspectra.layers.graph import SparseMatrix
+from recspectra.layers.trained import Tables
 from recspectra.models.lightgcn import LightGCN
 from recspectra.models.mf import pair_loss
-from recspectra.models.trained import Tables
+from recspectra.recommender import Run, Task
 from recspectra.spectral.operators import normalised
-from recspectra.training.graph import SparseMatrix
 from recspectra.training.loop import Batches
 from recspectra.training.sampling import PairBatch
 

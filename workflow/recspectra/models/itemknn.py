@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from recspectra.models.base import History, Recommender, Run, Task
-from recspectra.models.neighbours import Rule, nearest
+from recspectra.layers.neighbours import Rule, nearest
+from recspectra.recommender import History, Recommender, Run, Task
 from recspectra.spectral.operators import degrees, power
 
 

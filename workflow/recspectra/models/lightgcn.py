@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from recspectra.models.base import Run, Task
+from recspectra.layers.graph import SparseMatrix, bipartite
 from recspectra.models.mf import MF, pair_loss
-from recspectra.training.graph import SparseMatrix, bipartite
+from recspectra.recommender import Run, Task
 from recspectra.training.sampling import PairBatch
 
 

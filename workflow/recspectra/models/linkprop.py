@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from recspectra.models.base import History, Recommender, Run, Task
+from recspectra.recommender import History, Recommender, Run, Task
 from recspectra.spectral.operators import SPARSE_SHARE, RowSimilarity, degrees, power
 from recspectra.spectral.polynomials import gram, prefers_formed
 

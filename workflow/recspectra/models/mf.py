@@ -6,8 +6,8 @@ from typing import Protocol
 
 import torch
 
-from recspectra.models.base import Task
-from recspectra.models.trained import Factors, Tables
+from recspectra.layers.trained import Factors, Tables
+from recspectra.recommender import Task
 from recspectra.training.losses import bpr, full_softmax, half_squares
 from recspectra.training.sampling import PairBatch, Pairs
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from recspectra.models.autoencoder import Autoencoder, Coder
+from recspectra.layers.autoencoder import Autoencoder, Coder
 from recspectra.training.batches import RowBatch
 from recspectra.training.losses import squares
 from recspectra.training.rows import SparseRows

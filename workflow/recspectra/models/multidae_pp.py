@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import normalize
 
-from recspectra.models.base import Run, Task
 from recspectra.models.diffrec import signal_shares
 from recspectra.models.multidae import MultiDAE
+from recspectra.recommender import Run, Task
 from recspectra.training.rows import SparseRows
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from recspectra.models.autoencoder import Autoencoder, Coder
-from recspectra.models.base import Run, Task
+from recspectra.layers.autoencoder import Autoencoder, Coder
+from recspectra.recommender import Run, Task
 from recspectra.training.batches import RowBatch
 from recspectra.training.losses import gaussian_divergence, multinomial
 from recspectra.training.rows import SparseRows

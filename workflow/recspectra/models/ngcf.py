@@ -9,10 +9,10 @@ from torch import nn
 from torch.nn.functional import leaky_relu, normalize
 
 from recspectra.data.interactions import Interactions
-from recspectra.models.base import Run, Task
+from recspectra.layers.graph import SparseMatrix, bipartite
+from recspectra.layers.trained import Tables
 from recspectra.models.mf import MF, pair_loss
-from recspectra.models.trained import Tables
-from recspectra.training.graph import SparseMatrix, bipartite
+from recspectra.recommender import Run, Task
 from recspectra.training.sampling import PairBatch
 from recspectra.training.views import dropped
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from recspectra.models.base import History, Recommender, Run, Task
+from recspectra.recommender import History, Recommender, Run, Task
 from recspectra.spectral.operators import RowSimilarity, degrees, normalised, power
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from recspectra.models.base import Run, Task
-from recspectra.models.sequential import Attention, Block, Encoder, SequenceSystem
+from recspectra.layers.sequential import Attention, Block, Encoder, SequenceSystem
+from recspectra.recommender import Run, Task
 from recspectra.runtime import axis_seed
 from recspectra.training.losses import weighted_logistic
 from recspectra.training.sampling import Complement

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from recspectra.models.base import History, Run, Task
-from recspectra.models.trained import Trained
+from recspectra.layers.trained import Trained
+from recspectra.recommender import History, Run, Task
 from recspectra.runtime import axis_seed
 from recspectra.spectral.schedules import schedule
 from recspectra.training.batches import RowBatch, UserRows

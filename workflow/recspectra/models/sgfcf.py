@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from recspectra.models.base import History, Recommender, Run, Task
+from recspectra.recommender import History, Recommender, Run, Task
 from recspectra.spectral.operators import SPARSE_SHARE, RowSimilarity, degrees, generalised, power
 from recspectra.spectral.spectrum import Spectrum
 

@@ -9,11 +9,11 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from recspectra.models.base import History, Recommender, Run, Task
+from recspectra.layers.graph import SparseMatrix
 from recspectra.models.lightgcn import LightGCN
 from recspectra.models.mf import pair_loss
+from recspectra.recommender import History, Recommender, Run, Task
 from recspectra.spectral.operators import degrees, power
-from recspectra.training.graph import SparseMatrix
 from recspectra.training.loop import Batches
 from recspectra.training.losses import infonce
 from recspectra.training.sampling import PairBatch

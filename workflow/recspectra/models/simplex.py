@@ -12,11 +12,11 @@ from torch import nn
 from torch.nn.functional import normalize
 
 from recspectra.data.interactions import Interactions
-from recspectra.models.base import History, Run, Task
-from recspectra.models.trained import Tables, Trained
+from recspectra.layers.graph import SparseMatrix
+from recspectra.layers.trained import Tables, Trained
+from recspectra.recommender import History, Run, Task
 from recspectra.spectral.operators import power
 from recspectra.training.batches import UserRows
-from recspectra.training.graph import SparseMatrix
 from recspectra.training.losses import cosine_contrastive, half_squares
 from recspectra.training.views import dropped
 

@@ -12,8 +12,8 @@ import sklearn
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Lasso
 
-from recspectra.models.base import History, Recommender, Refused, Run, Task
-from recspectra.models.neighbours import nearest
+from recspectra.layers.neighbours import nearest
+from recspectra.recommender import History, Recommender, Refused, Run, Task
 from recspectra.spectral.operators import degrees, power
 
 DENSE_SHARE = 0.25  # of non-zero entries, from which on the Gram matrix is kept as an array

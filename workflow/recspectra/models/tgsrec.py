@@ -14,8 +14,8 @@ from torch import nn
 from torch.nn import functional
 
 from recspectra.data.interactions import Interactions
-from recspectra.models.base import Run, Task
-from recspectra.models.sequential import EPS, Dropout, Frame, SequenceSystem
+from recspectra.layers.sequential import EPS, Dropout, Frame, SequenceSystem
+from recspectra.recommender import Run, Task
 from recspectra.runtime import axis_seed
 from recspectra.training.losses import full_softmax
 from recspectra.training.sequences import SequenceBatch

@@ -16,7 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from recspectra.data.interactions import Interactions
-from recspectra.models.base import History, Recommender, Refused, Run, Task, refuse_without_order
+from recspectra.recommender import History, Recommender, Refused, Run, Task, refuse_without_order
 from recspectra.spectral.operators import RowSimilarity, normalised, power
 
 

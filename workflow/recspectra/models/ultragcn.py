@@ -7,10 +7,10 @@ import scipy.sparse as sp
 import torch
 from torch.nn.functional import softplus
 
-from recspectra.models.base import Run, Task
+from recspectra.layers.neighbours import blocks, largest, padded
 from recspectra.models.mf import MF
-from recspectra.models.neighbours import blocks, largest, padded
 from recspectra.models.simplex import SharedBatch, SharedNegatives
+from recspectra.recommender import Run, Task
 from recspectra.spectral.operators import degrees, power
 from recspectra.training.losses import half_squares, weighted_logistic
 

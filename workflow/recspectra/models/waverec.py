@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from recspectra.models.sequential import Block, Encoder, Rescaled, SequenceSystem
+from recspectra.layers.sequential import Block, Encoder, Rescaled, SequenceSystem
 
 SCALING = {  # orthonormal low-pass taps; the high-pass ones follow from them
     "haar": np.array([1.0, 1.0]) / np.sqrt(2.0),

@@ -20,10 +20,11 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from recspectra.config.base import ConfigError
 from recspectra.data.interactions import Interactions
-from recspectra.models.base import History, Refused, Run, Task, refuse_without_order
-from recspectra.models.trained import Trained
-from recspectra.models.wpgrec_graph import (
+from recspectra.layers.swpt import FLOOR, Packets, energy, table_gigabytes
+from recspectra.layers.trained import Trained
+from recspectra.layers.wpgrec_graph import (
     Cross,
     Replaced,
     all_user_rows,
@@ -34,11 +35,10 @@ from recspectra.models.wpgrec_graph import (
     user_rows,
     walks,
 )
-from recspectra.schema import ConfigError
+from recspectra.recommender import History, Refused, Run, Task, refuse_without_order
 from recspectra.training.loop import LoopSettings
 from recspectra.training.losses import full_softmax
 from recspectra.training.sequences import Sequences, left_padded, windows_of
-from recspectra.training.swpt import FLOOR, Packets, energy, table_gigabytes
 
 ROWS = 32  # sequences of similar length that are summarised at once
 MANY = 512  # the same, where all users are

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recspectra.artifacts import ArtifactError, read_npz, sha256_of_arrays, write_npz
+from recspectra.files import ArtifactError, read_npz, sha256_of_arrays, write_npz
 from recspectra.identity import check_made_from
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 import pywt
 
-from recspectra.schema import ConfigError, nearest
+from recspectra.config.base import ConfigError, nearest
 
 EXTENSIONS = ("symmetric", "circular", "zero")
 ORDERS = ("frequency", "natural")

@@ -23,7 +23,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from recspectra.artifacts import atomic
+from recspectra.files import atomic
 from recspectra.runtime import Diverged, axis_seed
 
 Batches = Callable[[torch.Generator], Iterable[Any]]

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 import torch
 
 from recspectra.data.interactions import Interactions
-from recspectra.training.graph import SparseMatrix
+from recspectra.layers.graph import SparseMatrix
 
 KINDS = ("edges", "nodes", "walk")
 

@@ -1,0 +1,1 @@
+"""Typed configuration: schemas of datasets, models, studies and protocols, YAML, the catalog of all files."""

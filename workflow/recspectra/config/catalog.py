@@ -1,0 +1,526 @@
+"""Typed configuration: settings, studies, and the catalog of everything in `config/`.
+
+Schemas of datasets, studies, systems and runs are in `dataset_schema`, `study_schema` and
+`run_schema`. All of it needs only pydantic and PyYAML, so that the Snakefile can validate a whole
+study in a fraction of a second without importing NumPy, SciPy or PyTorch. An unknown key, a wrong
+type or a value out of bounds raises `ConfigError`, whose message names the file, the path of the
+key, what is allowed and the nearest match.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import re
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from recspectra.config.base import ConfigError, Scalar, Strict, nearest
+from recspectra.config.dataset import DatasetConfig, read_dataset
+from recspectra.config.model import Budget, ModelConfig, PlannedRun, RunConfig, TuneConfig, spectra_of
+from recspectra.config.study import (
+    ProtocolConfig,
+    StudyConfig,
+    SystemEntry,
+    View,
+    at_effort,
+    check_datasets,
+    groups_of,
+    narrowed,
+    spent,
+    without,
+)
+from recspectra.config.yaml_io import read_yaml, validate
+
+# ---------------------------------------------------------------------------- settings
+
+
+class Settings(Strict):
+    """`config/config.yaml`: what to build by default, and on what."""
+
+    study: str = "quickstart"
+    mirror: str | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    fits_per_gpu: int = Field(1, ge=1, le=64)
+    effort: Literal["cpu", "paper"] = "cpu"
+    datasets: list[str] | None = Field(None, min_length=1)
+    budget: Budget = Budget()
+
+    @field_validator("datasets", mode="before")
+    @classmethod
+    def _split_names(cls, value: Any) -> Any:
+        """Read `--config datasets=a,b`, which arrives as text, unless it looks like a number."""
+        if isinstance(value, bool | int | float):
+            raise ValueError(f"a name was read as {value!r}; write it in brackets, `datasets=[NAME]`")
+        return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+
+
+# Values of `--config` that are texts of the user's: they must reach spawned jobs as they are.
+TEXTS = ("study", "mirror", "datasets")
+_WORD = re.compile(rf"({'|'.join(TEXTS)})=(.*)", re.DOTALL)
+
+
+def check_texts(overrides: Mapping[str, Any], argv: Sequence[str]) -> None:
+    """Refuse a text on the command line that Snakemake or a shell would change on its way to a job.
+
+    Snakemake reads `007` as a number, `a: b` as a mapping and drops what follows ` #`; to jobs that it
+    spawns it hands the words on as Python writes them, through a shell.
+
+    Raises
+    ------
+    ConfigError
+        A text is of that kind; the message names key and value.
+    """
+    written = dict(match.groups() for word in argv[1:] if (match := _WORD.fullmatch(word)))
+    for key in TEXTS:
+        value = overrides.get(key)
+        if isinstance(value, str):
+            if bad := _hurts(value):
+                raise ConfigError(f"--config {key}: {value!r} holds {bad}; rename the file or folder")
+        elif isinstance(value, list):  # as YAML writes it; the schema checks its names
+            continue
+        if value is not None and written.get(key, value) != value:
+            raise ConfigError(
+                f"--config {key}: {written[key]!r} would be read as {value!r}; {_instead(key, written[key])}"
+            )
+
+
+def _instead(key: str, text: str) -> str:
+    """Return what to do about a text that is read as something else."""
+    if key == "datasets":
+        return f"write datasets='[{text}]'"
+    return "rename the file or folder" if "/" in text else f"write {key}='./{text}' if a path is meant"
+
+
+def _hurts(text: str) -> str:
+    """Return which character in a text does not survive Python's quotes and a shell, or an empty text."""
+    kinds = {
+        "a control character": r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]",
+        "a backslash": r"\\",
+        "a backtick": "`",
+        "$(": r"\$[({]",
+        "both kinds of quotes": "'.*\"|\".*'",
+        "a quote and a $": "'.*\\$|\\$.*'",
+        "a - at the start": "^-",
+    }
+    return next((name for name, pattern in kinds.items() if re.search(pattern, text, re.DOTALL)), "")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # no file system takes such a name
+        return False
+
+
+# ----------------------------------------------------------------------------- catalog
+
+
+class Catalog:
+    """All configuration files of a project folder, loaded on demand and checked.
+
+    Parameters
+    ----------
+    root : Path
+        The folder that holds `config/`.
+    """
+
+    kinds = {"datasets": DatasetConfig, "models": ModelConfig, "protocols": ProtocolConfig}
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+        self._cache: dict[tuple[str, str], Any] = {}
+
+    def names(self, kind: str) -> list[str]:
+        """Return the sorted names of all files of one kind (`datasets`, `models`, ...)."""
+        return sorted(p.stem for p in self._folder(kind).glob("*.yaml"))
+
+    def _folder(self, kind: str) -> Path:
+        return self.root / "config" / kind
+
+    def _get(self, kind: str, name: str, where: str) -> Any:
+        if (kind, name) not in self._cache:
+            known = self.names(kind)
+            if name not in known:
+                raise ConfigError(
+                    f"{where + ': ' if where else ''}unknown {kind[:-1]} '{name}'; "
+                    f"known: {', '.join(known)}{nearest(name, known)}{self._other_ending(kind, name)}"
+                )
+            path = self.root / "config" / kind / f"{name}.yaml"
+            origin = f"config/{kind}/{name}.yaml"
+            if kind == "datasets":
+                entry = read_dataset(path, origin)
+            else:
+                entry = validate(self.kinds[kind], read_yaml(path), origin)
+            if entry.name != name:
+                raise self.misnamed(kind, name, entry.name)
+            self._cache[kind, name] = entry
+        return self._cache[kind, name]
+
+    def misnamed(self, kind: str, file: str, name: str) -> ConfigError:
+        """Return the error of a file whose name and `name:` differ, naming the file that has the name."""
+        taken = f" (config/{kind}/{name}.yaml has that name)" if name in self.names(kind) else ""
+        return ConfigError(
+            f"config/{kind}/{file}.yaml: name is '{name}'{taken}, but must be the file's name '{file}'"
+        )
+
+    def _other_ending(self, kind: str, name: str) -> str:
+        """Return what to do where a file is there but does not end in .yaml, or an empty text."""
+        there = {path.stem for path in self._folder(kind).glob("*.yml")}
+        return f"; rename config/{kind}/{name}.yml to {name}.yaml" if name in there else ""
+
+    def dataset(self, name: str, where: str = "") -> DatasetConfig:
+        """Return the dataset called `name`."""
+        return self._get("datasets", name, where)
+
+    def model(self, name: str, where: str = "") -> ModelConfig:
+        """Return the system called `name`."""
+        return self._get("models", name, where)
+
+    def protocol(self, name: str, where: str = "") -> ProtocolConfig:
+        """Return the protocol called `name`."""
+        return self._get("protocols", name, where)
+
+    def study_path(self, name_or_path: str) -> Path:
+        """Return the file of a study given by name or by path."""
+        known = self.names("studies")
+        if name_or_path.endswith((".yaml", ".yml")) or "/" in name_or_path:
+            path = Path(name_or_path).expanduser()
+            if not _is_there(path):
+                hint = f"; studies of config/studies: {', '.join(known)}{nearest(path.stem, known)}"
+                raise ConfigError(f"{path}: file not found{hint}")
+            return path
+        path = self._folder("studies") / f"{name_or_path}.yaml"
+        if name_or_path not in known:
+            raise ConfigError(
+                f"unknown study '{name_or_path}'; known: {', '.join(known)} "
+                f"(or the path of a YAML file){nearest(name_or_path, known)}"
+                f"{self._other_ending('studies', name_or_path)}"
+            )
+        return path
+
+    def study(
+        self, name_or_path: str, present: Collection[str] = (), effort: str = "cpu",
+        datasets: Collection[str] = (),
+    ) -> Study:  # fmt: skip
+        """Load a study with everything it refers to checked.
+
+        Of its optional datasets those in `present` take part. `effort` chooses among its
+        efforts, where it has any. With `datasets`, these alone take part; a study that has
+        none of them keeps its own.
+        """
+        path = self.study_path(name_or_path)
+        config = validate(StudyConfig, read_yaml(path), str(path))
+        for name in config.optional_datasets:
+            self.dataset(name, f"{path}: optional_datasets")
+            if name in config.datasets:
+                raise ConfigError(
+                    f"{path}: optional_datasets: '{name}' is among `datasets` already; remove one"
+                )
+        for name in config.more_seeds:
+            self.dataset(name, f"{path}: more_seeds")
+        config = spent(narrowed(config, present), effort, str(path))
+        own = config.efforts[config.effort].datasets if config.effort else None
+        check_datasets(own or [], config, f"{path}: efforts.{config.effort}.datasets")
+        kept = {name for name in datasets if name in config.datasets} or set(own or config.datasets)
+        part = at_effort(without(config, set(config.datasets) - kept))
+        return Study(self, part, str(path), named=config.systems)
+
+
+class Study:
+    """A study with its references resolved: runs, protocols, views.
+
+    `named` are all entries of the file where some have no part in the study: the limits of its
+    efforts stay right where only datasets without trained systems are asked for.
+    """
+
+    def __init__(
+        self, catalog: Catalog, config: StudyConfig, origin: str, named: Sequence[SystemEntry] = ()
+    ) -> None:
+        self.catalog, self.config, self.origin = catalog, config, origin
+        self.name = config.name
+        for name in config.datasets:
+            catalog.dataset(name, f"{origin}: datasets")
+        self.protocols = [catalog.protocol(p, f"{origin}: protocols") for p in config.protocols]
+        self.runs = [
+            planned
+            for index, entry in enumerate(config.systems)
+            for planned in self._expand(entry, f"{origin}: systems[{index}]")
+        ]
+        self._check_limits(named or config.systems)
+        self._check_labels()
+        self._check_drawings()
+        self._check_depth()
+
+    def _expand(self, entry: SystemEntry, where: str) -> list[PlannedRun]:
+        model = self.catalog.model(entry.model, where)
+        for name in entry.datasets or []:
+            if name not in self.config.datasets:
+                raise ConfigError(
+                    f"{where}.datasets: '{name}' is not among the study's datasets"
+                    f"{nearest(name, self.config.datasets)}"
+                )
+        if model.kind == "trained" and "train" not in entry.fit:
+            raise ConfigError(
+                f"{where}.fit: a trained system is fitted again for as many epochs as did best on "
+                "validation; write `fit: [train, train+valid]`, so that these are known"
+            )
+        datasets = entry.datasets or self.config.datasets
+        names, values = list(entry.sweep), list(entry.sweep.values())
+        runs = []
+        for dataset in datasets:
+            base = {**self._known(entry, model, dataset), **entry.params}
+            base |= self._limited(entry, model, base, dataset)
+            tune = self._tuning(entry, model, dataset, where)
+            for point in itertools.product(*values):
+                swept = dict(zip(names, point, strict=True))
+                spot = f"{where}.sweep" if swept else where
+                params = model.resolve({**base, **entry.after, **swept}, spot)
+                if tune:
+                    params = {name: params[name] for name in (*entry.after, *swept)}
+                label = variant_label(entry.variant, swept)
+                seeds = self._seeds(entry, dataset)
+                for fit, seed in itertools.product(entry.fit, seeds):
+                    run = RunConfig(model=model.name, class_name=model.class_name, params=params, fit=fit,
+                                    top=self.config.top, tune=tune)  # fmt: skip
+                    runs.append(
+                        PlannedRun(
+                            dataset=dataset,
+                            run=run,
+                            variant=label,
+                            group=entry.group,
+                            seed=seed,
+                            swept=swept,
+                        )
+                    )
+        return runs
+
+    def _known(self, entry: SystemEntry, model: ModelConfig, dataset: str) -> dict[str, Scalar]:
+        """Return the known settings that an entry takes; of one without trials those a search would try."""
+        best = model.best.get(dataset, {})
+        if entry.use_best:
+            return best
+        untried = entry.tune and not self.config.trials_on(dataset)
+        return {name: value for name, value in best.items() if untried and name in model.search}
+
+    def _seeds(self, entry: SystemEntry, dataset: str) -> list[int]:
+        own = entry.seeds_at.get(self.config.effort, entry.seeds)
+        return own or self.config.more_seeds.get(dataset, self.config.seeds)
+
+    def _limited(
+        self, entry: SystemEntry, model: ModelConfig, given: dict[str, Scalar], dataset: str
+    ) -> dict[str, Scalar]:
+        """Return the values that the study's effort limits, where they would be larger."""
+        values = {**{name: spec.default for name, spec in model.params.items()}, **given}
+        limits = {**self.config.limits_on(dataset), **entry.limits_at(self.config.effort, dataset)}
+        return {k: limit for k, limit in limits.items() if k in values and values[k] > limit}
+
+    def _tuning(self, entry: SystemEntry, model: ModelConfig, dataset: str, where: str) -> TuneConfig | None:
+        """Return the tuning job of an entry; None if it is not tuned or has nothing to search."""
+        if not entry.tune:
+            return None
+        if entry.use_best:
+            raise ConfigError(f"{where}: `tune` and `use_best` exclude each other")
+        if self.config.tuning is None:
+            raise ConfigError(f"{where}: `tune` needs the study's budget; add `tuning: {{trials: 20}}`")
+        given = {**entry.params, **self._limited(entry, model, entry.params, dataset)}
+        fixed = model.resolve(given, where)
+        search = {
+            name: [model.resolve({name: v})[name] for v in space] if isinstance(space, list) else space
+            for name, space in model.search.items()
+            if name not in given
+        }
+        trials = self.config.trials_on(dataset)
+        if not (search and trials):
+            return None
+        return TuneConfig(
+            model=model.name,
+            class_name=model.class_name,
+            params={name: fixed[name] for name in sorted(given)},
+            search=search,
+            trials=trials,
+            seed=self.config.tuning.seed,
+        )
+
+    def _check_limits(self, named: Sequence[SystemEntry]) -> None:
+        known = {name for entry in named for name in self.catalog.model(entry.model).params}
+        efforts = self.config.efforts
+        for effort, entry in efforts.items():
+            where = f"{self.origin}: efforts.{effort}"
+            self._check_names("parameter", list(entry.limits), known, f"{where}.limits")
+            for name in entry.seeds_on:
+                self.catalog.dataset(name, f"{where}.seeds_on")
+            for name in entry.trials_on:
+                self.catalog.dataset(name, f"{where}.trials_on")
+            for name, limits in entry.limits_on.items():
+                self.catalog.dataset(name, f"{where}.limits_on")
+                self._check_names("parameter", list(limits), known, f"{where}.limits_on.{name}")
+        for index, system in enumerate(self.config.systems):
+            self._check_own_limits(system, f"{self.origin}: systems[{index}]")
+
+    def _check_own_limits(self, system: SystemEntry, where: str) -> None:
+        named = [*system.limits, *system.limits_on, *system.datasets_at, *system.seeds_at]
+        self._check_names("effort", named, self.config.efforts, f"{where}.limits")
+        own = self.catalog.model(system.model).params
+        for effort, limits in system.limits.items():
+            self._check_names("parameter", list(limits), own, f"{where}.limits.{effort}")
+        for effort, on in system.limits_on.items():
+            for name, limits in on.items():
+                spot = f"{where}.limits_on.{effort}"
+                self.catalog.dataset(name, spot)
+                self._check_names("parameter", list(limits), own, f"{spot}.{name}")
+
+    def _check_labels(self) -> None:
+        """One label must not stand for two configurations, nor two entries for one run."""
+        seen: dict[tuple, str] = {}
+        for r in self.runs:
+            label = (r.dataset, r.run.model, r.variant, r.group, r.run.fit, r.seed)
+            if seen.get(label) == r.run.key:
+                raise ConfigError(
+                    f"{self.origin}: systems: '{r.run.model}' stands twice with the variant '{r.variant}' in "
+                    f"group '{r.group}' on {r.dataset}, with the same configuration; remove one"
+                )
+            if seen.setdefault(label, r.run.key) != r.run.key:
+                raise ConfigError(
+                    f"{self.origin}: two different configurations of '{r.run.model}' share the "
+                    f"variant '{r.variant}' in group '{r.group}'; give one another `variant`"
+                )
+
+    def _check_drawings(self) -> None:
+        groups = {entry.group for entry in self.config.systems}
+        for kind in ("tables", "figures", "findings"):
+            for index, item in enumerate(getattr(self.config, kind)):
+                where = f"{self.origin}: {kind}[{index}]"
+                for place, protocol, metrics, k in _measured(kind, item):
+                    self._check_metrics(protocol, metrics, where, place)
+                    self._check_cut_offs(protocol, k, f"{where}.k")
+                    self._check_views(protocol, item, where)
+                self._check_names("group", groups_of(item), groups, where)
+                self._check_names("dataset", item.datasets or [], self.config.datasets, where)
+
+    def _check_names(self, what: str, names: list[str], known: Collection[str], where: str) -> None:
+        for name in names:
+            if name not in known and what in ("parameter", "effort"):
+                raise ConfigError(
+                    f"{where}: no system of the study has a parameter '{name}'{nearest(name, known)}"
+                    if what == "parameter"
+                    else f"{where}: the study has no effort '{name}'; it has {', '.join(known) or 'none'}"
+                )
+            if name not in known and what == "group":
+                raise ConfigError(
+                    f"{where}: no system is in group '{name}'; groups: "
+                    f"{', '.join(sorted(known))}{nearest(name, known)}"
+                )
+            if name not in known:
+                raise ConfigError(
+                    f"{where}.datasets: '{name}' is not among the study's datasets{nearest(name, known)}"
+                )
+
+    def _check_metrics(self, protocol: str, metrics: list[str], where: str, place: str) -> None:
+        known = {p.name: p for p in self.protocols}
+        if protocol not in known:
+            raise ConfigError(
+                f"{where}.{place}: '{protocol}' is not among the study's protocols: "
+                f"{', '.join(known)}{nearest(protocol, known)}"
+            )
+        for metric in metrics:
+            if metric not in known[protocol].metrics:
+                raise ConfigError(
+                    f"{where}: metric '{metric}' is not measured by protocol '{protocol}': "
+                    f"{', '.join(known[protocol].metrics)}{nearest(metric, known[protocol].metrics)}"
+                )
+
+    def _check_cut_offs(self, protocol: str, wanted: list[int], where: str) -> None:
+        """Refuse a cut-off at which nothing is measured: its cells would stay empty."""
+        measured = next(p.k for p in self.protocols if p.name == protocol)
+        for k in wanted:
+            if k not in measured:
+                listed, more = ", ".join(map(str, measured)), sorted({*measured, k})
+                raise ConfigError(
+                    f"{where}: {k} is not measured by protocol '{protocol}' ({listed}); write one of these, "
+                    f"or add it in config/protocols/{protocol}.yaml: `k: {more}`"
+                )
+
+    def _check_views(self, protocol: str, item: Any, where: str) -> None:
+        """Refuse a view that is not measured."""
+        known = self.views(next(p for p in self.protocols if p.name == protocol))
+        single = getattr(item, "view", None)
+        for view in [*(getattr(item, "views", None) or []), *([single] if single else [])]:
+            if view not in known:
+                listed = "; ".join(_view_text(v) for v in known)
+                raise ConfigError(
+                    f"{where}: {_view_text(view)} is not measured under protocol '{protocol}' ({listed}); "
+                    "write one of these, or add it to the study's `views`"
+                )
+
+    def _check_depth(self) -> None:
+        for p in self.protocols:
+            # Half of the ties go below their target: it stands at most twice as deep in the list.
+            deepest = max(p.k) * (2 if p.ties == "half" else 1)
+            if deepest > self.config.top:
+                why = f"k={max(p.k)}" + (" with equal scores sharing places" if p.ties == "half" else "")
+                raise ConfigError(
+                    f"{self.origin}: protocol '{p.name}' measures at {why} and needs {deepest} items, but "
+                    f"only top: {self.config.top} are kept; raise `top`"
+                )
+
+    def energy_spectra(self) -> list[tuple[str, str, int]]:
+        """Return (dataset, operator id, rank) of each spectrum that an energy figure is drawn from."""
+        found: dict[str, tuple[str, str, int]] = {}
+        for figure in self.config.figures:
+            if figure.kind == "energy":
+                for r in self.runs:
+                    wanted = r.run.model == (figure.model or "gsprec") and figure.group in (None, r.group)
+                    needs = spectra_of(self.catalog.model(r.run.model), r.run) if wanted else []
+                    if needs and r.dataset in (figure.datasets or [r.dataset]) and r.run.fit == "train":
+                        operator, size = needs[0]
+                        found.setdefault(r.dataset, (r.dataset, operator, figure.rank or size))
+        return list(found.values())
+
+    def views(self, protocol: ProtocolConfig) -> list[View]:
+        """Return the views measured under a protocol (the study may widen them)."""
+        return protocol.views if protocol.target == "valid" else self.config.views or protocol.views
+
+
+def _measured(kind: str, item: Any) -> list[tuple[str, str, list[str], list[int]]]:
+    """Return (key of the protocol, protocol, metrics, cut-offs) of what an item shows."""
+    if kind == "findings":
+        keys = ("protocol", "other_protocol")
+        return [(key, p, [metric], [item.k]) for key, (p, metric) in zip(keys, item.measured, strict=False)]
+    if kind == "tables":
+        return [("protocol", item.protocol, item.metrics, item.k)] if item.kind == "metrics" else []
+    drawn = item.kind in ("sensitivity", "heatmap")
+    return [("protocol", item.protocol, [item.metric], [item.k])] if drawn else []
+
+
+def _view_text(view: View) -> str:
+    return f"history {view.history}, mask {view.mask}"
+
+
+def variant_label(variant: str, swept: dict[str, Scalar]) -> str:
+    """Return the human name of a run: `c=0.2,w=0.1`, or `base[c=0.2]`."""
+    if not swept:
+        return variant
+    point = ",".join(f"{name}={value}" for name, value in swept.items())
+    return point if variant == "default" else f"{variant}[{point}]"
+
+
+def load_settings(root: Path | str, overrides: dict[str, Any]) -> Settings:
+    """Return `config/config.yaml` with command-line values (`--config k=v`) on top."""
+    path = Path(root) / "config" / "config.yaml"
+    # `effort=` says nothing: the file decides.
+    given = {k: _typed(v) if isinstance(v, dict) else v for k, v in overrides.items() if v is not None}
+    return validate(Settings, {**read_yaml(path), **given}, "config/config.yaml (and --config)")
+
+
+def _typed(value: Any) -> Any:
+    """Give numbers back their type: Snakemake reads `budget={minutes: 5}` as text."""
+    if isinstance(value, dict):
+        return {k: _typed(v) for k, v in value.items()}
+    for number in (int, float) if isinstance(value, str) else ():
+        with contextlib.suppress(ValueError):
+            return number(value)
+    return value

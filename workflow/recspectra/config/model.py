@@ -1,0 +1,295 @@
+"""Schemas of systems, tuning jobs and runs: what a fit is given, and the spectra that it needs."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import string
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_serializer, model_validator
+
+from recspectra.config.base import ConfigError, Part, Scalar, Strict, nearest
+from recspectra.identity import key_of
+
+
+class ParamSpec(Strict):
+    """Name, type, bounds and default of one hyperparameter."""
+
+    type: Literal["int", "float", "bool", "choice"]
+    default: Scalar
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
+    choices: list[str] | None = None
+    help: str = ""
+
+    def check(self, value: Any) -> str | None:
+        """Return what is wrong with `value`, or None when it is fine."""
+        if self.type == "choice":
+            if value not in (self.choices or []):
+                return f"{value!r} is not one of {self.choices}{nearest(value, self.choices or [])}"
+            return None
+        wanted = {"int": int, "float": (int, float), "bool": bool}[self.type]
+        if not isinstance(value, wanted) or (self.type != "bool" and isinstance(value, bool)):
+            return f"{value!r} is not of type {self.type}"
+        if isinstance(value, float) and not math.isfinite(value):
+            return f"{value!r} is not a finite number"
+        for bound, holds, sign in (
+            (self.ge, lambda b: value >= b, ">="),
+            (self.gt, lambda b: value > b, ">"),
+            (self.le, lambda b: value <= b, "<="),
+            (self.lt, lambda b: value < b, "<"),
+        ):
+            if bound is not None and not holds(bound):
+                return f"{value!r} is out of bounds: must be {sign} {bound:g}"
+        return None
+
+
+class SearchRange(Strict):
+    """Values between two ends, to be drawn uniformly or, with `log`, uniformly in the logarithm."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _ends_are_in_order(self) -> SearchRange:
+        if not self.low < self.high:
+            raise ValueError(f"low {self.low:g} must be below high {self.high:g}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"log needs a positive low, not {self.low:g}")
+        return self
+
+
+class SpectrumNeed(Strict):
+    """A spectrum that a system asks for; `{param}` is filled from its parameters."""
+
+    operator: str
+    rank: str
+
+
+class Paper(Strict):
+    """The paper that a system or protocol comes from."""
+
+    title: str
+    venue: str
+    citation: str
+
+
+class ModelConfig(Strict):
+    """One system: `config/models/<name>.yaml`."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")
+    class_name: str
+    title: str
+    paper: Paper
+    kind: Literal["closed-form", "trained"]
+    order: bool = False
+    cost: Literal["light", "medium", "heavy"] = "light"
+    spectra: list[SpectrumNeed] = []
+    params: dict[str, ParamSpec] = {}
+    search: dict[str, Annotated[list[Scalar], Field(min_length=1)] | SearchRange] = {}
+    best: dict[str, dict[str, Scalar]] = {}
+    notes: list[str] = []
+
+    @model_validator(mode="after")
+    def _defaults_are_valid(self) -> ModelConfig:
+        for name, spec in self.params.items():
+            if problem := spec.check(spec.default):
+                raise ValueError(f"params.{name}.default: {problem}")
+        searched = [{name: v} for name, space in self.search.items() for v in self.choices(name, space)]
+        for block in [*self.best.values(), *searched]:
+            self.resolve(block)
+        ranges = [name for name, space in self.search.items() if not isinstance(space, list)]
+        for name in ranges:
+            if any(f"{{{name}}}" in need.operator for need in self.spectra):
+                raise ValueError(f"search.{name}: an operator is named after it; give a list of values")
+            if self.search[name].log:
+                self._check_positive(name)
+        return self
+
+    def _check_positive(self, name: str) -> None:
+        """Refuse values that are tried first and have no logarithm."""
+        first = {"params": self.params[name].default} | {
+            f"best.{d}": b[name] for d, b in self.best.items() if name in b
+        }
+        for where, value in first.items():
+            if value <= 0:
+                raise ValueError(f"search.{name}: drawn by its logarithm, but {where} has {value:g}")
+
+    def choices(self, name: str, space: list[Scalar] | SearchRange) -> list[Scalar]:
+        """Return the values of a search space; of a range both ends."""
+        if isinstance(space, list):
+            return space
+        whole = name in self.params and self.params[name].type == "int"
+        return [int(v) if whole else v for v in (space.low, space.high)]
+
+    def resolve(self, overrides: dict[str, Any], where: str = "") -> dict[str, Scalar]:
+        """Return all parameters, defaults filled in; raise `ConfigError` on a bad one."""
+        values = {name: spec.default for name, spec in self.params.items()}
+        prefix = where or f"system '{self.name}'"
+        for name, value in overrides.items():
+            if name not in self.params:
+                raise ConfigError(
+                    f"{prefix}: unknown parameter '{name}' of system '{self.name}'; "
+                    f"allowed: {', '.join(sorted(self.params)) or 'none'}{nearest(name, self.params)}"
+                )
+            if problem := self.params[name].check(value):
+                raise ConfigError(f"{prefix}: parameter '{name}' of system '{self.name}': {problem}")
+            values[name] = float(value) if self.params[name].type == "float" else value
+        return {k: float(v) if self.params[k].type == "float" else v for k, v in values.items()}
+
+
+class TuneConfig(Strict):
+    """One tuning job. Its `key` names the folder that holds its trials.
+
+    Attributes
+    ----------
+    class_name : str
+        The class that the model's YAML names; empty where it is left to `of_class`.
+    params : dict
+        Values that are fixed, not searched.
+    search : dict
+        What is searched: the system's space without what is fixed.
+    """
+
+    model: str
+    class_name: str = ""
+    params: dict[str, Scalar]
+    search: dict[str, list[Scalar] | SearchRange]
+    trials: int
+    seed: int
+
+    def of_class(self, model: ModelConfig) -> TuneConfig:
+        """Return the job with the class that the model's YAML names; one given by hand may lack it."""
+        return _of_class(self, model)
+
+    @property
+    def key(self) -> str:
+        """First 10 hex digits of the hash of the sorted configuration."""
+        return key_of(self)
+
+
+def _of_class(config: Any, model: ModelConfig) -> Any:
+    """Return a run or tuning job with the class of its model; refuse another one."""
+    if config.class_name not in ("", model.class_name):
+        raise ConfigError(
+            f"class_name: '{config.class_name}' is not the class of system '{model.name}', which its YAML "
+            f"says is '{model.class_name}'; leave it out"
+        )
+    return config.model_copy(update={"class_name": model.class_name})
+
+
+class RunConfig(Strict):
+    """A resolved run. Its `key` names the folder that holds the results.
+
+    With `tune`, `params` are only what is set on top of the values that the tuning job
+    chooses; all others are known when the run starts. `class_name` is part of the key: another
+    class is another run.
+    """
+
+    model: str
+    class_name: str = ""
+    params: dict[str, Scalar]
+    fit: Part = "train"
+    top: int = Field(50, ge=1)
+    tune: TuneConfig | None = None
+
+    @model_serializer(mode="wrap")
+    def _leave_out_what_is_not_there(self, handler: Any) -> dict[str, Any]:
+        fields = handler(self)
+        return {k: v for k, v in fields.items() if not (k == "tune" and v is None)}
+
+    @property
+    def key(self) -> str:
+        """First 10 hex digits of the hash of the sorted configuration (no labels)."""
+        return key_of(self)
+
+    def of_class(self, model: ModelConfig) -> RunConfig:
+        """Return the run with the class that the model's YAML names; one given by hand may lack it."""
+        tune = self.tune.of_class(model) if self.tune else None
+        return _of_class(self, model).model_copy(update={"tune": tune})
+
+    @property
+    def twin(self) -> RunConfig:
+        """The same run on `train` alone, which has validation data to stop by."""
+        return self.model_copy(update={"fit": "train"})
+
+
+class PlannedRun(Strict):
+    """One run that a study asks for, with the label that the study gives it."""
+
+    dataset: str
+    run: RunConfig
+    variant: str
+    group: str
+    seed: int
+    swept: dict[str, Scalar] = {}
+
+
+class Budget(Strict):
+    """Limits of one fit; exceeding one ends the run as `timeout` or `oom`."""
+
+    minutes: float = Field(60.0, gt=0, allow_inf_nan=False)
+    memory_gb: float = Field(24.0, gt=0, allow_inf_nan=False)
+
+
+# ---------------------------------------------------------------------------- spectra
+
+# A ladder makes a run ask for the same spectrum whatever else a study asks for.
+RANK_LADDER = (16, 32, 64, 128, 256, 512, 1024, 2048)
+
+
+def spectra_of(model: ModelConfig, run: RunConfig) -> list[tuple[str, int]]:
+    """Return (operator id, rank on the ladder) of each spectrum that a run needs.
+
+    The id carries the operator's parameters and the data it is built from, for
+    instance `unified-d2-a0.4@train`; it is also the file name. A tuned run, whose
+    values are not known yet, needs those of all values that may be chosen.
+    """
+    if run.tune:
+        needs = _operators(model, {**_possible(model, run.tune), **{k: [v] for k, v in run.params.items()}})
+    else:
+        needs = _operators(model, {name: [value] for name, value in run.params.items()})
+    return [(f"{operator}@{run.fit.replace('+', '_')}", rank) for operator, rank in needs]
+
+
+def needed_spectra(model: ModelConfig, run: RunConfig, params: dict[str, Scalar]) -> list[tuple[str, int]]:
+    """Return those of `spectra_of` that a run with these parameters uses."""
+    part = run.fit.replace("+", "_")
+    used = {f"{name}@{part}" for name, _ in _operators(model, {k: [v] for k, v in params.items()})}
+    return [(operator, rank) for operator, rank in spectra_of(model, run) if operator in used]
+
+
+def tuning_spectra(model: ModelConfig, tune: TuneConfig) -> list[tuple[str, int]]:
+    """Return (operator id, rank on the ladder) of each spectrum that a tuning job needs."""
+    return [(f"{operator}@train", rank) for operator, rank in _operators(model, _possible(model, tune))]
+
+
+def _possible(model: ModelConfig, tune: TuneConfig) -> dict[str, list[Scalar]]:
+    """Return the values that each parameter can take in a tuning job (of a range, both ends)."""
+    values: dict[str, list[Scalar]] = {k: [v] for k, v in model.resolve(tune.params).items()}
+    for name, space in tune.search.items():
+        ends = model.choices(name, space)
+        best = [block[name] for block in model.best.values() if name in block]
+        values[name] = list(dict.fromkeys([*ends, model.params[name].default, *best]))
+    return values
+
+
+def _operators(model: ModelConfig, values: dict[str, list[Scalar]]) -> list[tuple[str, int]]:
+    """Return (operator, rank on the ladder), every operator once and at its largest rank."""
+    needs: dict[str, int] = {}
+    for need in model.spectra:
+        for operator in _filled(need.operator, values):
+            rank = max(int(text) for text in _filled(need.rank, values))
+            needs[operator] = max(rank, needs.get(operator, 0))
+    return [(name, next((r for r in RANK_LADDER if r >= rank), rank)) for name, rank in needs.items()]
+
+
+def _filled(template: str, values: dict[str, list[Scalar]]) -> list[str]:
+    """Return a template filled with every combination of the values that it names."""
+    names = [field for _, field, _, _ in string.Formatter().parse(template) if field]
+    points = itertools.product(*(values[name] for name in names))
+    return list(dict.fromkeys(template.format(**dict(zip(names, p, strict=True))) for p in points))

@@ -1,0 +1,1 @@
+"""From data to rankings: fit a model, choose its hyperparameters, rank the lists."""

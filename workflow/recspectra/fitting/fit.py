@@ -1,0 +1,146 @@
+"""One run from data to rankings: fit a system, rank the lists, write what came of it.
+
+A run that fails in a way that is a result (out of memory or time, diverged,
+refused) ends with that status and a reason. Any other error is a defect and is
+raised.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recspectra.config.base import Scalar
+from recspectra.config.model import Budget, ModelConfig, RunConfig
+from recspectra.files import atomic, provenance, write_json, write_npz
+from recspectra.fitting.scoring import NOT_LISTS, Inputs, all_lists
+from recspectra.fitting.statuses import attempt, peak_megabytes
+from recspectra.fitting.validation import validator
+from recspectra.recommender import Recommender, Refused, Run, Task, create, fitted
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that says what one run is.
+
+    `params` are the values that it runs with: those of `config`, or where that is tuned,
+    those chosen with the values of `config` on top. `twin` is the record of the same run on
+    `train`: with it a refit learns for as many epochs as did best there, without it for all.
+    """
+
+    dataset: str
+    model: ModelConfig
+    config: RunConfig
+    params: dict[str, Scalar]
+    seed: int
+    device: str
+    threads: int
+    budget: Budget
+    code: str
+    checkpoints: Path | None = None
+    twin: Mapping[str, Any] | None = None
+
+
+def execute(job: Job, inputs: Inputs, folder: Path, save_model: bool = False) -> str:
+    """Fit, rank and write `rankings.npz` and `run.json` into `folder`; return the status.
+
+    `run.json` holds the timing and is written first, `rankings.npz` last: while the
+    latter is missing the run is not finished.
+    """
+    params = job.params | best_epochs(job.twin)
+    record: dict[str, Any] = {
+        "dataset": job.dataset,
+        "config": job.config.model_dump(),
+        "params": params,
+        "key": job.config.key,
+        "seed": job.seed,
+        "data": inputs.digest,
+        "device": job.device,
+        "threads": job.threads,
+        "code": job.code,
+        "provenance": provenance(),
+        "status": "ok",
+        "reason": "",
+    }
+    system = create(job.model, params)
+    lists: dict[str, np.ndarray] = {}
+
+    def work() -> None:
+        lists.update(_fit_and_rank(job, system, inputs, record))
+
+    attempt(work, record, job.budget, job.device)
+    record["peak_memory_mb"] = round(peak_megabytes(job.device), 1)
+    write_json(folder / "run.json", record)
+    if save_model and lists:
+        save_system(system, folder / "model.safetensors")
+    words = {name: np.str_(record[name]) for name in NOT_LISTS}
+    write_npz(folder / "rankings.npz", **words, **lists)
+    _discard(job.checkpoints)
+    return record["status"]
+
+
+def best_epochs(twin: Mapping[str, Any] | None) -> dict[str, int]:
+    """Return the epochs of a refit, those that did best in the run on `train`; nothing if it failed."""
+    return {"epochs": max(1, twin["log"]["best_epoch"])} if twin and twin["status"] == "ok" else {}
+
+
+def _fit_and_rank(
+    job: Job, system: Recommender, inputs: Inputs, record: dict[str, Any]
+) -> dict[str, np.ndarray]:
+    if job.twin and job.twin["status"] != "ok":
+        raise Refused(f"how long to learn is not known: the run on train ended as {job.twin['status']}")
+    refit = job.config.fit == "train+valid"
+    task = Task(inputs.part(job.config.fit), None if refit else inputs.valid, inputs.ordered, inputs.spectra)
+    validate = None if refit else validator(inputs)
+    label = f"{job.model.name} {job.dataset} seed {job.seed}"
+    run = Run(
+        job.seed, job.device, label, job.checkpoints, validate, made_from(job, inputs, record["params"])
+    )
+    record["spectrum_seconds"] = round(sum(s.seconds for s in inputs.spectra.values()), 4)
+    started = time.perf_counter()
+    record["log"] = fitted(system, task, run)
+    earlier = record["log"].get("resumed_seconds", 0.0)
+    record["fit_seconds"] = round(earlier + time.perf_counter() - started, 4)
+    started = time.perf_counter()
+    lists = all_lists(system.score, inputs, job.config.fit, job.config.top)
+    record["score_seconds"] = round(time.perf_counter() - started, 4)
+    return lists
+
+
+def made_from(job: Job, inputs: Inputs, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a fit is made from; a checkpoint of anything else is not gone on with."""
+    spectra = {name: spectrum.digest for name, spectrum in sorted(inputs.spectra.items())}
+    return {
+        "key": job.config.key, "seed": job.seed, "code": job.code, "data": inputs.digest,
+        "spectra": spectra, "params": dict(params),
+    }  # fmt: skip
+
+
+def _discard(folder: Path | None) -> None:
+    """Remove the checkpoint once the results are on disk."""
+    if folder is not None and folder.is_dir():
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()
+
+
+def save_system(system: Recommender, path: Path) -> None:
+    """Write the fitted state as safetensors, atomically."""
+    from safetensors.numpy import save_file
+
+    with atomic(path) as temporary:
+        save_file(system.state(), temporary)
+
+
+def load_system(config: ModelConfig, params: Mapping[str, Any], path: Path) -> Recommender:
+    """Read what `save_system` wrote into a new system."""
+    from safetensors.numpy import load_file
+
+    system = create(config, params)
+    system.load_state(load_file(path))
+    return system

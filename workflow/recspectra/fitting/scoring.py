@@ -1,0 +1,117 @@
+"""What a run is given, and the lists that come of its scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from recspectra.data.interactions import Interactions
+from recspectra.fitting.ranking import Ranking, as_arrays, batches, list_name, top_with_ties
+from recspectra.identity import data_digest, fit_digest
+from recspectra.recommender import History, Scorer, check_scores
+from recspectra.spectral.spectrum import Spectrum
+
+BATCH_SCORES = 4_000_000  # scores held at once: 16 MB of float32
+NOT_LISTS = ("status", "data", "code")  # what `rankings.npz` holds besides lists
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Data of a run; test interactions are not among them."""
+
+    train: Interactions
+    valid: Interactions
+    ordered: bool
+    spectra: Mapping[str, Spectrum]
+
+    def part(self, name: str) -> Interactions:
+        """Return `train` or the union `train+valid`."""
+        return self.train if name == "train" else self.train.merged(self.valid)
+
+    @cached_property
+    def digest(self) -> str:
+        """What `stats.json` calls `fit`: the digest of train, valid and whether they are ordered."""
+        return fit_digest(self.train, self.valid, self.ordered)
+
+
+def read_spectra(folder: Path, needs: list[tuple[str, int]], fitted: Interactions) -> dict[str, Spectrum]:
+    """Return the spectra of a dataset by operator; refuse those of other interactions.
+
+    Parameters
+    ----------
+    folder : Path
+        `results/spectra/DATASET`.
+    needs : list of (operator id, rank)
+        As `run_schema.spectra_of` returns them.
+    fitted : Interactions
+        What the operators are built from.
+    """
+    data = data_digest(fitted) if needs else ""
+    return {o.partition("@")[0]: Spectrum.load(folder / f"{o}-r{r}.npz", data) for o, r in needs}
+
+
+def rank(
+    score: Scorer, history: Interactions, masks: list[Interactions], depth: int, size: int = 0,
+    ties: bool = True, users: np.ndarray | None = None,
+) -> list[Ranking]:  # fmt: skip
+    """Rank all users once per mask, scoring each user once.
+
+    Parameters
+    ----------
+    score : callable
+        Takes (users, History), returns scores of shape (b, n).
+    history : Interactions
+        What the system is shown.
+    masks : list of Interactions
+        What may not be recommended, one list of results each.
+    depth : int
+        Length of the lists.
+    size : int
+        Users per batch; 0 chooses by memory.
+    ties : bool
+        Whether to look for equal scores.
+    users : array, optional
+        Ids of the users to rank; all of them by default.
+
+    Returns
+    -------
+    list of Ranking
+        One per mask, in the order of `users`.
+
+    Raises
+    ------
+    ContractError
+        Scores are no dense array of floating point numbers, shape (users, n_items).
+    Diverged
+        A score is NaN or infinitely large.
+    """
+    size = size or max(1, BATCH_SCORES // history.n_items)
+    users = np.arange(history.n_users) if users is None else users
+    parts: list[list[Ranking]] = [[] for _ in masks]
+    for places in batches(len(users), size):
+        batch = users[places]
+        scores = check_scores(score, score(batch, History.of(history, batch)), len(batch), history.n_items)
+        for part, mask in zip(parts, masks, strict=True):
+            part.append(top_with_ties(scores, mask.matrix[batch], depth, ties))
+    return [Ranking.join(part) for part in parts]
+
+
+def all_lists(score: Scorer, inputs: Inputs, fit: str, depth: int) -> dict[str, np.ndarray]:
+    """Return the lists of a run by name, and what other rules for ties than theirs need.
+
+    A refit on train+valid has no validation list: its targets were fitted on.
+    """
+    both = inputs.part("train+valid")
+    shown_train = rank(score, inputs.train, [inputs.train, both], depth)
+    named = {
+        list_name("test", "train", "train"): shown_train[0],
+        list_name("test", "train", "train+valid"): shown_train[1],
+        list_name("test", "train+valid", "train+valid"): rank(score, both, [both], depth)[0],
+    }
+    if fit == "train":
+        named[list_name("valid", "train", "train")] = shown_train[0]
+    return {key: array for name, ranking in named.items() for key, array in as_arrays(name, ranking).items()}

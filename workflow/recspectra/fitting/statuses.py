@@ -1,0 +1,52 @@
+"""Failures that are results: out of memory or time, diverged, refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+from recspectra.config.model import Budget
+from recspectra.recommender import Refused
+from recspectra.runtime import Diverged, OutOfTime, memory_budget, peak_memory_mb, time_budget
+
+
+def attempt(work: Callable[[], None], record: dict[str, Any], budget: Budget, device: str) -> None:
+    """Call `work` within a budget; a failure that is a result becomes `status` and `reason`."""
+    # CUDA maps far more address space than it uses, so memory is limited on a CPU alone.
+    memory = memory_budget(budget.memory_gb) if device == "cpu" else nullcontext()
+    started_with = peak_memory_mb()
+    try:
+        with time_budget(budget.minutes * 60), memory:
+            work()
+    except MemoryError as error:
+        record.update(status="oom", reason=_out_of_memory(error, budget, device, started_with))
+    except OutOfTime as error:
+        record.update(status="timeout", reason=str(error))
+    except Diverged as error:
+        record.update(status="diverged", reason=str(error))
+    except Refused as error:
+        record.update(status="skipped", reason=str(error))
+    except RuntimeError as error:
+        if "out of memory" not in str(error).lower() and "alloc" not in str(error).lower():
+            raise
+        record.update(status="oom", reason=_out_of_memory(error, budget, device, started_with))
+
+
+def _out_of_memory(error: Exception, budget: Budget, device: str, started_with: float) -> str:
+    """Return what could not be had, the peak and the limit, which counts from the start on."""
+    said = (str(error) or "out of memory").splitlines()[0]
+    limit = f"{budget.memory_gb:g} GB above the {started_with / 1024:.2f} GB of the start"
+    return (
+        f"{said}; peak {peak_megabytes(device) / 1024:.2f} GB, "
+        f"limit {limit if device == 'cpu' else 'the memory of the device'}"
+    )
+
+
+def peak_megabytes(device: str) -> float:
+    """Return the most memory that this process has used so far on a device, in MiB."""
+    if device == "cpu":
+        return peak_memory_mb()
+    import torch
+
+    return torch.cuda.max_memory_allocated() / 1024.0**2

@@ -1,0 +1,289 @@
+"""The contract of a system: what it gets, what it must do, and how it is saved."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import scipy.sparse as sp
+
+from recspectra.config.model import ModelConfig
+from recspectra.data.interactions import Interactions
+from recspectra.runtime import Diverged, Progress
+from recspectra.spectral.spectrum import Spectrum
+
+T = TypeVar("T")
+
+
+class Refused(Exception):
+    """A system cannot run on a dataset; the run ends with `status: skipped`."""
+
+
+class ContractError(Exception):
+    """The class of a system breaks its contract; the message names the method and what it must return."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a system may look at while it is fitted. Test data are not in it.
+
+    Attributes
+    ----------
+    train : Interactions
+        The interactions to fit on (`train`, or `train+valid` for a refit).
+    valid : Interactions or None
+        Held-out validation interactions; None for a refit.
+    ordered : bool
+        Whether the order inside each user's row means time.
+    spectra : mapping
+        Operator name -> `Spectrum`, at least as large as the config asks for.
+    cache : dict
+        What `shared` has made; the trials of a tuning job hand it on.
+    """
+
+    train: Interactions
+    valid: Interactions | None
+    ordered: bool
+    spectra: Mapping[str, Spectrum] = field(default_factory=dict)
+    cache: dict[Hashable, Any] = field(default_factory=dict)
+
+    def shared(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return `make()`, computed once for all trials of a tuning job.
+
+        For what follows from the interactions and from the parameters named in `key`
+        alone (a Gram matrix, a clustering). Nobody may change what is returned.
+        """
+        if key not in self.cache:
+            self.cache[key] = make()
+        return self.cache[key]
+
+    def spectrum(self, operator: str, rank: int) -> Spectrum:
+        """Return the leading `rank` eigenpairs of an operator named in the model YAML."""
+        if operator not in self.spectra:
+            raise KeyError(f"spectrum '{operator}' was not prepared; add it to `spectra` in the model's YAML")
+        limit = self.spectra[operator].vectors.shape[0]
+        if rank > limit:
+            raise Refused(f"rank {rank} exceeds the size {limit} of the graph")
+        return self.spectra[operator].top(rank)
+
+
+def refuse_without_order(task: Task, who: str, instead: str = "") -> None:
+    """Refuse data in which nothing follows anything.
+
+    Parameters
+    ----------
+    task : Task
+        What the system is fitted on.
+    who : str
+        The system, as the reason names it.
+    instead : str
+        What may be chosen instead, added in brackets.
+
+    Raises
+    ------
+    Refused
+        The interactions have no order, or no user has two of them.
+    """
+    instead = f" ({instead})" if instead else ""
+    if not task.ordered:
+        raise Refused(f"{who} learns from the order of interactions; this dataset has none{instead}")
+    if not (task.train.lengths > 1).any():
+        raise Refused(
+            f"{who} learns what follows what, but no user has two interactions in the data that it is fitted "
+            f"on{instead}"
+        )
+
+
+Scorer = Callable[[np.ndarray, "History"], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Run:
+    """The circumstances of one fit.
+
+    Attributes
+    ----------
+    seed : int
+        Seed of the run; axes of randomness derive theirs from it.
+    device : str
+        `cpu` or `cuda`.
+    label : str
+        What the progress bar shows.
+    checkpoints : Path or None
+        Folder for checkpoints; None keeps none.
+    validate : callable or None
+        Takes a scorer, returns the validation metric (recall@20); None for a refit.
+    made_from : mapping
+        Key, seed, code, data and parameters, as JSON knows them: a checkpoint of others is not used.
+    """
+
+    seed: int = 0
+    device: str = "cpu"
+    label: str = ""
+    checkpoints: Path | None = None
+    validate: Callable[[Scorer], float] | None = None
+    made_from: Mapping[str, Any] = field(default_factory=dict)
+
+    def progress(self, total: int) -> Progress:
+        """Return a progress bar over `total` epochs."""
+        return Progress(self.label, total)
+
+
+@dataclass(frozen=True)
+class History:
+    """The histories of a batch of users, as a matrix and as ordered sequences.
+
+    Attributes
+    ----------
+    matrix : CSR float32, shape (b, n_items)
+        Binary rows.
+    indptr, items : arrays
+        Row `r` has the items `items[indptr[r]:indptr[r + 1]]`, oldest first.
+    """
+
+    matrix: sp.csr_array
+    indptr: np.ndarray
+    items: np.ndarray
+
+    @classmethod
+    def of(cls, interactions: Interactions, users: np.ndarray) -> History:
+        """Return the histories of some users, in the order of `users`."""
+        matrix = interactions.matrix[users]
+        lengths = interactions.lengths[users]
+        indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        shift = np.repeat(interactions.indptr[users] - indptr[:-1], lengths)
+        return cls(matrix, indptr, interactions.items[np.arange(indptr[-1]) + shift])
+
+
+class Recommender:
+    """Base of every system.
+
+    Parameters
+    ----------
+    params : mapping
+        Resolved hyperparameters, as `ModelConfig.resolve` returns them; inside the
+        class they are attributes of `self.params`.
+
+    Attributes
+    ----------
+    state_names : tuple of str
+        Names of the fitted attributes (arrays, CSR arrays or numbers) that `state`
+        saves and `load_state` restores.
+    """
+
+    state_names: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        self.params = SimpleNamespace(**params)
+
+    def fit(self, task: Task, run: Run) -> dict[str, Any]:
+        """Learn from `task`; return what `run.json` should hold (epochs, curves)."""
+        raise TypeError(f"{type(self).__name__} must define fit")
+
+    def score(self, users: np.ndarray, history: History) -> np.ndarray:
+        """Return float32 scores, shape (len(users), n_items); nothing is masked.
+
+        A row depends on its own user and history alone, never on the batch.
+        """
+        raise TypeError(f"{type(self).__name__} must define score")
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the fitted state as plain arrays."""
+        arrays: dict[str, np.ndarray] = {}
+        for name in self.state_names:
+            value = getattr(self, name)
+            if sp.issparse(value):
+                csr = sp.csr_array(value)
+                arrays |= {f"{name}.data": csr.data, f"{name}.indices": csr.indices}
+                arrays |= {f"{name}.indptr": csr.indptr, f"{name}.shape": np.array(csr.shape)}
+            else:
+                arrays[name] = np.asarray(value, order="C")  # keeps numbers 0-dimensional
+        return arrays
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Restore what `state` returned."""
+        for name in self.state_names:
+            if f"{name}.indptr" in arrays:
+                parts = [arrays[f"{name}.{p}"] for p in ("data", "indices", "indptr")]
+                value = sp.csr_array(tuple(parts), shape=tuple(arrays[f"{name}.shape"]))
+            else:
+                value = arrays[name]
+            setattr(self, name, value)
+
+
+def create(config: ModelConfig, params: Mapping[str, Any]) -> Recommender:
+    """Return a new system: module `models/<name>.py`, class `class_name` of its YAML.
+
+    Raises
+    ------
+    LookupError
+        The module or the class does not exist.
+    """
+    path = f"recspectra.models.{config.name}"
+    try:
+        module = importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name != path:
+            raise
+        raise LookupError(
+            f"system '{config.name}' has a YAML, but no workflow/recspectra/models/{config.name}.py"
+        ) from None
+    if not hasattr(module, config.class_name):
+        raise LookupError(f"{path} has no class '{config.class_name}' (named in its YAML)")
+    return getattr(module, config.class_name)(params)
+
+
+def fitted(system: Recommender, task: Task, run: Run) -> dict[str, Any]:
+    """Fit a system and return its log.
+
+    Raises
+    ------
+    ContractError
+        `fit` returned no dictionary.
+    """
+    log = system.fit(task, run)
+    if not isinstance(log, dict):
+        raise ContractError(
+            f"{type(system).__name__}.fit returned {_kind(log)}, expected a dict "
+            "of what run.json should hold ({} for nothing)"
+        )
+    return log
+
+
+def check_scores(score: Scorer, scores: Any, users: int, items: int) -> np.ndarray:
+    """Return the scores that a scorer gave, float32; -inf is allowed and means "after all others".
+
+    Raises
+    ------
+    ContractError
+        They are no dense NumPy array of floating point numbers, shape (users, items).
+    Diverged
+        A score is infinitely large: such items would be tied, whatever the system knows of them.
+    """
+    name = getattr(score, "__qualname__", type(score).__name__)
+    expected = f"expected a NumPy array of floats, shape ({users}, {items})"
+    if not isinstance(scores, np.ndarray) or isinstance(scores, np.matrix | np.ma.MaskedArray):
+        raise ContractError(f"{name} returned {_kind(scores)}, {expected}")
+    if scores.shape != (users, items):
+        raise ContractError(f"{name} returned {scores.shape}, expected {(users, items)}")
+    if not np.issubdtype(scores.dtype, np.floating):
+        raise ContractError(f"{name} returned values of type {scores.dtype}, {expected}")
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite and is refused
+        scores = scores.astype(np.float32, copy=False)
+    if scores.max(initial=-np.inf) == np.inf:
+        raise Diverged(f"{name} returned an infinitely large score")
+    return scores
+
+
+def _kind(value: Any) -> str:
+    """Return what kind of object a method returned, in words."""
+    if value is None:
+        return "None"
+    kind = type(value)
+    package = kind.__module__.partition(".")[0]
+    return kind.__name__ if package == "builtins" else f"{package} {kind.__name__}"

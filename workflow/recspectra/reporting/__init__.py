@@ -1,0 +1,1 @@
+"""What a study shows: its numbers read back, tables, figures, findings, audit, pages."""

@@ -1,0 +1,166 @@
+"""Checks of published tables that need nothing but the printed numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import pandas as pd
+
+from recspectra.reporting import crosscheck
+from recspectra.reporting.published import Published
+from recspectra.reporting.results import read_csv, write_csv
+
+COLUMNS = ["table", "dataset", "method", "rule", "cells", "detail"]
+BOUNDED = ("recall", "ndcg", "mrr", "hr")
+# NDCG@20 - NDCG@10 of one target at ranks 11..20 lies between 1/log2(21) and 1/log2(12)
+# times HR@20 - HR@10; the tolerance covers four printed digits.
+ONE_TARGET = (0.2277, 0.2789)
+DIGITS = 1.5e-4
+
+Finding = tuple[str, str, str, str]  # dataset, method, cells, detail
+
+
+def mrr_decreases(cells: pd.DataFrame) -> Iterable[Finding]:
+    """A longer list can only find the first hit earlier or at all: MRR@K never falls."""
+    for dataset, method, part in _lines(cells, "mrr"):
+        if any(low > high for low, high in pairwise(part["value"])):
+            yield dataset, method, _show(part), "true MRR@K cannot fall as K grows"
+
+
+def repeated_cells(cells: pd.DataFrame) -> Iterable[Finding]:
+    """The same number at two cut-offs: possible, but rarely to four digits."""
+    for metric in BOUNDED:
+        for dataset, method, part in _lines(cells, metric):
+            twice = part[part["value"].duplicated(keep=False)]
+            if len(twice):
+                yield dataset, method, _show(twice), "the same value at different cut-offs"
+
+
+def cut_off_ratio(name: str, cells: pd.DataFrame) -> Iterable[Finding]:
+    """A metric's ratio @10/@20 far from that of the other rows: another definition, or a typo."""
+    part = cells[cells["name"].eq(name) & cells["k"].isin([10, 20])]
+    wide = part.pivot_table(index=["dataset", "method"], columns="k", values="value", sort=False)
+    if not {10, 20} <= set(wide.columns):
+        return
+    for (dataset, method), ratio, middle in _outliers((wide[10] / wide[20]).dropna(), 0.03):
+        detail = f"{name}@10/{name}@20 is {ratio:.3f}, the median of the other rows is {middle:.3f}"
+        row = part[(part["dataset"] == dataset) & (part["method"] == method)]
+        yield dataset, method, _show(row), detail
+
+
+def ndcg_over_mrr(cells: pd.DataFrame) -> Iterable[Finding]:
+    """NDCG/MRR at one cut-off far from that of the other rows: the row has an evaluator of its own."""
+    part = cells[cells["name"].isin(["ndcg", "mrr"])]
+    wide = part.pivot_table(index=["k", "dataset", "method"], columns="name", values="value", sort=False)
+    if not {"ndcg", "mrr"} <= set(wide.columns):
+        return
+    ratios = (wide["ndcg"] / wide["mrr"]).dropna()
+    lines: dict[tuple[str, str], list[str]] = {}
+    for k in dict.fromkeys(ratios.index.get_level_values("k")):
+        for place, ratio, middle in _outliers(ratios.xs(k, level="k"), 0.05):
+            lines.setdefault(place, []).append(f"{ratio:.2f} @{k} (others {middle:.2f})")
+    for (dataset, method), words in lines.items():
+        row = part[(part["dataset"] == dataset) & (part["method"] == method)]
+        yield dataset, method, _show(row), f"ndcg/mrr is {', '.join(words)}"
+
+
+def _outliers(ratios: pd.Series, least: float) -> Iterable[tuple[tuple[str, str], float, float]]:
+    """Yield (dataset, method), ratio and the others' median where the ratio is far from it.
+
+    Far is more than three standard deviations, estimated from the median deviation of the
+    others, and at least `least`.
+    """
+    for (dataset, method), ratio in ratios.items():
+        others = ratios.xs(dataset, level="dataset").drop(method)
+        if len(others) < 4:
+            continue
+        middle = others.median()
+        spread = 1.4826 * (others - middle).abs().median()
+        if abs(ratio - middle) > max(3.0 * spread, least):
+            yield (dataset, method), ratio, middle
+
+
+def misplaced_point(cells: pd.DataFrame) -> Iterable[Finding]:
+    """A value above 0.5 where all others of its column are below 0.2."""
+    for (dataset, metric), column in cells.groupby(["dataset", "metric"], sort=False):
+        for place, line in column.iterrows():
+            others = column["value"].drop(place)
+            if line["value"] > 0.5 and len(others) and others.max() < 0.2:
+                detail = f"all other rows are at most {others.max():g}; a misplaced decimal point?"
+                yield dataset, line["method"], f"{metric}={line['value']:g}", detail
+
+
+def one_target(cells: pd.DataFrame) -> Iterable[Finding]:
+    """With one target a user, what NDCG gains from rank 10 to 20 is bound by what HR gains."""
+    wide = cells.pivot_table(index=["dataset", "method"], columns="metric", values="value", sort=False)
+    if not {"hr@10", "hr@20", "ndcg@10", "ndcg@20"} <= set(wide.columns):
+        return
+    for (dataset, method), line in wide.iterrows():
+        hits, gain = line["hr@20"] - line["hr@10"], line["ndcg@20"] - line["ndcg@10"]
+        low, high = ONE_TARGET[0] * hits - DIGITS, ONE_TARGET[1] * hits + DIGITS
+        if not low <= gain <= high:
+            part = cells[(cells["dataset"] == dataset) & (cells["method"] == method)]
+            detail = (
+                f"ndcg@20 - ndcg@10 = {gain:.4f}, but hr@20 - hr@10 = {hits:.4f} "
+                f"allows {ONE_TARGET[0] * hits:.4f} to {ONE_TARGET[1] * hits:.4f}"
+            )
+            yield dataset, method, _show(part), detail
+
+
+RULES: dict[str, Callable[[pd.DataFrame], Iterable[Finding]]] = {
+    "mrr-decreases": mrr_decreases,
+    "repeated-cell": repeated_cells,
+    "recall-ratio": partial(cut_off_ratio, "recall"),
+    "ndcg-ratio": partial(cut_off_ratio, "ndcg"),
+    "hr-ratio": partial(cut_off_ratio, "hr"),
+    "ndcg-mrr-ratio": ndcg_over_mrr,
+    "misplaced-point": misplaced_point,
+}
+
+
+def audit(published: Published, table_ids: Iterable[str]) -> pd.DataFrame:
+    """Check published tables; one line a finding, columns `COLUMNS`.
+
+    All tables of the papers that `table_ids` belong to are checked.
+    """
+    papers = {published.table(table_id) and table_id.split("/")[0] for table_id in table_ids}
+    lines = []
+    for table_id in (name for name in published.tables if name.split("/")[0] in papers):
+        cells = cells_of(published.values(table_id))
+        rules = RULES | ({"one-target": one_target} if published.table(table_id).one_target else {})
+        for rule, check in rules.items():
+            lines += [(table_id, d, m, rule, c, detail) for d, m, c, detail in check(cells)]
+        for rule, check in crosscheck.RULES.items():
+            lines += [(table_id, d, m, rule, c, detail) for d, m, c, detail in check(published, table_id)]
+    return pd.DataFrame(lines, columns=COLUMNS)
+
+
+def cells_of(values: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows whose metric is `name@k` with a value that must lie in [0, 1]."""
+    parts = values["metric"].str.extract(r"^([a-z]+)@(\d+)$")
+    cells = values.assign(name=parts[0], k=pd.to_numeric(parts[1]))
+    return cells[cells["name"].isin(BOUNDED)].astype({"k": "int64"})
+
+
+def _lines(cells: pd.DataFrame, name: str) -> Iterable[tuple[str, str, pd.DataFrame]]:
+    rows = cells[cells["name"] == name]
+    for (dataset, method), part in rows.groupby(["dataset", "method"], sort=False):
+        yield dataset, method, part.sort_values("k")
+
+
+def _show(part: pd.DataFrame) -> str:
+    return ", ".join(f"{m}={v:.4f}" for m, v in zip(part["metric"], part["value"], strict=True))
+
+
+def draw_audit(folder: Path, published: Published, table_ids: Iterable[str]) -> list[str]:
+    """Write `audit.csv`; return its name."""
+    write_csv(Path(folder) / "audit.csv", audit(published, table_ids))
+    return ["audit.csv"]
+
+
+def read_audit(folder: Path) -> pd.DataFrame:
+    """Read `audit.csv` back from disk."""
+    return read_csv(Path(folder) / "audit.csv", COLUMNS, hint="draw the study first")

@@ -1,0 +1,64 @@
+"""Draw everything of one study folder from the files in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from recspectra.reporting import noise, plain, runtime
+from recspectra.reporting.audit import draw_audit
+from recspectra.reporting.figures import draw_figure
+from recspectra.reporting.findings import draw_finding
+from recspectra.reporting.published import Published
+from recspectra.reporting.results import StudyFiles
+from recspectra.reporting.tables import draw_table, layout, read, to_text
+
+DRAWERS = {"metrics": draw_table, "runtime": runtime.draw_runtime, "snr": noise.draw_noise}
+
+
+def draw(folder: Path | str, root: Path | str) -> list[str]:
+    """Make all tables, figures, findings and `audit.csv` of a study.
+
+    Parameters
+    ----------
+    folder : Path
+        `results/studies/{study}`, with `study.json`, `metrics.csv`, `runs.csv`, ...
+    root : Path
+        The project folder that holds `config/published/`.
+
+    Returns
+    -------
+    list of str
+        Names of the files written, in `folder`.
+
+    Raises
+    ------
+    StudyError, ConfigError, ArtifactError
+        A file is missing or wrong, or cannot be written.
+    """
+    files, published = StudyFiles(folder), Published(root)
+    written: list[str] = []
+    for table in files.config.tables:
+        written += DRAWERS[table.kind](files, table, published)
+    for figure in files.config.figures:
+        written += draw_figure(files, figure)
+    for finding in files.config.findings:
+        written += draw_finding(files, finding, published)
+    referred = [item.published for item in [*files.config.tables, *files.config.findings] if item.published]
+    return written + draw_audit(files.folder, published, referred)
+
+
+def summary_text(folder: Path | str) -> str:
+    """Return the first table of a drawn study as plain text, at most 100 columns wide."""
+    files = StudyFiles(folder)
+    if not files.config.tables:
+        return f"Study '{files.config.name}' has no table.\n"
+    table = files.config.tables[0]
+    if table.kind == "runtime":
+        laid = runtime.layout(
+            runtime.read(files.folder, table.name), files.titles, runtime.title_of(files, table.reference)
+        )
+        return f"{table.title}\n\n{plain.to_text(laid)}\n"
+    if table.kind == "snr":
+        laid = noise.layout(noise.read(files.folder, table.name), files.titles)
+        return f"{table.title}\n\n{plain.to_text(laid)}\n"
+    return to_text(layout(read(files.folder, table.name), files.titles), table)

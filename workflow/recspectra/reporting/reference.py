@@ -1,0 +1,146 @@
+"""Results frozen in `results/reference/`, and how far a study of today is from them.
+
+`{study}/{effort}/{dataset}/` (`only` for a study without efforts) holds that dataset's rows of the study's
+files and `about.json`: versions, machine, seeds, budget. Datasets are apart, so those of several runs can
+stand side by side.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from recspectra.files import read_json, write_json, write_text
+from recspectra.reporting.results import ABSENT, COLUMNS, StudyError, StudyFiles, read_csv
+
+FROZEN = ("metrics", "runs", "tuning")
+RUN = ["dataset", "model", "variant", "fit", "seed"]
+NUMBER = [*RUN, "key", "protocol", "history", "mask", "users", "metric", "k"]
+OUTCOMES = ["dataset", "model", "variant", "runs", "numbers", "equal", "largest difference", "of", "outcome"]
+ABOUT = ("name", "effort", "seeds", "more_seeds", "tuning", "efforts", "provenance")
+
+
+def freeze(folder: Path | str, target: Path | str) -> list[Path]:
+    """Copy what a finished study measured, a folder for each dataset.
+
+    Parameters
+    ----------
+    folder : Path
+        `results/studies/{study}`.
+    target : Path
+        `results/reference`.
+
+    Returns
+    -------
+    list of Path
+        The folders written.
+
+    Raises
+    ------
+    StudyError, ArtifactError
+        The study is not finished, or a file cannot be written.
+    """
+    files = StudyFiles(folder)
+    paths = {name: files.folder / f"{name}.csv" for name in FROZEN}
+    tables = {
+        name: read_csv(path, COLUMNS[name].split(), absent=ABSENT.get(name))
+        for name, path in paths.items()
+        if path.is_file()
+    }
+    about = {name: files.study[name] for name in ABOUT if name in files.study}
+    places = []
+    for dataset in files.metrics["dataset"].unique():
+        place = _place(files, target) / dataset
+        for name, table in tables.items():
+            rows = table[table["dataset"] == dataset]
+            write_text(place / f"{name}.csv", rows.to_csv(index=False, lineterminator="\n"))
+        write_json(place / "about.json", about)
+        places.append(place)
+    return places
+
+
+def compare(folder: Path | str, target: Path | str) -> pd.DataFrame:
+    """Set the numbers of a study beside the frozen ones of the same effort.
+
+    Parameters
+    ----------
+    folder : Path
+        `results/studies/{study}`.
+    target : Path
+        `results/reference`.
+
+    Returns
+    -------
+    DataFrame
+        A row for each variant of a system on a dataset, with columns `OUTCOMES`: how many runs and numbers
+        both have, how many are equal, the largest difference and which number it is of. `outcome` is
+        `equal`, `differs`, `other configuration` (of the same label, with another key), `new` or
+        `not run`.
+
+    Raises
+    ------
+    StudyError
+        Nothing is frozen of this study and effort, or a file is wrong.
+    """
+    files = StudyFiles(folder)
+    frozen = _place(files, target)
+    now = _numbers(files.folder / "metrics.csv")
+    known = [_numbers(p) for d in now["dataset"].unique() if (p := frozen / d / "metrics.csv").is_file()]
+    if not known:
+        there = ", ".join(sorted(p.name for p in frozen.glob("*"))) or "nothing"
+        raise StudyError(
+            f"{frozen}: {there} is frozen there, none of the study's datasets; `make freeze` does it"
+        )
+    both = now.merge(pd.concat(known), on=NUMBER, how="outer", suffixes=("", "_frozen"), indicator="side")
+    rows = [_outcome(label, part) for label, part in both.groupby(RUN[:3], sort=True)]
+    return pd.DataFrame(rows, columns=OUTCOMES)
+
+
+def about(target: Path | str, study: str) -> list[str]:
+    """Return a line for each frozen dataset of a study: effort, machine and versions."""
+    lines = []
+    for path in sorted(Path(target).glob(f"{study}/*/*/about.json")):
+        made = read_json(path)["provenance"]
+        versions = ", ".join(f"{name} {version}" for name, version in sorted(made["packages"].items()))
+        lines.append(
+            f"{path.parent.name}, effort {path.parts[-3]}: {made['processor']}, {made['machine']}; {versions}"
+        )
+    return lines
+
+
+def _place(files: StudyFiles, target: Path | str) -> Path:
+    return Path(target) / files.config.name / (files.config.effort or "only")
+
+
+def _numbers(path: Path) -> pd.DataFrame:
+    columns, absent = COLUMNS["metrics"].split(), ABSENT["metrics"]
+    frame = read_csv(path, columns, ("value",), absent=absent).drop_duplicates()
+    return frame[[*NUMBER, "value", "status"]]
+
+
+def _outcome(label: tuple[str, str, str], part: pd.DataFrame) -> dict[str, object]:
+    shared = part[part["side"] == "both"]
+    same = (shared["value"] == shared["value_frozen"]) | (
+        shared["value"].isna() & shared["value_frozen"].isna()
+    )
+    same &= shared["status"] == shared["status_frozen"]
+    far = (shared["value"] - shared["value_frozen"]).abs()
+    first = shared.loc[far.idxmax()] if far.notna().any() else None
+    return {
+        **dict(zip(RUN[:3], label, strict=True)),
+        "runs": len(shared[RUN].drop_duplicates()),
+        "numbers": len(shared),
+        "equal": int(same.sum()),
+        "largest difference": far.max(),
+        "of": "" if first is None or same.all() else f"{first['metric']}@{first['k']}, seed {first['seed']}",
+        "outcome": _word(set(part["side"]), bool(same.all())),
+    }
+
+
+def _word(sides: set[str], same: bool) -> str:
+    if "both" in sides:
+        return "equal" if same else "differs"
+    if len(sides) == 2:
+        return "other configuration"
+    return "new" if sides == {"left_only"} else "not run"

@@ -1,0 +1,349 @@
+"""The files of a study folder as data frames, checked, and means over seeds."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from recspectra.config.study import StudyConfig, View
+from recspectra.config.yaml_io import validate
+from recspectra.data import reach
+from recspectra.files import read_json, write_text
+
+COLUMNS = {
+    "metrics": "dataset model variant key seed protocol fit history mask users metric k value status",
+    "runs": "dataset model title kind variant group key seed fit status reason spectrum_seconds "
+    "fit_seconds score_seconds peak_memory_mb device threads epochs best_epoch best_validation "
+    "mode gradient_cosine params swept",
+    "learning": "dataset model variant group seed fit curve epoch value",
+    "spectral": "figure dataset series x y",
+    "tuning": "dataset model title key budget trial value best status reason seconds params",
+    "energy": "dataset operator rank signal band low high pairs share",
+    "bands": "dataset model title variant group seed fit low high quantity mean sd",
+    "inference": "system axis users items part seconds device threads",
+    "complexity": "axis size measure measured formula device threads",
+    "datasets": "dataset title users items interactions train valid test test_users density "
+    f"{' '.join(reach.COLUMNS)} mean_length ordered licence citation notes",
+}
+# What a file of an earlier version lacks, and what stands for it.
+ABSENT = {"metrics": {"users": "all"}, "datasets": dict.fromkeys(reach.COLUMNS, "")}
+NUMBERS = {
+    "metrics": ("k", "value"),
+    "runs": (
+        "spectrum_seconds",
+        "fit_seconds",
+        "score_seconds",
+        "peak_memory_mb",
+        "best_validation",
+        "gradient_cosine",
+    ),
+    "learning": ("epoch", "value"),
+    "spectral": ("x", "y"),
+    "tuning": ("budget", "trial", "value", "best", "seconds"),
+    "energy": ("low", "high", "pairs", "share"),
+    "bands": ("low", "high", "mean", "sd"),
+    "inference": ("users", "items", "seconds", "threads"),
+    "complexity": ("size", "measured", "formula", "threads"),
+    "datasets": ("density", "mean_length"),
+}
+JOIN = ["dataset", "model", "variant", "key", "seed", "fit"]
+POINT = ["dataset", "history", "mask", "users", "fit", "metric", "k"]
+
+
+class StudyError(Exception):
+    """A study's files are missing or wrong; the message says which and what to do."""
+
+
+def read_csv(
+    path: Path, columns: Iterable[str], numbers: Iterable[str] = (), hint: str = "",
+    absent: Mapping[str, str] | None = None,
+) -> pd.DataFrame:  # fmt: skip
+    """Read a CSV as text, some columns as numbers, without guessing any type.
+
+    Guessing would turn a variant called `NA` or `1e3` into something else. `absent` (column -> value) fills
+    columns that files of earlier versions lack.
+
+    Raises
+    ------
+    StudyError
+        The file is missing, empty, lacks a column or holds text for a number.
+    """
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        raise StudyError(f"{path}: file not found{'; ' + hint if hint else ''}") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
+        raise StudyError(f"{path}: cannot be read as CSV ({error}); delete it and run again") from None
+    frame = frame.assign(**{name: v for name, v in (absent or {}).items() if name not in frame.columns})
+    missing = [name for name in columns if name not in frame.columns]
+    if missing:
+        raise StudyError(
+            f"{path}: column {', '.join(missing)} is missing; found: {', '.join(frame.columns)}; if another "
+            "version wrote the file, run the study again"
+        )
+    for name in numbers:
+        frame[name] = _numbers(frame[name], path)
+    return frame
+
+
+def _numbers(text: pd.Series, path: Path) -> pd.Series:
+    values = pd.to_numeric(text.where(text != ""), errors="coerce")
+    wrong = text[values.isna() & ~text.str.lower().isin(["", "nan"])]
+    if len(wrong):
+        raise StudyError(
+            f"{path}: column {text.name}, line {wrong.index[0] + 2}: {wrong.iloc[0]!r} is not a number"
+        )
+    return values
+
+
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """Write a frame atomically; equal frames give equal bytes."""
+    write_text(path, frame.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
+
+
+class StudyFiles:
+    """What a study folder holds, each file read when it is first asked for.
+
+    Parameters
+    ----------
+    folder : Path
+        `results/studies/{study}`.
+
+    Attributes
+    ----------
+    study : dict
+        `study.json`: the study's configuration, its provenance, systems, protocols.
+    config : StudyConfig
+        The configuration alone.
+    protocols : dict
+        Title, reason, target, metrics and cut-offs of each protocol.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        path = self.folder / "study.json"
+        if not path.is_file():
+            raise StudyError(f"{path}: file not found; is {self.folder} the folder of a finished study?")
+        self.study = read_json(path)
+        known = {name: self.study[name] for name in StudyConfig.model_fields if name in self.study}
+        listed = known.get("protocols", [])
+        # The descriptions of the protocols take the place of their list of names.
+        self.protocols: dict[str, dict] = listed if isinstance(listed, dict) else {}
+        known["protocols"] = list(listed)
+        self.config: StudyConfig = validate(StudyConfig, known, str(path))
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """One row a number, over the users that its protocol names; `k` is an integer."""
+        return self._measured[self._is_own].reset_index(drop=True)
+
+    @cached_property
+    def warm_metrics(self) -> pd.DataFrame:
+        """The numbers over warm users that stand beside those over all users, where some are cold."""
+        beside = ~self._is_own & (self._measured["users"] == "warm")
+        return self._measured[beside].reset_index(drop=True)
+
+    @property
+    def _is_own(self) -> pd.Series:
+        """Whether a row is over the users that its protocol names."""
+        named = {name: about.get("users", "all") for name, about in self.protocols.items()}
+        frame = self._measured
+        return frame["users"] == frame["protocol"].map(named).fillna("all")
+
+    @cached_property
+    def _measured(self) -> pd.DataFrame:
+        """All rows of metrics.csv, no number twice."""
+        frame = self._read("metrics").drop_duplicates()
+        if frame["k"].isna().any():
+            raise StudyError(f"{self.folder / 'metrics.csv'}: a row has no k")
+        frame["k"] = frame["k"].astype("int64")
+        same = [name for name in COLUMNS["metrics"].split() if name not in ("value", "status")]
+        twice = frame[frame.duplicated(same)]
+        if len(twice):
+            where = ", ".join(f"{name}={twice.iloc[0][name]}" for name in same)
+            raise StudyError(f"{self.folder / 'metrics.csv'}: two different values for {where}")
+        return frame
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """One row a run; `params` and `swept` are dictionaries."""
+        frame = self._read("runs")
+        for name in ("params", "swept"):
+            frame[name] = [self._json(text, name) for text in frame[name]]
+        return frame
+
+    @cached_property
+    def learning(self) -> pd.DataFrame:
+        """Learning curves."""
+        return self._read("learning")
+
+    @cached_property
+    def spectral(self) -> pd.DataFrame:
+        """Noise schedules and frequency responses."""
+        return self._read("spectral")
+
+    @cached_property
+    def tuning(self) -> pd.DataFrame:
+        """One row a trial; none where nothing was tuned."""
+        return self._optional("tuning")
+
+    @cached_property
+    def energy(self) -> pd.DataFrame:
+        """Energy of the users' signals per band of a spectrum; none where nothing asked for it."""
+        return self._optional("energy")
+
+    @cached_property
+    def bands(self) -> pd.DataFrame:
+        """What WPGRec's gate sees and gives in each band; none where nothing asked for it."""
+        return self._optional("bands")
+
+    @cached_property
+    def complexity(self) -> pd.DataFrame:
+        """Time and memory of a training step by size; none where nothing asked for it."""
+        return self._optional("complexity")
+
+    @cached_property
+    def inference(self) -> pd.DataFrame:
+        """Seconds of one batch by the number of users and items; none where nothing asked for it."""
+        return self._optional("inference")
+
+    @cached_property
+    def datasets(self) -> pd.DataFrame:
+        """One row a dataset."""
+        return self._read("datasets")
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """Human name of each dataset."""
+        return dict(zip(self.datasets["dataset"], self.datasets["title"], strict=True))
+
+    def views(self, protocol: str) -> list[View]:
+        """Return the views of a protocol: the study's, the protocol's own, or those measured."""
+        about = self.protocols.get(protocol, {})
+        if self.config.views and about.get("target", "test") == "test":
+            return list(self.config.views)
+        if about.get("views"):
+            return [View(history=view["history"], mask=view["mask"]) for view in about["views"]]
+        rows = self.metrics[self.metrics["protocol"] == protocol]
+        seen = rows[["history", "mask"]].drop_duplicates()
+        return [View(history=h, mask=m) for h, m in seen.itertuples(index=False)]
+
+    def _read(self, name: str) -> pd.DataFrame:
+        path = self.folder / f"{name}.csv"
+        hint = f"make it with `snakemake results/studies/{self.config.name}/{name}.csv`"
+        return read_csv(path, COLUMNS[name].split(), NUMBERS[name], hint, ABSENT.get(name))
+
+    def _optional(self, name: str) -> pd.DataFrame:
+        """Read a file that a study of an older version lacks."""
+        if (self.folder / f"{name}.csv").is_file():
+            return self._read(name)
+        columns = COLUMNS[name].split()
+        return pd.DataFrame(columns=columns).astype(dict.fromkeys(NUMBERS[name], "float64"))
+
+    def _json(self, text: str, column: str) -> dict:
+        try:
+            return json.loads(text or "{}")
+        except ValueError:
+            path = self.folder / "runs.csv"
+            raise StudyError(f"{path}: column {column} holds no JSON: {text[:60]!r}") from None
+
+
+# ------------------------------------------------------------------------------- labels
+
+
+def select_runs(
+    files: StudyFiles,
+    groups: list[str] | None = None,
+    datasets: list[str] | None = None,
+    fits: list[str] | None = None,
+    model: str | None = None,
+) -> pd.DataFrame:
+    """Return the runs of some groups, datasets, fits and one system, with a `label` each."""
+    runs = files.runs
+    for column, wanted in (("group", groups), ("dataset", datasets), ("fit", fits)):
+        runs = runs[runs[column].isin(wanted)] if wanted else runs
+    runs = runs[runs["model"] == model] if model else runs
+    return runs.assign(label=_labels(runs))
+
+
+def systems(files: StudyFiles, groups: list[str], datasets: list[str] | None, fit: str) -> pd.DataFrame:
+    """Return one row a system, variant and dataset: `label`, `title`, `key` and joint `status` of its seeds.
+
+    A variant that stands in several groups is taken from the first of them.
+    """
+    runs = select_runs(files, groups, datasets, [fit])
+    place = runs["group"].map({name: i for i, name in enumerate(groups)})
+    first = place.groupby([runs[name] for name in ("dataset", "model", "variant")]).transform("min")
+    runs = runs[place == first]
+    runs = runs.assign(label=_labels(runs))
+    by = ["dataset", "model", "variant", "key", "fit", "title", "label"]
+    rows = runs.groupby(by, sort=False)["status"].agg(joint_status).reset_index()
+    return by_dataset(rows, files)
+
+
+def by_dataset(rows: pd.DataFrame, files: StudyFiles) -> pd.DataFrame:
+    """Return rows dataset by dataset, in the order of the study."""
+    order = {name: i for i, name in enumerate(files.config.datasets)}
+    return rows.sort_values("dataset", key=lambda names: names.map(order), kind="stable", ignore_index=True)
+
+
+def _labels(runs: pd.DataFrame) -> pd.Series:
+    """Name each run by title, variant and fit, with as little as tells systems apart."""
+    label = runs["title"].where(runs["variant"] == "default", runs["title"] + " (" + runs["variant"] + ")")
+    if runs["fit"].nunique() > 1:
+        label = label + ", fit " + runs["fit"]
+    same = [runs[name] for name in ("dataset", "model", "variant", "fit")]
+    keys = runs["key"].groupby(same).transform("nunique")
+    clash = keys.groupby(same[1:]).transform("max") > 1
+    label = label.where(~clash, label + " [" + runs["group"] + "]")
+    models = runs["model"].groupby(label).transform("nunique")
+    return label.where(models <= 1, label + " [" + runs["model"] + "]")
+
+
+# -------------------------------------------------------------------------- aggregation
+
+
+def aggregate(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Average values over seeds.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        With columns `value`, `status` and those of `by`; failed rows have no value.
+    by : list of str
+        What tells two numbers apart, the seed left out.
+
+    Returns
+    -------
+    DataFrame
+        `by`, `mean`, `se` (sample standard deviation / sqrt(seeds), NaN for one seed),
+        `seeds` (those that finished) and `status` (see `joint_status`).
+    """
+    finished = rows["value"].where(rows["status"] == "ok")
+    groups = rows.assign(value=finished).groupby(by, sort=False, dropna=False)
+    result = groups.agg(
+        mean=("value", "mean"),
+        se=("value", "std"),
+        seeds=("value", "count"),
+        status=("status", joint_status),
+    ).reset_index()
+    result["se"] = result["se"] / np.sqrt(result["seeds"].clip(lower=1))
+    return result
+
+
+def joint_status(statuses: Iterable[str]) -> str:
+    """Return one status for several seeds: `ok`, `oom`, or `ok (1/3 oom)`."""
+    counts = Counter(statuses)
+    failed = sorted(name for name in counts if name != "ok")
+    if not failed:
+        return "ok"
+    if not counts["ok"]:
+        return "+".join(failed)
+    lost = sum(counts[name] for name in failed)
+    return f"ok ({lost}/{counts.total()} {'+'.join(failed)})"

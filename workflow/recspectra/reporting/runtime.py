@@ -1,0 +1,175 @@
+"""Runtime tables: seconds and memory of every system beside published minutes.
+
+A published minute was measured on another machine, so it is not set against our seconds.
+What can be compared is how many times longer a system takes than the reference system of
+the same column: there the machine cancels, roughly.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from recspectra.config.study import TableConfig
+from recspectra.files import write_text
+from recspectra.reporting import plain
+from recspectra.reporting.escape import markdown
+from recspectra.reporting.published import Published
+from recspectra.reporting.results import (
+    JOIN,
+    StudyFiles,
+    by_dataset,
+    joint_status,
+    read_csv,
+    select_runs,
+    write_csv,
+)
+from recspectra.reporting.series import machines
+
+COLUMNS = [
+    "row", "dataset", "model", "variant", "fit", "runs", "status", "spectrum_seconds", "fit_seconds",
+    "score_seconds", "total_seconds", "ratio", "published_minutes", "published_ratio", "peak_memory_mb",
+]  # fmt: skip
+NUMBERS = COLUMNS[7:]
+STAGES = ["spectrum_seconds", "fit_seconds", "score_seconds"]
+MINUTES = "runtime_min"
+
+
+def build(files: StudyFiles, table: TableConfig, published: Published) -> pd.DataFrame:
+    """Return one line a system and dataset: median seconds over its finished runs, peak memory."""
+    datasets = table.datasets or files.config.datasets
+    runs = select_runs(files, table.groups, datasets, table.fit).drop_duplicates([*JOIN, "label"])
+    by = ["dataset", "label", "model", "variant", "fit"]
+    lines = []
+    for key, part in runs.groupby(by, sort=False):
+        done = part[part["status"] == "ok"]
+        seconds = done[STAGES].median().tolist() if len(done) else [np.nan] * 3
+        total = done[STAGES].fillna(0.0).sum(axis=1).median() if len(done) else np.nan
+        memory = part["peak_memory_mb"].max()
+        lines.append([*key, len(part), joint_status(part["status"]), *seconds, total, memory])
+    frame = pd.DataFrame(lines, columns=[*by, "runs", "status", *STAGES, "total_seconds", "peak_memory_mb"])
+    frame = frame.rename(columns={"label": "row"})
+    frame["ratio"] = frame["total_seconds"] / frame["dataset"].map(_references(frame, table.reference))
+    return by_dataset(_beside(frame, table, published), files)[COLUMNS]
+
+
+def _references(frame: pd.DataFrame, model: str) -> dict[str, float]:
+    """Return the seconds of the reference system on each dataset, its default variant first."""
+    rows = frame[(frame["model"] == model) & frame["total_seconds"].notna()]
+    rows = rows.assign(plain=rows["variant"] == "default").sort_values(
+        "plain", ascending=False, kind="stable"
+    )
+    return rows.groupby("dataset")["total_seconds"].first().to_dict()
+
+
+def _beside(frame: pd.DataFrame, table: TableConfig, published: Published) -> pd.DataFrame:
+    """Add published minutes and their ratio to those of the reference system."""
+    pairs = [
+        _printed(published, table, *place)
+        for place in frame[["dataset", "model", "variant"]].itertuples(index=False)
+    ]
+    return frame.assign(
+        published_minutes=[minutes for minutes, _ in pairs],
+        published_ratio=[minutes / reference for minutes, reference in pairs],
+    )
+
+
+def _printed(
+    published: Published, table: TableConfig, dataset: str, model: str, variant: str
+) -> tuple[float, float]:
+    """Return the printed minutes of a system and of the reference system, NaN where there are none.
+
+    Minutes on `ml-1m` stand beside every split of it: they are not compared digit by digit.
+    """
+    if not table.published:
+        return np.nan, np.nan
+    entry, values = published.table(table.published), published.values(table.published)
+    values = values[values["metric"] == MINUTES]
+    theirs = {ours: printed for printed, ours in entry.datasets.items()}.get(dataset, dataset.split(".")[0])
+    minutes = values[values["dataset"] == theirs].set_index("method")["value"]
+    method, reference = entry.method_of(model, variant), entry.method_of(table.reference, "default")
+    return minutes.get(method, np.nan), minutes.get(reference, np.nan)
+
+
+def read(folder: Path, name: str) -> pd.DataFrame:
+    """Read a runtime table's long form back from disk."""
+    return read_csv(Path(folder) / f"table-{name}.csv", COLUMNS, NUMBERS, "draw the study first")
+
+
+def layout(frame: pd.DataFrame, titles: dict[str, str], reference: str) -> plain.Plain:
+    """Lay out a runtime table; `reference` is the title of the reference system."""
+    beside = frame.loc[frame["published_minutes"].notna(), "dataset"]
+    where = ", ".join(dict.fromkeys(name.split(".")[0] for name in beside))
+    header = [
+        "system",
+        "dataset",
+        "eigenpairs (s)",
+        "fit (s)",
+        "score (s)",
+        "total (s)",
+        f"times {reference}",
+    ]
+    printed = [f"published on {where} (min)", f"published, times {reference}"]
+    some = frame["published_minutes"].notna().any()
+    header = [*header, *(printed if some else []), "peak memory (MB)", "status"]
+    rows = []
+    for line in frame.itertuples(index=False):
+        numbers = [getattr(line, name) for name in (*STAGES, "total_seconds")]
+        cells = [*map(_seconds, numbers), _ratio(line.ratio)]
+        cells += [_minutes(line.published_minutes), _ratio(line.published_ratio)] if some else []
+        memory = "" if pd.isna(line.peak_memory_mb) else f"{line.peak_memory_mb:,.0f}"
+        rows.append([line.row, titles.get(line.dataset, line.dataset), *cells, memory, line.status])
+    return plain.Plain(header, rows, words={0, 1, len(header) - 1})
+
+
+def _seconds(value: float) -> str:
+    if pd.isna(value):
+        return "\u2013"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _minutes(value: float) -> str:
+    return "\u2013" if pd.isna(value) else f"{value:g}"
+
+
+def _ratio(value: float) -> str:
+    return "\u2013" if pd.isna(value) else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def notes(files: StudyFiles, table: TableConfig, published: Published) -> list[str]:
+    """Return what must be known before reading a runtime table."""
+    runs = select_runs(files, table.groups, table.datasets, table.fit)
+    lines = [
+        "Median wall-clock seconds over the finished runs of a system: to compute the eigenpairs that it "
+        f"needs (once for all its runs), to fit, and to score all users, on {machines(runs)}. Choosing "
+        "hyperparameters is not counted.",
+    ]
+    if table.published and build(files, table, published)["published_minutes"].notna().any():
+        lines.append(
+            f"Published: {published.table(table.published).title}, minutes on another machine; only the "
+            "ratios to the reference system can be set side by side, and only roughly."
+        )
+    return lines
+
+
+def title_of(files: StudyFiles, model: str) -> str:
+    """Return the human name of a system."""
+    known = dict(zip(files.runs["model"], files.runs["title"], strict=True))
+    return known.get(model, model)
+
+
+def draw_runtime(files: StudyFiles, table: TableConfig, published: Published) -> list[str]:
+    """Write `table-{name}.csv`, `.md` and `.tex`; return their names."""
+    path = files.folder / f"table-{table.name}.csv"
+    write_csv(path, build(files, table, published))
+    laid = layout(read(files.folder, table.name), files.titles, title_of(files, table.reference))
+    told = notes(files, table, published)
+    parts = [f"### {markdown(table.title)}", markdown(table.caption), plain.to_markdown(laid)]
+    text = "\n\n".join([part for part in parts if part] + [markdown(note) for note in told])
+    write_text(path.with_suffix(".md"), text + "\n")
+    caption = " ".join(filter(None, [table.title + ".", table.caption]))
+    label = f"{files.config.name}-{table.name}"
+    write_text(path.with_suffix(".tex"), plain.to_latex(laid, caption, label, told))
+    return [path.with_suffix(suffix).name for suffix in (".csv", ".md", ".tex")]

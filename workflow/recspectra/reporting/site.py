@@ -1,0 +1,381 @@
+"""The HTML report: one self-contained file about one or several drawn studies."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+
+from recspectra.config.base import ConfigError
+from recspectra.config.study import FigureConfig, FindingConfig, TableConfig
+from recspectra.files import PACKAGE_DIR, ArtifactError, write_text
+from recspectra.reporting import findings, noise, runtime
+from recspectra.reporting.audit import read_audit
+from recspectra.reporting.escape import printable
+from recspectra.reporting.footnotes import footnotes
+from recspectra.reporting.plain import Plain
+from recspectra.reporting.published import Published
+from recspectra.reporting.results import StudyError, StudyFiles, select_runs
+from recspectra.reporting.series import drawing, machines
+from recspectra.reporting.tables import MARK_NOTES, OTHER, UNKNOWN, Grid, layout, read
+from recspectra.reporting.tuning import tuning_table
+
+TEMPLATE = "report.html.j2"
+
+# name, formula in words, why it is here
+METRICS = (
+    (
+        "recall",
+        "hits among the first K divided by the number of test items |T|",
+        "The usual recall. With more than K test items it cannot reach 1.",
+    ),
+    (
+        "recall_min",
+        "hits among the first K divided by the smaller of K and |T|",
+        "Truncated recall (Mult-VAE, GiffCF): a full list of hits scores 1. Never below recall, "
+        "and above it for every user with more than K test items.",
+    ),
+    ("hr", "1 if there is any hit among the first K, else 0", "Hit rate. Equals recall with one test item."),
+    ("precision", "hits among the first K divided by K", "The share of the list that is right."),
+    (
+        "ndcg",
+        "sum of 1/log2(position + 1) over the hits, divided by that sum for the best possible list, "
+        "which has min(K, |T|) hits at the top",
+        "The standard definition: rewards hits and their order.",
+    ),
+    (
+        "ndcg_hit",
+        "the same sum, divided by that sum for the hits that were found, moved to the top",
+        "NGCF's definition, used for GSPRec's row: test items that were missed cost nothing, so one "
+        "hit at position 1 scores 1. Two to three times the standard value on dense data.",
+    ),
+    (
+        "ndcg_set",
+        "ndcg_hit, but the list is first turned into a Python set, whose order is that of item numbers "
+        "modulo the size of a hash table",
+        "What the HiGSP and FaGSP evaluator computes: the order of the list is lost.",
+    ),
+    (
+        "mrr",
+        "1 divided by the position of the first hit, 0 if it is not among the first K",
+        "Mean reciprocal rank. Cannot fall as K grows.",
+    ),
+    (
+        "mrr_set",
+        "mrr of the list after it was turned into a Python set",
+        "What the HiGSP and FaGSP evaluator computes; it can fall as K grows.",
+    ),
+)
+TERMS = (
+    (
+        "fit",
+        "The data a system learns from: train, or train+valid when it is fitted again after its "
+        "hyperparameters were chosen, a trained one for as many epochs as did best on validation.",
+    ),
+    (
+        "history",
+        "What a system is shown of a user when it is asked for recommendations at test. With "
+        "train+valid it also sees what the user did in the validation period, without learning again.",
+    ),
+    (
+        "mask",
+        "What may not be recommended. With mask train, validation items stay in the list and count "
+        "as misses.",
+    ),
+    (
+        "tuned",
+        "Hyperparameters chosen by recall@20 on the validation data, with the same number of trials for "
+        "every system. Test data play no part in it.",
+    ),
+    (
+        "95% interval, p",
+        "Two systems are compared user by user. The interval holds the mean difference in 95 of 100 "
+        "resamplings of the users; p is how often chance alone would give a difference as large, multiplied "
+        "up for the number of comparisons (Holm). Small p: the difference is not the luck of these users.",
+    ),
+    (
+        "seed",
+        "Start of the random numbers. \u00b1 is the standard error over seeds: it says nothing of other "
+        "splits.",
+    ),
+    (
+        "oom, timeout, diverged, skipped",
+        "A run that ran out of memory or time, whose numbers became infinite, or that the system refused; "
+        "it counts as a result and is shown in its cell.",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class TableView:
+    """A table as the template shows it."""
+
+    config: TableConfig
+    grid: Grid
+    source: str
+    notes: list[str]
+    published_title: str
+
+    @property
+    def kind(self) -> str:
+        """Return what the configuration calls it."""
+        return self.config.kind
+
+    @property
+    def starts(self) -> set[int]:
+        """Return the first column of every dataset and view."""
+        return {block[0] for block in self.grid.blocks()}
+
+    @property
+    def headers(self) -> list[list[tuple[str, int]]]:
+        """Return the two upper header rows: (text, columns spanned) of datasets and views."""
+        columns = self.grid.columns
+        return [
+            _spans([(c.dataset, c.title) for c in columns]),
+            _spans([(c.dataset + c.view, c.view) for c in columns]),
+        ]
+
+
+@dataclass(frozen=True)
+class PlainView:
+    """A runtime table or a finding as the template shows it: sentences and a small table."""
+
+    config: TableConfig | FindingConfig
+    table: Plain
+    texts: list[str]
+    source: str
+
+    @property
+    def kind(self) -> str:
+        """Return what the configuration calls it: `runtime`, `claim-best`, ..."""
+        return self.config.kind
+
+
+@dataclass(frozen=True)
+class FigureView:
+    """A figure as the template shows it."""
+
+    config: FigureConfig
+    data: str
+    source: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class StudyView:
+    """A study as the template shows it."""
+
+    name: str
+    title: str
+    paragraphs: list[str]
+    protocols: dict[str, dict[str, Any]]
+    models: dict[str, dict[str, Any]]
+    datasets: list[dict[str, Any]]
+    findings: list[PlainView]
+    tables: list[TableView | PlainView]
+    figures: list[FigureView]
+    tuning: Plain
+    failures: list[dict[str, Any]]
+    runs: list[dict[str, Any]]
+    audit: list[dict[str, Any]]
+    provenance: list[tuple[str, str]]
+
+
+def write_report(
+    output: Path | str, folders: list[Path], root: Path | str, also: list[Path] | None = None
+) -> list[str]:
+    """Write the report on some drawn study folders as one HTML file.
+
+    Folders in `also` are added where they can be read; one left by an older version
+    or an interrupted job is not, and the reason is returned.
+    """
+    taken, left_out = [], []
+    for folder in also or []:
+        try:
+            study_view(Path(folder), Published(root))
+            taken.append(folder)
+        except (StudyError, ArtifactError, ConfigError) as error:
+            left_out.append(f"left out: {error}")
+    write_text(output, render([*folders, *taken], root))
+    return left_out
+
+
+def render(folders: list[Path], root: Path | str) -> str:
+    """Return the report as HTML.
+
+    Parameters
+    ----------
+    folders : list of Path
+        Study folders that `draw` has been through.
+    root : Path
+        The project folder with `config/published/` and `workflow/report/`.
+
+    Raises
+    ------
+    StudyError
+        No folder is given, a file is missing, or the template is broken.
+    """
+    if not folders:
+        raise StudyError("no study folder is given; nothing to report on")
+    published = Published(root)
+    studies = [study_view(Path(folder), published) for folder in folders]
+    environment = Environment(
+        loader=FileSystemLoader([Path(root) / "workflow" / "report", PACKAGE_DIR.parent / "report"]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    try:
+        html = environment.get_template(TEMPLATE).render(
+            studies=studies, metrics=METRICS, terms=TERMS, marks=MARK_NOTES, other=OTHER, unknown=UNKNOWN
+        )
+        return "\n".join(map(printable, html.split("\n")))  # a page of control characters is no HTML
+    except TemplateError as error:
+        raise StudyError(f"workflow/report/{TEMPLATE}: {type(error).__name__}: {error}") from None
+
+
+def study_view(folder: Path, published: Published) -> StudyView:
+    """Gather everything about one study from its folder."""
+    files = StudyFiles(folder)
+    config, runs = files.config, select_runs(files)
+    return StudyView(
+        name=config.name,
+        title=config.title,
+        paragraphs=[part for part in config.description.split("\n\n") if part.strip()],
+        protocols=files.protocols,
+        models=files.study.get("models", {}),
+        datasets=_datasets(files),
+        findings=[_finding(files, finding, published) for finding in config.findings],
+        tables=[_any_table(files, table, published) for table in config.tables],
+        figures=[_figure(files, figure) for figure in config.figures],
+        tuning=tuning_table(files),
+        failures=_failures(files, runs),
+        runs=_settings(files, runs),
+        audit=read_audit(folder).to_dict("records"),
+        provenance=_provenance(files, runs),
+    )
+
+
+def _finding(files: StudyFiles, finding: FindingConfig, published: Published) -> PlainView:
+    frame = findings.read(files.folder, finding)
+    texts = findings.sentences(files, finding, frame, published)
+    table = findings.layout(files, finding, frame)
+    return PlainView(finding, table, texts, _source(files, f"finding-{finding.name}.csv"))
+
+
+def _any_table(files: StudyFiles, table: TableConfig, published: Published) -> TableView | PlainView:
+    if table.kind == "metrics":
+        return _table(files, table, published)
+    if table.kind == "snr":
+        laid = noise.layout(noise.read(files.folder, table.name), files.titles)
+        return PlainView(table, laid, [noise.NOTE], _source(files, f"table-{table.name}.csv"))
+    frame = runtime.read(files.folder, table.name)
+    laid = runtime.layout(frame, files.titles, runtime.title_of(files, table.reference))
+    notes = runtime.notes(files, table, published)
+    return PlainView(table, laid, notes, _source(files, f"table-{table.name}.csv"))
+
+
+def _table(files: StudyFiles, table: TableConfig, published: Published) -> TableView:
+    grid = layout(read(files.folder, table.name), files.titles)
+    printed = published.table(table.published).title if table.published else ""
+    notes = footnotes(files, table, published)
+    return TableView(table, grid, _source(files, f"table-{table.name}.csv"), notes, printed)
+
+
+def _figure(files: StudyFiles, figure: FigureConfig) -> FigureView:
+    path = files.folder / f"fig-{figure.name}.png"
+    if not path.is_file():
+        raise StudyError(f"{path}: file not found; draw the study first")
+    data = base64.b64encode(path.read_bytes()).decode("ascii")
+    caption = " ".join(filter(None, [figure.caption, drawing(files, figure).caption]))
+    return FigureView(figure, data, _source(files, f"fig-{figure.name}.csv"), caption)
+
+
+def _source(files: StudyFiles, name: str) -> str:
+    return f"results/studies/{files.config.name}/{name}"
+
+
+def _spans(keys: list[tuple[str, str]]) -> list[tuple[str, int]]:
+    """Return runs of equal neighbours as (text, how many)."""
+    spans: list[tuple[tuple[str, str], int]] = []
+    for key in keys:
+        if spans and spans[-1][0] == key:
+            spans[-1] = (key, spans[-1][1] + 1)
+        else:
+            spans.append((key, 1))
+    return [(text, count) for (_, text), count in spans]
+
+
+UNREACHED = ("cold_users", "unknown_items", "masked_targets_with_valid")
+
+
+def _datasets(files: StudyFiles) -> list[dict[str, Any]]:
+    rows = files.datasets.to_dict("records")
+    counts = ("users", "items", "interactions", "train", "valid", "test", "test_users", *UNREACHED)
+    for row in rows:
+        row |= {name: _count(row[name]) for name in counts}
+        row["density"] = "" if pd.isna(row["density"]) else f"{row['density']:.3%}"
+        row["mean_length"] = "" if pd.isna(row["mean_length"]) else f"{row['mean_length']:.1f}"
+        row["ordered"] = {"true": "yes", "false": "no"}.get(row["ordered"].lower(), row["ordered"])
+    return rows
+
+
+def _count(text: str) -> str:
+    try:
+        return f"{int(float(text)):,}"
+    except ValueError:
+        return text
+
+
+def _failures(files: StudyFiles, runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the runs that did not finish, one line for the seeds that share a reason."""
+    failed = runs[runs["status"] != "ok"]
+    groups = failed.groupby(["dataset", "label", "status", "reason"], sort=False)["seed"]
+    lines = groups.agg(lambda seeds: ", ".join(dict.fromkeys(seeds))).reset_index()
+    return lines.assign(title=lines["dataset"].map(lambda d: files.titles.get(d, d))).to_dict("records")
+
+
+def _settings(files: StudyFiles, runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return one line for each configuration: its seeds, hyperparameters and costs."""
+    lines = []
+    by = ["dataset", "label", "group", "key", "fit"]
+    for (dataset, label, group, key, fit), part in runs.groupby(by, sort=False):
+        first = part.iloc[0]
+        lines.append(
+            {
+                "title": files.titles.get(dataset, dataset),
+                "label": label,
+                "group": group,
+                "key": key,
+                "fit": fit,
+                "seeds": ", ".join(dict.fromkeys(part["seed"])),
+                "params": _params(first["params"]),
+                "best_epoch": ", ".join(e for e in dict.fromkeys(part["best_epoch"]) if e),
+                "fit_seconds": _number(part["fit_seconds"].median()),
+                "memory": _number(part["peak_memory_mb"].max()),
+            }
+        )
+    return lines
+
+
+def _params(params: dict) -> str:
+    return ", ".join(f"{name} = {json.dumps(value)}" for name, value in sorted(params.items())) or "none"
+
+
+def _number(value: float) -> str:
+    return "" if pd.isna(value) else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _provenance(files: StudyFiles, runs: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return what made the results, as (name, text)."""
+    facts = dict(files.study.get("provenance", {}))
+    packages = facts.pop("packages", {})
+    lines = [(name, str(value)) for name, value in facts.items()]
+    lines += [(name, str(version)) for name, version in sorted(packages.items())]
+    return [*lines, ("device and threads of the runs", machines(runs))]

@@ -1,0 +1,1 @@
+"""What runs the workflow: command lines, locks, interrupts, messages, results made again, costs."""

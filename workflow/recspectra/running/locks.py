@@ -1,0 +1,209 @@
+"""One workflow at a time works on a results folder; what runs there, what a kill left behind.
+
+Snakemake's lock is a list of files: it outlives a kill, looking for others' files and making its own
+are two steps, and one workflow that ends takes the locks of all others away. The lock here is the
+kernel's: it ends with its process, however that ends.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil  # Snakemake needs it too
+
+from recspectra.running import interrupts
+
+NAME = ".workflow.lock"
+SCRIPTS = "workflow/scripts/"
+
+
+class Busy(Exception):
+    """The results folder cannot be worked on; the message says why and what to do."""
+
+
+# The lock ends when its file is closed: it stays open until the process ends.
+_held: list[int] = []
+
+
+def check_folder(results: Path) -> None:
+    """Refuse a results folder that is a file or a link to nothing, before anything is written.
+
+    Raises
+    ------
+    Busy
+        It is one of these.
+    """
+    if results.is_symlink() and not results.exists():
+        raise Busy(
+            f"'{results}' is a link to '{results.readlink()}', where nothing is; make that folder (is its "
+            "disk there?) or remove the link"
+        )
+    if results.exists() and not results.is_dir():
+        raise Busy(f"'{results}' is a file, not a folder; move it away and run again")
+
+
+def hold(results: Path) -> None:
+    """Keep all other workflows from a results folder until this process ends.
+
+    Raises
+    ------
+    Busy
+        Another workflow has it, or jobs of one that was killed still run.
+    """
+    results.mkdir(parents=True, exist_ok=True)
+    path = results.absolute() / NAME  # Snakemake leaves the folder before it ends
+    try:
+        _held.append(_locked(path))
+    except BlockingIOError:
+        raise Busy(explanation(results)) from None
+    except OSError:  # a file system without such locks: Snakemake's own is all there is
+        pass
+    else:
+        atexit.register(_release, path, os.getpid())
+        _write_down_who(_held[-1])
+    if jobs():
+        _release(path, os.getpid())
+        raise Busy(explanation(results))
+
+
+def _write_down_who(handle: int) -> None:
+    me = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+    with contextlib.suppress(OSError):  # on a full disk the lock holds all the same
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, json.dumps(me).encode(), 0)
+
+
+def _locked(path: Path) -> int:
+    """Return the open file of a lock that this process has got."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever had it may have removed the file between the two calls.
+            if path.exists() and path.stat().st_ino == os.fstat(handle).st_ino:
+                return handle
+        except OSError:
+            os.close(handle)
+            raise
+        os.close(handle)
+
+
+def _release(path: Path, owner: int) -> None:
+    if _held and os.getpid() == owner:  # not in a fork
+        with contextlib.suppress(OSError):
+            path.unlink()
+        os.close(_held.pop())
+
+
+@contextlib.contextmanager
+def held(results: Path) -> Iterator[None]:
+    """Keep all workflows from a results folder within a block; raise `Busy` as `hold` does."""
+    hold(results)
+    try:
+        yield
+    finally:
+        _release(results.absolute() / NAME, os.getpid())
+
+
+def busy(results: Path) -> bool:
+    """Return whether a workflow or a job of one works on a results folder now."""
+    return bool(workflows() or jobs() or _holder(results / NAME))
+
+
+def explanation(results: Path) -> str:
+    """Say whether something works on a results folder now, and what to do."""
+    running = workflows()
+    if running:
+        word = ", ".join(f"process {process.pid}" for process in running)
+        return f"another workflow works in this folder ({word}); wait until it has ended, then run again"
+    if orphans := jobs():
+        return _of_orphans(orphans)
+    if holder := _holder(results / NAME):
+        return (
+            f"another workflow works on {results} since {holder['since']} (process {holder['pid']} on "
+            f"{holder['host']}); wait until it has ended, then run again"
+        )
+    return (
+        "no workflow and no job of one runs here (on this machine): the lock is left from one that was "
+        "killed. `make unlock` removes it, then run again; what is finished is kept"
+    )
+
+
+def unwritable(results: Path) -> str:
+    """Say why files in a results folder cannot be written, and what to do."""
+    reason = "files in it are write-protected"
+    try:
+        with tempfile.TemporaryFile(dir=results):
+            pass
+    except OSError as error:
+        reason = str(error.strerror)
+    return (
+        f"the folder '{results}' cannot be written: {reason}; nothing in it was changed. Make it "
+        "writable and run again"
+    )
+
+
+def _of_orphans(orphans: list[psutil.Process]) -> str:
+    names = []
+    for process in orphans:
+        with contextlib.suppress(psutil.Error):
+            names.append(f"{Path(_script(process)).name} (process {process.pid})")
+    pids = " ".join(str(process.pid) for process in orphans)
+    return (
+        f"jobs of a workflow that was killed still run here: {', '.join(names)}; wait until they have "
+        f"ended or end them (kill {pids}), then run again"
+    )
+
+
+def _holder(path: Path) -> dict | None:
+    """Return who has a lock, if someone has it."""
+    with contextlib.suppress(OSError), open(path, "rb") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with contextlib.suppress(ValueError):
+                return {"pid": "?", "host": "?", "since": "?"} | json.loads(stream.read() or "{}")
+    return None
+
+
+def workflows() -> list[psutil.Process]:
+    """Return the other Snakemake processes that work in this folder, on this machine."""
+    return [process for process in _others() if _is_snakemake(process)]
+
+
+def jobs() -> list[psutil.Process]:
+    """Return the jobs that work in this folder on this machine and were not started by this process."""
+    return [process for process in _others() if _script(process)]
+
+
+def _others() -> Iterator[psutil.Process]:
+    folder, me = Path.cwd(), psutil.Process()
+    family = {me.pid, *(p.pid for p in me.parents()), *(p.pid for p in me.children(recursive=True))}
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.pid not in family and Path(process.cwd()) == folder:
+                yield process
+
+
+def _is_snakemake(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return any(Path(word).name == "snakemake" for word in process.cmdline()[:5])
+    return False
+
+
+def _script(process: psutil.Process) -> str:
+    """Return the script that a process runs for a rule; an empty text if it does not."""
+    with contextlib.suppress(psutil.Error):
+        found = [word for word in process.cmdline()[:3] if word.endswith(".py") and SCRIPTS in word]
+        if found and interrupts.BY_A_RULE in process.environ():
+            return found[0]
+    return ""
