@@ -13,7 +13,7 @@ from recspectra.running import interrupts
 from recspectra.running import locks
 from recspectra.running import messages
 from recspectra.running import slurm
-from recspectra.identity import code_hash
+from recspectra.identity import code_hash, spectrum_code
 from recspectra.config.base import ConfigError
 from snakemake.logging import logger
 

@@ -16,7 +16,7 @@ rule spectrum:
         runtime=lambda w, attempt: 60 * attempt,
         mem_mb=lambda w, attempt: 8192 * attempt,
     params:
-        code=code_hash("recspectra.spectral.eigen", scripts=[SCRIPTS / "spectrum.py"]),
+        code=spectrum_code(SCRIPTS / "spectrum.py"),
     message:
         "spectrum {wildcards.operator} r={wildcards.rank} of {wildcards.dataset}"
     shell:

@@ -9,7 +9,8 @@ from from_mirror import CATALOG, need
 
 from recspectra.config.dataset import SplitConfig
 from recspectra.data import filters
-from recspectra.data.reach import describe, warm_users
+from recspectra.data.reach import warm_users
+from recspectra.data.reach_words import describe
 from recspectra.data.readers import read
 from recspectra.data.splits import split, statistics
 from recspectra.evaluation.hits import compare

@@ -234,6 +234,9 @@ def test_a_spectrum_of_other_interactions_is_refused(
     assert read_spectra(folder, needs, tiny["train"])["item-similarity"].digest == spectrum.digest
     with pytest.raises(ArtifactError, match=r"item-similarity@train-r16\.npz: .*`make redo WHAT=tiny`"):
         read_spectra(folder, needs, other["train"])
+    assert read_spectra(folder, needs, tiny["train"], "code")
+    with pytest.raises(ArtifactError, match=r"r16\.npz: was made by other code.*`make redo WHAT=tiny`"):
+        read_spectra(folder, needs, tiny["train"], "later")
     spectrum.save(folder / "item-similarity@train-r16.npz")
     with pytest.raises(ArtifactError, match="kept no digest"):
         read_spectra(folder, needs, tiny["train"])
@@ -258,6 +261,9 @@ def test_rankings_and_records_of_another_split_are_refused(
         measure([planned], views, other, tmp_path, later)
     with pytest.raises(ArtifactError, match=r"run\.json" + what):
         run_records([planned], {"popularity": model}, tmp_path, {"tiny": later})
+    assert len(measure([planned], views, tiny, tmp_path, now, {"popularity": "code"}.__getitem__).rows)
+    with pytest.raises(ArtifactError, match=r"rankings\.npz: was made by other code" + what):
+        measure([planned], views, tiny, tmp_path, now, {"popularity": "later"}.__getitem__)
     lists, record = read_npz(folder / "rankings.npz"), read_json(folder / "run.json")
     assert str(lists["data"]) == record["data"] == now
     assert str(lists["code"]) == record["code"] == "code"
@@ -411,3 +417,12 @@ def test_targets_name_the_files_of_runs_and_searches(plan: Callable[[], planning
     for name in ("rankings.npz", "run.json"):
         assert f"results/runs/mine/ease/{run.key}/seed-0/{name}" in kept
     assert f"results/tuning/mine/ease/{run.tune.key}/trials.csv" in kept
+
+
+def test_a_checkout_that_moves_reruns_nothing(
+    plan: Callable[[], planning.Plan], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inputs and parameters of an own file below the working folder do not hold where that folder lies."""
+    monkeypatch.chdir(project)
+    assert plan().raw_files("mine") == ["clicks.csv"]
+    assert str(project) not in plan().reader_params("mine")

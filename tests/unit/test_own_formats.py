@@ -641,3 +641,11 @@ def test_users_without_items_are_counted(tmp_path: Path) -> None:
     assert table.account.dropped == {"user without items": 1, "blank line": 1}
     with pytest.raises(DataError, match="line 1: a number is too large"):
         read_sequences(text_file(tmp_path, "s.txt", f"1 {2**64}\n"), SourceFile(path="s.txt"))
+
+
+@pytest.mark.parametrize(("name", "line"), [("a.csv", '1, "11",6\n'), ("a.tsv", '1\t"11"\t6\n')])
+def test_quotes_that_would_be_part_of_an_id_are_refused(tmp_path: Path, name: str, line: str) -> None:
+    """After a blank, or in a tab-separated file, a quote is a letter: "11" would be another item than 11."""
+    head = HEAD if name.endswith(".csv") else HEAD.replace(",", "\t")
+    said = complaint(tmp_path, name, head + line)
+    assert "line 2, column 'item'" in said and 'the quotes of "11" would be part of the id' in said

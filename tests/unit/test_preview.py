@@ -104,9 +104,7 @@ def test_a_study_of_an_own_file_that_is_not_there_is_refused_before_anything_run
         load(project, {"study": "s.yaml"}, ["snakemake"])
     load(project, {}, ["snakemake"])  # a study without it is not its business
     (project / "clicks.csv").write_text(FILE)
-    assert load(project, {"study": "s.yaml"}, ["snakemake"]).raw_files("mine") == [
-        str(project / "clicks.csv")
-    ]
+    assert load(project, {"study": "s.yaml"}, ["snakemake"]).raw_files("mine") == ["clicks.csv"]
 
 
 @pytest.mark.parametrize(("old", "new"), [("missing: drop", ""), ('";"', '"|"'), ("rating: stars, ", "")])

@@ -12,7 +12,8 @@ from recspectra.config.dataset import DatasetConfig
 from recspectra.config.yaml_io import validate
 from recspectra.data import splits
 from recspectra.data.interactions import DataError, Interactions, from_pairs
-from recspectra.data.reach import COLUMNS, describe, reach, warm_users
+from recspectra.data.reach import COLUMNS, reach, warm_users
+from recspectra.data.reach_words import describe
 from recspectra.data.tables import InteractionTable
 from recspectra.recommender import Run, Task, create
 from recspectra.training.batches import UserRows

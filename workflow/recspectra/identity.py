@@ -76,7 +76,11 @@ def _shape(part: Part) -> Any:
 
 def fit_digest(train: Part, valid: Part, ordered: bool) -> str:
     """Return the digest of what a fit or a search sees of a split."""
-    return hash_of({"train": data_digest(train), "valid": data_digest(valid), "ordered": ordered})
+    return _seen_by_fit(data_digest(train), data_digest(valid), ordered)
+
+
+def _seen_by_fit(train: str, valid: str, ordered: bool) -> str:
+    return hash_of({"train": train, "valid": valid, "ordered": ordered})
 
 
 def split_digests(pieces: Mapping[str, Part], ordered: bool) -> dict[str, str]:
@@ -90,8 +94,8 @@ def split_digests(pieces: Mapping[str, Part], ordered: bool) -> dict[str, str]:
         Whether the order of a user's interactions means time.
     """
     parts = {name: data_digest(piece) for name, piece in pieces.items()}
-    seen = {"train": parts["train"], "valid": parts["valid"], "ordered": ordered}
-    return parts | {"fit": hash_of(seen), "split": hash_of(parts | {"ordered": ordered})}
+    seen = _seen_by_fit(parts["train"], parts["valid"], ordered)
+    return parts | {"fit": seen, "split": hash_of(parts | {"ordered": ordered})}
 
 
 def check_made_from(path: Path | str, found: str | None, expected: str, redo: Path | str) -> None:
@@ -116,6 +120,30 @@ def check_made_from(path: Path | str, found: str | None, expected: str, redo: Pa
         raise ArtifactError(
             f"{path}: was made {made}; the split on disk has {expected[:SHORT] or 'none'}, so its numbers "
             f"are not of this split; `make redo WHAT={redo}` makes it again"
+        )
+
+
+def check_code(path: Path | str, found: str | None, expected: str, redo: Path | str) -> None:
+    """Refuse a file that other code made than what stands in the checkout now.
+
+    Parameters
+    ----------
+    path : Path
+        The file that holds the hash.
+    found, expected : str
+        Hash in the file (None or empty in one of an earlier version), and that of the code now.
+    redo : Path or str
+        What `make redo` must be given to make the file again.
+
+    Raises
+    ------
+    ArtifactError
+        They differ, or the file has none.
+    """
+    if not found or found != expected:
+        raise ArtifactError(
+            f"{path}: was made by other code than this checkout's, so its numbers may be others; "
+            f"`make redo WHAT={redo}` makes it again"
         )
 
 
@@ -183,8 +211,8 @@ def _stamp(path: Path) -> list[int]:
 
 # --------------------------------------------------------------------------- code hash
 
-# These carry configuration and files, not numbers; what a job takes from them is in its
-# parameters. Counting them would refit everything when a schema gains a key.
+# These carry configuration, files and words, not numbers; what a job takes from them is in its
+# parameters. Counting them would refit everything when a schema gains a key or a message a word.
 NEUTRAL = {
     f"{PACKAGE}.{name}"
     for name in (
@@ -192,6 +220,8 @@ NEUTRAL = {
         "config.base",
         "config.dataset",
         "config.model",
+        "config.yaml_io",
+        "data.reach_words",
         "files",
         "identity",
         "planning",
@@ -276,6 +306,12 @@ def _imports(path: Path, name: str) -> tuple[str, ...]:
             base = ".".join(filter(None, [prefix, node.module]))
             found += [base, *(f"{base}.{alias.name}" for alias in node.names)]
     return tuple(n for n in found if n.split(".")[0] == PACKAGE)
+
+
+@functools.cache
+def spectrum_code(script: Path) -> str:
+    """Return the hash of the code that solves for eigenpairs; computed once a process."""
+    return code_hash(f"{PACKAGE}.spectral.eigen", scripts=[script])
 
 
 @functools.cache

@@ -226,7 +226,9 @@ class Plan:
         """Return the raw files of a dataset."""
         config = self.catalog.dataset(dataset)
         if config.path:
-            return [config.path]
+            path, here = Path(config.path), Path.cwd()
+            # Below the working folder by its relative path: a checkout that moves reruns nothing.
+            return [str(path.relative_to(here)) if path.is_relative_to(here) else config.path]
         source = config.source
         return [f"results/raw/{source.name}/{f.path}" for f in source.files]
 
@@ -238,6 +240,7 @@ class Plan:
         config = self.catalog.dataset(dataset)
         parts = [(f.path, f.part, f.sha256, f.md5, f.member) for f in config.source.files]
         kept = config.model_dump(include={*SHORT_FORM, "reader", "filter"})
+        kept["path"] = Path(config.path).name if config.path else None  # its content is below
         own = [self._digests.of(path) for path in self.raw_files(dataset)] if config.path else []
         return canonical_json([kept, parts, *own])
 

@@ -1,13 +1,16 @@
 """Compute all metrics of a study on one dataset from the rankings on disk."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.measure import measure
 from recspectra.files import atomic, read_json, write_text
-from recspectra.identity import check_made_from, data_digest
+from recspectra.identity import check_made_from, data_digest, fit_code
 from recspectra.running import cli
+
+SCRIPT = Path(__file__).with_name("fit.py")  # rankings of other code than its are refused
 
 
 def run() -> None:
@@ -28,7 +31,8 @@ def run() -> None:
         check_made_from(folder / "stats.json", digests.get(part), data_digest(piece), args.dataset)
     planned = [r for r in study.runs if r.dataset == args.dataset]
     protocols = [(p, study.views(p)) for p in study.protocols]
-    measured = measure(planned, protocols, pieces, args.results, digests["fit"])
+    code = partial(fit_code, script=SCRIPT)
+    measured = measure(planned, protocols, pieces, args.results, digests["fit"], code)
     write_text(args.output, measured.rows.to_csv(index=False, lineterminator="\n"))
     with atomic(args.per_user) as temporary:
         measured.per_user.to_parquet(temporary, index=False)

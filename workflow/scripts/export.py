@@ -25,7 +25,7 @@ def run() -> None:
         return
     lists = read_npz(args.run / "rankings.npz")
     if args.list not in lists:
-        known = [n for n in lists if n not in NOT_LISTS and not n.endswith(".positions")]
+        known = [n for n in lists if n not in NOT_LISTS and "." not in n]
         raise ArtifactError(f"{args.run}: no list '{args.list}'; lists: {', '.join(known)}")
     truth = pieces[args.list.partition("_")[0]]
     users = (truth.lengths > 0).nonzero()[0]

@@ -12,9 +12,11 @@ from recspectra.data.interactions import Interactions
 from recspectra.files import read_json
 from recspectra.fitting.fit import Job, execute
 from recspectra.fitting.scoring import Inputs, read_spectra
-from recspectra.identity import check_made_from, fit_code
+from recspectra.identity import check_code, check_made_from, fit_code, spectrum_code, tune_code
 from recspectra.running import cli
 from recspectra.runtime import limit_threads, pick_device
+
+HERE = Path(__file__).resolve().parent  # a file that other scripts' code made says so
 
 
 def chosen(path: Path | None, config: RunConfig, data: str) -> dict:
@@ -27,6 +29,7 @@ def chosen(path: Path | None, config: RunConfig, data: str) -> dict:
     if best["key"] != config.tune.key:
         raise ConfigError(f"{path}: belongs to tuning job {best['key']}, not to {config.tune.key}; delete it")
     check_made_from(path, best.get("data"), data, path.parent)
+    check_code(path, best.get("code"), tune_code(config.model, HERE / "tune.py"), path.parent)
     return best["params"]
 
 
@@ -38,6 +41,7 @@ def twin(path: Path | None, config: RunConfig, seed: int, data: str) -> dict | N
     if (record["key"], record["seed"]) != (config.twin.key, seed):
         raise ConfigError(f"{path}: not the run on train of this configuration and seed; delete it")
     check_made_from(path, record.get("data"), data, path.parent)
+    check_code(path, record.get("code"), fit_code(config.model, HERE / "fit.py"), path.parent)
     return record
 
 
@@ -69,14 +73,15 @@ def run() -> None:
     if config.tune is None:
         config = config.model_copy(update={"params": params})
     needs = needed_spectra(model, config, params)
-    inputs.spectra.update(read_spectra(args.spectra / name, needs, inputs.part(config.fit)))
+    fitted, code = inputs.part(config.fit), spectrum_code(HERE / "spectrum.py")
+    inputs.spectra.update(read_spectra(args.spectra / name, needs, fitted, code))
     threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
     device = pick_device(args.device) if model.kind == "trained" else "cpu"
     if model.kind == "trained":
         limit_threads(threads)
     budget = Budget(minutes=args.minutes, memory_gb=args.memory_gb)
     job = Job(name, model, config, params, args.seed, device, threads, budget,
-              args.code or fit_code(model.name, Path(__file__)), args.checkpoints,
+              args.code or fit_code(model.name, HERE / "fit.py"), args.checkpoints,
               twin(args.twin, config, args.seed, inputs.digest))  # fmt: skip
     print(execute(job, inputs, args.folder, args.save_model))
 

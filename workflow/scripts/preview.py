@@ -1,9 +1,10 @@
 """Print what the workflow will make of a dataset; nothing is written."""
 
 import argparse
-import os
 from pathlib import Path
 
+from recspectra import planning
+from recspectra.config.catalog import load_settings
 from recspectra.config.dataset import read_dataset
 from recspectra.data.preview import describe
 from recspectra.running import cli
@@ -21,9 +22,9 @@ def run() -> None:
     else:
         dataset = cli.catalog().dataset(args.dataset)
     folder = args.raw / dataset.source.name
-    mirror = args.mirror or os.environ.get("RECSPECTRA_MIRROR", "")
+    mirror = planning.mirror_of(load_settings(cli.catalog().root, {"mirror": args.mirror or None}))
     if mirror and not all((folder / f.path).is_file() for f in dataset.source.files):
-        folder = Path(mirror).expanduser()
+        folder = Path(mirror)
     for line in describe(dataset, folder):
         print(line)
 

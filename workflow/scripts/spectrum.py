@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from recspectra.data.interactions import Interactions
-from recspectra.identity import code_hash, data_digest
+from recspectra.identity import data_digest, spectrum_code
 from recspectra.running import cli
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
@@ -25,7 +25,7 @@ def run() -> None:
     if part == "train_valid":
         fitted = fitted.merged(Interactions.load(args.data / "valid.npz"))
     spectrum = leading(build(name, fitted), args.rank, args.solver)
-    code = args.code or code_hash("recspectra.spectral.eigen", scripts=[__file__])
+    code = args.code or spectrum_code(Path(__file__))
     spectrum.save(args.output, data_digest(fitted), code)
     print(
         f"{args.operator}: {spectrum.rank} pairs by {spectrum.solver} in {spectrum.seconds:.1f} s, "

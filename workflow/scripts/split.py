@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from recspectra.data import reach, splits
+from recspectra.data import reach_words, splits
 from recspectra.data.tables import InteractionTable
 from recspectra.running import cli
 
@@ -19,7 +19,7 @@ def run() -> None:
     table = InteractionTable.load(args.interactions)
     pieces, said = splits.split(table, dataset)
     stats = splits.statistics(dataset, pieces) | table.account.statistics()
-    said += [*splits.check_counts(dataset, stats), *reach.describe(stats)]
+    said += [*splits.check_counts(dataset, stats), *reach_words.describe(stats)]
     splits.save(pieces, stats, args.folder)
     print("\n".join(said))
 

@@ -10,7 +10,7 @@ from recspectra.config.yaml_io import validate
 from recspectra.data.interactions import Interactions
 from recspectra.fitting.scoring import Inputs, read_spectra
 from recspectra.fitting.tune import TuneJob, trials_file, tune, write_tuning
-from recspectra.identity import tune_code
+from recspectra.identity import spectrum_code, tune_code
 from recspectra.running import cli
 from recspectra.runtime import Progress, limit_threads, pick_device
 
@@ -32,7 +32,8 @@ def run() -> None:
     model = catalog.model(config.model)
     config = config.of_class(model)
     parts = [Interactions.load(args.data / f"{part}.npz") for part in ("train", "valid")]
-    spectra = read_spectra(args.spectra / name, tuning_spectra(model, config), parts[0])
+    spectra = read_spectra(args.spectra / name, tuning_spectra(model, config), parts[0],
+                           spectrum_code(Path(__file__).with_name("spectrum.py")))  # fmt: skip
     device = pick_device(args.device) if model.kind == "trained" else "cpu"
     if model.kind == "trained":
         limit_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))

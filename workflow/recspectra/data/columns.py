@@ -118,6 +118,11 @@ class IdColumn:
             return f"an id of {len(label):,} characters; is this the right column?"
         if "\n" in label or "\r" in label:
             return f"{label!r} holds a line break; is a quote not closed?"
+        if len(label) > 1 and label[0] == label[-1] == '"':
+            return (
+                f"the quotes of {label} would be part of the id; write it without them (a comma-separated "
+                "file may have quotes, with no blank before them)"
+            )
         if "\0" in label:
             return f"{label!r} holds a NUL character"
         if not self.whole:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from recspectra.config.dataset import DatasetConfig
-from recspectra.data import filters, splits
+from recspectra.data import filters, reach_words, splits
 from recspectra.data.interactions import DataError, Interactions
 from recspectra.data.readers import read
 from recspectra.data.tables import PARTS, InteractionTable, check_duplicates, counts_in_words
@@ -55,7 +55,7 @@ def _steps(config: DatasetConfig, folder: Path) -> Iterator[list[tuple[str, str]
     yield [("" if said else "filter", _counted(kept, "kept" if said else "drops nothing:"))]
     yield [("split", _split_in_words(config))]
     pieces, said = splits.split(kept, config)
-    yield [*(("", words) for words in said), *_parts(pieces)]
+    yield [*(("", words) for words in said), *_parts(config, pieces)]
 
 
 def _files(config: DatasetConfig, folder: Path) -> list[tuple[str, str]]:
@@ -133,17 +133,12 @@ def _split_in_words(config: DatasetConfig) -> str:
     return f"{split.recipe}{shares}; {order}"
 
 
-def _parts(pieces: dict[str, Interactions]) -> list[tuple[str, str]]:
-    train, test = pieces["train"], pieces["test"]
+def _parts(config: DatasetConfig, pieces: dict[str, Interactions]) -> list[tuple[str, str]]:
+    train, stats = pieces["train"], splits.statistics(config, pieces)
     sizes = ", ".join(f"{part} {pieces[part].nnz:,}" for part in PARTS)
-    tested = test.lengths > 0
-    cold = int((tested & (train.lengths == 0)).sum())
-    unseen = int((~np.isin(test.items, train.items)).sum())
+    users, cold = stats["test_users"], stats["cold_users"]
     return [
         ("", f"{sizes} interactions of {train.n_users:,} users with {train.n_items:,} items"),
-        (
-            "test users",
-            f"{int(tested.sum()):,}: {int(tested.sum()) - cold:,} warm, {cold:,} cold (no training item)",
-        ),
-        ("test items", f"{unseen:,} of {test.nnz:,} test interactions are with items that are not in train"),
+        ("test users", f"{users:,}: {users - cold:,} warm, {cold:,} cold (no training item)"),
+        *(("", line) for line in reach_words.describe(stats)),
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -19,7 +19,7 @@ from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
 from recspectra.files import ArtifactError, read_json, read_npz
 from recspectra.fitting.ranking import from_arrays, list_name, smaller_ids_first
-from recspectra.identity import check_made_from
+from recspectra.identity import check_code, check_made_from
 
 COLUMNS = [
     "dataset", "model", "variant", "key", "seed", "protocol", "fit", "history", "mask",
@@ -48,6 +48,7 @@ def measure(
     pieces: dict[str, Interactions],
     results: Path,
     data: str,
+    code: Callable[[str], str] | None = None,
 ) -> Measured:
     """Compute every metric of every protocol for every run of one dataset.
 
@@ -66,11 +67,13 @@ def measure(
         The results folder.
     data : str
         Digest of what fits see of the split on disk (`digests.fit` of `stats.json`).
+    code : callable, optional
+        Takes the name of a model, returns the hash of the code that fits it now; not compared without it.
 
     Raises
     ------
     ArtifactError
-        Rankings are missing, damaged, of another split, or lack a list.
+        Rankings are missing, damaged, of another split or other code, or lack a list.
     """
     rows: list[dict[str, Any]] = []
     users: list[pd.DataFrame] = []
@@ -79,6 +82,8 @@ def measure(
         folder = run_folder(results, item.dataset, item)
         lists = read_npz(folder / "rankings.npz")
         check_made_from(folder / "rankings.npz", str(lists.get("data", "")), data, folder)
+        if code is not None:
+            check_code(folder / "rankings.npz", str(lists.get("code", "")), code(item.run.model), folder)
         status = str(lists["status"])
         for protocol, view in _views(protocols, item.run.fit):
             head, truth = _labels(item, protocol, view), pieces[protocol.target]

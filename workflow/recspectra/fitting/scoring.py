@@ -38,20 +38,24 @@ class Inputs:
         return fit_digest(self.train, self.valid, self.ordered)
 
 
-def read_spectra(folder: Path, needs: list[tuple[str, int]], fitted: Interactions) -> dict[str, Spectrum]:
-    """Return the spectra of a dataset by operator; refuse those of other interactions.
+def read_spectra(
+    folder: Path, needs: list[tuple[str, int]], fitted: Interactions, code: str | None = None
+) -> dict[str, Spectrum]:
+    """Return the spectra of a dataset by operator; refuse those of other interactions or code.
 
     Parameters
     ----------
     folder : Path
         `results/spectra/DATASET`.
     needs : list of (operator id, rank)
-        As `run_schema.spectra_of` returns them.
+        As `config.model.spectra_of` returns them.
     fitted : Interactions
         What the operators are built from.
+    code : str, optional
+        Hash of the code that solves for eigenpairs (`identity.spectrum_code`); not compared without it.
     """
     data = data_digest(fitted) if needs else ""
-    return {o.partition("@")[0]: Spectrum.load(folder / f"{o}-r{r}.npz", data) for o, r in needs}
+    return {o.partition("@")[0]: Spectrum.load(folder / f"{o}-r{r}.npz", data, code) for o, r in needs}
 
 
 def rank(

@@ -26,8 +26,8 @@ def build(catalog: Catalog, names: list[str], results: Path) -> pd.DataFrame:
     Columns: counts found, density in percent, mean interactions a user, test users, those of them
     without a training interaction, test items in no training interaction, test targets that the user
     has in train or valid, what became of the source's rows, the paper's table, its counts, and a
-    verdict: `agrees`, `differs`, or the
-    reason of a known slip. A dataset that is not prepared has a row without counts.
+    verdict: `agrees`, `differs`, or the reason of a known slip. A dataset that is not prepared has a row
+    without counts.
     """
     rows = []
     for name in names:

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from recspectra.config.study import StudyConfig, SystemEntry, TableConfig, without
-from recspectra.data import reach
+from recspectra.data import reach_words
 from recspectra.reporting.ndcg_hr_bound import identity_notes
 from recspectra.reporting.not_converged import cut_off_notes
 from recspectra.reporting.published import Published
@@ -38,7 +38,7 @@ def footnotes(files: StudyFiles, table: TableConfig, published: Published) -> li
 def reach_notes(files: StudyFiles, datasets: list[str]) -> list[str]:
     """Return, for each dataset, what of its test set no model can know and no list can hold."""
     rows = {row["dataset"]: row for row in files.datasets.to_dict("records")}
-    told = [(name, reach.describe(rows[name])) for name in datasets if name in rows]
+    told = [(name, reach_words.describe(rows[name])) for name in datasets if name in rows]
     return [f"{files.titles.get(name, name)}: {' '.join(lines)}" for name, lines in told if lines]
 
 

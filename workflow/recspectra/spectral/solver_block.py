@@ -218,9 +218,8 @@ class _Search:
     def _lock(self, gains: np.ndarray, mix: np.ndarray, rest: np.ndarray) -> bool:
         """Restart from the leading pairs that have settled, if they are more than the last time.
 
-        Others of the same eigenvalue stay
-        outside: in one Rayleigh-Ritz problem with them those that have settled would take up
-        their errors.
+        Others of the same eigenvalue stay outside: in one Rayleigh-Ritz problem with them those that have
+        settled would take up their errors.
         """
         bounds = rest * self.chosen.inverse_slope(gains) * min(self.ratio, 1.0)
         open_ = np.flatnonzero((bounds > TARGET * self.scale) | (gains < 1.05))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from recspectra.files import ArtifactError, read_npz, sha256_of_arrays, write_npz
-from recspectra.identity import check_made_from
+from recspectra.identity import check_code, check_made_from
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Spectrum:
         )
 
     @classmethod
-    def load(cls, path: Path | str, data: str | None = None) -> Spectrum:
+    def load(cls, path: Path | str, data: str | None = None, code: str | None = None) -> Spectrum:
         """Read what `save` wrote.
 
         Parameters
@@ -97,15 +97,19 @@ class Spectrum:
             `results/spectra/DATASET/OPERATOR@PART-rRANK.npz`.
         data : str, optional
             Digest that the interactions behind the operator have now; nothing is compared without it.
+        code : str, optional
+            Hash of the code that solves for eigenpairs now; likewise.
 
         Raises
         ------
         ArtifactError
-            The file is missing, damaged, or of other interactions.
+            The file is missing, damaged, or of other interactions or code.
         """
         a = read_npz(path)
         if data is not None:
             check_made_from(path, str(a.get("data", "")), data, Path(path).parent.name)
+        if code is not None:
+            check_code(path, str(a.get("code", "")), code, Path(path).parent.name)
         try:
             return cls(
                 a["values"],
