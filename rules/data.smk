@@ -75,7 +75,7 @@ rule split:
 # Every dataset whose files are there, and the table of their counts.
 rule datasets:
     input:
-        expand("results/data/{name}/stats.json", name=PLAN.available),
+        lambda w: expand("results/data/{name}/stats.json", name=PLAN.available),
     output:
         expand("results/datasets/datasets.{ending}", ending=["csv", "md", "tex"]),
     log:
@@ -86,7 +86,7 @@ rule datasets:
         python=PYTHON,
     params:
         names=PLAN.catalog.names("datasets"),
-        published=[PLAN.published_counts(n) for n in PLAN.catalog.names("datasets")],
+        published=lambda w: [PLAN.published_counts(n) for n in PLAN.catalog.names("datasets")],
         code=code_hash("recspectra.reporting.datasets", scripts=[SCRIPTS / "datasets.py"]),
     message:
         "table of datasets"

@@ -1,5 +1,7 @@
 """Exports give other tools the same data and the same metrics."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,9 @@ from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.data.readers import read
 from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
+from recspectra.files import write_json, write_npz
 from recspectra.fitting.ranking import top_with_ties
+from recspectra.identity import split_digests
 
 
 def made(seed: int, share: float) -> Interactions:
@@ -54,3 +58,19 @@ def test_recbole_files_come_back_the_same(tmp_path: Path) -> None:
         back = from_pairs(table.users, table.items, table.times, piece.shape)
         assert np.array_equal(back.items, piece.items)
         assert np.array_equal(back.indptr, piece.indptr)
+
+
+def test_a_run_of_another_dataset_is_not_exported(root: Path, tmp_path: Path) -> None:
+    """Its items would be named by the other dataset's numbers."""
+    pieces = {name: made(i, 0.3) for i, name in enumerate(("train", "valid", "test"))}
+    for name, piece in pieces.items():
+        piece.save(tmp_path / "data" / f"{name}.npz")
+    write_json(tmp_path / "data" / "stats.json", {"digests": split_digests(pieces, True)})
+    run = tmp_path / "runs/other/ease/0123456789/seed-0"
+    write_npz(run / "rankings.npz", status=np.str_("ok"), data=np.str_("another"), code=np.str_(""))
+    command = [sys.executable, str(root / "workflow/scripts/export.py"), "--data", str(tmp_path / "data")]
+    done = subprocess.run(
+        [*command, "--run", str(run), "--folder", str(tmp_path / "out")], capture_output=True, text=True
+    )
+    assert done.returncode == 1 and "its numbers are not of this split" in done.stderr
+    assert not (tmp_path / "out").exists()

@@ -12,6 +12,7 @@ import yaml
 from recspectra import planning
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog, check_texts, load_settings
+from recspectra.config.dataset import DatasetConfig
 from recspectra.config.study import StudyConfig
 from recspectra.config.yaml_io import read_yaml, validate
 
@@ -290,3 +291,15 @@ def test_a_file_with_another_ending_is_named(project: Path) -> None:
     path.rename(path.with_suffix(".yml"))
     with pytest.raises(ConfigError, match=r"unknown dataset 'synthetic'; .*rename .*synthetic\.yml to"):
         Catalog(project).dataset("synthetic")
+
+
+def test_a_tab_and_a_mapping_that_is_none_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("name: a\n\tpath: b\n")
+    with pytest.raises(ConfigError, match=r"a\.yaml: not valid YAML.*line 2.*tab, write blanks"):
+        read_yaml(path)
+    given = {"name": "a", "path": "b.csv", "split": "leave-one-out"}
+    with pytest.raises(ConfigError, match=r"split: must be a mapping such as `\{recipe: \.\.\.\}`"):
+        validate(DatasetConfig, given, "a.yaml")
+    with pytest.raises(ConfigError, match="did you mean 'leave-one-out'"):
+        validate(DatasetConfig, given | {"split": {"recipe": "leave_one_out"}}, "a.yaml")

@@ -22,6 +22,8 @@ from recspectra.running.command import snakemake
 
 MAKE = shutil.which("make")
 TARGETS = {
+    "mutate",
+    "preview",
     "help", "quickstart", "study", "datasets", "report", "figures", "freeze", "compare", "check", "redo",
     "unlock", "test", "test-fast", "test-cluster", "test-faults", "lint", "format", "clean",
 }  # fmt: skip

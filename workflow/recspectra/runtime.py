@@ -145,7 +145,7 @@ class Progress:
         if self._file is not None and now - self._last_write > 1.0:
             self._last_write = now
             eta = (now - self.started) / max(step, 1) * (self.total - step)
-            text = f"{self.label}: {self.unit} {step}/{self.total} {shown} ETA {eta:.0f} s"
+            text = f"{self.label}: {self.unit} {step}/{self.total} ETA {eta:.0f} s {shown}"
             with contextlib.suppress(Exception):
                 write_json(self._file, {"text": text, "pid": os.getpid()})
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from recspectra.data import export
 from recspectra.data.interactions import Interactions
 from recspectra.data.tables import PARTS
-from recspectra.files import ArtifactError, read_npz, write_text
+from recspectra.files import ArtifactError, read_json, read_npz, write_text
 from recspectra.fitting.scoring import NOT_LISTS
+from recspectra.identity import check_made_from
 from recspectra.running import cli
 
 
@@ -16,7 +17,12 @@ def run() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="results/data/DATASET")
     parser.add_argument("--run", type=Path, help="results/runs/DATASET/SYSTEM/KEY/seed-N")
-    parser.add_argument("--list", default="test_train+valid_train+valid", help="target_history_mask")
+    parser.add_argument(
+        "--list",
+        default="test_train+valid_train+valid",
+        help="which list of the run: test_train_train, test_train_train+valid or (default) "
+        "test_train+valid_train+valid, that is target_history_mask",
+    )
     parser.add_argument("--folder", type=Path, required=True, help="where to write")
     args = parser.parse_args()
     pieces = {part: Interactions.load(args.data / f"{part}.npz") for part in PARTS}
@@ -24,6 +30,8 @@ def run() -> None:
         print("\n".join(map(str, export.recbole(pieces, args.data.name, args.folder))))
         return
     lists = read_npz(args.run / "rankings.npz")
+    digests = read_json(args.data / "stats.json").get("digests", {})
+    check_made_from(args.run / "rankings.npz", str(lists.get("data", "")), digests.get("fit", ""), args.run)
     if args.list not in lists:
         known = [n for n in lists if n not in NOT_LISTS and "." not in n]
         raise ArtifactError(f"{args.run}: no list '{args.list}'; lists: {', '.join(known)}")

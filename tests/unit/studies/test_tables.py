@@ -196,6 +196,7 @@ def test_latex_of_special_characters(text: str, expected: str) -> None:
 
 def test_summary_is_narrow_ascii(drawn: Path) -> None:
     text = summary_text(drawn)
+    assert "why oom" in text  # below the table: each status with its reason
     assert text.isascii() and "\x1b" not in text
     assert max(map(len, text.splitlines())) <= 100
     assert re.search(r"EASE +0\.1500\*", text)

@@ -191,7 +191,7 @@ def read_yaml(path: Path) -> dict:
     except _Unclear as error:
         raise ConfigError("\n".join(f"{path}: {line}" for line in str(error).splitlines())) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from None
+        raise ConfigError(f"{path}: not valid YAML: {_in_words(error)}") from None
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: must hold a mapping of keys to values")
     return data
@@ -242,6 +242,14 @@ def validate(model: type[BaseModel], data: dict, origin: str) -> Any:
         raise ConfigError("\n".join(f"{origin}: {line}" for line in dict.fromkeys(lines))) from None
 
 
+def _in_words(error: Exception) -> str:
+    """Return a parser's message without the name that it gives to text from memory, and with its cause."""
+    said = str(error).replace('in "<unicode string>", ', "in ")
+    if "cannot start any token" in said:
+        said += "; where it is a tab, write blanks in its place"
+    return said.replace("\n", " ")
+
+
 def _explain(model: type[BaseModel], problem: dict) -> str:
     loc = tuple(p for p in problem["loc"] if p not in ("bool", "int", "float", "str"))
     where = _path_of(loc)
@@ -253,7 +261,12 @@ def _explain(model: type[BaseModel], problem: dict) -> str:
     given = problem.get("input")
     if problem["type"] == "string_type":
         return f"{where}: must be text, not {_named(given)}{_in_quotes(given)}"
+    if problem["type"] in ("model_type", "dict_type"):
+        inside = _fields_at(model, (*loc, ""))
+        return f"{where}: must be a mapping such as `{{{inside[0] if inside else 'key'}: ...}}`"
     message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "literal_error":
+        message += nearest(given, re.findall(r"'([^']*)'", problem.get("ctx", {}).get("expected", "")))
     if given is None and problem["type"].endswith("_type"):
         return f"{where}: {message} (nothing is given; leave the key out or give it a value)"
     shown = f" (given: {given!r})" if isinstance(given, (str, int, float, bool)) else ""

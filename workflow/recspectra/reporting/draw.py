@@ -6,10 +6,11 @@ from pathlib import Path
 
 from recspectra.reporting import noise, plain, runtime
 from recspectra.reporting.audit import draw_audit
+from recspectra.reporting.escape import one_line
 from recspectra.reporting.figures import draw_figure
 from recspectra.reporting.findings import draw_finding
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import StudyFiles
+from recspectra.reporting.results import StudyFiles, select_runs
 from recspectra.reporting.tables import draw_table, layout, read, to_text
 
 DRAWERS = {"metrics": draw_table, "runtime": runtime.draw_runtime, "snr": noise.draw_noise}
@@ -48,8 +49,23 @@ def draw(folder: Path | str, root: Path | str) -> list[str]:
 
 
 def summary_text(folder: Path | str) -> str:
-    """Return the first table of a drawn study as plain text, at most 100 columns wide."""
+    """Return the first table of a drawn study as text of at most 100 columns, and why runs failed."""
     files = StudyFiles(folder)
+    lost = failures(files)
+    return _first_table(files) + "".join(f"{line}\n" for line in ["", *lost] if lost)
+
+
+def failures(files: StudyFiles) -> list[str]:
+    """Return a line for each system and dataset without a number: its status and the reason."""
+    runs = select_runs(files)
+    runs = runs[runs["status"] != "ok"].drop_duplicates(["dataset", "label", "status", "reason"])
+    return [
+        one_line(f"{run.label} on {files.titles.get(run.dataset, run.dataset)}: {run.status}, {run.reason}")
+        for run in runs.itertuples()
+    ]
+
+
+def _first_table(files: StudyFiles) -> str:
     if not files.config.tables:
         return f"Study '{files.config.name}' has no table.\n"
     table = files.config.tables[0]

@@ -379,7 +379,7 @@ def _latex_cell(cell: Cell) -> str:
 
 def to_text(grid: Grid, table: TableConfig, width: int = 100) -> str:
     """Return a table in aligned ASCII, no line longer than `width`."""
-    label = min(32, max([len("system"), *(len(one_line(row)) for row in grid.rows)]))
+    label = min(44, max([len("system"), *(len(one_line(row)) for row in grid.rows)]))
     lines = [shorten(table.title, width)]
     for block in grid.blocks():
         columns = [_text_column(grid, j) for j in block]

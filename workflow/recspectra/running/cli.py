@@ -41,6 +41,8 @@ def main(function: Callable[[], None]) -> None:
         function()
     except KeyboardInterrupt:
         interrupts.end_script()
+    except BrokenPipeError:  # whoever read what is printed has seen enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
         message = str(error) if isinstance(error, known_errors()) else _of_a_database(error)
         if not message:
