@@ -295,7 +295,7 @@ def test_a_file_with_another_ending_is_named(project: Path) -> None:
 
 def test_a_tab_and_a_mapping_that_is_none_are_named(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
-    path.write_text("name: a\n\tpath: b\n")
+    path.write_text("split:\n\trecipe: random\n")
     with pytest.raises(ConfigError, match=r"a\.yaml: not valid YAML.*line 2.*tab, write blanks"):
         read_yaml(path)
     given = {"name": "a", "path": "b.csv", "split": "leave-one-out"}

@@ -256,7 +256,7 @@ def test_live_line_shows_how_far_a_fit_is(handler: object) -> None:
     progress = runtime.Progress("sdiff tiny seed 0", 10)
     progress.update(4, loss=1.25)
     assert len(handler._fits()) == 1
-    assert handler._fits()[0].startswith("sdiff tiny seed 0: epoch 4/10 loss 1.25 ETA ")
+    assert re.fullmatch(r"sdiff tiny seed 0: epoch 4/10 ETA \d+ s loss 1\.25", handler._fits()[0])
     progress.close()
     assert handler._fits() == []
 

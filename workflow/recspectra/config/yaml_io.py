@@ -247,7 +247,7 @@ def _in_words(error: Exception) -> str:
     said = str(error).replace('in "<unicode string>", ', "in ")
     if "cannot start any token" in said:
         said += "; where it is a tab, write blanks in its place"
-    return said.replace("\n", " ")
+    return " ".join(said.split())
 
 
 def _explain(model: type[BaseModel], problem: dict) -> str:
