@@ -83,10 +83,10 @@ unlock: .venv/installed  ## Remove the lock that a killed workflow left, unless 
 	@$(BIN)/python workflow/scripts/unlock.py $(SNAKEMAKE)
 
 test: .venv/installed-test  ## Run all tests but test-cluster and test-faults
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n "$$CORES" --dist loadfile
 
 test-fast: .venv/installed-test  ## Run the tests that need seconds
-	@$(BIN)/python -m pytest -m 'not slow'
+	@$(BIN)/python -m pytest -n "$$CORES" --dist loadfile -m 'not slow'
 
 test-cluster: .venv/installed-cluster  ## Run the quickstart study through a Slurm of one node (as root, installs Debian's if missing)
 	@$(BIN)/python -m pytest tests/unit/test_slurm_executor.py
