@@ -21,7 +21,6 @@ export $(GIVEN)
 BIN := .venv/bin
 RUN = $(BIN)/python workflow/scripts/run.py
 SNAKEMAKE = $(BIN)/snakemake --profile workflow/profiles/default --cores "$$CORES"
-CONFIG = --config "mirror=$$MIRROR" "effort=$$EFFORT" "datasets=$$DATASETS"
 OPTIONS = --mirror="$$MIRROR" --effort="$$EFFORT" --datasets="$$DATASETS" --cores="$$CORES" --gpus="$$GPUS"
 # An interrupt has been said already. make got it too, ends by it and would add an error of its own.
 QUIETLY = || { code=$$?; [ $$code -ne 130 ] || { kill -INT $$PPID; code=0; }; exit $$code; }
@@ -77,7 +76,7 @@ check: .venv/installed  ## List damaged files in results/
 	@$(BIN)/python workflow/scripts/check.py
 
 redo: .venv/installed  ## Forget results and run again: make redo WHAT=DATASET, SYSTEM, RUN FOLDER, STATUS or damaged [DRY=1] [STUDY=...]
-	@$(BIN)/python workflow/scripts/redo.py --what="$$WHAT" $(if $(ASKED),--study="$$STUDY") $(if $(value DRY),--dry) --command $(SNAKEMAKE) $(CONFIG) $(QUIETLY)
+	@$(BIN)/python workflow/scripts/redo.py --what="$$WHAT" $(if $(ASKED),--study="$$STUDY") $(if $(value DRY),--dry) $(OPTIONS) $(QUIETLY)
 
 unlock: .venv/installed  ## Remove the lock that a killed workflow left, unless one still runs
 	@$(BIN)/python workflow/scripts/unlock.py $(SNAKEMAKE)

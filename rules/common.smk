@@ -25,7 +25,7 @@ try:
     planning.check_checkout(ROOT)
     PLAN = planning.load(ROOT, config, sys.argv)
     if workflow.is_main_process and "--unlock" not in sys.argv:
-        PLAN.check_copies()
+        PLAN.check_copies(sys.argv)
 except ConfigError as error:
     messages.stop(f"configuration error: {error}")
 except locks.Busy as error:

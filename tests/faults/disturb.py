@@ -7,7 +7,6 @@ import hashlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -84,13 +83,8 @@ def check(project: Project, folder: Path) -> subprocess.CompletedProcess:
 
 def repaired(finished: Finished, folder: Path) -> subprocess.CompletedProcess:
     """Do what `make redo WHAT=damaged` does, for a study outside the project."""
-    # The targets go where `make` has them: behind the first word.
-    place = folder.with_name("snakemake")
-    command = [sys.executable, "-m", "snakemake"]
-    place.write_text("#!/bin/sh\nexec " + " ".join(command) + ' "$@"\n', encoding="utf-8")
-    place.chmod(0o755)
-    options = finished.project.command(folder, *finished.options)[len(command) :]
-    return finished.project.script("redo", folder, "--what", "damaged", "--command", place, *options)
+    words = ["--what", "damaged", "--study", finished.study]
+    return finished.project.script("redo", folder, *words, "--command", *finished.project.command(folder))
 
 
 def unmake(results: Path) -> None:

@@ -410,6 +410,39 @@ def test_an_exchanged_file_of_the_mirror_is_named(plan: Callable[[], planning.Pl
     assert str(theirs) in str(error.value) and f"results/raw/{source.name}" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("words", "compared"),
+    [
+        (["quickstart"], False),
+        (["datasets"], True),
+        (["results/datasets/datasets.csv"], True),
+        (["results/data/ml-100k.higsp/stats.json"], True),
+        (["results/interactions/ml-100k.higsp.npz"], True),
+        (["results/studies/s/metrics.csv"], True),
+        (["results/studies/quickstart/metrics.csv", "results/data/synthetic/stats.json"], False),
+    ],
+)
+def test_an_exchanged_file_is_named_whatever_asks_for_its_dataset(
+    plan: Callable[..., planning.Plan], tmp_path: Path, words: list[str], compared: bool
+) -> None:
+    source = CATALOG.dataset("ml-100k.higsp").source
+    for file in source.files:
+        for place, text in (
+            (tmp_path / "mirror", "1 2 4\n"),
+            (tmp_path / "results/raw" / source.name, "1 2 3\n"),
+        ):
+            path = place / file.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    made = plan()
+    made.requested = ["quickstart"]
+    if not compared:
+        made.check_copies(["snakemake", *words])
+        return
+    with pytest.raises(ConfigError, match="make redo WHAT="):
+        made.check_copies(["snakemake", *words])
+
+
 def test_targets_name_the_files_of_runs_and_searches(plan: Callable[[], planning.Plan]) -> None:
     """Snakemake does not miss what only jobs between need."""
     kept = plan().kept("s")

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import pytest
 
 from recspectra.files import Checksum, read_npz, write_json, write_npz
 from recspectra.running import interrupts, locks, repair
+from recspectra.running.command import Workflow
 
 OLD = 10**18  # a time long past, in nanoseconds
 
@@ -56,12 +57,12 @@ for name in sys.argv[1:]:
 
 
 @pytest.fixture
-def again(tmp_path: Path) -> list[str]:
-    """The command that makes files again."""
+def again(tmp_path: Path) -> Callable[[list[str]], int]:
+    """What makes files again."""
     script = tmp_path / "again.py"
     script.write_text(f"#!{sys.executable}\nimport sys\nsys.path[:0] = {sys.path!r}\n{AGAIN}")
     script.chmod(0o755)
-    return [str(script)]
+    return Workflow([str(script)]).build
 
 
 def test_sound_files_are_not_listed(results: Path) -> None:
@@ -97,7 +98,9 @@ def test_what_killed_writers_left_is_found(results: Path) -> None:
     assert found == ["data/.train.npz.damaged", "runs/.run.json.abc.tmp"]
 
 
-def test_what_comes_back_with_its_numbers_keeps_its_time(results: Path, again: list[str]) -> None:
+def test_what_comes_back_with_its_numbers_keeps_its_time(
+    results: Path, again: Callable[[list[str]], int]
+) -> None:
     """The spectrum took another second this time, and its job wrote the sound file beside it too."""
     truncate(results / "spectra/s.npz")
     repair.rebuild(results, [results / "spectra/s.npz"], again)
@@ -108,7 +111,7 @@ def test_what_comes_back_with_its_numbers_keeps_its_time(results: Path, again: l
     assert read_npz(results / "spectra/s.npz")["seconds"] == 2.5
 
 
-def test_what_comes_back_with_other_numbers_is_new(results: Path, again: list[str]) -> None:
+def test_what_comes_back_with_other_numbers_is_new(results: Path, again: Callable[[list[str]], int]) -> None:
     truncate(results / "data/train.npz")
     repair.rebuild(results, [results / "data/train.npz"], again)
     assert listed(results) == []
@@ -118,7 +121,7 @@ def test_what_comes_back_with_other_numbers_is_new(results: Path, again: list[st
 def test_a_file_that_cannot_be_rebuilt_stays_listed(results: Path) -> None:
     truncate(results / "runs/run.json")
     before = (results / "runs/run.json").read_bytes()
-    repair.rebuild(results, [results / "runs/run.json"], ["false"])
+    repair.rebuild(results, [results / "runs/run.json"], Workflow(["false"]).build)
     assert (results / "runs/run.json").read_bytes() == before
     assert listed(results) == ["runs/run.json"]
     assert [p.name for p in (results / "runs").iterdir()] == ["run.json"]

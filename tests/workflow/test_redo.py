@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,15 +74,10 @@ def test_a_default_of_a_models_yaml_reruns_that_model(finished: Finished) -> Non
         assert fitted(planned(finished)) == {"gfcf": 1}
 
 
-def test_redo_of_a_run_makes_it_again_and_what_shows_it(
-    finished: Finished, work: Path, tmp_path: Path
-) -> None:
+def test_redo_of_a_run_makes_it_again_and_what_shows_it(finished: Finished, work: Path) -> None:
     """As `make redo` does: the study's own words, found by itself where it is one of the project's."""
-    snakemake = tmp_path / "snakemake"  # `make` has the targets stand behind the first word
-    snakemake.write_text(f'#!/bin/sh\nexec {sys.executable} -m snakemake "$@"\n', encoding="utf-8")
-    snakemake.chmod(0o755)
     run = seeds_of(work, "popularity")[0]
-    command = [str(snakemake), *finished.project.command(work)[3:]]
+    command = finished.project.command(work)
     words = ["--what", f"{run.relative_to(work)}/", "--study", finished.study]
     before = files_below(work / "results")
     done = finished.project.script("redo", work, *words, "--dry", "--command", *command)
@@ -270,13 +264,15 @@ def test_an_exchanged_file_of_the_mirror_stops_the_workflow_until_redo(
 ) -> None:
     mirror_file.write_text(rows_of(4), encoding="utf-8")
     os.utime(mirror_file, (10**9, 10**9))
-    stopped = place.project.snakemake(place.folder, *place.options(STATS), "--dry-run", profile=False)
-    said = stopped.stdout + stopped.stderr
-    assert stopped.returncode != 0
-    assert str(mirror_file) in said and RAW in said and "make redo WHAT=mirrored" in said
+    only_mirror = ["--config", f"mirror={place.mirror}"]  # the study is quickstart, without that dataset
+    for words in (place.options(STATS), [STATS, *only_mirror], ["datasets", *only_mirror]):
+        stopped = place.project.snakemake(place.folder, *words, "--dry-run", profile=False)
+        said = stopped.stdout + stopped.stderr
+        assert stopped.returncode != 0
+        assert str(mirror_file) in said and RAW in said and "make redo WHAT=mirrored" in said
     unlocked = place.project.snakemake(place.folder, *place.options(), "--unlock", profile=False)
     assert unlocked.returncode == 0, unlocked.stdout + unlocked.stderr
-    words = ["--what", "mirrored", "--command", "false", "--config", f"mirror={place.mirror}"]
+    words = ["--what", "mirrored", "--mirror", place.mirror, "--command", "false"]
     done = place.project.script("redo", place.folder, *words)
     assert done.returncode == 0 and f"forget {RAW}" in done.stdout, done.stdout + done.stderr
     assert (place.folder / "results/data/mine/stats.json").exists()

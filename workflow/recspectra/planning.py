@@ -248,16 +248,20 @@ class Plan:
     def _digests(self) -> identity.FileDigests:
         return raw_digests()
 
-    def check_copies(self) -> None:
+    def check_copies(self, words: Sequence[str] = ()) -> None:
         """Compare the mirror's files with the copies of them that are in `results/raw` already.
+
+        Parameters
+        ----------
+        words : sequence of str
+            The command line: `datasets` and paths of results ask for datasets beside those of studies.
 
         Raises
         ------
         ConfigError
             A dataset that takes part was made from another file than the one in the mirror.
         """
-        taking_part = {name for study in self.requested for name in self.studies[study].config.datasets}
-        for dataset in sorted(taking_part):
+        for dataset in sorted(self._taking_part(words)):
             source = self.catalog.dataset(dataset).source
             for file in source.files if self.mirror else []:
                 theirs, ours = Path(self.mirror) / file.path, Path("results/raw") / source.name / file.path
@@ -267,6 +271,15 @@ class Plan:
                         f"copy of which is {ours}; `make redo WHAT={dataset}` forgets that copy and what was "
                         "made from it. To keep the results put the old file back or give no mirror"
                     )
+
+    def _taking_part(self, words: Sequence[str]) -> set[str]:
+        """Return the datasets that are asked for: by studies, by `datasets`, by paths of results."""
+        paths = [Path(word) for word in words if word.startswith("results/")]
+        named = {name for path in paths for name in (*path.parts, path.stem)}
+        studies = {*self.requested, *named.intersection(self.studies)}
+        found = {name for study in studies for name in self.studies[study].config.datasets}
+        every = self.available if "datasets" in (*words, *named) else ()
+        return found.union(every, named.intersection(self.catalog.names("datasets")))
 
     def published_counts(self, dataset: str) -> str:
         """Return a dataset's published counts, as text."""

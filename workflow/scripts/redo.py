@@ -1,14 +1,13 @@
-"""Forget named results and what was drawn from them, and run the workflow again.
+"""Forget named results and what was drawn from them, and run the workflow again, as `make redo` does.
 
-The command is the workflow's own, without targets:
-`redo.py --what timeout --command .venv/bin/snakemake --cores 2 --config mirror=/path/to/mirror`.
+`redo.py --what timeout --mirror /path/to/mirror --cores 2`.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from recspectra.running import cli
+from recspectra.running import cli, command
 from recspectra.running.redo import redo
 
 
@@ -21,10 +20,14 @@ def run() -> None:
     )
     parser.add_argument("--dry", action="store_true", help="remove nothing")
     parser.add_argument("--results", type=Path, default=Path("results"))
-    parser.add_argument("--command", nargs=argparse.REMAINDER, required=True, help="the workflow's command")
+    command.add_options(parser)
+    parser.add_argument(
+        "--command", nargs=argparse.REMAINDER, help="command of the workflow up to its targets, if another"
+    )
     args = parser.parse_args()
+    workflow = command.Workflow(args.command or command.start(args.cores, args.gpus), command.config(args))
     what = args.what.strip().rstrip("/")
-    sys.exit(redo(what, args.results, cli.catalog(), args.command, args.study, args.dry))
+    sys.exit(redo(what, args.results, cli.catalog(), workflow, args.study, args.dry))
 
 
 if __name__ == "__main__":

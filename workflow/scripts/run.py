@@ -13,14 +13,10 @@ def run() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("target", choices=["study", "datasets", "report", "figures"])
     parser.add_argument("--study", default="", help="a name of config/studies or the path of a YAML file")
-    parser.add_argument("--mirror", default="", help="folder with the datasets' files")
-    parser.add_argument("--effort", default="")
-    parser.add_argument("--datasets", default="", help="some of the study's datasets: a,b")
-    parser.add_argument("--cores", default="2")
-    parser.add_argument("--gpus", default="", help="by default those that nvidia-smi lists")
+    command.add_options(parser)
     args = parser.parse_args()
     words = {"study": args.study} if args.target == "study" else {}
-    words |= {"mirror": args.mirror, "effort": args.effort, "datasets": args.datasets}
+    words |= command.config(args)
     given = {key: value for key, value in words.items() if value}
     plan = planning.load(cli.catalog().root, given, [])
     target = "" if args.target == "study" else args.target

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from recspectra.config.base import ConfigError
@@ -49,7 +52,21 @@ def _is_name(given: str) -> bool:
     return "/" not in given and given not in ("", ".", "..")
 
 
-def snakemake(target: str, cores: str, gpus: str, config: dict[str, str]) -> list[str]:
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that every target of `make` hands on: OPTIONS in the Makefile."""
+    parser.add_argument("--mirror", default="", help="folder with the datasets' files")
+    parser.add_argument("--effort", default="")
+    parser.add_argument("--datasets", default="", help="some of the study's datasets: a,b")
+    parser.add_argument("--cores", default="2")
+    parser.add_argument("--gpus", default="", help="by default those that nvidia-smi lists")
+
+
+def config(args: argparse.Namespace) -> dict[str, str]:
+    """Return those of `add_options` that are words for `--config`."""
+    return {"mirror": args.mirror, "effort": args.effort, "datasets": args.datasets}
+
+
+def snakemake(target: str, cores: str, gpus: str, config: Mapping[str, str]) -> list[str]:
     """Return the command that builds a target (all, if it is empty).
 
     Parameters
@@ -58,16 +75,43 @@ def snakemake(target: str, cores: str, gpus: str, config: dict[str, str]) -> lis
         A target of the Snakefile.
     cores, gpus : str
         How many jobs run at once; no `gpus`: as many as `nvidia-smi` lists.
-    config : dict
+    config : mapping
         Words for `--config`; those without a value are left out.
     """
-    words = [f"{key}={value}" for key, value in config.items() if value]
+    return Workflow(start(cores, gpus)).command([target] if target else [], config)
+
+
+def start(cores: str, gpus: str) -> list[str]:
+    """Return the words of the workflow's command up to its targets; see `snakemake`."""
     count = gpus or str(_count_gpus())
-    return [
-        sys.executable, "-m", "snakemake", *([target] if target else []), "--profile", str(PROFILE),
-        *(["--resources", f"gpu={count}"] if count != "0" else []), "--cores", cores,
-        *(["--config", *words] if words else []),
-    ]  # fmt: skip
+    limit = ["--resources", f"gpu={count}"] if count != "0" else []
+    return [sys.executable, "-m", "snakemake", "--profile", str(PROFILE), *limit, "--cores", cores]
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """The workflow's command before it is known what to build.
+
+    Attributes
+    ----------
+    words : list of str
+        The command up to its targets.
+    config : dict
+        What the user gave for `--config`; texts that are empty were not given.
+    """
+
+    words: list[str]
+    config: Mapping[str, str] = field(default_factory=dict)
+
+    def command(self, targets: Sequence[str], config: Mapping[str, str]) -> list[str]:
+        """Return the command that builds targets; what the user gave goes before `config`."""
+        given = {key: value for key, value in self.config.items() if value}
+        words = [f"{key}={value}" for key, value in {**config, **given}.items() if value]
+        return [*self.words, *targets, *(["--config", *words] if words else [])]
+
+    def build(self, targets: Sequence[str], config: Mapping[str, str] | None = None) -> int:
+        """Build targets as `run` runs a command, and return the exit status."""
+        return run(self.command(targets, config or {}))
 
 
 def _count_gpus() -> int:
@@ -84,8 +128,13 @@ def run(command: list[str]) -> int:
     A terminal sends an interrupt to the command as well, which ends in its own order: this process
     waits for it. SIGTERM is handed on.
     """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     signal.signal(signal.SIGINT, lambda number, frame: None)
-    process = subprocess.Popen(command)
-    signal.signal(signal.SIGTERM, lambda number, frame: process.send_signal(number))
-    status = process.wait()
+    try:
+        process = subprocess.Popen(command)
+        signal.signal(signal.SIGTERM, lambda number, frame: process.send_signal(number))
+        status = process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return 128 - status if status < 0 else status

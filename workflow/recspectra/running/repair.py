@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from recspectra.files import ArtifactError, Checksum, read_json, read_npz, verify
@@ -51,7 +50,7 @@ def listed(results: Path) -> list[Path]:
     return [path for path, _ in found]
 
 
-def rebuild(results: Path, broken: list[Path], command: list[str]) -> None:
+def rebuild(results: Path, broken: list[Path], build: Callable[[list[str]], int]) -> int:
     """Let Snakemake make the broken files again; an npz with the numbers that it had keeps its time.
 
     Snakemake goes by time: otherwise all that was made from the sound file would be made again.
@@ -62,15 +61,15 @@ def rebuild(results: Path, broken: list[Path], command: list[str]) -> None:
         The results folder.
     broken : list of Path
         Damaged files, relative to the folder that Snakemake works in.
-    command : list of str
-        The workflow's command without targets.
+    build : callable
+        Builds targets and returns the exit status, which is returned.
     """
     before = _written(results)
     aside = {path: path.with_name(f".{path.name}{ASIDE}") for path in broken}
     for path, place in aside.items():
         path.replace(place)
     try:
-        subprocess.run([command[0], *map(str, broken), *command[1:]], check=False)
+        return build([str(path) for path in broken])
     finally:
         for path, place in aside.items():
             if path.exists():
