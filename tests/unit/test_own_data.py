@@ -53,7 +53,7 @@ def test_path_and_columns_are_enough(tmp_path: Path) -> None:
         ("a.tsv", GOOD.replace(",", "\t")),
         ("crlf.csv", GOOD.replace("\n", "\r\n")),
         ("bom.csv", b"\xef\xbb\xbf" + GOOD.encode()),
-        ("a.csv.gz", gzip.compress(GOOD.encode())),
+        ("a.csv.gz", gzip.compress(GOOD.encode(), mtime=0)),
         ("more.csv", "x,user_id,item_id,y,timestamp\na,1,10,b,5\nc,1,11,d,6\ne,2,10,f,7\n"),
     ],
 )

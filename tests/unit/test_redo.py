@@ -87,7 +87,11 @@ def _write_study(place: Path, names: list[str]) -> None:
         write_text(place / name, "")
     write_text(place / "notes.txt", "a note of the user")
     datasets = sorted({RUNS[name][0] for name in names})
-    write_json(place / "study.json", {"name": place.name, "datasets": datasets, "effort": ""})
+    own = Path(f"{place.name}.yaml").resolve()  # of `quickstart` there is none: it is the project's
+    if place.name == "mine":
+        write_text(own, "name: mine\n")
+    description = {"name": place.name, "datasets": datasets, "effort": "", "origin": str(own)}
+    write_json(place / "study.json", description)
 
 
 def files() -> set[str]:
@@ -109,6 +113,12 @@ def command(tmp_path: Path) -> list[str]:
 def called() -> list[list[str]]:
     path = Path("called")
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def mine() -> list[str]:
+    """The call that runs the user's own study again: with its file and all of its datasets."""
+    words = [f"study={Path('mine.yaml').resolve()}", "datasets=[ml-1m,synthetic]"]
+    return ["--cores", "1", "mine", "--config", *words]
 
 
 def forgets(command: list[str], what: str, config: dict[str, str] | None = None, **options: Any) -> set[str]:
@@ -199,14 +209,15 @@ def test_a_run_that_was_deleted_by_hand_is_still_known_by_the_studies(
         (folder("popular") / name).unlink()
     gone = forgets(command, str(folder("popular")))
     assert shown("quickstart", "synthetic") | shown("mine", "synthetic") <= gone
-    assert called()[0][2] == "quickstart" and len(called()) == 1, "'mine' is no study of the project"
+    assert called() == [mine(), ["--cores", "1", "quickstart", "--config", "datasets=[synthetic]"]]
 
 
 def test_each_study_runs_with_its_own_datasets_and_effort(results: Path, command: list[str]) -> None:
     description = {"name": "quickstart", "datasets": ["synthetic"], "effort": "paper"}
     write_json(results / "studies/quickstart/study.json", description)
     forgets(command, "mf")
-    assert called() == [["--cores", "1", "quickstart", "--config", "datasets=[synthetic]", "effort=paper"]]
+    words = ["datasets=[synthetic]", "effort=paper"]
+    assert called() == [mine(), ["--cores", "1", "quickstart", "--config", *words]]
 
 
 def test_what_the_user_gave_comes_first(results: Path, command: list[str]) -> None:
@@ -219,19 +230,28 @@ def test_a_dataset_that_looks_like_a_number_is_named_as_a_text(results: Path, co
     description = {"name": "quickstart", "datasets": ["007", "1e3"], "effort": ""}
     write_json(results / "studies/quickstart/study.json", description)
     forgets(command, "mf")
-    word = called()[0][-1]
+    word = called()[1][-1]
     assert word == "datasets=[007,1e3]"
     overrides = parse_config([word])
     check_texts(overrides, ["snakemake", word])
     assert load_settings(ROOT, overrides).datasets == ["007", "1e3"]
 
 
-def test_a_study_that_is_named_runs_alone(results: Path, command: list[str], tmp_path: Path) -> None:
+def test_a_study_whose_file_has_gone_is_refused_or_named(
+    results: Path, command: list[str], tmp_path: Path
+) -> None:
+    """No study is left without its numbers."""
+    before = files()
+    Path("mine.yaml").unlink()
+    with pytest.raises(ConfigError, match=r"study 'mine' shows it.*STUDY=/path/mine\.yaml"):
+        redo("popularity", results, CATALOG, Workflow(command))
+    assert files() == before and called() == []
     own = tmp_path / "my studies" / "mine.yaml"
     write_text(own, "name: mine\n")
     forgets(command, "popularity", study=str(own))
     words = [f"study={own}", "datasets=[ml-1m,synthetic]"]
-    assert called() == [["--cores", "1", "mine", "--config", *words]]
+    assert [call[2] for call in called()] == ["mine", "quickstart"]
+    assert called()[0] == ["--cores", "1", "mine", "--config", *words]
 
 
 def test_a_preview_removes_nothing(results: Path, command: list[str], capsys: pytest.CaptureFixture) -> None:
@@ -472,7 +492,7 @@ def test_another_redo_says_what_is_not_finished_and_leaves_it(
     assert run_files("elsewhere") <= forgets(command, "ml-1m")
     assert "not finished yet: make redo WHAT=timeout" in capsys.readouterr().out
     forgets(command, "timeout")
-    assert called() == [["--cores", "1", "quickstart", "--config", "datasets=[synthetic]"]]
+    assert called()[-1] == ["--cores", "1", "quickstart", "--config", "datasets=[synthetic]"]
     assert not (results / ".redo.json").exists()
 
 

@@ -203,7 +203,7 @@ def test_a_script_that_is_interrupted_prints_no_traceback(name: str, tmp_path: P
     """By hand it says one line, and nothing where a rule started it."""
     for variables, said in (({}, f"{interrupts.MESSAGE}\n"), ({"RECSPECTRA_ROOT": str(REPO.root)}, "")):
         wrapper = (
-            "import os, runpy, signal, sys; from recspectra import cli\n"
+            "import os, runpy, signal, sys; from recspectra.running import cli\n"
             "def catalog(): os.kill(os.getpid(), signal.SIGINT)\n"
             "cli.catalog = catalog; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
         )

@@ -95,10 +95,11 @@ def dataset_table(study: Study, results: Path) -> pd.DataFrame:
 
 
 def description(study: Study, models: dict[str, Any]) -> dict[str, Any]:
-    """Return the study's configuration with the titles and papers that a report needs."""
+    """Return the study's configuration, its file, and the titles and papers that a report needs."""
     kept = {"title", "paper", "kind", "notes", "search"}
     return {
         **study.config.model_dump(),
+        "origin": str(Path(study.origin).resolve()),
         "provenance": provenance(),
         "models": {name: m.model_dump(include=kept) for name, m in models.items()},
         "protocols": {p.name: p.model_dump(exclude={"name"}) for p in study.protocols},

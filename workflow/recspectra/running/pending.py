@@ -17,16 +17,18 @@ NAME = ".redo.json"
 
 
 class Settings(Strict):
-    """With what a study was run: its datasets (none: all of its own) and its effort, if it has any."""
+    """With what a study was run: its datasets (none: all of its own), its effort, if any, and its file."""
 
     datasets: list[str] = []
     effort: str = ""
+    origin: str = ""
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> Settings:
         """Return them from a `study.json`, which may be empty."""
         datasets = [str(name) for name in record.get("datasets") or []]
-        return cls(datasets=datasets, effort=str(record.get("effort") or ""))
+        words = {name: str(record.get(name) or "") for name in ("effort", "origin")}
+        return cls(datasets=datasets, **words)
 
     @property
     def words(self) -> dict[str, str]:

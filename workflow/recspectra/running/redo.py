@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 from recspectra import planning
+from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog, load_settings
 from recspectra.config.yaml_io import read_yaml
 from recspectra.files import ArtifactError
@@ -39,7 +40,7 @@ def redo(
     workflow : Workflow
         The workflow's command without targets.
     study : str
-        Name or path of the study that is run instead.
+        Name or path of a study that is run too, and where the file of one lies that showed it.
     dry : bool
         Only say what would be forgotten.
 
@@ -69,7 +70,7 @@ def redo(
     entry = begun.get(what) or _new(what, folder)
     folder.check_inside([] if entry.removed else entry.paths)
     _print_plan(what, entry, results, begun=what in begun)
-    again = [study] if study else [name for name in entry.studies if name in catalog.names("studies")]
+    again = _studies_to_run(entry, catalog, study, what)
     if dry:
         print(f"nothing was removed; then: {', '.join(again) or 'no study runs'}", flush=True)
         return 0
@@ -80,7 +81,8 @@ def redo(
             print(f"not finished: mend what is said above; then make redo WHAT={what} goes on")
         return status
     pending.finish(results, what)
-    _say_what_is_left(entry, {_name(catalog, name) for name in again})
+    if not again:
+        print("no finished study showed it: run your study again (make study STUDY=...)")
     return 0
 
 
@@ -89,6 +91,32 @@ def _new(what: str, results: Results) -> Pending:
     records = {name: read(results.folder / "studies" / name / "study.json") for name in found.studies}
     studies = {name: Settings.of(record) for name, record in records.items()}
     return Pending(paths=[str(path) for path in found.paths], studies=studies)
+
+
+def _studies_to_run(entry: Pending, catalog: Catalog, study: str, what: str) -> list[str]:
+    """Return the studies that showed it, each by its name or its file, and the one that was asked for.
+
+    Raises
+    ------
+    ConfigError
+        The file of a study is not known.
+    """
+    asked = _name(catalog, study) if study else ""
+    again = {}
+    for name, settings in entry.studies.items():
+        if name == asked:
+            again[name] = study
+        elif name in catalog.names("studies"):
+            again[name] = name
+        elif Path(settings.origin).is_file():
+            again[name] = settings.origin
+        else:
+            raise ConfigError(
+                f"study '{name}' shows it, and its YAML is not where it was: {NOTHING}; "
+                f"say where it is (make redo WHAT={what} STUDY=/path/{name}.yaml) or delete "
+                f"results/studies/{name}"
+            )
+    return [*again.values(), *([study] if study and asked not in again else [])]
 
 
 def _print_plan(what: str, entry: Pending, results: Path, begun: bool) -> None:
@@ -119,13 +147,6 @@ def _fetch(entry: Pending, results: Path, workflow: Workflow) -> int:
     raw = [path for path in map(Path, entry.paths) if results / "raw" in path.parents and not path.exists()]
     mirror = {"mirror": workflow.config.get("mirror", "")}
     return Workflow(workflow.words, mirror).build([str(path) for path in raw]) if raw else 0
-
-
-def _say_what_is_left(entry: Pending, again: set[str]) -> None:
-    for name in entry.studies.keys() - again:
-        print(f"study '{name}' showed it too: run that study again (make study STUDY={name} or its YAML)")
-    if not entry.studies and not again:
-        print("no finished study showed it: run your study again (make study STUDY=...)")
 
 
 def _name(catalog: Catalog, study: str) -> str:
