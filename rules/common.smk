@@ -1,6 +1,7 @@
 # Configuration, paths and helpers. Only pydantic and PyYAML are needed to parse the
 # workflow; the package is imported from this checkout, whatever is installed.
 
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ try:
     PLAN = planning.load(ROOT, config, sys.argv)
     if workflow.is_main_process and "--unlock" not in sys.argv:
         PLAN.check_copies(sys.argv)
+        PLAN.check_results(sys.argv)
 except ConfigError as error:
     messages.stop(f"configuration error: {error}")
 except locks.Busy as error:

@@ -36,11 +36,7 @@ rule prepare:
         python=PYTHON,
     params:
         reader=lambda w: PLAN.reader_params(w.dataset),
-        code=code_hash(
-            "recspectra.data.readers",
-            "recspectra.data.tables",
-            scripts=[SCRIPTS / "prepare.py"],
-        ),
+        code=PLAN.prepare_code,
     message:
         "prepare {wildcards.dataset}"
     shell:
@@ -64,12 +60,13 @@ rule split:
         python=PYTHON,
     params:
         split=lambda w: PLAN.split_params(w.dataset),
-        code=code_hash("recspectra.data.splits", scripts=[SCRIPTS / "split.py"]),
+        code=PLAN.split_code,
+        made_with=lambda w: json.dumps(PLAN.made_with(w.dataset)),
     message:
         "split {wildcards.dataset}"
     shell:
         "{resources.python}/split.py --dataset {wildcards.dataset} --interactions {input:q}"
-        " --folder results/data/{wildcards.dataset} > {log:q} 2>&1"
+        " --folder results/data/{wildcards.dataset} --made-with {params.made_with:q} > {log:q} 2>&1"
 
 
 # Every dataset whose files are there, and the table of their counts.

@@ -17,6 +17,7 @@ from recspectra.config.base import ConfigError, nearest
 from recspectra.config.catalog import Catalog, Study, load_settings, variant_label
 from recspectra.config.model import RANK_LADDER, RunConfig, spectra_of
 from recspectra.config.yaml_io import canonical_json, read_yaml, validate
+from recspectra.running import command
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOG = Catalog(ROOT)
@@ -497,3 +498,36 @@ def test_a_view_that_is_not_measured_is_refused(key: str, study: MakeStudy) -> N
 def test_every_study_shows_what_it_measures(name: str) -> None:
     present = CATALOG.names("datasets")
     assert all(Catalog(ROOT).study(name, present, effort).runs for effort in ("cpu", "paper"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({"figures": [{"name": "f", "title": "F", "kind": "tuning", "model": "eaze"}]}, "figures[0].model"),
+        (
+            {"tables": [{"name": "t", "title": "T", "kind": "runtime", "reference": "eaze"}]},
+            "tables[0].reference",
+        ),
+        (
+            {"findings": [{"name": "f", "title": "F", "kind": "claim-best", "model": "eaze"}]},
+            "findings[0].model",
+        ),
+    ],
+)
+def test_a_drawing_of_a_system_that_the_study_lacks_is_refused(
+    project: Path, changes: dict, where: str
+) -> None:
+    study = {"name": "mine", "title": "M", "datasets": ["synthetic"], "systems": [{"model": "ease"}]}
+    path = project / "mine.yaml"
+    path.write_text(json.dumps(study | changes))
+    with pytest.raises(ConfigError) as caught:
+        Catalog(project).study(str(path))
+    assert f"{where}: no system of the study is 'eaze'; it has ease; did you mean 'ease'?" in str(
+        caught.value
+    )
+
+
+@pytest.mark.parametrize("cores", ["0", "-1", "two", "", "1.5"])
+def test_cores_that_snakemake_would_wait_for_are_refused(cores: str) -> None:
+    with pytest.raises(ConfigError, match="CORES: must be a whole number from 1, or all"):
+        command.start(cores, "0")

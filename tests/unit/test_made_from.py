@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recspectra import planning
+from recspectra import identity, planning
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog
 from recspectra.config.dataset import DatasetConfig
@@ -21,7 +22,7 @@ from recspectra.data.interactions import Interactions
 from recspectra.data.splits import split, statistics
 from recspectra.data.tables import InteractionTable
 from recspectra.evaluation.measure import measure, run_folder, run_records
-from recspectra.files import ArtifactError, read_json, read_npz, sha256, write_json
+from recspectra.files import ArtifactError, read_json, read_npz, sha256, write_json, write_npz
 from recspectra.fitting.fit import Job, execute, made_from
 from recspectra.fitting.scoring import Inputs, read_spectra
 from recspectra.fitting.tune import TuneJob, trials_file
@@ -373,6 +374,8 @@ def test_a_store_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
 @pytest.fixture
 def plan(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], planning.Plan]:
     """A factory: the plan of a study on an own file and on a dataset of a mirror, made anew at each call."""
+    (project / "workflow").mkdir()
+    (project / "workflow/scripts").symlink_to(Path(__file__).parents[2] / "workflow/scripts")
     (project / "clicks.csv").write_text("user,item\n1,2\n")
     own = {"name": "mine", "path": str(project / "clicks.csv"), "columns": {"user": "user", "item": "item"}}
     (project / "config/datasets/mine.yaml").write_text(json.dumps(own))
@@ -459,3 +462,65 @@ def test_a_checkout_that_moves_reruns_nothing(
     monkeypatch.chdir(project)
     assert plan().raw_files("mine") == ["clicks.csv"]
     assert str(project) not in plan().reader_params("mine")
+
+
+# --------------------------------------------------- results that Snakemake has no record of
+
+
+def recorded(path: str) -> Path:
+    """Where Snakemake keeps what made a file."""
+    return Path(".snakemake/metadata", base64.urlsafe_b64encode(path.encode()).decode())
+
+
+def test_a_dataset_made_with_another_configuration_is_refused_where_snakemake_forgot_it(
+    plan: Callable[[], planning.Plan], project: Path
+) -> None:
+    stats, made = "results/data/mine/stats.json", plan().made_with("mine")
+    write_json(stats, {"made_with": made})
+    plan().check_results(["snakemake"])
+    text = (project / "config/datasets/mine.yaml").read_text()
+    for change in ({"split": {"recipe": "random"}}, {"filter": {"k_core_users": 2}}):
+        (project / "config/datasets/mine.yaml").write_text(json.dumps(json.loads(text) | change))
+        with pytest.raises(ConfigError, match="dataset 'mine'.*`make redo WHAT=mine`"):
+            plan().check_results(["snakemake"])
+    (project / "config/datasets/mine.yaml").write_text(text)
+    (project / "clicks.csv").write_text("user,item\n1,3\n")
+    with pytest.raises(ConfigError, match="was made with another configuration"):
+        plan().check_results(["snakemake"])
+    recorded(stats).parent.mkdir(parents=True)
+    recorded(stats).touch()
+    plan().check_results(["snakemake"])  # Snakemake sees by its record that it must be made again
+
+
+def test_a_run_of_other_code_or_data_is_refused_where_snakemake_forgot_it(
+    plan: Callable[[], planning.Plan], project: Path
+) -> None:
+    made = plan()
+    planned = next(r for r in made.studies["s"].runs if r.dataset == "mine")
+    write_json("results/data/mine/stats.json", {"made_with": made.made_with("mine"), "digests": {"fit": "d"}})
+    place = f"results/runs/mine/ease/{planned.run.key}/seed-{planned.seed}/run.json"
+    code = identity.fit_code("ease", project / "workflow/scripts/fit.py")
+    for found, fine in (({"code": code, "data": "d"}, True), ({"code": code, "data": "e"}, False),
+                        ({"code": "x", "data": "d"}, False)):  # fmt: skip
+        write_json(place, found)
+        if fine:
+            plan().check_results(["snakemake"])
+        else:
+            with pytest.raises(ConfigError, match=r"runs/mine/ease/.*`make redo WHAT=ease`"):
+                plan().check_results(["snakemake"])
+    recorded(place).parent.mkdir(parents=True)
+    recorded(place).touch()
+    plan().check_results(["snakemake"])
+
+
+def test_a_path_to_a_file_that_is_not_there_is_no_other_name_of_what_was_read(
+    plan: Callable[[], planning.Plan], project: Path
+) -> None:
+    write_json("results/data/mine/stats.json", {"made_with": plan().made_with("mine")})
+    write_npz("results/interactions/mine.npz", users=np.zeros(1))
+    (project / "clicks.csv").unlink()
+    plan()  # what was read is still there
+    text = (project / "config/datasets/mine.yaml").read_text()
+    (project / "config/datasets/mine.yaml").write_text(text.replace("clicks.csv", "others.csv"))
+    with pytest.raises(ConfigError, match=r"there is no file .*others\.csv"):
+        plan()

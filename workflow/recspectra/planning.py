@@ -6,6 +6,7 @@ nor any numerical library.
 
 from __future__ import annotations
 
+import base64
 import math
 import os
 import re
@@ -20,6 +21,7 @@ from recspectra.config.catalog import Catalog, Settings, Study, check_texts, loa
 from recspectra.config.dataset import SHORT_FORM
 from recspectra.config.model import PlannedRun, RunConfig, TuneConfig, spectra_of, tuning_spectra
 from recspectra.config.yaml_io import canonical_json
+from recspectra.files import ArtifactError, read_json
 
 COLLECTED = [
     "metrics.csv", "runs.csv", "learning.csv", "spectral.csv", "tuning.csv", "energy.csv", "bands.csv",
@@ -38,6 +40,7 @@ TRIAL_MINUTES = {"light": 2, "medium": 8, "heavy": 30}
 MEMORY_MB = {"light": 4096, "medium": 8192, "heavy": 16384}
 START_MINUTES = 15  # on top of a budget: start of Python, reading, ranking
 START_MB = 4096  # on top of a budget: Python and its libraries
+RECORD_NAME = 254  # characters of a piece of a name in .snakemake/metadata
 DAY = 24 * 60  # what most partitions allow
 
 
@@ -105,8 +108,50 @@ def _check_own_files(catalog: Catalog, studies: list[Study]) -> None:
     for name in sorted({name for study in studies for name in study.config.datasets}):
         config = catalog.dataset(name)
         read = Path(f"results/interactions/{name}.npz")
-        if config.path and not Path(config.path).is_file() and not read.is_file():
+        if (
+            config.path
+            and not Path(config.path).is_file()
+            and not (read.is_file() and _read_so(catalog, name))
+        ):
             raise ConfigError(f"config/datasets/{name}.yaml: {config.where_it_should_be()}")
+
+
+def _read_so(catalog: Catalog, dataset: str) -> bool:
+    """Return whether the prepared dataset on disk was read as its YAML says now, from a file of that name."""
+    stats = Path(f"results/data/{dataset}/stats.json")
+    if not stats.is_file():
+        return True
+    made = read_json(stats).get("made_with", {})
+    return made.get("reading") == identity.hash_of(_how_it_is_read(catalog, dataset))
+
+
+def _how_it_is_read(catalog: Catalog, dataset: str) -> list[Any]:
+    """Return the configuration that `prepare` follows; of an own file's path the name alone."""
+    config = catalog.dataset(dataset)
+    parts = [(f.path, f.part, f.sha256, f.md5, f.member) for f in config.source.files]
+    kept = config.model_dump(include={*SHORT_FORM, "reader", "filter"})
+    return [kept | {"path": Path(config.path).name if config.path else None}, parts]
+
+
+def _unrecorded(path: Path) -> dict[str, Any] | None:
+    """Return a record on disk that Snakemake knows nothing of; None for any other."""
+    name = base64.urlsafe_b64encode(str(path).encode()).decode()
+    pieces = [name[i : i + RECORD_NAME] for i in range(0, len(name), RECORD_NAME)]
+    known = Path(".snakemake/metadata", *(f"@{piece}" for piece in pieces[:-1]), pieces[-1])
+    if known.is_file() or not path.is_file():
+        return None
+    try:
+        found = read_json(path)
+    except ArtifactError:  # whoever reads it says so
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _stale(what: str, redo: str) -> str:
+    return (
+        f"{what} was made with another configuration, from other data or by other code, and Snakemake's "
+        f"record of it (in .snakemake) is gone; `make redo WHAT={redo}` makes it again"
+    )
 
 
 def minutes_asked(cost: str, minutes: float, trials: int = 0, attempt: int = 1) -> int:
@@ -237,12 +282,74 @@ class Plan:
 
         `cp -p` and `rsync -a` exchange a file for another with an older time: time alone says nothing.
         """
-        config = self.catalog.dataset(dataset)
-        parts = [(f.path, f.part, f.sha256, f.md5, f.member) for f in config.source.files]
-        kept = config.model_dump(include={*SHORT_FORM, "reader", "filter"})
-        kept["path"] = Path(config.path).name if config.path else None  # its content is below
-        own = [self._digests.of(path) for path in self.raw_files(dataset)] if config.path else []
-        return canonical_json([kept, parts, *own])
+        own = self._content(dataset)
+        return canonical_json([_how_it_is_read(self.catalog, dataset), *([own] if own else [])])
+
+    def _content(self, dataset: str) -> str:
+        """Return size and digest of a user's own file; an empty text for other datasets."""
+        path = self.catalog.dataset(dataset).path
+        return self._digests.of(path) if path else ""
+
+    @property
+    def _scripts(self) -> Path:
+        return self.root / "workflow" / "scripts"
+
+    @property
+    def prepare_code(self) -> str:
+        """Hash of the code that reads and filters."""
+        modules = ("recspectra.data.readers", "recspectra.data.tables")
+        return identity.code_hash(*modules, scripts=[self._scripts / "prepare.py"])
+
+    @property
+    def split_code(self) -> str:
+        """Hash of the code that splits."""
+        return identity.code_hash("recspectra.data.splits", scripts=[self._scripts / "split.py"])
+
+    def made_with(self, dataset: str) -> dict[str, str]:
+        """Return what a prepared dataset says of itself in `stats.json`: hashes of what it was made with."""
+        return {
+            "reading": identity.hash_of(_how_it_is_read(self.catalog, dataset)),
+            "content": self._content(dataset),
+            "split": self.split_params(dataset),
+            "code": self.prepare_code + self.split_code,
+        }
+
+    def check_results(self, words: Sequence[str] = ()) -> None:
+        """Compare results on disk with configuration, data and code where Snakemake has no record of them.
+
+        Snakemake makes again what changed since its record in `.snakemake`; without one it takes a file
+        for what it should be.
+
+        Parameters
+        ----------
+        words : sequence of str
+            The command line, as for `check_copies`.
+
+        Raises
+        ------
+        ConfigError
+            A dataset or run was made with another configuration, from other data or by other code.
+        """
+        for dataset in sorted(self._taking_part(words)):
+            stats = Path(f"results/data/{dataset}/stats.json")
+            known = _unrecorded(stats)
+            if known is not None and known.get("made_with") != self.made_with(dataset):
+                raise ConfigError(_stale(f"dataset '{dataset}': {stats.parent}", dataset))
+        for study in self.requested:
+            for planned in self.studies[study].runs:
+                self._check_run(planned)
+
+    def _check_run(self, planned: PlannedRun) -> None:
+        model, dataset = planned.run.model, planned.dataset
+        place = Path(f"results/runs/{dataset}/{model}/{planned.run.key}/seed-{planned.seed}")
+        record = _unrecorded(place / "run.json")
+        if record is None:
+            return
+        stats = Path(f"results/data/{dataset}/stats.json")
+        data = read_json(stats).get("digests", {}).get("fit") if stats.is_file() else record.get("data")
+        code = identity.fit_code(model, self._scripts / "fit.py")
+        if (record.get("code"), record.get("data")) != (code, data):
+            raise ConfigError(_stale(f"{place}", model))
 
     @cached_property
     def _digests(self) -> identity.FileDigests:

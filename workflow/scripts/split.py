@@ -1,6 +1,7 @@
 """Split a table of interactions into train, valid and test, and check the counts."""
 
 import argparse
+import json
 from pathlib import Path
 
 from recspectra.data import reach_words, splits
@@ -14,11 +15,13 @@ def run() -> None:
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--interactions", type=Path, required=True)
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--made-with", default="{}", help="JSON: hashes of configuration, content and code")
     args = parser.parse_args()
     dataset = cli.catalog().dataset(args.dataset)
     table = InteractionTable.load(args.interactions)
     pieces, said = splits.split(table, dataset)
     stats = splits.statistics(dataset, pieces) | table.account.statistics()
+    stats["made_with"] = json.loads(args.made_with)
     said += [*splits.check_counts(dataset, stats), *reach_words.describe(stats)]
     splits.save(pieces, stats, args.folder)
     print("\n".join(said))

@@ -163,6 +163,19 @@ def test_report_says_when_all_runs_finished(tmp_path: Path) -> None:
     assert "every run finished" in render([folder], ROOT)
 
 
+def test_numbers_of_an_earlier_version_of_a_dataset_say_so(tmp_path: Path) -> None:
+    """Two studies on one dataset stand in one report, whatever became of the data between them."""
+    folder = write_study(tmp_path / "studies" / "s")
+    dataset = study_json()["datasets"][0]
+    (folder / "study.json").write_text(json.dumps(study_json() | {"figures": [], "digests": {dataset: "a"}}))
+    draw(folder, ROOT)
+    stats = tmp_path / "data" / dataset / "stats.json"
+    stats.parent.mkdir(parents=True)
+    for digest, said in (("a", False), ("b", True)):
+        stats.write_text(json.dumps({"digests": {"split": digest}}))
+        assert ("are of an earlier version of" in render([folder], ROOT)) is said
+
+
 # ------------------------------------------------------------------------------- errors
 
 

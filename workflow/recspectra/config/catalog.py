@@ -253,6 +253,7 @@ class Study:
         self._check_limits(named or config.systems)
         self._check_labels()
         self._check_drawings()
+        self._check_models_of_drawings(named or config.systems)
         self._check_depth()
 
     def _expand(self, entry: SystemEntry, where: str) -> list[PlannedRun]:
@@ -401,6 +402,22 @@ class Study:
                 self._check_names("group", groups_of(item), groups, where)
                 self._check_names("dataset", item.datasets or [], self.config.datasets, where)
 
+    def _check_models_of_drawings(self, named: Sequence[SystemEntry]) -> None:
+        """Refuse a figure, finding or runtime table about a system that no entry of the study's file is."""
+        known = list(dict.fromkeys(entry.model for entry in named))
+        for kind in ("tables", "figures", "findings"):
+            for index, item in enumerate(getattr(self.config, kind)):
+                for key, models in _named_models(kind, item).items():
+                    self._check_models(models, known, f"{self.origin}: {kind}[{index}].{key}")
+
+    def _check_models(self, models: list[str], known: list[str], where: str) -> None:
+        for model in models:
+            if model not in known:
+                raise ConfigError(
+                    f"{where}: no system of the study is '{model}'; it has {', '.join(known)}"
+                    f"{nearest(model, known)}"
+                )
+
     def _check_names(self, what: str, names: list[str], known: Collection[str], where: str) -> None:
         for name in names:
             if name not in known and what in ("parameter", "effort"):
@@ -498,6 +515,16 @@ def _measured(kind: str, item: Any) -> list[tuple[str, str, list[str], list[int]
 
 def _view_text(view: View) -> str:
     return f"history {view.history}, mask {view.mask}"
+
+
+def _named_models(kind: str, item: Any) -> dict[str, list[str]]:
+    """Return the systems that a table, figure or finding names, by the key that names them."""
+    if kind == "findings":
+        return {"model": [item.model] if item.model else [], "against": item.against}
+    if kind == "figures":
+        return {"model": [item.model] if item.model else []}
+    named = item.kind == "runtime" and "reference" in item.model_fields_set
+    return {"reference": [item.reference] if named else []}
 
 
 def variant_label(variant: str, swept: dict[str, Scalar]) -> str:

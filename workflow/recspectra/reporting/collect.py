@@ -60,7 +60,7 @@ def collect(study: Study, results: Path) -> None:
     _write_csv(folder / "inference.csv", inference_times(study, results))
     _write_csv(folder / "complexity.csv", costs_by_size(study, results))
     _write_csv(folder / "datasets.csv", dataset_table(study, results))
-    write_json(folder / "study.json", description(study, models))
+    write_json(folder / "study.json", description(study, models) | {"digests": split_digests(study, results)})
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -104,6 +104,12 @@ def description(study: Study, models: dict[str, Any]) -> dict[str, Any]:
         "models": {name: m.model_dump(include=kept) for name, m in models.items()},
         "protocols": {p.name: p.model_dump(exclude={"name"}) for p in study.protocols},
     }
+
+
+def split_digests(study: Study, results: Path) -> dict[str, str]:
+    """Return the digest of each dataset's split, by which a report sees numbers of an earlier one."""
+    stats = {name: read_json(results / "data" / name / "stats.json") for name in study.config.datasets}
+    return {name: found.get("digests", {}).get("split", "") for name, found in stats.items()}
 
 
 def tuning_trials(study: Study, results: Path) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from recspectra.config.base import ConfigError
 from recspectra.config.study import FigureConfig, FindingConfig, TableConfig
-from recspectra.files import PACKAGE_DIR, ArtifactError, write_text
+from recspectra.files import PACKAGE_DIR, ArtifactError, read_json, write_text
 from recspectra.reporting import findings, noise, runtime
 from recspectra.reporting.audit import read_audit
 from recspectra.reporting.escape import printable
@@ -247,7 +247,7 @@ def study_view(folder: Path, published: Published) -> StudyView:
     return StudyView(
         name=config.name,
         title=config.title,
-        paragraphs=[part for part in config.description.split("\n\n") if part.strip()],
+        paragraphs=[*_outdated(files), *(part for part in config.description.split("\n\n") if part.strip())],
         protocols=files.protocols,
         models=files.study.get("models", {}),
         datasets=_datasets(files),
@@ -260,6 +260,19 @@ def study_view(folder: Path, published: Published) -> StudyView:
         audit=read_audit(folder).to_dict("records"),
         provenance=_provenance(files, runs),
     )
+
+
+def _outdated(files: StudyFiles) -> list[str]:
+    """Return a sentence if the numbers are of other data than is prepared now; studies would not compare."""
+    names = []
+    for dataset, digest in files.study.get("digests", {}).items():
+        stats = files.folder.parents[1] / "data" / dataset / "stats.json"
+        now = read_json(stats).get("digests", {}).get("split") if stats.is_file() else None
+        names += [files.titles.get(dataset, dataset)] if now not in (None, digest) else []
+    told = (
+        f"These numbers are of an earlier version of {', '.join(names)} than is prepared now; run it again."
+    )
+    return [told] if names else []
 
 
 def _finding(files: StudyFiles, finding: FindingConfig, published: Published) -> PlainView:

@@ -82,7 +82,15 @@ def snakemake(target: str, cores: str, gpus: str, config: Mapping[str, str]) -> 
 
 
 def start(cores: str, gpus: str) -> list[str]:
-    """Return the words of the workflow's command up to its targets; see `snakemake`."""
+    """Return the words of the workflow's command up to its targets; see `snakemake`.
+
+    Raises
+    ------
+    ConfigError
+        `cores` is neither a whole number from 1 nor `all`: with none Snakemake waits without a word.
+    """
+    if cores != "all" and not (cores.isascii() and cores.isdigit() and int(cores)):
+        raise ConfigError(f"CORES: must be a whole number from 1, or all, not '{cores}'")
     count = gpus or str(_count_gpus())
     limit = ["--resources", f"gpu={count}"] if count != "0" else []
     return [sys.executable, "-m", "snakemake", "--profile", str(PROFILE), *limit, "--cores", cores]
