@@ -460,6 +460,47 @@ def test_a_recbole_file_without_times_is_not_ordered(tmp_path: Path) -> None:
     assert not own(tmp_path / "absent.inter", {}).ordered
 
 
+TIMED = INTER.replace("date", "timestamp")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.inter", f"\n \r\n{TIMED}"),
+        ("a.inter", f"\ufeff\n{TIMED}"),
+        ("a.inter", gzip.compress(TIMED.encode())),
+        ("a.INTER", gzip.compress(f"\n{TIMED}".encode())),
+        ("a.inter", TIMED.replace("\n", "\r")),
+    ],
+    ids=["blank lines", "mark and blank line", "gzip by content", "gzip and blank line", "old line ends"],
+)
+def test_a_recbole_file_is_ordered_where_its_reader_finds_times(
+    tmp_path: Path, name: str, content: str | bytes
+) -> None:
+    config = own(text_file(tmp_path, name, content), {})
+    assert read(config, Path("unused")).times.tolist() == [9, 2, 5, 1]
+    assert (config.ordered, config.split.recipe) == (True, "temporal-user")
+
+
+@pytest.mark.parametrize(
+    ("separator", "options"),
+    [("\t", {}), ("|", {"separator": "|"}), ("|", {"separator": "|", "time_column": "timestamp"})],
+)
+def test_the_reader_that_is_named_says_whether_there_are_times(
+    tmp_path: Path, separator: str, options: dict[str, str]
+) -> None:
+    path = text_file(tmp_path, "a.txt", TIMED.replace("\t", separator))
+    config = own(path, {}, reader={"format": "inter", "options": options})
+    assert read(config, Path("unused")).times.tolist() == [9, 2, 5, 1]
+    assert (config.ordered, config.split.recipe) == (True, "temporal-user")
+
+
+def test_a_damaged_recbole_file_is_left_to_its_reader(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress(TIMED.encode() * 50))
+    packed[20:40] = bytes(20)
+    assert not own(text_file(tmp_path, "a.inter", bytes(packed)), {}).ordered
+
+
 def test_a_named_column_that_a_recbole_file_lacks_is_an_error(tmp_path: Path) -> None:
     said = complaint(tmp_path, "a.inter", INTER, {"time": "when"})
     assert "no column 'when' for time; columns: user_id:token, item_id:token, date:float" in said

@@ -199,7 +199,7 @@ class DatasetConfig(Strict):
         given = data.get("columns")
         columns = given if isinstance(given, dict) else {}
         inter = inter_files.is_inter(data["path"]) and data.get("header") is not False
-        timed = "time" in columns or (inter and inter_files.has_times(Path(data["path"])))
+        timed = "time" in columns or _reads_times(data, inter)
         defaults = {
             "title": data.get("name", ""),
             "source": {"name": "local", "licence": "the data's own", "citation": "-", "files": []},
@@ -287,6 +287,19 @@ def _places_of(own: str, folder: Path) -> tuple[str, ...]:
     # Links stay as they are: what the user reads is what the user wrote.
     places = (os.path.normpath(Path.cwd() / base / expanded) for base in (folder, Path.cwd()))
     return tuple(dict.fromkeys(places))
+
+
+def _reads_times(data: Mapping[str, Any], inter: bool) -> bool:
+    """Return whether the reader of a user's own file finds times that no `columns` name."""
+    reader = data.get("reader")
+    reader = reader if isinstance(reader, dict) else {"format": "inter" if inter else "table"}
+    options = reader.get("options")
+    options = options if isinstance(options, dict) else {}
+    if options.get("time_column"):
+        return True
+    separator = options.get("separator")
+    separator = separator if isinstance(separator, str) and separator else "\t"
+    return reader.get("format") == "inter" and inter_files.has_times(Path(data["path"]), separator)
 
 
 def _check_columns(columns: Mapping[str, str | int], header: bool, reader: str) -> None:
