@@ -12,12 +12,26 @@ from urllib.parse import urlsplit
 from pydantic import Field, PrivateAttr, model_validator
 
 from recspectra.config import inter_files
-from recspectra.config.base import SAFE_NAME, Scalar, Strict, nearest
+from recspectra.config.base import SAFE_NAME, ConfigError, Scalar, Strict, nearest
 from recspectra.config.yaml_io import read_yaml, validate
 
 # Keys of the short form for one's own file.
 SHORT_FORM = ("path", "columns", "separator", "header", "missing")
 ROLES = ("user", "item", "rating", "time")
+
+
+# The keys that each recipe of a split reads.
+SHARES = ("valid", "test", "valid_of")
+USED = {
+    "shipped": ("exchange",),
+    "random": (*SHARES, "seed"),
+    "random-user": (*SHARES, "seed"),
+    "temporal": SHARES,
+    "temporal-user": SHARES,
+    "leave-one-out": (),
+}
+# File systems end at 255 bytes; logs and temporary files have longer names.
+LONGEST_NAME = 200
 
 
 class SourceFile(Strict):
@@ -42,6 +56,10 @@ class SourceFile(Strict):
     def _stays_inside(self) -> SourceFile:
         if ".." in Path(self.path).parts:
             raise ValueError("path must stay inside the mirror (no '..')")
+        if longest := next((part for part in Path(self.path).parts if len(part) > LONGEST_NAME), ""):
+            raise ValueError(
+                f"path: the name {longest[:20]}... has {len(longest)} letters; {LONGEST_NAME} are the most"
+            )
         return self
 
     @model_validator(mode="after")
@@ -127,6 +145,19 @@ class SplitConfig(Strict):
     valid_of: Literal["all", "train"] = "all"
     seed: int = Field(0, ge=0)
     exchange: bool = False
+
+    @model_validator(mode="after")
+    def _uses_what_is_given(self) -> SplitConfig:
+        """Refuse a key that the recipe does not read, as nothing would come of it."""
+        used = USED[self.recipe]
+        ignored = [key for key in type(self).model_fields if key in self.model_fields_set - {"recipe", *used}]
+        if ignored:
+            raise ValueError(
+                f"{', '.join(ignored)}: recipe '{self.recipe}' does not use "
+                f"{'this key' if len(ignored) == 1 else 'these keys'}, take "
+                f"{'it' if len(ignored) == 1 else 'them'} out (it uses {', '.join(used) or 'no other key'})"
+            )
+        return self
 
     @model_validator(mode="after")
     def _leaves_train(self) -> SplitConfig:
@@ -273,10 +304,18 @@ def read_dataset(path: Path, origin: str) -> DatasetConfig:
     if not isinstance(own, str) or not own:
         return validate(DatasetConfig, data, origin)
     places = _places_of(own, path.parent)
-    found = next((place for place in places if Path(place).is_file()), places[0])
+    found = next((place for place in places if _is_file(place, origin)), places[0])
     config = validate(DatasetConfig, {**data, "path": found}, origin)
     config._places = places
     return config
+
+
+def _is_file(place: str, origin: str) -> bool:
+    try:
+        return Path(place).is_file()
+    except OSError as error:  # the name is too long, a folder may not be entered
+        shown = place if len(place) <= LONGEST_NAME else f"{place[:LONGEST_NAME]}..."
+        raise ConfigError(f"{origin}: path: {shown} cannot be looked for ({error.strerror})") from None
 
 
 def _places_of(own: str, folder: Path) -> tuple[str, ...]:
