@@ -301,6 +301,46 @@ def test_raw_files_must_stay_inside_the_mirror(dataset_config: Callable[..., Any
         dataset_config(source=source)
 
 
+@pytest.mark.parametrize("path", ["a" * 300, "deep/" + "a" * 201 + "/b.csv"])
+def test_names_of_raw_files_that_no_file_system_takes_are_refused(
+    dataset_config: Callable[..., Any], path: str
+) -> None:
+    source = {"name": "s", "licence": "-", "citation": "-", "files": [{"path": path}]}
+    with pytest.raises(ConfigError, match=r"source\.files\[0\].*path: the name .* letters; 200 are the most"):
+        dataset_config(source=source)
+
+
+@pytest.mark.parametrize("path", ["a" * 300, "x/" * 3000 + "a.csv", "/" + "a" * 300 + "/b.csv"])
+def test_a_path_that_no_file_system_takes_names_its_yaml(project: Path, path: str) -> None:
+    entry = f"name: mine\npath: {path}\ncolumns: {{user: u, item: i}}\n"
+    (project / "config" / "datasets" / "mine.yaml").write_text(entry, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"datasets/mine\.yaml: path: .* cannot be looked for \(File name"):
+        Catalog(project).dataset("mine")
+
+
+UNUSED = [
+    (
+        "leave-one-out",
+        {"test": 0.5, "valid": 0.4, "exchange": True},
+        "valid, test, exchange: .* no other key",
+    ),
+    ("leave-one-out", {"seed": 0}, "seed: recipe 'leave-one-out' does not use this key"),
+    ("shipped", {"test": 0.2}, r"test: .* \(it uses exchange\)"),
+    ("random", {"exchange": False}, r"exchange: .* \(it uses valid, test, valid_of, seed\)"),
+    ("random-user", {"exchange": True}, "exchange: "),
+    ("temporal", {"seed": 1}, r"seed: .* \(it uses valid, test, valid_of\)"),
+    ("temporal-user", {"seed": 1, "exchange": True}, "seed, exchange: "),
+]
+
+
+@pytest.mark.parametrize(("recipe", "keys", "said"), UNUSED)
+def test_a_key_that_the_recipe_of_a_split_does_not_use_is_refused(
+    dataset_config: Callable[..., Any], recipe: str, keys: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"split: {said}"):
+        dataset_config(split={"recipe": recipe, **keys})
+
+
 def test_a_file_whose_name_says_otherwise_is_refused(project: Path) -> None:
     folder = project / "config" / "protocols"
     (folder / "other.yaml").write_text((folder / "standard.yaml").read_text(encoding="utf-8"))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recspectra.config.dataset import DatasetConfig, SourceFile, SplitConfig
+from recspectra.config.dataset import USED, DatasetConfig, SourceFile, SplitConfig
 from recspectra.data.interactions import DataError, Interactions, from_pairs
 from recspectra.data.readers import read, read_delimited, read_pairs_npy
 from recspectra.data.splits import RECIPES, check_counts, save, split, statistics
@@ -295,7 +295,8 @@ recipes = st.sampled_from(["temporal-user", "random"])
 def test_splits_are_disjoint_covering_and_repeatable(
     table: InteractionTable, recipe: str, valid: float, test: float, seed: int
 ) -> None:
-    config = SplitConfig(recipe=recipe, valid=valid, test=test, seed=seed)
+    keys = {"valid": valid, "test": test, "seed": seed}
+    config = SplitConfig(recipe=recipe, **{key: keys[key] for key in keys if key in USED[recipe]})
     parts = RECIPES[recipe](table, config)
     assert len(parts) == len(table)
     assert set(parts.tolist()) <= {0, 1, 2}

@@ -67,7 +67,7 @@ def test_temporal_is_a_cut_of_the_stable_order(table: InteractionTable) -> None:
 def test_recipes_by_user_cut_the_stable_order_of_each_user(recipe: str, levels: int) -> None:
     table = large(max(levels, 1))
     table = table if levels else table_of(table.users, None)
-    parts = parts_of(recipe, table, test=0.25, valid=0.1)
+    parts = parts_of(recipe, table, **({"test": 0.25, "valid": 0.1} if recipe == "temporal-user" else {}))
     for user in range(7):
         mine = np.flatnonzero(table.users == user)
         shares = (len(mine) // 10, len(mine) // 4) if recipe == "temporal-user" else (1, 1)
@@ -229,3 +229,38 @@ def test_counts_that_differ_are_refused_all_at_once(dataset_config: MakeConfig) 
         splits.check_counts(wrong, found)
     assert "'tiny'" in str(caught.value) and "items" not in str(caught.value)
     assert "users: found 120, expected 119; test: found 100, expected 90" in str(caught.value)
+
+
+# ------------------------------------------------------------------ order without times
+
+
+@pytest.mark.parametrize("recipe", ["random", "random-user", "temporal-user", "leave-one-out"])
+def test_train_and_validation_together_keep_the_order_of_the_file(
+    dataset_config: Callable[..., DatasetConfig], recipe: str
+) -> None:
+    """Rows that are ordered without times give the parts and histories of the same rows with times."""
+    rng = np.random.default_rng(8)
+    users = rng.permutation(np.arange(240) % 8)
+    items = rng.permutation(240)  # no pair twice
+    config = dataset_config(split={"recipe": recipe})
+    timed, untimed = (
+        splits.split(InteractionTable(users, items, times, None, None), config)[0]
+        for times in (np.arange(240.0), None)
+    )
+    for name in splits.PARTS:
+        assert np.array_equal(timed[name].items, untimed[name].items)
+    merged = [pieces["train"].merged(pieces["valid"]) for pieces in (timed, untimed)]
+    assert np.array_equal(merged[0].items, merged[1].items)
+    assert np.array_equal(merged[0].indptr, merged[1].indptr)
+
+
+def test_the_order_of_train_does_not_tell_where_held_out_rows_lie(
+    dataset_config: Callable[..., DatasetConfig],
+) -> None:
+    users, items = np.arange(240) % 8, np.arange(240) % 50
+    config = dataset_config(split={"recipe": "random-user"})
+    train = splits.split(InteractionTable(users, items, None, None, None), config)[0]["train"]
+    assert train.times.tolist() == [1 + place for length in train.lengths for place in range(length)]
+    unordered = dataset_config(split={"recipe": "random-user"}, ordered=False)
+    pieces, _ = splits.split(InteractionTable(users, items, None, None, None), unordered)
+    assert all(piece.times is None for piece in pieces.values())

@@ -20,6 +20,7 @@ from recspectra.config.base import ConfigError, nearest
 from recspectra.config.catalog import Catalog, Settings, Study, check_texts, load_settings
 from recspectra.config.dataset import SHORT_FORM
 from recspectra.config.model import PlannedRun, RunConfig, TuneConfig, spectra_of, tuning_spectra
+from recspectra.config.raw_files import RawFile, raw_files
 from recspectra.config.yaml_io import canonical_json
 from recspectra.files import ArtifactError, read_json
 
@@ -250,22 +251,19 @@ class Plan:
         return mirror_of(self.settings)
 
     @cached_property
-    def _files(self) -> dict[tuple[str, str], tuple[str, str]]:
-        """(source, path) -> (dataset, checksum) of every raw file."""
-        found = {}
-        for name in self.catalog.names("datasets"):
-            source = self.catalog.dataset(name).source
-            for file in source.files:
-                found.setdefault((source.name, file.path), (name, file.sha256 or file.md5 or ""))
-        return found
+    def _files(self) -> dict[tuple[str, str], RawFile]:
+        """(source, path) -> every raw file."""
+        return raw_files(self.catalog)
 
     def dataset_of_file(self, source: str, path: str) -> str:
         """Return a dataset that needs a raw file."""
-        return self._files.get((source, path), ("unknown", ""))[0]
+        file = self._files.get((source, path))
+        return file.dataset if file else "unknown"
 
     def sha256_of_file(self, source: str, path: str) -> str:
         """Return the checksum that a raw file must have."""
-        return self._files.get((source, path), ("", "unknown"))[1]
+        file = self._files.get((source, path))
+        return file.checksum if file else "unknown"
 
     def raw_files(self, dataset: str) -> list[str]:
         """Return the raw files of a dataset."""
@@ -356,7 +354,9 @@ class Plan:
         return raw_digests()
 
     def check_copies(self, words: Sequence[str] = ()) -> None:
-        """Compare the mirror's files with the copies of them that are in `results/raw` already.
+        """Refuse checksums that contradict each other, and copies of other files than the mirror's.
+
+        The mirror's files are compared with the copies of them that are in `results/raw` already.
 
         Parameters
         ----------
@@ -366,10 +366,14 @@ class Plan:
         Raises
         ------
         ConfigError
-            A dataset that takes part was made from another file than the one in the mirror.
+            A dataset that takes part was made from another file than the one in the mirror, or
+            shares a file with a dataset that states another checksum for it.
         """
         for dataset in sorted(self._taking_part(words)):
             source = self.catalog.dataset(dataset).source
+            for file in source.files:
+                if problem := self._files[source.name, file.path].problem:
+                    raise ConfigError(problem)
             for file in source.files if self.mirror else []:
                 theirs, ours = Path(self.mirror) / file.path, Path("results/raw") / source.name / file.path
                 if theirs.is_file() and ours.is_file() and self._digests.differ(theirs, ours):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from recspectra.data import filters
 from recspectra.data.readers import read
+from recspectra.data.sources import check_raw
 from recspectra.data.tables import check_duplicates
 from recspectra.running import cli
 
@@ -17,6 +18,7 @@ def run() -> None:
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
     dataset = cli.catalog().dataset(args.dataset)
+    check_raw(dataset, args.raw / dataset.source.name)
     table = read(dataset, args.raw / dataset.source.name)
     print(f"{dataset.name}: {table.account.words()}")
     print(f"{check_duplicates(table, dataset.name):,} repeated pairs")

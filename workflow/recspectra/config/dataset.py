@@ -12,12 +12,26 @@ from urllib.parse import urlsplit
 from pydantic import Field, PrivateAttr, model_validator
 
 from recspectra.config import inter_files
-from recspectra.config.base import SAFE_NAME, Scalar, Strict, nearest
+from recspectra.config.base import SAFE_NAME, ConfigError, Scalar, Strict, nearest
 from recspectra.config.yaml_io import read_yaml, validate
 
 # Keys of the short form for one's own file.
 SHORT_FORM = ("path", "columns", "separator", "header", "missing")
 ROLES = ("user", "item", "rating", "time")
+
+
+# The keys that each recipe of a split reads.
+SHARES = ("valid", "test", "valid_of")
+USED = {
+    "shipped": ("exchange",),
+    "random": (*SHARES, "seed"),
+    "random-user": (*SHARES, "seed"),
+    "temporal": SHARES,
+    "temporal-user": SHARES,
+    "leave-one-out": (),
+}
+# File systems end at 255 bytes; logs and temporary files have longer names.
+LONGEST_NAME = 200
 
 
 class SourceFile(Strict):
@@ -42,6 +56,10 @@ class SourceFile(Strict):
     def _stays_inside(self) -> SourceFile:
         if ".." in Path(self.path).parts:
             raise ValueError("path must stay inside the mirror (no '..')")
+        if longest := next((part for part in Path(self.path).parts if len(part) > LONGEST_NAME), ""):
+            raise ValueError(
+                f"path: the name {longest[:20]}... has {len(longest)} letters; {LONGEST_NAME} are the most"
+            )
         return self
 
     @model_validator(mode="after")
@@ -129,6 +147,19 @@ class SplitConfig(Strict):
     exchange: bool = False
 
     @model_validator(mode="after")
+    def _uses_what_is_given(self) -> SplitConfig:
+        """Refuse a key that the recipe does not read, as nothing would come of it."""
+        used = USED[self.recipe]
+        ignored = [key for key in type(self).model_fields if key in self.model_fields_set - {"recipe", *used}]
+        if ignored:
+            raise ValueError(
+                f"{', '.join(ignored)}: recipe '{self.recipe}' does not use "
+                f"{'this key' if len(ignored) == 1 else 'these keys'}, take "
+                f"{'it' if len(ignored) == 1 else 'them'} out (it uses {', '.join(used) or 'no other key'})"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _leaves_train(self) -> SplitConfig:
         if self.valid_of == "all" and self.valid + self.test >= 1:
             raise ValueError("valid + test must be below 1, or nothing is left to train on")
@@ -199,7 +230,7 @@ class DatasetConfig(Strict):
         given = data.get("columns")
         columns = given if isinstance(given, dict) else {}
         inter = inter_files.is_inter(data["path"]) and data.get("header") is not False
-        timed = "time" in columns or (inter and inter_files.has_times(Path(data["path"])))
+        timed = "time" in columns or _reads_times(data, inter)
         defaults = {
             "title": data.get("name", ""),
             "source": {"name": "local", "licence": "the data's own", "citation": "-", "files": []},
@@ -273,10 +304,18 @@ def read_dataset(path: Path, origin: str) -> DatasetConfig:
     if not isinstance(own, str) or not own:
         return validate(DatasetConfig, data, origin)
     places = _places_of(own, path.parent)
-    found = next((place for place in places if Path(place).is_file()), places[0])
+    found = next((place for place in places if _is_file(place, origin)), places[0])
     config = validate(DatasetConfig, {**data, "path": found}, origin)
     config._places = places
     return config
+
+
+def _is_file(place: str, origin: str) -> bool:
+    try:
+        return Path(place).is_file()
+    except OSError as error:  # the name is too long, a folder may not be entered
+        shown = place if len(place) <= LONGEST_NAME else f"{place[:LONGEST_NAME]}..."
+        raise ConfigError(f"{origin}: path: {shown} cannot be looked for ({error.strerror})") from None
 
 
 def _places_of(own: str, folder: Path) -> tuple[str, ...]:
@@ -287,6 +326,19 @@ def _places_of(own: str, folder: Path) -> tuple[str, ...]:
     # Links stay as they are: what the user reads is what the user wrote.
     places = (os.path.normpath(Path.cwd() / base / expanded) for base in (folder, Path.cwd()))
     return tuple(dict.fromkeys(places))
+
+
+def _reads_times(data: Mapping[str, Any], inter: bool) -> bool:
+    """Return whether the reader of a user's own file finds times that no `columns` name."""
+    reader = data.get("reader")
+    reader = reader if isinstance(reader, dict) else {"format": "inter" if inter else "table"}
+    options = reader.get("options")
+    options = options if isinstance(options, dict) else {}
+    if options.get("time_column"):
+        return True
+    separator = options.get("separator")
+    separator = separator if isinstance(separator, str) and separator else "\t"
+    return reader.get("format") == "inter" and inter_files.has_times(Path(data["path"]), separator)
 
 
 def _check_columns(columns: Mapping[str, str | int], header: bool, reader: str) -> None:

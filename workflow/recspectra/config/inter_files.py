@@ -7,11 +7,14 @@ is read.
 from __future__ import annotations
 
 import gzip
+import io
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 # RecBole's names, without the type behind the colon.
 NAMES = {"user": "user_id", "item": "item_id", "rating": "rating", "time": "timestamp"}
+LONGEST_LINE = 2**20
 
 
 def is_inter(path: str) -> bool:
@@ -44,11 +47,24 @@ def columns_of(given: Mapping[str, str], present: Sequence[str]) -> dict[str, st
     return columns
 
 
-def has_times(path: Path) -> bool:
-    """Whether an atomic file has the column of times that is read by default."""
+def is_gzip(path: Path) -> bool:
+    """Whether a file is unpacked before it is read: by its ending or its first bytes."""
+    if path.suffix.lower() == ".gz":
+        return True
+    with open(path, "rb") as stream:
+        return stream.read(2) == b"\x1f\x8b"
+
+
+def has_times(path: Path, separator: str = "\t") -> bool:
+    """Whether an atomic file has the column of times that is read by default.
+
+    The names stand in the first line that is not blank, as for the reader.
+    """
     try:
-        with gzip.open(path) if path.suffix.lower() == ".gz" else open(path, "rb") as stream:
-            first = stream.readline(2**16).decode("utf-8-sig", "replace")
-    except (OSError, EOFError):
+        with (gzip.open if is_gzip(path) else open)(path, "rb") as stream:
+            text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
+            lines = iter(lambda: text.readline(LONGEST_LINE), "")
+            first = next((line for line in lines if line.strip() or separator in line), "")
+    except (OSError, EOFError, zlib.error):
         return False  # whoever reads it says why
-    return "time" in columns_of({}, [name.strip() for name in first.split("\t")])
+    return "time" in columns_of({}, [name.strip() for name in first.split(separator)])

@@ -35,6 +35,7 @@ MARKS = {"", "na", "n/a", "<na>", "nan", "nat", "none", "null", "\\n"}
 WHOLE = re.compile(r"0|-?[1-9][0-9]*")
 WHOLE_AS_FLOAT = re.compile(r"(0|-?[1-9][0-9]*)\.0+|-0(?:\.0+)?")
 LONGEST_ID = 500
+BYTE_ORDER_MARK = "\ufeff"
 # Cells of up to so many characters hold at most 15 digits, which float64 tells apart.
 SHORT = 15
 
@@ -87,12 +88,15 @@ class IdColumn:
 
     Attributes
     ----------
+    header : set of int
+        Codes of the cells that are the column's own name (`name`): where files were joined.
     unified : Unified
         Set by `finish`.
     """
 
-    def __init__(self, whole: bool = False) -> None:
-        self.whole = whole
+    def __init__(self, whole: bool = False, name: str = "") -> None:
+        self.whole, self.name = whole, clean_id(name)
+        self.header: set[int] = set()
         self.unified = Unified()
         self._codes: defaultdict[str, int] = defaultdict()
         self._codes.default_factory = self._codes.__len__
@@ -110,6 +114,8 @@ class IdColumn:
                 self._missing.append(len(self._clean))
             elif problem := self._problem(label):
                 raise BadCell(row, problem)
+            elif label == self.name:
+                self.header.add(len(self._clean))
             self._clean.append(label)
         return codes, np.isin(codes, self._missing) if self._missing else None
 
@@ -125,6 +131,11 @@ class IdColumn:
             )
         if "\0" in label:
             return f"{label!r} holds a NUL character"
+        if BYTE_ORDER_MARK in label:
+            return (
+                f"{label!r} holds a byte order mark (U+FEFF), which stands at the start of a file; "
+                "were files joined? Take it out"
+            )
         if not self.whole:
             return ""
         if not re.fullmatch("[+-]?[0-9]+", label):

@@ -44,6 +44,7 @@ class Gathered:
                 parsed[role] = column.parse(cells[role])
             except BadCell as bad:
                 self.refuse(f"{self.unit} {numbers[bad.index]}, column '{role}': {bad.problem}")
+        self._refuse_header(numbers, parsed)
         lost = np.zeros(len(numbers), dtype=bool)
         for role, (_, missing) in parsed.items():
             if missing is not None:
@@ -53,6 +54,19 @@ class Gathered:
         self.rows_in += len(numbers)
         for role, (values, _) in parsed.items():
             self._kept[role].append(values[~lost] if lost.any() else values)
+
+    def _refuse_header(self, numbers: Sequence[int], parsed: Mapping[str, Parsed]) -> None:
+        """Refuse a row whose user and item are the names of their columns."""
+        named = {role: column.header for role, column in self.columns.items() if isinstance(column, IdColumn)}
+        if not named or not all(named.values()):
+            return
+        is_name = [np.isin(parsed[role][0], list(codes)) for role, codes in named.items()]
+        rows = np.flatnonzero(np.logical_and.reduce(is_name))
+        if len(rows):
+            self.refuse(
+                f"{self.unit} {numbers[int(rows[0])]}: the names of the columns once more; were files "
+                "joined? Take the line out"
+            )
 
     def _note(self, role: str, numbers: Sequence[int], cells: Any, rows: np.ndarray) -> None:
         """Count rows in which the value of a role is missing; keep the words for the first."""

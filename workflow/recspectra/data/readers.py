@@ -11,7 +11,7 @@ import csv
 import difflib
 import inspect
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -158,18 +158,23 @@ def read_delimited(
         raise DataError(f"{path}: columns '{columns}' must name user and item, each once")
     places = {name: place for place, name in enumerate(names) if name in ROLES}
     rows = records(path, file, separator)
-    if header:
-        _first_row(path, file, rows)
-    return _gather(path, file, rows, places, len(names), missing, whole=not text_ids)
+    first = _first_row(path, file, rows) if header else []
+    return _gather(path, file, rows, places, len(names), missing, not text_ids, first)
 
 
 def _gather(
     path: Path, file: SourceFile | None, chunks: Iterator[Chunk], places: Mapping[str, int], width: int,
-    missing: str = "error", whole: bool = False,
+    missing: str = "error", whole: bool = False, header: Sequence[str] = (),
 ) -> InteractionTable:  # fmt: skip
     """Read all records of a text file; `places` says in which column (from 0) a role stands."""
-    kinds = {"user": lambda: IdColumn(whole), "item": lambda: IdColumn(whole), "rating": NumberColumn}
-    columns = {role: kinds.get(role, TimeColumn)() for role in places}
+    columns: dict[str, Any] = {}
+    if header and all(_is_number(header[places[role]]) for role in ("user", "item")):
+        header = ()  # pandas calls columns 0 and 1, which user 0 and item 1 are as well
+    for role, place in places.items():
+        if role in ("user", "item"):
+            columns[role] = IdColumn(whole, header[place] if place < len(header) else "")
+        else:
+            columns[role] = NumberColumn() if role == "rating" else TimeColumn()
     gathered = Gathered(place_of(path, file), columns, missing)
     for chunk in chunks:
         lines, rows = chunk.lines, chunk.rows
@@ -345,7 +350,8 @@ def read_table(
     else:
         places = _numbered(path, file, names, present, chosen)
         rows = records(path, file, chosen)  # once more, from the top
-    table = _gather(path, file, rows, places, len(present), missing)
+    names_row = present if header else ()
+    table = _gather(path, file, rows, places, len(present), missing, header=names_row)
     _need_rows(path, table, header)
     shown = {role: f"{present[place]} (column {place + 1})" if header else f"column {place + 1}"
              for role, place in places.items()}  # fmt: skip
@@ -372,7 +378,7 @@ def read_inter(
     present = _first_row(path, file, rows)
     names = inter_files.columns_of({role: column for role, column in given.items() if column}, present)
     places = _places(path, file, names, present, separator)
-    table = _gather(path, file, rows, places, len(present), missing)
+    table = _gather(path, file, rows, places, len(present), missing, header=present)
     _need_rows(path, table, header=True)
     shown = {role: f"{present[place]} (column {place + 1})" for role, place in places.items()}
     return _laid_out(table, "RecBole's .inter, separator tab", shown)
@@ -402,6 +408,12 @@ def _places(
         _require(path, wanted, present)
     except DataError as error:
         raise DataError(f"{error}{_why_absent(path, file, wanted, present, separator)}") from None
+    for role, column in wanted.items():
+        if column.endswith((":token_seq", ":float_seq")):
+            raise DataError(
+                f"{place_of(path, file)}: column '{column}' for {role} holds several values a row; "
+                f"write one row for each, and name the column '{column.removesuffix('_seq')}'"
+            )
     return {role: present.index(column) for role, column in wanted.items()}
 
 

@@ -54,6 +54,27 @@ def fetch(dataset: DatasetConfig, file: SourceFile, mirror: Path | None, target:
         _accept(dataset, file, temporary, str(local or file.url))
 
 
+def check_raw(dataset: DatasetConfig, folder: Path) -> None:
+    """Check the raw files of a dataset against the checksums that it states.
+
+    Parameters
+    ----------
+    dataset : DatasetConfig
+        The dataset whose files are about to be read.
+    folder : Path
+        Where the files of its source lie. A file that is not there is left to its reader.
+
+    Raises
+    ------
+    DataError
+        A file has another checksum.
+    """
+    for file in dataset.source.files:
+        path = folder / file.path
+        if path.is_file():
+            _check(dataset, file, path, str(path))
+
+
 def how_to_get(dataset: DatasetConfig, file: SourceFile, problem: str) -> str:
     """Return the message that tells a user what to fetch and where to put it."""
     known = [f"{kind}: {value}" for kind, value in _expected(file).items()]
@@ -126,15 +147,24 @@ def _digest(path: Path, kind: str) -> str:
         return hashlib.file_digest(stream, HASHES[kind]).hexdigest()
 
 
-def _accept(dataset: DatasetConfig, file: SourceFile, path: Path, origin: str) -> None:
-    """Refuse a file whose checksum is wrong; warn of one that has nothing to be checked against."""
-    name = f"dataset '{dataset.name}', file '{file.path}': {origin}"
+def _check(dataset: DatasetConfig, file: SourceFile, path: Path, origin: str) -> None:
+    """Refuse a file whose checksum is wrong."""
     for kind, expected in _expected(file).items():
         if (found := _digest(path, kind)) != expected:
             raise DataError(
-                f"{name} has {kind} {found}, expected {expected} ({path.stat().st_size} bytes). "
+                f"{_named(dataset, file, origin)} has {kind} {found}, expected {expected} "
+                f"({path.stat().st_size} bytes). "
                 f"It is another version, truncated or damaged; fetch it again: {_where(dataset, file)}"
             )
+
+
+def _accept(dataset: DatasetConfig, file: SourceFile, path: Path, origin: str) -> None:
+    """Refuse a file whose checksum is wrong; warn of one that has nothing to be checked against."""
+    _check(dataset, file, path, origin)
     if not _expected(file):
-        found = _digest(path, "sha256")
+        found, name = _digest(path, "sha256"), _named(dataset, file, origin)
         print(f"warning: {name} was not checked, no checksum is known; sha256: {found}", file=sys.stderr)
+
+
+def _named(dataset: DatasetConfig, file: SourceFile, origin: str) -> str:
+    return f"dataset '{dataset.name}', file '{file.path}': {origin}"

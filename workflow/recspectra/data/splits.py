@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from recspectra.config.dataset import DatasetConfig, SplitConfig
+from recspectra.data import alignment
 from recspectra.data.filters import keep
 from recspectra.data.interactions import DataError, Interactions, from_pairs
 from recspectra.data.reach import reach, refuse_masked
@@ -24,6 +25,7 @@ from recspectra.runtime import axis_seed
 
 Recipe = Callable[[InteractionTable, SplitConfig], np.ndarray]
 TRAIN, VALID, TEST, DROPPED = 0, 1, 2, -1
+DRAWN = ("random", "random-user")  # a user's train and valid interleave
 
 
 def shipped(table: InteractionTable, config: SplitConfig) -> np.ndarray:
@@ -151,15 +153,29 @@ def split(table: InteractionTable, config: DatasetConfig) -> tuple[dict[str, Int
             f"dataset '{config.name}' has {shape[0]} user(s) and {shape[1]} item(s) after filter and "
             "split; at least two of each are needed"
         )
-    pieces = {}
+    pieces, times = {}, _times_of(dense, parts, config)
     for code, name in enumerate(PARTS):
         rows = parts == code
         if not rows.any():
             raise DataError(f"dataset '{config.name}': the {name} part of the split is empty")
-        times = None if dense.times is None or not config.ordered else dense.times[rows]
-        pieces[name] = from_pairs(dense.users[rows], dense.items[rows], times, shape)
+        of_part = None if times is None else times[rows]
+        pieces[name] = from_pairs(dense.users[rows], dense.items[rows], of_part, shape)
     refuse_masked(config.name, pieces)
     return pieces, said
+
+
+def _times_of(table: InteractionTable, parts: np.ndarray, config: DatasetConfig) -> np.ndarray | None:
+    """Return the times of a dense table's rows; None where the order of parts says all.
+
+    Drawn parts of rows that are ordered without times get 1, 2, 3, ... in the order of the file,
+    so that train and valid together stand in it too. Row numbers would tell a fit where the
+    held-out rows lie (see `alignment.times_by_part`).
+    """
+    if not config.ordered:
+        return None
+    if table.times is None and config.split.recipe in DRAWN:
+        return alignment.times_by_part(table.users, np.arange(len(table)), parts)
+    return table.times
 
 
 def check_counts(config: DatasetConfig, found: dict[str, Any]) -> list[str]:

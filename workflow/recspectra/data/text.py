@@ -21,6 +21,7 @@ from typing import IO, Any, NoReturn
 
 import pandas as pd
 
+from recspectra.config import inter_files
 from recspectra.config.dataset import SourceFile
 from recspectra.data.interactions import DataError
 
@@ -85,7 +86,7 @@ def opened(path: Path, file: SourceFile | None) -> Iterator[IO[bytes]]:
             raise DataError(f"{path}: the archive has no member '{member}'") from None
         except zipfile.BadZipFile as error:
             raise DataError(f"{path}: no readable zip archive ({error})") from None
-    elif path.suffix.lower() == ".gz" or first_bytes(path).startswith(b"\x1f\x8b"):
+    elif inter_files.is_gzip(path):
         with gzip.open(path, "rb") as stream:
             yield stream
     else:
