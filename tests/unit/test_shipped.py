@@ -67,7 +67,7 @@ def test_params_of_the_yaml_are_those_that_the_file_uses(name: str) -> None:
     config = CATALOG.model(name)
     kind = type(create(config, config.resolve({})))
     own = used_params(inspect.getfile(kind))
-    bases = [c for c in kind.__mro__ if c.__module__.startswith("recspectra.models.")]
+    bases = [c for c in kind.__mro__ if c.__module__.startswith(("recspectra.models.", "recspectra.layers."))]
     known = set().union(*(used_params(inspect.getfile(c)) for c in bases))
     assert own <= set(config.params) <= known
 
