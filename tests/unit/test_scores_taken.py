@@ -16,6 +16,7 @@ from recspectra.data.interactions import Interactions
 from recspectra.fitting import tune as tune_module
 from recspectra.fitting.fit import Job, execute
 from recspectra.fitting.scoring import Inputs, rank
+from recspectra.fitting.statuses import attempt
 from recspectra.fitting.tune import TuneJob, tune
 from recspectra.fitting.validation import validator
 from recspectra.models.popularity import Popularity
@@ -114,6 +115,47 @@ def test_a_fit_without_a_log_is_refused(
     with pytest.raises(ContractError, match=rf"Popularity.fit returned {said}, expected a dict"):
         execute(job, inputs, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "log", [{1: 2, "a": 3}, {"loss": np.float32(1)}, {"loss": float("nan")}, {"users": {3, 4}}]
+)
+def test_a_log_that_is_no_json_is_refused_before_anything_is_ranked(
+    log: Any, tiny: dict[str, Interactions], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Popularity, "fit", lambda *_: log)
+    job = Job("tiny", CATALOG.model("popularity"), RunConfig(model="popularity", params={}), {}, 0, "cpu", 1,
+              Budget(), "code")  # fmt: skip
+    with pytest.raises(ContractError, match=r"Popularity.fit returned a dict that run.json cannot hold \("):
+        execute(job, Inputs(tiny["train"], tiny["valid"], True, {}), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("said", "is_memory"),
+    [
+        ("CUDA out of memory. Tried to allocate 2.00 GiB", True),
+        ("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory", True),
+        ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate", True),
+        ("unable to mmap 80 bytes from file: Cannot allocate memory (12)", True),
+        ("failed to allocate 400 bytes", True),
+        ("wrong allocation of users to folds", False),
+        ("cannot allocate users to folds", False),
+        ("user 3 is not allocated", False),
+    ],
+)
+def test_a_defect_that_speaks_of_allocation_is_not_out_of_memory(said: str, is_memory: bool) -> None:
+    record: dict[str, Any] = {"status": "ok"}
+
+    def work() -> None:
+        raise RuntimeError(said)
+
+    if is_memory:
+        attempt(work, record, Budget(memory_gb=64), "cpu")
+        assert record["status"] == "oom"
+    else:
+        with pytest.raises(RuntimeError, match=said):
+            attempt(work, record, Budget(memory_gb=64), "cpu")
 
 
 def test_a_trial_without_a_log_is_refused(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -221,7 +222,7 @@ def create(config: ModelConfig, params: Mapping[str, Any]) -> Recommender:
 
     Raises
     ------
-    LookupError
+    ContractError
         The module or the class does not exist.
     """
     path = f"recspectra.models.{config.name}"
@@ -230,11 +231,14 @@ def create(config: ModelConfig, params: Mapping[str, Any]) -> Recommender:
     except ModuleNotFoundError as error:
         if error.name != path:
             raise
-        raise LookupError(
+        raise ContractError(
             f"system '{config.name}' has a YAML, but no workflow/recspectra/models/{config.name}.py"
         ) from None
     if not hasattr(module, config.class_name):
-        raise LookupError(f"{path} has no class '{config.class_name}' (named in its YAML)")
+        raise ContractError(
+            f"{path} has no class '{config.class_name}'; name its class in config/models/{config.name}.yaml: "
+            "`class_name`"
+        )
     return getattr(module, config.class_name)(params)
 
 
@@ -244,7 +248,7 @@ def fitted(system: Recommender, task: Task, run: Run) -> dict[str, Any]:
     Raises
     ------
     ContractError
-        `fit` returned no dictionary.
+        `fit` returned no dictionary, or one that JSON cannot hold.
     """
     log = system.fit(task, run)
     if not isinstance(log, dict):
@@ -252,6 +256,13 @@ def fitted(system: Recommender, task: Task, run: Run) -> dict[str, Any]:
             f"{type(system).__name__}.fit returned {_kind(log)}, expected a dict "
             "of what run.json should hold ({} for nothing)"
         )
+    try:
+        json.dumps(log, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ContractError(
+            f"{type(system).__name__}.fit returned a dict that run.json cannot hold ({error}): keys must be "
+            "texts, values texts, finite numbers of Python, lists or such dicts"
+        ) from None
     return log
 
 
