@@ -19,6 +19,7 @@ from recspectra.fitting.scoring import Inputs, rank
 from recspectra.fitting.statuses import attempt
 from recspectra.fitting.tune import TuneJob, tune
 from recspectra.fitting.validation import validator
+from recspectra.identity import data_digest
 from recspectra.models.popularity import Popularity
 from recspectra.recommender import ContractError, History, Recommender
 from recspectra.running import cli
@@ -156,6 +157,73 @@ def test_a_defect_that_speaks_of_allocation_is_not_out_of_memory(said: str, is_m
     else:
         with pytest.raises(RuntimeError, match=said):
             attempt(work, record, Budget(memory_gb=64), "cpu")
+
+
+def _prune(x: sp.csr_array) -> None:
+    x.data *= np.arange(x.shape[1], dtype=np.float32)[x.indices]
+    x.eliminate_zeros()
+
+
+CHANGES: dict[str, Callable[[Interactions], Any]] = {
+    "pruned": lambda train: _prune(train.matrix),
+    "without zeros": lambda train: train.matrix.eliminate_zeros(),
+    "set": lambda train: train.matrix.indices.fill(0),
+    "cell": lambda train: train.matrix.__setitem__((0, 0), 2.0),
+    "shuffled": lambda train: np.random.default_rng(0).shuffle(train.items),
+    "indptr": lambda train: np.minimum(train.indptr, 3, out=train.indptr),
+    "times": lambda train: train.times.sort(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_fit_that_changes_its_inputs_is_refused(
+    change: str, tiny: dict[str, Interactions], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Popularity, "fit", lambda system, task, run: CHANGES[change](task.train) or {})
+    job = Job("tiny", CATALOG.model("popularity"), RunConfig(model="popularity", params={}), {}, 0, "cpu", 1,
+              Budget(), "code")  # fmt: skip
+    inputs = Inputs(from_saved(tiny["train"], tmp_path), tiny["valid"], True, {})
+    with pytest.raises(ContractError, match=r"Popularity\.fit changes in place .*change a copy"):
+        execute(job, inputs, tmp_path / "run")
+    assert data_digest(inputs.train) == data_digest(tiny["train"])
+    assert np.array_equal(inputs.train.matrix.toarray(), tiny["train"].matrix.toarray())
+
+
+def from_saved(data: Interactions, folder: Path) -> Interactions:
+    """The same with arrays of its own."""
+    data.save(folder / "train.npz")
+    return Interactions.load(folder / "train.npz")
+
+
+def test_a_matrix_whose_arrays_are_exchanged_is_the_system_s_own(tiny: dict[str, Interactions]) -> None:
+    train = tiny["train"]
+    before = train.matrix.toarray()
+    x = train.matrix
+    x.data = np.zeros_like(x.data)
+    assert not x.toarray().any()
+    assert np.array_equal(train.matrix.toarray(), before)
+
+
+def test_a_score_that_changes_its_users_keeps_their_masks(tiny: dict[str, Interactions]) -> None:
+    train = tiny["train"]
+
+    def score(users: np.ndarray, history: History) -> np.ndarray:
+        users[:] = 0
+        return floats(len(users))
+
+    for user, row in enumerate(rank(score, train, [train], 80)[0].lists):
+        assert not set(row.tolist()) & set(train.sequence(user).tolist())
+
+
+def test_a_score_that_changes_kept_data_is_refused(tiny: dict[str, Interactions]) -> None:
+    train = tiny["train"]
+
+    def score(users: np.ndarray, history: History) -> np.ndarray:
+        train.matrix.data[:] = 0
+        return floats(len(users))
+
+    with pytest.raises(ContractError, match="score changes in place what it was given"):
+        rank(score, train, [train], 10)
 
 
 def test_a_trial_without_a_log_is_refused(

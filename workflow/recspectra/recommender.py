@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,7 +37,7 @@ class Task:
     Attributes
     ----------
     train : Interactions
-        The interactions to fit on (`train`, or `train+valid` for a refit).
+        The interactions to fit on (`train`, or `train+valid` for a refit); to change some, copy them.
     valid : Interactions or None
         Held-out validation interactions; None for a refit.
     ordered : bool
@@ -137,7 +138,7 @@ class Run:
 
 @dataclass(frozen=True)
 class History:
-    """The histories of a batch of users, as a matrix and as ordered sequences.
+    """The histories of a batch of users, as a matrix and as ordered sequences; copies, made for one call.
 
     Attributes
     ----------
@@ -242,15 +243,36 @@ def create(config: ModelConfig, params: Mapping[str, Any]) -> Recommender:
     return getattr(module, config.class_name)(params)
 
 
+@contextmanager
+def unchanged_inputs(name: str) -> Iterator[None]:
+    """Name the method that tries to change an array that it was given; such arrays are locked.
+
+    Raises
+    ------
+    ContractError
+        In place of NumPy's error.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if "read-only" not in str(error):
+            raise
+        raise ContractError(
+            f"{name} changes in place what it was given ({error}); masks and other trials read the same "
+            "arrays: change a copy"
+        ) from error
+
+
 def fitted(system: Recommender, task: Task, run: Run) -> dict[str, Any]:
     """Fit a system and return its log.
 
     Raises
     ------
     ContractError
-        `fit` returned no dictionary, or one that JSON cannot hold.
+        `fit` changed what it was given, or returned no dictionary, or one that JSON cannot hold.
     """
-    log = system.fit(task, run)
+    with unchanged_inputs(f"{type(system).__name__}.fit"):
+        log = system.fit(task, run)
     if not isinstance(log, dict):
         raise ContractError(
             f"{type(system).__name__}.fit returned {_kind(log)}, expected a dict "
@@ -266,6 +288,11 @@ def fitted(system: Recommender, task: Task, run: Run) -> dict[str, Any]:
     return log
 
 
+def scorer_name(score: Scorer) -> str:
+    """Return what messages call a scorer, such as `Mine.score`."""
+    return getattr(score, "__qualname__", type(score).__name__)
+
+
 def check_scores(score: Scorer, scores: Any, users: int, items: int) -> np.ndarray:
     """Return the scores that a scorer gave, float32; -inf is allowed and means "after all others".
 
@@ -276,7 +303,7 @@ def check_scores(score: Scorer, scores: Any, users: int, items: int) -> np.ndarr
     Diverged
         A score is infinitely large: such items would be tied, whatever the system knows of them.
     """
-    name = getattr(score, "__qualname__", type(score).__name__)
+    name = scorer_name(score)
     expected = f"expected a NumPy array of floats, shape ({users}, {items})"
     if not isinstance(scores, np.ndarray) or isinstance(scores, np.matrix | np.ma.MaskedArray):
         raise ContractError(f"{name} returned {_kind(scores)}, {expected}")

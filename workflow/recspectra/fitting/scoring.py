@@ -12,7 +12,7 @@ import numpy as np
 from recspectra.data.interactions import Interactions
 from recspectra.fitting.ranking import Ranking, as_arrays, batches, list_name, top_with_ties
 from recspectra.identity import data_digest, fit_digest
-from recspectra.recommender import History, Scorer, check_scores
+from recspectra.recommender import History, Scorer, check_scores, scorer_name, unchanged_inputs
 from recspectra.spectral.spectrum import Spectrum
 
 BATCH_SCORES = 4_000_000  # scores held at once: 16 MB of float32
@@ -98,7 +98,10 @@ def rank(
     parts: list[list[Ranking]] = [[] for _ in masks]
     for places in batches(len(users), size):
         batch = users[places]
-        scores = check_scores(score, score(batch, History.of(history, batch)), len(batch), history.n_items)
+        shown = History.of(history, batch)
+        with unchanged_inputs(scorer_name(score)):
+            found = score(batch.copy(), shown)  # masks are looked up by `batch`
+        scores = check_scores(score, found, len(batch), history.n_items)
         for part, mask in zip(parts, masks, strict=True):
             part.append(top_with_ties(scores, mask.matrix[batch], depth, ties))
     return [Ranking.join(part) for part in parts]
