@@ -99,6 +99,66 @@ def test_minus_infinity_stands_after_all_others(tiny: dict[str, Interactions]) -
         assert found == [i for i in free[::-1] if i < 40] + [i for i in free[::-1] if i >= 40]
 
 
+COUNTS = np.random.default_rng(1).integers(0, 60, size=80).astype(np.float64)
+MANY = np.random.default_rng(2).random(80)
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        COUNTS * 1e-60,
+        COUNTS + 1e12,
+        -COUNTS - 1e12,
+        1 + MANY * 1e-9,
+        MANY * 1e-300,
+        np.append(1, MANY[1:] * 1e-60),
+    ],
+    ids=["small", "far", "below", "near one", "smallest", "all but one small"],
+)
+def test_scores_whose_differences_float32_cannot_hold_are_refused(
+    scores: np.ndarray, tiny: dict[str, Interactions]
+) -> None:
+    system = Mine(lambda b: np.tile(scores, (b, 1)))
+    with pytest.raises(ContractError, match=r"Mine\.score returned scores that lose .* float32: scale them"):
+        rank(system.score, tiny["train"], [tiny["train"]], 10)
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        COUNTS,
+        COUNTS * 1e-30,
+        COUNTS + 1e5,
+        MANY,
+        np.log(MANY),
+        np.where(COUNTS > 9, COUNTS, -np.inf),
+        np.zeros(80),
+        np.full(80, 1e-60),
+        # Equal but for the rounding of sums in another order.
+        COUNTS + MANY * 1e-14,
+        1 / 3 + np.arange(80) * 5e-17,
+        np.append(np.full(79, 0.1), 1.0) * (1 + MANY * 1e-15),
+    ],
+    ids=range(11),
+)
+def test_scores_that_float32_holds_or_that_differ_by_rounding_alone_are_taken(
+    scores: np.ndarray, tiny: dict[str, Interactions]
+) -> None:
+    train = tiny["train"]
+    for kind in (np.float64, np.longdouble):
+        found = rank(Mine(lambda b, k=kind: np.tile(scores, (b, 1)).astype(k)).score, train, [train], 10)[0]
+        assert found.lists.min() >= 0
+
+
+def test_one_user_whose_differences_are_lost_is_enough_where_it_is_looked_at(
+    tiny: dict[str, Interactions],
+) -> None:
+    scores = np.tile(COUNTS, (120, 1))
+    scores[119] *= 1e-60
+    with pytest.raises(ContractError, match="lose their differences"):
+        rank(Mine(lambda b: scores[:b]).score, tiny["train"], [tiny["train"]], 10, 120)
+
+
 # -------------------------------------------------------------------------------- fits
 
 

@@ -20,6 +20,8 @@ from recspectra.runtime import Diverged, Progress
 from recspectra.spectral.spectrum import Spectrum
 
 T = TypeVar("T")
+ROWS_LOOKED_AT = 8  # of a batch of float64 scores
+ROUNDING = 1e-13  # relative difference of values that may be equal but for float64's rounding
 
 
 class Refused(Exception):
@@ -299,7 +301,8 @@ def check_scores(score: Scorer, scores: Any, users: int, items: int) -> np.ndarr
     Raises
     ------
     ContractError
-        They are no dense NumPy array of floating point numbers, shape (users, items).
+        They are no dense NumPy array of floating point numbers, shape (users, items), or lose their
+        differences in float32.
     Diverged
         A score is infinitely large: such items would be tied, whatever the system knows of them.
     """
@@ -311,11 +314,33 @@ def check_scores(score: Scorer, scores: Any, users: int, items: int) -> np.ndarr
         raise ContractError(f"{name} returned {scores.shape}, expected {(users, items)}")
     if not np.issubdtype(scores.dtype, np.floating):
         raise ContractError(f"{name} returned values of type {scores.dtype}, {expected}")
+    if scores.dtype.itemsize > 4 and _differences_lost(scores):
+        raise ContractError(f"{name} returned scores that lose their differences in float32: scale them")
     with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite and is refused
         scores = scores.astype(np.float32, copy=False)
     if scores.max(initial=-np.inf) == np.inf:
         raise Diverged(f"{name} returned an infinitely large score")
     return scores
+
+
+def _differences_lost(scores: np.ndarray) -> bool:
+    """Return whether in some row more neighbours in value become equal in float32 than stay apart.
+
+    A few rows are looked at, spread over the batch. Values that differ by rounding alone are equal.
+    """
+    for row in np.unique(np.linspace(0, len(scores) - 1, ROWS_LOOKED_AT).astype(int)) if len(scores) else []:
+        values = np.sort(scores[row][np.abs(scores[row]) <= np.finfo(np.float32).max])
+        if len(values) < 2:
+            continue
+        size = np.maximum(np.abs(values[:-1]), np.abs(values[1:]))
+        # Rounding follows the largest terms of a sum; below float32's range a value's own size.
+        size[size >= np.finfo(np.float32).tiny] = size.max()
+        differ = np.diff(values) > ROUNDING * size
+        with np.errstate(under="ignore"):
+            stay = np.diff(values.astype(np.float32)) != 0
+        if np.count_nonzero(differ & ~stay) > np.count_nonzero(differ & stay):
+            return True
+    return False
 
 
 def _kind(value: Any) -> str:
