@@ -63,7 +63,7 @@ class Hill(Recommender):
 @pytest.fixture(autouse=True)
 def hill(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "create", lambda model, params: Hill(params))
-    monkeypatch.setattr(module, "validator", lambda inputs: lambda score: score(None, None).height())
+    monkeypatch.setattr(module, "validator", lambda *_, **__: lambda score: score(None, None).height())
     Hill.fitted, Hill.die_at = [], None
 
 
