@@ -13,7 +13,7 @@ from recspectra.config.catalog import Catalog
 from recspectra.config.model import ModelConfig, ParamSpec
 from recspectra.config.study import StudyConfig
 from recspectra.config.yaml_io import validate
-from recspectra.recommender import Recommender, create
+from recspectra.recommender import ContractError, Recommender, create
 
 CATALOG = Catalog(Path(__file__).resolve().parents[2])
 MODELS = CATALOG.names("models")
@@ -75,9 +75,9 @@ def test_params_of_the_yaml_are_those_that_the_file_uses(name: str) -> None:
 def test_a_system_without_a_file_or_class_is_named() -> None:
     data = {"name": "nobody", "class_name": "Nobody", "title": "-", "kind": "closed-form"}
     paper = {"title": "-", "venue": "-", "citation": "-"}
-    with pytest.raises(LookupError, match=r"no workflow/recspectra/models/nobody\.py"):
+    with pytest.raises(ContractError, match=r"no workflow/recspectra/models/nobody\.py"):
         create(validate(ModelConfig, {**data, "paper": paper}, "x"), {})
-    with pytest.raises(LookupError, match="recspectra.models.ease has no class 'Nobody'"):
+    with pytest.raises(ContractError, match="recspectra.models.ease has no class 'Nobody'"):
         create(validate(ModelConfig, {**data, "name": "ease", "paper": paper}, "x"), {})
 
 

@@ -63,7 +63,7 @@ class Hill(Recommender):
 @pytest.fixture(autouse=True)
 def hill(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "create", lambda model, params: Hill(params))
-    monkeypatch.setattr(module, "validator", lambda inputs: lambda score: score(None, None).height())
+    monkeypatch.setattr(module, "validator", lambda *_, **__: lambda score: score(None, None).height())
     Hill.fitted, Hill.die_at = [], None
 
 
@@ -329,3 +329,27 @@ def test_optional_datasets_take_part_only_where_they_are_present() -> None:
     assert narrowed(config, ["a", "b"]).datasets == ["a", "b"]
     assert [e.datasets for e in narrowed(config, ["b"]).systems] == [None, ["b"], ["a"]]
     assert [e.datasets for e in narrowed(config, []).systems] == [None, ["a"]]
+
+
+@pytest.mark.parametrize(
+    ("need", "words"),
+    [
+        ({"rank": "{alpha}"}, r"spectra\[0\]\.rank: '\{alpha\}' gives '0\.5', not a whole number"),
+        ({"rank": "{kind}"}, r"rank: '\{kind\}' gives 'plain', not a whole number"),
+        ({"rank": "many"}, "rank: 'many' gives 'many', not a whole number"),
+        ({"rank": "0"}, "rank: '0' gives '0', not a whole number of at least 1"),
+        (
+            {"rank": "{zzz}"},
+            r"rank: '\{zzz\}' names '\{zzz\}', but the system has no such .*; it has rank",
+        ),
+        ({"rank": "{}"}, r"names '\{\}', but the system has no such parameter"),
+        ({"rank": "{rank"}, r"rank: '\{rank' cannot be read"),
+        ({"operator": "unified-d{depht}"}, r"spectra\[0\]\.operator: .*names '\{depht\}'"),
+        ({"operator": "unified-d{kind:.2f}"}, r"operator: .* cannot be filled in"),
+    ],
+)
+def test_a_spectrum_that_no_parameter_fills_is_refused(need: dict[str, str], words: str) -> None:
+    plain = {"operator": "item-similarity", "rank": "{rank}"}
+    with pytest.raises(ConfigError, match=rf"hill\.yaml: .*{words}"):
+        model(spectra=[plain | need])
+    assert model(spectra=[plain, plain | {"rank": "8"}])

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from harness import REPO, TINY_STUDY, Finished, Job, by_rule, one_error, write_yaml
 
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog
 from recspectra.fitting.fit import best_epochs
+from recspectra.recommender import ContractError
 
 BOTH = ["train", "train+valid"]
 ENTRY = {"model": "lightgcn", "fit": BOTH, "params": {"epochs": 40, "eval_every": 1, "patience": 3}}
@@ -92,3 +94,22 @@ def test_epochs_of_a_refit() -> None:
     assert best_epochs(None) == {}
     assert best_epochs({"status": "timeout", "log": {}}) == {}
     assert best_epochs({"status": "ok", "log": {"best_epoch": 7}}) == {"epochs": 7}
+
+
+@pytest.mark.parametrize("log", [{}, {"best_epoch": None}, {"best_epoch": 2.5}, {"best_epoch": True}])
+def test_a_log_without_a_best_epoch_is_named_at_the_refit(log: dict[str, Any]) -> None:
+    with pytest.raises(ContractError, match=r"log that Mine\.fit returned has no.* `best_epoch`; return"):
+        best_epochs({"status": "ok", "config": {"class_name": "Mine"}, "log": log})
+
+
+def test_a_trained_system_without_epochs_is_not_refitted(project: Path, tmp_path: Path) -> None:
+    mine = yaml.safe_load((project / "config/models/mf.yaml").read_text()) | {"name": "mine", "best": {}}
+    mine["params"]["n_epochs"] = mine["params"].pop("epochs")
+    write_yaml(project / "config/models/mine.yaml", mine)
+    path = study(tmp_path, {"model": "mine", "fit": BOTH})
+    path.write_text(path.read_text().replace("- tiny\n", "- synthetic\n"))
+    with pytest.raises(ConfigError, match=r"systems\[0\]\.fit: .*mine\.yaml has no parameter `epochs`"):
+        Catalog(project).study(str(path))
+    path = study(tmp_path, {"model": "mine"})
+    path.write_text(path.read_text().replace("- tiny\n", "- synthetic\n"))
+    assert Catalog(project).study(str(path)).runs

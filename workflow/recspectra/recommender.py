@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Hashable, Mapping
+import json
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +20,8 @@ from recspectra.runtime import Diverged, Progress
 from recspectra.spectral.spectrum import Spectrum
 
 T = TypeVar("T")
+ROWS_LOOKED_AT = 8  # of a batch of float64 scores
+ROUNDING = 1e-13  # relative difference of values that may be equal but for float64's rounding
 
 
 class Refused(Exception):
@@ -35,7 +39,7 @@ class Task:
     Attributes
     ----------
     train : Interactions
-        The interactions to fit on (`train`, or `train+valid` for a refit).
+        The interactions to fit on (`train`, or `train+valid` for a refit); to change some, copy them.
     valid : Interactions or None
         Held-out validation interactions; None for a refit.
     ordered : bool
@@ -136,7 +140,7 @@ class Run:
 
 @dataclass(frozen=True)
 class History:
-    """The histories of a batch of users, as a matrix and as ordered sequences.
+    """The histories of a batch of users, as a matrix and as ordered sequences; copies, made for one call.
 
     Attributes
     ----------
@@ -221,7 +225,7 @@ def create(config: ModelConfig, params: Mapping[str, Any]) -> Recommender:
 
     Raises
     ------
-    LookupError
+    ContractError
         The module or the class does not exist.
     """
     path = f"recspectra.models.{config.name}"
@@ -230,12 +234,35 @@ def create(config: ModelConfig, params: Mapping[str, Any]) -> Recommender:
     except ModuleNotFoundError as error:
         if error.name != path:
             raise
-        raise LookupError(
+        raise ContractError(
             f"system '{config.name}' has a YAML, but no workflow/recspectra/models/{config.name}.py"
         ) from None
     if not hasattr(module, config.class_name):
-        raise LookupError(f"{path} has no class '{config.class_name}' (named in its YAML)")
+        raise ContractError(
+            f"{path} has no class '{config.class_name}'; name its class in config/models/{config.name}.yaml: "
+            "`class_name`"
+        )
     return getattr(module, config.class_name)(params)
+
+
+@contextmanager
+def unchanged_inputs(name: str) -> Iterator[None]:
+    """Name the method that tries to change an array that it was given; such arrays are locked.
+
+    Raises
+    ------
+    ContractError
+        In place of NumPy's error.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if "read-only" not in str(error):
+            raise
+        raise ContractError(
+            f"{name} changes in place what it was given ({error}); masks and other trials read the same "
+            "arrays: change a copy"
+        ) from error
 
 
 def fitted(system: Recommender, task: Task, run: Run) -> dict[str, Any]:
@@ -244,15 +271,28 @@ def fitted(system: Recommender, task: Task, run: Run) -> dict[str, Any]:
     Raises
     ------
     ContractError
-        `fit` returned no dictionary.
+        `fit` changed what it was given, or returned no dictionary, or one that JSON cannot hold.
     """
-    log = system.fit(task, run)
+    with unchanged_inputs(f"{type(system).__name__}.fit"):
+        log = system.fit(task, run)
     if not isinstance(log, dict):
         raise ContractError(
             f"{type(system).__name__}.fit returned {_kind(log)}, expected a dict "
             "of what run.json should hold ({} for nothing)"
         )
+    try:
+        json.dumps(log, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ContractError(
+            f"{type(system).__name__}.fit returned a dict that run.json cannot hold ({error}): keys must be "
+            "texts, values texts, finite numbers of Python, lists or such dicts"
+        ) from None
     return log
+
+
+def scorer_name(score: Scorer) -> str:
+    """Return what messages call a scorer, such as `Mine.score`."""
+    return getattr(score, "__qualname__", type(score).__name__)
 
 
 def check_scores(score: Scorer, scores: Any, users: int, items: int) -> np.ndarray:
@@ -261,11 +301,12 @@ def check_scores(score: Scorer, scores: Any, users: int, items: int) -> np.ndarr
     Raises
     ------
     ContractError
-        They are no dense NumPy array of floating point numbers, shape (users, items).
+        They are no dense NumPy array of floating point numbers, shape (users, items), or lose their
+        differences in float32.
     Diverged
         A score is infinitely large: such items would be tied, whatever the system knows of them.
     """
-    name = getattr(score, "__qualname__", type(score).__name__)
+    name = scorer_name(score)
     expected = f"expected a NumPy array of floats, shape ({users}, {items})"
     if not isinstance(scores, np.ndarray) or isinstance(scores, np.matrix | np.ma.MaskedArray):
         raise ContractError(f"{name} returned {_kind(scores)}, {expected}")
@@ -273,11 +314,33 @@ def check_scores(score: Scorer, scores: Any, users: int, items: int) -> np.ndarr
         raise ContractError(f"{name} returned {scores.shape}, expected {(users, items)}")
     if not np.issubdtype(scores.dtype, np.floating):
         raise ContractError(f"{name} returned values of type {scores.dtype}, {expected}")
+    if scores.dtype.itemsize > 4 and _differences_lost(scores):
+        raise ContractError(f"{name} returned scores that lose their differences in float32: scale them")
     with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite and is refused
         scores = scores.astype(np.float32, copy=False)
     if scores.max(initial=-np.inf) == np.inf:
         raise Diverged(f"{name} returned an infinitely large score")
     return scores
+
+
+def _differences_lost(scores: np.ndarray) -> bool:
+    """Return whether in some row more neighbours in value become equal in float32 than stay apart.
+
+    A few rows are looked at, spread over the batch. Values that differ by rounding alone are equal.
+    """
+    for row in np.unique(np.linspace(0, len(scores) - 1, ROWS_LOOKED_AT).astype(int)) if len(scores) else []:
+        values = np.sort(scores[row][np.abs(scores[row]) <= np.finfo(np.float32).max])
+        if len(values) < 2:
+            continue
+        size = np.maximum(np.abs(values[:-1]), np.abs(values[1:]))
+        # Rounding follows the largest terms of a sum; below float32's range a value's own size.
+        size[size >= np.finfo(np.float32).tiny] = size.max()
+        differ = np.diff(values) > ROUNDING * size
+        with np.errstate(under="ignore"):
+            stay = np.diff(values.astype(np.float32)) != 0
+        if np.count_nonzero(differ & ~stay) > np.count_nonzero(differ & stay):
+            return True
+    return False
 
 
 def _kind(value: Any) -> str:

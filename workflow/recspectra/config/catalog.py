@@ -269,6 +269,12 @@ class Study:
                 f"{where}.fit: a trained system is fitted again for as many epochs as did best on "
                 "validation; write `fit: [train, train+valid]`, so that these are known"
             )
+        if model.kind == "trained" and "train+valid" in entry.fit and "epochs" not in model.params:
+            raise ConfigError(
+                f"{where}.fit: a refit of a trained system learns for as many epochs as did best on "
+                f"validation, but config/models/{model.name}.yaml has no parameter `epochs`; call it that, "
+                "or leave `train+valid` out"
+            )
         datasets = entry.datasets or self.config.datasets
         names, values = list(entry.sweep), list(entry.sweep.values())
         runs = []

@@ -102,6 +102,8 @@ class ModelConfig(Strict):
         searched = [{name: v} for name, space in self.search.items() for v in self.choices(name, space)]
         for block in [*self.best.values(), *searched]:
             self.resolve(block)
+        for index, need in enumerate(self.spectra):
+            self._check_spectrum(need, f"spectra[{index}]")
         ranges = [name for name, space in self.search.items() if not isinstance(space, list)]
         for name in ranges:
             if any(f"{{{name}}}" in need.operator for need in self.spectra):
@@ -109,6 +111,34 @@ class ModelConfig(Strict):
             if self.search[name].log:
                 self._check_positive(name)
         return self
+
+    def _check_spectrum(self, need: SpectrumNeed, where: str) -> None:
+        """Refuse a spectrum that is named after no parameter, or whose rank is not a whole number."""
+        self._filled_by_defaults(need.operator, f"{where}.operator")
+        rank, names = self._filled_by_defaults(need.rank, f"{where}.rank")
+        whole = rank.isascii() and rank.isdigit() and int(rank) > 0
+        if not (whole and all(self.params[name].type == "int" for name in names)):
+            raise ValueError(
+                f"{where}.rank: '{need.rank}' gives '{rank}', not a whole number of at least 1; write one, "
+                "or `{name}` of a parameter of type int"
+            )
+
+    def _filled_by_defaults(self, template: str, where: str) -> tuple[str, list[str]]:
+        """Return a template filled with the defaults, and the parameters that it names."""
+        try:
+            names = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+        except ValueError as error:
+            raise ValueError(f"{where}: '{template}' cannot be read: {error}") from None
+        for name in names:
+            if name not in self.params:
+                raise ValueError(
+                    f"{where}: '{template}' names '{{{name}}}', but the system has no such parameter; "
+                    f"it has {', '.join(self.params) or 'none'}{nearest(name, self.params)}"
+                )
+        try:
+            return template.format(**{name: self.params[name].default for name in names}), names
+        except (ValueError, KeyError) as error:  # what follows a colon in the braces
+            raise ValueError(f"{where}: '{template}' cannot be filled in: {error}") from None
 
     def _check_positive(self, name: str) -> None:
         """Refuse values that are tried first and have no logarithm."""

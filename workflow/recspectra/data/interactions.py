@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,7 @@ class DataError(Exception):
 
 @dataclass(frozen=True)
 class Interactions:
-    """Implicit feedback of `n_users` users on `n_items` items.
+    """Implicit feedback of `n_users` users on `n_items` items; its arrays cannot be changed.
 
     Attributes
     ----------
@@ -36,6 +37,12 @@ class Interactions:
     items: np.ndarray
     times: np.ndarray | None
     n_items: int
+
+    def __post_init__(self) -> None:
+        """Lock the arrays: masks, other lists and other trials read the same ones."""
+        for name in ("indptr", "items", "times"):
+            if (array := getattr(self, name)) is not None:
+                object.__setattr__(self, name, read_only(array))
 
     @property
     def n_users(self) -> int:
@@ -62,13 +69,20 @@ class Interactions:
         """User id of each interaction, shape (n_interactions,)."""
         return np.repeat(np.arange(self.n_users), self.lengths)
 
-    @cached_property
+    @property
     def matrix(self) -> sp.csr_array:
-        """Binary float32 CSR matrix, shape (n_users, n_items), column ids sorted."""
+        """Binary float32 CSR matrix, shape (n_users, n_items), column ids sorted; its arrays are locked."""
+        return copy.copy(self._matrix)  # so that one whose arrays are exchanged is the caller's own
+
+    @cached_property
+    def _matrix(self) -> sp.csr_array:
         ones = np.ones(self.nnz, dtype=np.float32)
         matrix = sp.csr_array((ones, self.items.copy(), self.indptr.copy()), shape=self.shape)
         matrix.sum_duplicates()
         matrix.data[:] = 1.0
+        matrix.data, matrix.indices, matrix.indptr = map(
+            read_only, (matrix.data, matrix.indices, matrix.indptr)
+        )
         return matrix
 
     @cached_property
@@ -111,6 +125,13 @@ class Interactions:
         if loaded.n_users != arrays["shape"][0] or loaded.indptr[-1] != loaded.nnz or not inside:
             raise ArtifactError(f"{path}: inconsistent arrays; delete it and run again")
         return loaded
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """Return a view of an array through which nothing can be changed."""
+    view = array.view()
+    view.setflags(write=False)
+    return view
 
 
 def latest_places(rows: np.ndarray, items: np.ndarray, n_items: int) -> np.ndarray:

@@ -21,7 +21,7 @@ from recspectra.files import atomic, provenance, write_json, write_npz
 from recspectra.fitting.scoring import NOT_LISTS, Inputs, all_lists
 from recspectra.fitting.statuses import attempt, peak_megabytes
 from recspectra.fitting.validation import validator
-from recspectra.recommender import Recommender, Refused, Run, Task, create, fitted
+from recspectra.recommender import ContractError, Recommender, Refused, Run, Task, create, fitted
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,24 @@ def execute(job: Job, inputs: Inputs, folder: Path, save_model: bool = False) ->
 
 
 def best_epochs(twin: Mapping[str, Any] | None) -> dict[str, int]:
-    """Return the epochs of a refit, those that did best in the run on `train`; nothing if it failed."""
-    return {"epochs": max(1, twin["log"]["best_epoch"])} if twin and twin["status"] == "ok" else {}
+    """Return the epochs of a refit, those that did best in the run on `train`; nothing if it failed.
+
+    Raises
+    ------
+    ContractError
+        The log of the run on `train` does not say which epoch did best.
+    """
+    if not (twin and twin["status"] == "ok"):
+        return {}
+    best = twin["log"].get("best_epoch")
+    if type(best) is not int:
+        name = twin.get("config", {}).get("class_name") or "the system"
+        raise ContractError(
+            f"a refit learns for as many epochs as did best on validation, but the log that {name}.fit "
+            f"returned has {'no' if best is None else 'not a whole number as'} `best_epoch`; return it, "
+            "or leave `train+valid` out of `fit`"
+        )
+    return {"epochs": max(1, best)}
 
 
 def _fit_and_rank(

@@ -11,8 +11,9 @@ import numpy as np
 
 from recspectra.data.interactions import Interactions
 from recspectra.fitting.ranking import Ranking, as_arrays, batches, list_name, top_with_ties
+from recspectra.fitting.ties import TiedUsers
 from recspectra.identity import data_digest, fit_digest
-from recspectra.recommender import History, Scorer, check_scores
+from recspectra.recommender import History, Scorer, check_scores, scorer_name, unchanged_inputs
 from recspectra.spectral.spectrum import Spectrum
 
 BATCH_SCORES = 4_000_000  # scores held at once: 16 MB of float32
@@ -60,7 +61,7 @@ def read_spectra(
 
 def rank(
     score: Scorer, history: Interactions, masks: list[Interactions], depth: int, size: int = 0,
-    ties: bool = True, users: np.ndarray | None = None,
+    ties: bool = True, users: np.ndarray | None = None, tied: TiedUsers | None = None,
 ) -> list[Ranking]:  # fmt: skip
     """Rank all users once per mask, scoring each user once.
 
@@ -80,6 +81,8 @@ def rank(
         Whether to look for equal scores.
     users : array, optional
         Ids of the users to rank; all of them by default.
+    tied : TiedUsers, optional
+        Counts users without differences in their scores, by the first mask.
 
     Returns
     -------
@@ -98,9 +101,15 @@ def rank(
     parts: list[list[Ranking]] = [[] for _ in masks]
     for places in batches(len(users), size):
         batch = users[places]
-        scores = check_scores(score, score(batch, History.of(history, batch)), len(batch), history.n_items)
+        shown = History.of(history, batch)
+        with unchanged_inputs(scorer_name(score)):
+            found = score(batch.copy(), shown)  # masks are looked up by `batch`
+        scores = check_scores(score, found, len(batch), history.n_items)
         for part, mask in zip(parts, masks, strict=True):
-            part.append(top_with_ties(scores, mask.matrix[batch], depth, ties))
+            seen = mask.matrix[batch]
+            part.append(top_with_ties(scores, seen, depth, ties))
+            if tied and part is parts[0]:
+                tied.count(scores, part[-1].lists, seen, history.lengths[batch])
     return [Ranking.join(part) for part in parts]
 
 
@@ -108,9 +117,15 @@ def all_lists(score: Scorer, inputs: Inputs, fit: str, depth: int) -> dict[str, 
     """Return the lists of a run by name, and what other rules for ties than theirs need.
 
     A refit on train+valid has no validation list: its targets were fitted on.
+
+    Raises
+    ------
+    Refused
+        Every user's candidates have one score (`TiedUsers`).
     """
-    both = inputs.part("train+valid")
-    shown_train = rank(score, inputs.train, [inputs.train, both], depth)
+    both, tied = inputs.part("train+valid"), TiedUsers()
+    shown_train = rank(score, inputs.train, [inputs.train, both], depth, tied=tied)
+    tied.refuse_if_all()
     named = {
         list_name("test", "train", "train"): shown_train[0],
         list_name("test", "train", "train+valid"): shown_train[1],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -9,6 +10,13 @@ from typing import Any
 from recspectra.config.model import Budget
 from recspectra.recommender import Refused
 from recspectra.runtime import Diverged, OutOfTime, memory_budget, peak_memory_mb, time_budget
+
+# What PyTorch, CUDA's libraries and C++ say, and nothing that a defect of a system might say by chance.
+OUT_OF_MEMORY = re.compile(
+    r"out of memory|bad_alloc|_ALLOC_FAILED|DefaultCPUAllocator|not enough memory"
+    r"|(?:can't|cannot|could not|unable to|failed to) allocate (?:\S+ ){0,4}(?:memory|bytes|[KMGT]i?B)\b",
+    re.IGNORECASE,
+)
 
 
 def attempt(work: Callable[[], None], record: dict[str, Any], budget: Budget, device: str) -> None:
@@ -28,7 +36,7 @@ def attempt(work: Callable[[], None], record: dict[str, Any], budget: Budget, de
     except Refused as error:
         record.update(status="skipped", reason=str(error))
     except RuntimeError as error:
-        if "out of memory" not in str(error).lower() and "alloc" not in str(error).lower():
+        if not OUT_OF_MEMORY.search(str(error)):
             raise
         record.update(status="oom", reason=_out_of_memory(error, budget, device, started_with))
 

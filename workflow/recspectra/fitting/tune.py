@@ -119,9 +119,9 @@ def tune(job: TuneJob, inputs: Inputs, database: Path, progress: Progress | None
     study = optuna.create_study(
         storage=f"sqlite:///{database}", study_name="tune", direction="maximize", load_if_exists=True
     )
-    validate = validator(inputs)
+    validate, final = validator(inputs), validator(inputs, refuse_ties=True)
     for params in _suggestions(job, study):
-        record = _try(job, inputs, validate, {**job.fixed, **params})
+        record = _try(job, inputs, validate, final, {**job.fixed, **params})
         study.add_trial(_frozen(job, params, record))
         if progress:
             progress.update(len(study.get_trials(deepcopy=False)), recall=record["value"])
@@ -177,7 +177,7 @@ def _drawn(
     return None
 
 
-def _try(job: TuneJob, inputs: Inputs, validate: Any, params: Params) -> dict[str, Any]:
+def _try(job: TuneJob, inputs: Inputs, validate: Any, final: Any, params: Params) -> dict[str, Any]:
     """Fit one point and measure it on validation; a failure is a record with a status."""
     record: dict[str, Any] = {"status": "ok", "reason": "", "value": None}
     task = Task(inputs.train, inputs.valid, inputs.ordered, inputs.spectra, job.cache)
@@ -186,7 +186,7 @@ def _try(job: TuneJob, inputs: Inputs, validate: Any, params: Params) -> dict[st
         system = create(job.model, params)
         label = f"tune {job.model.name} {job.dataset}"
         fitted(system, task, Run(job.config.seed, job.device, label, None, validate))
-        record["value"] = validate(system.score)
+        record["value"] = final(system.score)
 
     started = time.perf_counter()
     attempt(work, record, job.budget, job.device)

@@ -11,20 +11,25 @@ import numpy as np
 
 from recspectra.data.interactions import Interactions
 from recspectra.fitting.scoring import Inputs, rank
+from recspectra.fitting.ties import TiedUsers
 from recspectra.recommender import Scorer
 
 VALIDATION_K = 20
 
 
-def validator(inputs: Inputs) -> Callable[[Scorer], float]:
+def validator(inputs: Inputs, refuse_ties: bool = False) -> Callable[[Scorer], float]:
     """Return a function from a scorer to recall@20 on validation, for early stopping and tuning.
 
-    Only users who have something to be found are ranked.
+    Only users who have something to be found are ranked. With `refuse_ties` the function raises `Refused`
+    where every user's candidates have one score: recall would follow from the order of ids.
     """
     users = np.flatnonzero(inputs.valid.lengths > 0)
 
     def validate(score: Scorer) -> float:
-        found = rank(score, inputs.train, [inputs.train], VALIDATION_K, ties=False, users=users)[0]
+        tied = TiedUsers()
+        found = rank(score, inputs.train, [inputs.train], VALIDATION_K, ties=False, users=users, tied=tied)[0]
+        if refuse_ties:
+            tied.refuse_if_all()
         lists = np.full((inputs.train.n_users, VALIDATION_K), -1, dtype=np.int32)
         lists[users] = found.lists
         return mean_recall(lists, inputs.valid)

@@ -48,7 +48,7 @@ class Cross:
         degrees = np.bincount(matrix.indices, minlength=train.n_items)
         scale = 1.0 / np.sqrt(np.maximum(degrees, 1))
         self.item_scale = torch.as_tensor(scale, dtype=torch.float32, device=device)
-        self.indptr = torch.as_tensor(train.indptr, device=device)
+        self.indptr = torch.tensor(train.indptr, device=device)
         self.items = torch.as_tensor(train.items.astype(np.int64), device=device)
 
     def sequences(self, users: torch.Tensor, width: int) -> torch.Tensor:

@@ -50,7 +50,7 @@ class UserRows:
 
     def __init__(self, train: Interactions, batch_size: int, device: str) -> None:
         train = train.distinct
-        self.indptr = torch.as_tensor(train.indptr, device=device)
+        self.indptr = torch.tensor(train.indptr, device=device)
         self.items = torch.as_tensor(train.items.astype("int64"), device=device)
         self.users = torch.as_tensor((train.lengths > 0).nonzero()[0], device=device)
         self.batch_size = batch_size

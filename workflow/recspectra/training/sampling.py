@@ -55,7 +55,7 @@ class Pairs:
             raise ValueError(f"by: {by!r} is neither 'interaction' nor 'user'")
         self.users = torch.as_tensor(train.users, device=device)
         self.items = torch.as_tensor(train.items.astype("int64"), device=device)
-        self.starts = torch.as_tensor(train.indptr[:-1], device=device)
+        self.starts = torch.tensor(train.indptr[:-1], device=device)
         self.lengths = torch.as_tensor(train.lengths, device=device)
         self.active = torch.nonzero(self.lengths > 0)[:, 0]
         self.free = Complement(train, device)

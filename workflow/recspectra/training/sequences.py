@@ -87,7 +87,7 @@ class Sequences:
         self.items = torch.as_tensor(train.items.astype("int64"), device=device)
         self.pad, self.max_len, self.batch_size = train.n_items, max_len, batch_size
         self.targets, self.bucket = targets, bucket
-        bounds = _bounds(torch.as_tensor(train.indptr), max_len, targets, windows)
+        bounds = _bounds(torch.tensor(train.indptr), max_len, targets, windows)
         self.users, self.starts, self.ends = (b.to(device) for b in bounds)
         self.lengths = (bounds[2] - bounds[1]).clamp(max=max_len)  # on the CPU, where order is drawn
 

@@ -1,0 +1,60 @@
+"""Whether lists say anything: users all of whose candidates have the same score."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from recspectra.recommender import Refused
+
+
+class TiedUsers:
+    """Counts the users of a ranking whose lists stand in order of ids alone.
+
+    Only users count who are shown a history and have at least two candidates: to others a system that
+    has learned may well give one score for all.
+    """
+
+    def __init__(self) -> None:
+        self.users = self.counted = self.tied = 0
+
+    def count(self, scores: np.ndarray, lists: np.ndarray, mask: sp.csr_array, shown: np.ndarray) -> None:
+        """Count a batch.
+
+        Parameters
+        ----------
+        scores : float32 array, shape (b, n)
+            What the system gave.
+        lists : int32 array, shape (b, k)
+            The top lists that came of it, -1 as padding.
+        mask : CSR, shape (b, n)
+            Items that may not be recommended.
+        shown : array, shape (b,)
+            Length of each history.
+        """
+        candidates = scores.shape[1] - np.diff(mask.indptr)
+        rows = np.flatnonzero((shown > 0) & (candidates > 1))
+        self.users += len(scores)
+        self.counted += len(rows)
+        # Few go further: the last item listed has the score of the first.
+        last = np.minimum(candidates[rows], lists.shape[1]) - 1
+        rows = rows[scores[rows, lists[rows, 0]] == scores[rows, lists[rows, last]]]
+        for row in rows:
+            best = scores[row, lists[row, 0]]
+            seen = mask.indices[mask.indptr[row] : mask.indptr[row + 1]]
+            equal = np.count_nonzero(scores[row] == best) - np.count_nonzero(scores[row, seen] == best)
+            self.tied += int(equal == candidates[row])
+
+    def refuse_if_all(self) -> None:
+        """Refuse lists of which every one that counts is tied.
+
+        Raises
+        ------
+        Refused
+            The system tells no candidates apart, for anybody.
+        """
+        if self.counted and self.tied == self.counted:
+            raise Refused(
+                f"all candidates of {self.tied:,} of {self.users:,} users have the same score: lists would "
+                "stand in order of ids"
+            )
