@@ -67,7 +67,9 @@ class Project:
 
     def environment(self, *paths: Path, **extra: str) -> dict[str, str]:
         """Return the variables of a subprocess; a copy's scripts must import the copy."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("RECSPECTRA_", "SNAKEMAKE_"))}
+        # Of `make test` nothing is handed down to a make that a test calls.
+        left_out = ("RECSPECTRA_", "SNAKEMAKE_", "MAKE", "MFLAGS", "CORES")
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(left_out)}
         kept.pop("PYTHONPATH", None)
         places = [*paths] if self.root == ROOT else [self.root / "workflow", *paths]
         if places:

@@ -35,7 +35,7 @@ from recspectra.config.dataset import DatasetConfig
 from recspectra.data import splits
 from recspectra.data.readers import read
 from recspectra.files import Checksum
-from recspectra.identity import data_digest
+from recspectra.identity import data_digest, spectrum_code
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
 
@@ -252,7 +252,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     splits.save(pieces, splits.statistics(config, pieces), place / "results" / "data" / "tiny")
     spectrum = leading(build("item-similarity", pieces["train"]), 16)
     spectrum.save(
-        place / "results" / "spectra" / "tiny" / "item-similarity@train-r16.npz", data_digest(pieces["train"])
+        place / "results" / "spectra" / "tiny" / "item-similarity@train-r16.npz",
+        data_digest(pieces["train"]),
+        spectrum_code(ROOT / "workflow" / "scripts" / "spectrum.py"),
     )
     return place
 

@@ -31,7 +31,7 @@ from recspectra.config.catalog import Catalog
 from recspectra.config.model import RunConfig, needed_spectra
 from recspectra.data.interactions import Interactions
 from recspectra.files import read_npz
-from recspectra.identity import data_digest
+from recspectra.identity import data_digest, spectrum_code
 from recspectra.recommender import create
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
@@ -106,7 +106,7 @@ def place(tiny: dict[str, Interactions], tmp_path_factory: pytest.TempPathFactor
             file = root / "spectra" / "tiny" / f"{operator}-r{rank}.npz"
             if not file.is_file():
                 leading(build(operator.partition("@")[0], tiny["train"]), rank).save(
-                    file, data_digest(tiny["train"])
+                    file, data_digest(tiny["train"]), spectrum_code(ROOT / "workflow/scripts/spectrum.py")
                 )
     return Place(root)
 
