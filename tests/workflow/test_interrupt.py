@@ -164,7 +164,9 @@ def test_an_interrupt_of_snakemake_alone_reaches_its_jobs(start: Callable) -> No
 def test_a_second_interrupt_ends_jobs_that_heard_no_first(start: Callable, checkout: Checkout) -> None:
     """As a fit deep in a library does."""
     script = checkout.project.root / "workflow" / "scripts" / "fit.py"
-    deaf = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nimport argparse\n"
+    deaf = (
+        "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\ntime.sleep(90)\nimport argparse\n"
+    )
     with edited(script, "import argparse\n", deaf):
         terminal, folder = start()
         os.killpg(terminal.process.pid, signal.SIGINT)
