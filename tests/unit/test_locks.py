@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import subprocess
@@ -75,21 +77,31 @@ def test_a_kill_frees_the_folder(held: subprocess.Popen, results: Path) -> None:
     second.communicate()
 
 
-def test_nothing_is_left_when_the_holder_ends_by_itself(results: Path) -> None:
+def test_the_folder_is_free_when_the_holder_ends_by_itself(results: Path) -> None:
     # Snakemake goes back to where it came from before it ends.
     code = HOLD.replace("time.sleep(60)", "import os; os.chdir('/')")
     paths = os.pathsep.join(filter(None, sys.path))
     subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": paths}, check=True)
-    assert not (results / locks.NAME).exists()
+    assert not locks.busy(results)
+
+
+def test_a_lock_that_is_a_link_is_refused(results: Path, tmp_path: Path) -> None:
+    private = tmp_path / "private"
+    private.write_text("kept")
+    (results / locks.NAME).symlink_to(private)
+    with pytest.raises(locks.Busy, match="is a link; remove it"):
+        locks.hold(results)
+    assert not locks.busy(results)
+    assert private.read_text() == "kept"
 
 
 def test_the_folder_is_usable_where_the_file_system_knows_no_locks(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
-        raise OSError("no locks here")
+        raise OSError(errno.EOPNOTSUPP, "no locks here")
 
-    monkeypatch.setattr(locks.fcntl, "flock", refuse)
+    monkeypatch.setattr(fcntl, "flock", refuse)
     locks.hold(results)
     assert locks._held == []
 
