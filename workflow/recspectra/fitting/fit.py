@@ -89,6 +89,8 @@ def execute(job: Job, inputs: Inputs, folder: Path, save_model: bool = False) ->
     write_npz(folder / "rankings.npz", **words, **lists)
     if not record["capped"]:  # else it goes on from there under a higher cap
         _discard(job.checkpoints)
+    for other in _of_other_code(job):
+        _discard(other)
     return record["status"]
 
 
@@ -143,6 +145,14 @@ def made_from(job: Job, inputs: Inputs, params: Mapping[str, Any]) -> dict[str, 
         "key": job.config.key, "seed": job.seed, "code": job.code, "data": inputs.digest,
         "spectra": spectra, "params": dict(params),
     }  # fmt: skip
+
+
+def _of_other_code(job: Job) -> list[Path]:
+    """Return the checkpoints of the same run that other code made: no fit goes on from them."""
+    if job.checkpoints is None:
+        return []
+    alike = job.checkpoints.parent.glob(f"{job.config.key}-*-{job.seed}")
+    return [folder for folder in alike if folder != job.checkpoints]
 
 
 def _discard(folder: Path | None) -> None:

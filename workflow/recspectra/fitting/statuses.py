@@ -56,8 +56,8 @@ def ended_by_cap(log: Mapping[str, Any], caps: Caps, twin: Mapping[str, Any] | N
     """
     cap = log.get("capped")
     if cap:
-        words = {"epochs": f"{caps.epochs} epochs", "minutes": f"{caps.minutes:g} minutes"}[cap]
-        return {"status": CAPPED, "reason": f"ended by the cap of {words}", "capped": cap}
+        most = getattr(caps, cap)
+        return {"status": CAPPED, "reason": f"ended by the cap of {most:.15g} {cap}", "capped": cap}
     if twin and twin["status"] == CAPPED:
         return {"status": CAPPED, "reason": f"the run on train was {twin['reason']}"}
     return {}

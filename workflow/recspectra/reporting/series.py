@@ -69,7 +69,7 @@ def _marked(what: Drawing, labels: list[str]) -> Drawing:
     return replace(what, frame=frame, caption=f"{what.caption} {note}")
 
 
-WITHOUT_FITS = ("inference", "complexity", "energy", "snr", "frequency-response")
+WITHOUT_FITS = ("inference", "complexity", "energy", "snr", "frequency-response", "tuning")
 
 
 def _sorry(reason: str) -> str:
