@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from recspectra.config.base import ConfigError, nearest
 from recspectra.config.catalog import Catalog, Study, load_settings, variant_label
 from recspectra.config.model import RANK_LADDER, RunConfig, spectra_of
+from recspectra.config.scale import Choice
 from recspectra.config.yaml_io import canonical_json, read_yaml, validate
 from recspectra.running import command
 
@@ -537,7 +538,7 @@ def test_a_view_that_is_not_measured_is_refused(key: str, study: MakeStudy) -> N
 @pytest.mark.parametrize("name", CATALOG.names("studies"))
 def test_every_study_shows_what_it_measures(name: str) -> None:
     present = CATALOG.names("datasets")
-    assert all(Catalog(ROOT).study(name, present, effort).runs for effort in ("cpu", "paper"))
+    assert all(Catalog(ROOT).study(name, present, Choice(scale=scale)).runs for scale in ("laptop", "paper"))
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,8 @@ class TuneConfig(Strict):
         Values that are fixed, not searched.
     search : dict
         What is searched: the system's space without what is fixed.
+    epochs : int, optional
+        Most epochs of a trial, where that is fewer than its own; no part of the key where it is not.
     """
 
     model: str
@@ -191,6 +193,11 @@ class TuneConfig(Strict):
     search: dict[str, list[Scalar] | SearchRange]
     trials: int
     seed: int
+    epochs: int | None = Field(None, ge=1)
+
+    @model_serializer(mode="wrap")
+    def _leave_out_what_is_not_there(self, handler: Any) -> dict[str, Any]:
+        return {k: v for k, v in handler(self).items() if not (k == "epochs" and v is None)}
 
     def of_class(self, model: ModelConfig) -> TuneConfig:
         """Return the job with the class that the model's YAML names; one given by hand may lack it."""
@@ -296,6 +303,14 @@ def needed_spectra(model: ModelConfig, run: RunConfig, params: dict[str, Scalar]
 def tuning_spectra(model: ModelConfig, tune: TuneConfig) -> list[tuple[str, int]]:
     """Return (operator id, rank on the ladder) of each spectrum that a tuning job needs."""
     return [(f"{operator}@train", rank) for operator, rank in _operators(model, _possible(model, tune))]
+
+
+def most_epochs(model: ModelConfig, job: RunConfig | TuneConfig) -> int | None:
+    """Return the most epochs that a fit or a trial may have by its own configuration; None if not known."""
+    tune = job if isinstance(job, TuneConfig) else job.tune
+    fixed = {name: [value] for name, value in job.params.items()} if job is not tune else {}
+    values = {**(_possible(model, tune) if tune else {}), **fixed}
+    return max(values["epochs"]) if "epochs" in values else None
 
 
 def _possible(model: ModelConfig, tune: TuneConfig) -> dict[str, list[Scalar]]:

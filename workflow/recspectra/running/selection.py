@@ -21,7 +21,7 @@ from recspectra.config.model import RunConfig
 from recspectra.files import ArtifactError, read_json
 
 DAMAGED = "damaged"
-STATUSES = ("timeout", "oom", "diverged", "skipped")
+STATUSES = ("capped", "timeout", "oom", "diverged", "skipped")
 KEPT = "reference"  # committed, never forgotten
 NOTHING = "nothing was forgotten"
 DRAWN = ("table-*", "fig-*", "finding-*", "audit.csv")
