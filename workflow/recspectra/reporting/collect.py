@@ -17,7 +17,7 @@ from recspectra.data import reach
 from recspectra.data.tables import counts_in_words
 from recspectra.evaluation.measure import learning_curves, run_folder, run_records
 from recspectra.files import ArtifactError, provenance, read_json, write_json, write_text
-from recspectra.spectral.filters import gaussian_bandpass, rescaled
+from recspectra.spectral.filters import gaussian_bandpass, ideal_lowpass, rescaled
 from recspectra.spectral.schedules import SCHEDULES, log_snr, schedule
 
 SNR_STEPS, RESPONSE_POINTS = 1000, 401
@@ -242,8 +242,9 @@ def response_points(figure: FigureConfig, planned: PlannedRun, record: dict[str,
         return pd.DataFrame()
     last = max(log["eigenvalues"])
     x = np.union1d(np.linspace(0.0, log["highest"], RESPONSE_POINTS), [last, last + 1e-6])
-    low = (x <= last).astype(np.float64)
-    band = low * gaussian_bandpass(rescaled(x, *log["range"]), p["center"], p["width"])
+    inside, position = (x <= last).astype(np.float64), rescaled(x, *log["range"])
+    low = inside * ideal_lowpass(position, p["low_cut"])
+    band = inside * gaussian_bandpass(position, p["center"], p["width"])
     label = f"c={p['center']:g} w={p['width']:g}"
     combined = p["phi"] * band + (1.0 - p["phi"]) * low
     curves = {
