@@ -213,3 +213,24 @@ def test_a_span_beyond_the_data_is_no_error(train: Interactions) -> None:
     found = scores_of(fit("spectral_ridge", few, rank=6, regularization=0.0, dropout=0.0), few)
     assert np.isfinite(found).all()
     assert np.allclose(found, dense(few), atol=1e-4)  # W is the identity on what X reaches
+
+
+# ---------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("chebycf", {"rank": 3}),
+        ("turbocf", {"alpha": 0.6, "filter": 2}),
+        ("turbocf", {"alpha": 0.6, "power": 0.7, "filter": 3}),
+        ("svdae", {"rank": 3}),
+        ("spectral_ridge", {"rank": 3}),
+    ],
+)
+def test_a_degree_of_zero_spreads_no_nan(name: str, params: dict) -> None:
+    holes = from_pairs(np.array([0, 0, 1, 1, 2]), np.array([0, 1, 1, 2, 0]), None, (4, 5))
+    found = scores_of(fit(name, holes, **params), holes)
+    assert np.isfinite(found).all()
+    assert np.abs(found[:3, :3]).min() > 0
+    assert (found[3] == 0).all() and (found[:, 3:] == 0).all()
