@@ -400,6 +400,7 @@ def downloaded(project: Path, results: Path) -> Callable[..., tuple[Catalog, Pat
 URL = "https://example.org/rows.csv"
 RIGHT = {kind: hashlib.new(kind, b"1,2\n").hexdigest() for kind in ("sha256", "md5")}
 WRONG = {kind: digest[::-1] for kind, digest in RIGHT.items()}
+GIT = "d72f2010a822172de15795be5808b26d750dba36"  # git hash-object
 
 
 @pytest.mark.parametrize(
@@ -412,6 +413,8 @@ WRONG = {kind: digest[::-1] for kind, digest in RIGHT.items()}
         ({"url": URL, "md5": WRONG["md5"]}, False),
         ({"url": URL, "sha256": RIGHT["sha256"], "md5": WRONG["md5"]}, False),
         ({"sha256": WRONG["sha256"]}, True),
+        ({"url": URL, "sha256": WRONG["sha256"], "git": GIT}, True),
+        ({"url": URL, "sha256": WRONG["sha256"], "git": GIT[::-1]}, False),
     ],
 )
 @pytest.mark.parametrize("mirror", [False, True], ids=["no mirror", "a mirror without the file"])
