@@ -575,3 +575,10 @@ def test_a_drawing_of_a_system_that_the_study_lacks_is_refused(
 def test_cores_that_snakemake_would_wait_for_are_refused(cores: str) -> None:
     with pytest.raises(ConfigError, match="CORES: must be a whole number from 1, or all"):
         command.start(cores, "0")
+
+
+def test_an_operator_with_two_names_is_computed_once(catalog: Catalog) -> None:
+    """S-Diff's user exponent of .5 is the similarity that GF-CF takes."""
+    sdiff, gfcf = catalog.model("sdiff"), catalog.model("gfcf")
+    runs = [RunConfig(model=m.name, params=m.resolve({"rank": 64})) for m in (sdiff, gfcf)]
+    assert spectra_of(sdiff, runs[0]) == spectra_of(gfcf, runs[1])

@@ -48,6 +48,16 @@ def test_diffrec_is_not_searched_at_rates_that_train_nothing() -> None:
     assert config.best["yelp.diffrec"]["learning_rate"] == 1e-5  # tried first there all the same
 
 
+@pytest.mark.parametrize("study", ["gsprec", "sdiff", "standard"])
+def test_linkprop_multi_stands_beside_linkprop_with_the_same_exponents(study: str) -> None:
+    runs = [r for r in CATALOG.study(study).runs if r.run.model == "linkprop"]
+    searches = {
+        v: {(r.dataset, r.run.tune.key) for r in runs if r.variant == v} for v in ("default", "multi")
+    }
+    assert searches["default"] == searches["multi"] != set()
+    assert {r.run.params.get("rounds") for r in runs if r.variant == "multi"} == {1}
+
+
 def test_the_authors_row_of_sdiff_does_not_scale_its_signals() -> None:
     runs = [r.run for r in CATALOG.study("sdiff").runs if r.group == "authors" and r.run.model == "sdiff"]
     assert runs

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 import scipy.sparse as sp
 
-from recspectra.config.model import ModelConfig
+from recspectra.config.model import ModelConfig, plain_operator
 from recspectra.config.scale import NO_CAPS, Caps
 from recspectra.data.interactions import Interactions
 from recspectra.runtime import Diverged, Progress
@@ -69,6 +69,8 @@ class Task:
 
     def spectrum(self, operator: str, rank: int) -> Spectrum:
         """Return the leading `rank` eigenpairs of an operator named in the model YAML."""
+        if operator not in self.spectra:
+            operator = plain_operator(operator)
         if operator not in self.spectra:
             raise KeyError(f"spectrum '{operator}' was not prepared; add it to `spectra` in the model's YAML")
         limit = self.spectra[operator].vectors.shape[0]

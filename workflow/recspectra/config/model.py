@@ -327,10 +327,15 @@ def _operators(model: ModelConfig, values: dict[str, list[Scalar]]) -> list[tupl
     """Return (operator, rank on the ladder), every operator once and at its largest rank."""
     needs: dict[str, int] = {}
     for need in model.spectra:
-        for operator in _filled(need.operator, values):
+        for operator in map(plain_operator, _filled(need.operator, values)):
             rank = max(int(text) for text in _filled(need.rank, values))
             needs[operator] = max(rank, needs.get(operator, 0))
     return [(name, next((r for r in RANK_LADDER if r >= rank), rank)) for name, rank in needs.items()]
+
+
+def plain_operator(name: str) -> str:
+    """Return the one name of an operator that has two: with an exponent of .5 it is the usual one."""
+    return "item-similarity" if name == "item-similarity-u0.5" else name
 
 
 def _filled(template: str, values: dict[str, list[Scalar]]) -> list[str]:
