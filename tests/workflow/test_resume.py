@@ -265,9 +265,9 @@ def test_a_capped_fit_goes_on_to_the_rankings_of_one_without_a_cap(
     assert str(read_npz(folder / "rankings.npz")["status"]) == "capped"
     for file in ("run.json", "rankings.npz"):
         (folder / file).unlink()
-    more = Watched(place.root / f"{name}.more")
-    assert place.fit(name, str(folder), more) == 0
-    assert first.batches + more.batches == batches
+    rest = Watched(place.root / f"{name}.rest")
+    assert place.fit(name, str(folder), rest) == 0
+    assert first.batches + rest.batches == batches
     assert (folder / "rankings.npz").read_bytes() == rankings
     record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     assert [epoch for epoch, _ in record["log"]["validation_curve"]] == [2, 4, 6]
