@@ -48,8 +48,8 @@ def test_ease_equals_a_ridge_regression_per_item_without_the_item_itself(
 
 
 def test_ease_refuses_matrices_beyond_its_memory(train: Interactions) -> None:
-    with pytest.raises(Refused, match=r"80 x 80 matrices, more than memory_gb = 0\.0001"):
-        fitted("ease", train, memory_gb=1e-4)
+    with pytest.raises(Refused, match=r"the 80 x 80 matrix in single precision, more than memory_gb = 1e-05"):
+        fitted("ease", train, memory_gb=1e-5)
 
 
 # --------------------------------------------------------------------------------- GF-CF

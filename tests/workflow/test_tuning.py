@@ -44,7 +44,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(project: Project, study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder where the study ran without a disturbance."""
     folder = tmp_path_factory.mktemp("whole")
-    done = project.snakemake(folder, "tuned", "--config", f"study={study}")
+    done = project.snakemake(folder, "tuned", "--config", f"study={study}", "scale=paper")
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
@@ -87,7 +87,7 @@ def test_chosen_values_are_those_of_the_runs_table(whole: Path) -> None:
 
 
 def test_a_rerun_does_nothing(whole: Path, project: Project, study: Path) -> None:
-    done = project.snakemake(whole, "tuned", "--config", f"study={study}")
+    done = project.snakemake(whole, "tuned", "--config", f"study={study}", "scale=paper")
     assert done.returncode == 0
     assert finished_jobs(done.stderr) == []
 
@@ -97,7 +97,9 @@ def test_a_larger_budget_tunes_again_and_fits_again(
 ) -> None:
     text = study.read_text(encoding="utf-8").replace(f"trials: {TRIALS}", f"trials: {TRIALS + 2}")
     (tmp_path / "tuned.yaml").write_text(text, encoding="utf-8")
-    jobs = by_rule(project.planned(whole, "tuned", "--config", f"study={tmp_path / 'tuned.yaml'}"))
+    jobs = by_rule(
+        project.planned(whole, "tuned", "--config", f"study={tmp_path / 'tuned.yaml'}", "scale=paper")
+    )
     assert (jobs["tune"], jobs["fit"], jobs.get("spectrum", 0)) == (2, 3, 0)
 
 
@@ -107,7 +109,7 @@ def test_a_killed_search_loses_the_running_trial_at_most(
     (best,) = whole.glob("results/tuning/tiny/sdiff/*/best.json")
     target = str(best.relative_to(whole))
     started = subprocess.Popen(
-        project.command(tmp_path, target, "--config", f"study={study}"),
+        project.command(tmp_path, target, "--config", f"study={study}", "scale=paper"),
         env=project.environment(), start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
@@ -117,8 +119,13 @@ def test_a_killed_search_loses_the_running_trial_at_most(
     kept = stored(tmp_path)
     assert 2 <= kept < TRIALS
     assert not (tmp_path / target).exists()
-    assert project.snakemake(tmp_path, target, "--config", f"study={study}", "--unlock").returncode == 0
-    done = project.snakemake(tmp_path, target, "--config", f"study={study}")
+    assert (
+        project.snakemake(
+            tmp_path, target, "--config", f"study={study}", "scale=paper", "--unlock"
+        ).returncode
+        == 0
+    )
+    done = project.snakemake(tmp_path, target, "--config", f"study={study}", "scale=paper")
     assert done.returncode == 0, done.stdout + done.stderr
     assert stored(tmp_path) == TRIALS
     assert trials(tmp_path, "sdiff").equals(trials(whole, "sdiff"))

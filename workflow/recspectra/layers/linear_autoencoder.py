@@ -76,7 +76,7 @@ class LinearAutoencoder(Recommender):
         who = type(self).__name__
         if single > self.params.memory_gb:
             raise Refused(
-                f"{who} needs about {single:.1f} GB for a {n} x {n} matrix in single precision, more than "
+                f"{who} needs about {single:.1f} GB for the {n} x {n} matrix in single precision, more than "
                 f"memory_gb = {self.params.memory_gb:g}"
             )
         if n > MOST_ITEMS:
