@@ -25,6 +25,8 @@ try:
     locks.check_folder(Path("results"))
     planning.check_checkout(ROOT)
     PLAN = planning.load(ROOT, config, sys.argv)
+    if workflow.is_main_process:
+        locks.check_links(Path("results"), Path(".snakemake"))
     if workflow.is_main_process and "--unlock" not in sys.argv:
         PLAN.check_copies(sys.argv)
         PLAN.check_results(sys.argv)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -57,6 +58,8 @@ class Settings(Strict):
             raise ValueError(f"a name was read as {value!r}; write it in brackets, `datasets=[NAME]`")
         return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
 
+
+MOST_RUNS = 10_000  # of one entry of a study
 
 # Values of `--config` that are texts of the user's: they must reach spawned jobs as they are.
 TEXTS = ("study", "mirror", "datasets")
@@ -277,6 +280,7 @@ class Study:
             )
         datasets = entry.datasets or self.config.datasets
         names, values = list(entry.sweep), list(entry.sweep.values())
+        self._check_count(entry, datasets, where)
         runs = []
         for dataset in datasets:
             base = {**self._known(entry, model, dataset), **entry.params}
@@ -304,6 +308,16 @@ class Study:
                         )
                     )
         return runs
+
+    def _check_count(self, entry: SystemEntry, datasets: Sequence[str], where: str) -> None:
+        """Refuse a sweep whose runs nobody can wait for, before any of them is made."""
+        seeds = max((len(self._seeds(entry, dataset)) for dataset in datasets), default=0)
+        count = math.prod(map(len, entry.sweep.values())) * len(entry.fit) * len(datasets) * seeds
+        if count > MOST_RUNS:
+            raise ConfigError(
+                f"{where}: asks for {count:,} runs (points of the sweep, datasets, fits, seeds); at most "
+                f"{MOST_RUNS:,} are possible: sweep over fewer values or share them out to several entries"
+            )
 
     def _known(self, entry: SystemEntry, model: ModelConfig, dataset: str) -> dict[str, Scalar]:
         """Return the known settings that an entry takes; of one without trials those a search would try."""
