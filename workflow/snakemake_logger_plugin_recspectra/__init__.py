@@ -21,6 +21,8 @@ from snakemake.logging import DefaultFormatter
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from recspectra.running.terminal import visible
+
 REFRESH_SECONDS = 0.5
 SHOWN = ("Nothing to be done",)
 
@@ -115,7 +117,7 @@ class LogHandler(LogHandlerBase):
             current
         )
         width = shutil.get_terminal_size().columns - 1
-        sys.stderr.write("\r\033[K" + text[:width])
+        sys.stderr.write("\r\033[K" + visible(text)[:width])
         sys.stderr.flush()
 
     def _fits(self) -> list[str]:
@@ -139,7 +141,7 @@ class LogHandler(LogHandlerBase):
     def _print(self, text: str) -> None:
         if text and text.strip():
             self._clear()
-            sys.stderr.write(text.rstrip("\n") + "\n")
+            sys.stderr.write(visible(text.rstrip("\n")) + "\n")
             sys.stderr.flush()
 
 

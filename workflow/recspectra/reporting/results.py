@@ -15,6 +15,7 @@ from recspectra.config.study import StudyConfig, View
 from recspectra.config.yaml_io import validate
 from recspectra.data import reach
 from recspectra.files import read_json, write_text
+from recspectra.reporting.escape import from_spreadsheet, spreadsheet
 
 COLUMNS = {
     "metrics": "dataset model variant key seed protocol fit history mask users metric k value status",
@@ -87,6 +88,7 @@ def read_csv(
             f"{path}: column {', '.join(missing)} is missing; found: {', '.join(frame.columns)}; if another "
             "version wrote the file, run the study again"
         )
+    frame = from_spreadsheet(frame)
     for name in numbers:
         frame[name] = _numbers(frame[name], path)
     return frame
@@ -103,8 +105,8 @@ def _numbers(text: pd.Series, path: Path) -> pd.Series:
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
-    """Write a frame atomically; equal frames give equal bytes."""
-    write_text(path, frame.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
+    """Write a frame atomically, safe for spreadsheets; equal frames give equal bytes."""
+    write_text(path, spreadsheet(frame).to_csv(index=False, float_format="%.10g", lineterminator="\n"))
 
 
 class StudyFiles:
