@@ -30,4 +30,4 @@ def run() -> None:
 
 
 if __name__ == "__main__":
-    cli.main(run, limited=True)
+    cli.main(run)

@@ -264,7 +264,8 @@ def _is_text(blocks: Iterator[bytes]) -> bool:
 def _refuse_bytes(stream: IO[bytes], place: str) -> NoReturn:
     """Raise `DataError` with the first line that is no UTF-8 text."""
     text = io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="")
-    for number, line in enumerate(text, start=1):
+    number = 1
+    while line := text.readline(LONGEST_LINE):
         raw = line.encode("utf-8", "surrogateescape")
         for magic, what in FOREIGN.items():
             if number == 1 and raw.startswith(magic):
@@ -278,6 +279,7 @@ def _refuse_bytes(stream: IO[bytes], place: str) -> NoReturn:
         except UnicodeDecodeError:
             shown = raw.rstrip(b"\r\n")[:80]
             raise DataError(f"{place}, line {number}: not UTF-8: {shown!r}; save the file as UTF-8") from None
+        number += line.endswith(("\n", "\r"))
     raise DataError(f"{place}: the file ends within a character; it is damaged or not UTF-8")
 
 

@@ -112,7 +112,8 @@ def about(target: Path | str, study: str) -> list[str]:
 
 
 def _place(files: StudyFiles, target: Path | str) -> Path:
-    return Path(target) / files.config.name / (files.config.effort or "only")
+    effort = safe_name(files.config.effort or "only", f"{files.folder / 'study.json'}: effort")
+    return Path(target) / safe_name(files.config.name, f"{files.folder}: name") / effort
 
 
 def _datasets(files: StudyFiles, numbers: pd.DataFrame) -> list[str]:

@@ -133,6 +133,8 @@ class StudyFiles:
         if not path.is_file():
             raise StudyError(f"{path}: file not found; is {self.folder} the folder of a finished study?")
         self.study = read_json(path)
+        if not isinstance(self.study, dict):
+            raise StudyError(f"{path}: holds no record of a study; delete it and run the study again")
         known = {name: self.study[name] for name in StudyConfig.model_fields if name in self.study}
         listed = known.get("protocols", [])
         # The descriptions of the protocols take the place of their list of names.
