@@ -105,8 +105,8 @@ def test_archives(content: bytes, said: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"\x1f\x8b", b"\x1f\x8b\x08\0\0\0\0\0\0\x03abc", b"\x1f\x8b\x08\0" + b"\0" * 40]
 )
-def test_gzip_that_is_cut(end: bytes, reader: str, tmp_path: Path) -> None:
-    (tmp_path / "x").write_bytes(b"\x1f\x8b" + end)
+def test_gzip_that_is_cut(content: bytes, reader: str, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(content)
     with pytest.raises(DataError, match="the gzip file is truncated or damaged"):
         read(_dataset(reader), tmp_path)
 
