@@ -46,6 +46,7 @@ def checkout(tmp_path: Path) -> Path:
     (place / ".venv" / "bin").mkdir(parents=True)
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, place)
+    shutil.copytree(ROOT / "locks", place / "locks")
     for name in ("installed", "installed-test", "installed-cluster"):
         (place / ".venv" / name).touch()
     python = place / ".venv" / "bin" / "python"
