@@ -156,9 +156,11 @@ def _explained(exception: str | None) -> str:
     from recspectra.running import locks
 
     results = Path("results")
-    if exception == "LockException":
+    protected = exception == "ProtectedOutputException"
+    # What another workflow replaces in this moment is write-protected for Snakemake as well.
+    if exception == "LockException" or (protected and locks.workflows()):
         return locks.explanation(results)
-    return locks.unwritable(results) if exception == "ProtectedOutputException" else ""
+    return locks.unwritable(results) if protected else ""
 
 
 def _jobs(record: LogRecord) -> list[int]:
