@@ -52,6 +52,11 @@ slurm.keep_to_squeue()
 onstart:
     if workflow.is_main_process:
         interrupts.watch_termination()
+        if not workflow.local_exec:
+            try:
+                planning.check_spawned([ROOT, Path.cwd()])
+            except ConfigError as error:
+                messages.stop(f"configuration error: {error}")
         try:
             locks.hold(Path("results"))
         except locks.Busy as error:

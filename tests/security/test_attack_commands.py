@@ -13,6 +13,7 @@ import pytest
 from harness import REPO, ROOT, TINY_STUDY, write_yaml
 from snakemake_interface_executor_plugins.utils import format_cli_arg
 
+from recspectra import planning
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog, check_texts
 from recspectra.running import command, redo
@@ -155,3 +156,27 @@ def test_what_reaches_a_spawned_job_is_what_was_given_or_is_refused(
     words = done.stdout.split("\0")
     assert words[:-1] == ["--config", f"{key}={value}"]
     assert shlex.split(line) == words[:-1]
+
+
+@pytest.mark.parametrize("text", HANDED)
+def test_folders_whose_paths_reach_a_scheduler_are_harmless(text: str, tmp_path: Path, harmed: Path) -> None:
+    """Where a checkout lies is written into the jobs, too."""
+    place = tmp_path / text.format(harmed="harmed")
+    try:
+        planning.check_spawned([Path("/plain"), place])
+    except ConfigError as error:
+        assert "rename the folder" in str(error)
+        return
+    line = format_cli_arg("--snakefile", str(place / "Snakefile"))
+    done = subprocess.run(
+        ["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split("\0")[:-1] == ["--snakefile", str(place / "Snakefile")]
+
+
+def test_folders_are_looked_at_before_a_scheduler_gets_jobs() -> None:
+    rules = (ROOT / "rules" / "common.smk").read_text(encoding="utf-8")
+    start = rules[rules.index("onstart:") :]
+    assert start.index("if not workflow.local_exec:") < start.index(
+        "planning.check_spawned([ROOT, Path.cwd()])"
+    )

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from harness import REPO, ROOT, TINY_STUDY, digests, write_yaml
 
+from recspectra import planning
 from recspectra.config.base import ConfigError, safe_name
 from recspectra.config.catalog import Catalog
 from recspectra.reporting import reference
@@ -17,7 +18,8 @@ from recspectra.running import command, redo
 
 EVIL = ["../../../outside", "{tmp}/outside", "..", ".", "a/b", "a\n", "", ".hidden", "-rf", "x" * 65, "a b"]
 METRICS = "dataset,model,variant,key,seed,protocol,fit,history,mask,users,metric,k,value,status\n"
-STUDY = TINY_STUDY | {"name": "mine", "datasets": ["tiny"], "systems": [{"model": "ease"}]}
+PLAIN = {k: v for k, v in TINY_STUDY.items() if k not in ("figures", "tables", "findings")}
+STUDY = PLAIN | {"name": "mine", "datasets": ["tiny"], "systems": [{"model": "ease"}]}
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
     """A study folder as somebody may send one."""
     made = tmp_path / "work" / "results" / "studies" / "mine"
     made.mkdir(parents=True)
-    (made / "study.json").write_text(json.dumps({k: v for k, v in STUDY.items() if k != "figures"}))
+    (made / "study.json").write_text(json.dumps(STUDY))
     return made
 
 
@@ -98,6 +100,20 @@ def test_what_a_results_folder_says_is_pending_stays_inside(
     with pytest.raises(ConfigError, match="nothing was forgotten"):
         redo.redo("ease", Path("results"), Catalog(ROOT), workflow)
     assert (tmp_path / "outside" / "kept").exists() and (work / "results/reference/kept").is_dir()
+
+
+@pytest.mark.parametrize("name", ["Quickstart", "QUICKSTART", "First-Light"])
+def test_a_study_does_not_take_the_folder_of_another_by_case(name: str, tmp_path: Path) -> None:
+    file = write_yaml(tmp_path / "mine.yaml", STUDY | {"name": name, "datasets": ["synthetic"]})
+    with pytest.raises(ConfigError, match="the same folder on some disks"):
+        planning.load(ROOT, {"study": str(file)}, [])
+
+
+@pytest.mark.parametrize("name", ["draw_quickstart", "draw_x", "all", "fetch"])
+def test_a_study_does_not_take_the_name_of_a_rule(name: str, tmp_path: Path) -> None:
+    file = write_yaml(tmp_path / "mine.yaml", STUDY | {"name": name, "datasets": ["synthetic"]})
+    with pytest.raises(ConfigError, match="is the name of a rule"):
+        planning.load(ROOT, {"study": str(file)}, [])
 
 
 @pytest.mark.parametrize("word", ["a{x}b", "{dataset}", "a{b", "{}", "{{x}}"])

@@ -27,7 +27,7 @@ from recspectra.config.dataset import DatasetConfig, read_dataset
 from recspectra.config.model import ModelConfig, TuneConfig, tuning_spectra
 from recspectra.config.yaml_io import read_yaml
 from recspectra.data import parquet, text
-from recspectra.data.interactions import DataError
+from recspectra.data.interactions import DataError, Interactions
 from recspectra.data.readers import read
 from recspectra.files import ArtifactError, read_json, read_npz, write_npz
 from recspectra.running import cli, damage
@@ -85,6 +85,14 @@ def test_yaml_of_everyday_size_is_read(tmp_path: Path) -> None:
 def test_json_does_not_nest_without_end(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("[" * 100_000)
     with pytest.raises(ArtifactError, match="truncated or corrupted"):
+        read_json(tmp_path / "x.json")
+
+
+def test_json_has_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.json").write_text('"' + "x" * 100 + '"')
+    assert read_json(tmp_path / "x.json") == "x" * 100
+    monkeypatch.setattr("recspectra.files.MOST_JSON", 100)
+    with pytest.raises(ArtifactError, match="is larger than 100 bytes"):
         read_json(tmp_path / "x.json")
 
 
@@ -263,6 +271,24 @@ def test_an_npz_that_unpacks_without_end(tmp_path: Path, monkeypatch: pytest.Mon
         read_npz(path)
     ((found, why),) = damage.damaged(tmp_path / "results")
     assert found == path and "of memory" in why
+
+
+ROWS = {
+    "beyond": [0, 10**12, 4], "back": [0, 3, 1, 4], "negative": [0, -(10**12), 4], "start": [1, 2, 4],
+    "end": [0, 2, 10**12], "short": [0, 2, 3], "none": [], "floats": [0.0, 2.0, 4.0], "deep": [[0, 4]],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rows", ROWS)
+def test_rows_that_lead_beyond_their_items(rows: str, tmp_path: Path) -> None:
+    """Compiled code would read memory that is not theirs."""
+    path = tmp_path / "train.npz"
+    items, shape = np.array([0, 1, 2, 0], dtype=np.int32), np.array([2, 3])
+    write_npz(path, indptr=np.array([0, 2, 4]), items=items, shape=shape)
+    assert Interactions.load(path).nnz == 4
+    write_npz(path, indptr=np.array(ROWS[rows]), items=items, shape=shape)
+    with pytest.raises(ArtifactError, match=r"train\.npz: .*do not follow each other"):
+        Interactions.load(path)
 
 
 # --------------------------------------------------------------------------------------- memory

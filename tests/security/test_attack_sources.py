@@ -103,6 +103,25 @@ def test_the_shipped_datasets_agree() -> None:
     assert planning.load(ROOT, {}, []).default == "quickstart"
 
 
+@pytest.mark.parametrize(
+    "path", [".", "./a.csv", "a.csv/", "x//a.csv", "x/./a.csv", "a.csv/.", "../a.csv", "/a.csv"]
+)
+def test_a_file_has_one_name(path: str) -> None:
+    """By another name it would be another file for the comparison and the same on the disk."""
+    with pytest.raises(ValueError, match="path"):
+        SourceFile.model_validate({"path": path})
+
+
+@pytest.mark.parametrize("other", [{"path": "A.csv"}, {}])
+def test_names_that_differ_by_case_are_refused(other: dict, write: Write, tmp_path: Path) -> None:
+    write("mine", md5=MD5)
+    file = write("zzz", **other)
+    if not other:
+        file.write_text(file.read_text().replace("name: shared", "name: Shared"))
+    with pytest.raises(ConfigError, match="differ by upper and lower case alone"):
+        raw_files(Catalog(tmp_path))
+
+
 # ------------------------------------------------------------------------------- downloads
 
 

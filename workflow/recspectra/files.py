@@ -40,6 +40,7 @@ WRITE_ERRORS = {
     errno.EISDIR,
     errno.ENAMETOOLONG,
 }
+MOST_JSON = 2**28
 REPAIR = "delete it and run again (`make check` lists all such files, `make redo WHAT=damaged` rebuilds them)"
 
 
@@ -181,7 +182,9 @@ def read_npz(path: Path | str) -> dict[str, np.ndarray]:
             _check_size(archive)
             if any(member.comment for member in archive.infolist()):  # a damaged length swallows what follows
                 raise ValueError("its list of arrays is damaged")
-            return {name.removesuffix(".npy"): _array(archive, name) for name in archive.namelist()}
+            arrays = {name.removesuffix(".npy"): _array(archive, name) for name in archive.namelist()}
+            _check_rows(arrays)
+            return arrays
     except FileNotFoundError:
         raise ArtifactError(f"{path}: file not found") from None
     except MemoryError:
@@ -204,6 +207,17 @@ def _check_size(archive: zipfile.ZipFile) -> None:
         )
 
 
+def _check_rows(arrays: Mapping[str, np.ndarray]) -> None:
+    """Refuse rows that do not follow each other: compiled code would read what lies beyond the arrays."""
+    starts, items = arrays.get("indptr"), arrays.get("items")
+    if starts is None or items is None:
+        return
+    whole = starts.ndim == items.ndim == 1 and starts.dtype.kind in "iu" and items.dtype.kind in "iu"
+    ends = whole and len(starts) and starts[0] == 0 and starts[-1] == len(items)
+    if not ends or (starts[1:] < starts[:-1]).any():
+        raise ValueError("its rows (indptr) do not follow each other to the end of its items")
+
+
 def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     """Read one array to the end of its member, where its CRC is compared."""
     import numpy as np
@@ -219,7 +233,10 @@ def read_json(path: Path | str) -> Any:
     """Read JSON; a broken file raises `ArtifactError` with its name."""
     try:
         with open_regular(path) as stream:
-            return json.loads(stream.read().decode("utf-8"))
+            found = stream.read(MOST_JSON + 1)
+        if len(found) > MOST_JSON:
+            raise ArtifactError(f"{path}: is larger than {MOST_JSON:,} bytes, which no record is; {REPAIR}")
+        return json.loads(found.decode("utf-8"))
     except FileNotFoundError:
         raise ArtifactError(f"{path}: file not found") from None
     except (OSError, ValueError, RecursionError) as error:

@@ -81,7 +81,7 @@ def check_texts(overrides: Mapping[str, Any], argv: Sequence[str]) -> None:
     for key in TEXTS:
         value = overrides.get(key)
         if isinstance(value, str):
-            if bad := _hurts(value):
+            if bad := harmful(value):
                 raise ConfigError(f"--config {key}: {value!r} holds {bad}; rename the file or folder")
         elif isinstance(value, list):  # as YAML writes it; the schema checks its names
             continue
@@ -98,7 +98,7 @@ def _instead(key: str, text: str) -> str:
     return "rename the file or folder" if "/" in text else f"write {key}='./{text}' if a path is meant"
 
 
-def _hurts(text: str) -> str:
+def harmful(text: str) -> str:
     """Return which character in a text does not survive Python's quotes and a shell, or an empty text."""
     kinds = {
         "a control character": r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]",

@@ -39,10 +39,17 @@ class RawFile:
 def raw_files(catalog: Catalog) -> dict[tuple[str, str], RawFile]:
     """Return the raw files of all datasets by (source, path)."""
     entries: dict[tuple[str, str], list[tuple[str, SourceFile]]] = {}
+    spelled: dict[str, tuple[str, str]] = {}  # some file systems know no upper and lower case
     for dataset in catalog.names("datasets"):
         source = catalog.dataset(dataset).source
         for file in source.files:
-            entries.setdefault((source.name, file.path), []).append((dataset, file))
+            key = source.name, file.path
+            if (first := spelled.setdefault("/".join(key).casefold(), key)) != key:
+                raise ConfigError(
+                    f"config/datasets/{dataset}.yaml: {'/'.join(key)} and {'/'.join(first)} (source.name and "
+                    "path) differ by upper and lower case alone, and are one file on some disks; rename one"
+                )
+            entries.setdefault(key, []).append((dataset, file))
     return {(source, path): _joined(source, path, found) for (source, path), found in entries.items()}
 
 

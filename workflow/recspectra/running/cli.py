@@ -14,7 +14,10 @@ from recspectra.files import ArtifactError, machine_memory
 from recspectra.running import interrupts, terminal
 
 LEAST_GB = 2.0  # a smaller limit would count what Python's libraries reserve and never use
-LIMITED = ("prepare", "preview", "split", "spectrum", "energy", "evaluate")
+LIMITED = (
+    "prepare", "preview", "split", "spectrum", "energy", "evaluate", "collect", "draw", "report", "check",
+    "reference",
+)  # fmt: skip
 ROOT = Path(__file__).resolve().parents[3]
 
 interrupts.watch_script()  # here, since the imports that follow take seconds
