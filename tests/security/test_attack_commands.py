@@ -15,7 +15,7 @@ from snakemake_interface_executor_plugins.utils import format_cli_arg
 
 from recspectra import planning
 from recspectra.config.base import ConfigError
-from recspectra.config.catalog import Catalog, check_texts
+from recspectra.config.catalog import TEXTS, Catalog, check_texts
 from recspectra.running import command, redo
 
 WORDS = {
@@ -30,7 +30,18 @@ WORDS = {
 }
 # target -> the variables whose text it takes
 TARGETS = {
-    "study": ("STUDY", "MIRROR", "DATASETS", "CORES", "GPUS"),
+    "study": (
+        "STUDY",
+        "MIRROR",
+        "SCALE",
+        "TRIALS",
+        "SEEDS",
+        "EPOCHS",
+        "MINUTES",
+        "DATASETS",
+        "MODELS",
+        "GPUS",
+    ),
     "preview": ("DATA", "MIRROR"),
     "freeze": ("STUDY",),
     "compare": ("STUDY",),
@@ -136,7 +147,7 @@ HANDED = [
 ]
 
 
-@pytest.mark.parametrize("key", ["study", "mirror"])
+@pytest.mark.parametrize("key", TEXTS)
 @pytest.mark.parametrize("text", HANDED)
 def test_what_reaches_a_spawned_job_is_what_was_given_or_is_refused(
     key: str, text: str, tmp_path: Path, harmed: Path

@@ -58,10 +58,10 @@ def test_freeze_takes_the_name_of_a_study_by_its_schema(name: str, folder: Path,
     assert digests(tmp_path) == before
 
 
-def test_freeze_takes_the_effort_of_a_study_by_its_schema(folder: Path, tmp_path: Path) -> None:
+def test_freeze_takes_the_scale_of_a_study_by_its_schema(folder: Path, tmp_path: Path) -> None:
     _metrics(folder, "tiny")
     record = json.loads((folder / "study.json").read_text())
-    (folder / "study.json").write_text(json.dumps(record | {"effort": "../../../outside"}))
+    (folder / "study.json").write_text(json.dumps(record | {"scale": {"name": "../../../outside"}}))
     done = REPO.script("reference", tmp_path / "work", "freeze", folder)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert not list(tmp_path.glob("outside*"))

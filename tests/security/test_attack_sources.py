@@ -90,6 +90,18 @@ def test_prepare_checks_what_any_dataset_knows(kind: str, evil: str, write: Writ
     assert not (tmp_path / "out.npz").exists()
 
 
+@pytest.mark.parametrize("evil", ["aaa", "zzz"])
+def test_another_version_that_one_dataset_knows_is_none_for_the_others(
+    evil: str, write: Write, tmp_path: Path
+) -> None:
+    """`git` lets a file in whose sha256 is another one."""
+    write("mine", sha256=SHA256)
+    write(evil, git="1" * 40)
+    assert raw_file(Catalog(tmp_path), "shared", "a.csv").file.git is None
+    write("mine", sha256=SHA256, git="1" * 40)
+    assert raw_file(Catalog(tmp_path), "shared", "a.csv").file.git == "1" * 40
+
+
 def test_prepare_refuses_datasets_that_contradict_each_other(write: Write, tmp_path: Path) -> None:
     write("mine", md5=MD5)
     write("zzz", md5="0" * 32)

@@ -9,7 +9,7 @@ from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog
 from recspectra.config.dataset import DatasetConfig, SourceFile
 
-KINDS = ("sha256", "md5", "url")
+KINDS = ("sha256", "md5", "git", "url")
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,8 @@ def _joined(source: str, path: str, entries: list[tuple[str, SourceFile]]) -> Ra
     if "url" in known and unsaid:
         return RawFile(dataset, file, _one_sided(source, path, known["url"], unsaid))
     stated = {kind: value for kind, (_, value) in known.items()}
+    if not all(entry.git for _, entry in entries):  # it lets another file in, so all must know it
+        stated["git"] = None
     return RawFile(dataset, file.model_copy(update=stated | _strictest(entries)))
 
 
