@@ -113,7 +113,9 @@ def test_a_sweep_has_an_end(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"systems\[0\]: asks for 100,000,000 runs"):
         _planned(tmp_path, sweep=sweep)
     with pytest.raises(ConfigError, match=r"systems\[0\]: asks for 20,000 runs"):
-        _planned(tmp_path, sweep={"regularization": values}, seeds=list(range(200)))
+        _planned(
+            tmp_path, sweep={"regularization": values, "memory_gb": values}, fit=["train", "train+valid"]
+        )
 
 
 def _model(**changes: Any) -> ModelConfig:
