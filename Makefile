@@ -13,9 +13,11 @@ DATA ?=
 # What `make redo` forgets; with DRY=1 it only says what that would be.
 WHAT ?=
 DRY ?=
+# What pip downloads must be what `make lock` saw. HASHES=no is for an index whose files are its own.
+HASHES ?= yes
 # What a user gives is text: `value` keeps make from running a $(shell ...) in it, and recipes take
 # it from their environment, in quotes, so that a shell does not run it either.
-GIVEN := PYTHON CORES GPUS MIRROR STUDY SCALE TRIALS SEEDS EPOCHS MINUTES DATASETS MODELS DATA WHAT DRY MODULES MOST
+GIVEN := PYTHON CORES GPUS MIRROR STUDY SCALE TRIALS SEEDS EPOCHS MINUTES DATASETS MODELS DATA WHAT DRY MODULES MOST HASHES
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 BIN := .venv/bin
@@ -25,26 +27,39 @@ OPTIONS = --mirror="$$MIRROR" --scale="$$SCALE" --trials="$$TRIALS" --seeds="$$S
   --minutes="$$MINUTES" --datasets="$$DATASETS" --models="$$MODELS" --cores="$$CORES" --gpus="$$GPUS"
 # An interrupt has been said already. make got it too, ends by it and would add an error of its own.
 QUIETLY = || { code=$$?; [ $$code -ne 130 ] || { kill -INT $$PPID; code=0; }; exit $$code; }
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Older pip takes the constraints of what is needed to build from the first variable, newer from the second.
+INSTALL = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCKED = [ "$$HASHES" = no ] || $(INSTALL) --no-deps --require-hashes -r
+# PyTorch and what it brings along: their wheels differ by index (CPU, CUDA), so they have no hashes.
+UNHASHED := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti \
+	nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand \
+	nvidia-cusolver nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink \
+	nvidia-nvshmem-cu13 nvidia-nvtx
+COMPILE = $(BIN)/uv pip compile pyproject.toml --constraint constraints.txt --universal --python-version 3.11 \
+	--generate-hashes --no-header --no-annotate --quiet $(UNHASHED:%=--no-emit-package %)
 
 .PHONY: help quickstart study preview datasets report figures freeze compare check redo unlock
-.PHONY: test test-fast test-cluster test-faults mutate lint format clean
+.PHONY: test test-fast test-cluster test-faults mutate lint format lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-.venv/installed: pyproject.toml constraints.txt
+.venv/installed: pyproject.toml constraints.txt locks/run.txt
 	@"$${PYTHON/#\~/$$HOME}" -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %d.%d; set PYTHON=/path/to/python3.11" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	@echo "making .venv (a few minutes the first time)"
 	@"$${PYTHON/#\~/$$HOME}" -m venv .venv
+	@$(LOCKED) locks/run.txt
 	@$(INSTALL) -e .
 	@touch $@
 
 .venv/installed-test: .venv/installed
+	@$(LOCKED) locks/test.txt
 	@$(INSTALL) -e '.[test]'
 	@touch $@
 
 .venv/installed-cluster: .venv/installed-test
+	@$(LOCKED) locks/cluster.txt
 	@$(INSTALL) -e '.[cluster]'
 	@touch $@
 
@@ -108,6 +123,13 @@ format: .venv/installed-test  ## Format code and workflow
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 	@$(BIN)/snakefmt Snakefile rules
+
+lock: .venv/installed  ## Write the hashes of all packages anew, after a change of constraints.txt
+	@$(INSTALL) -e '.[lock]'
+	@$(COMPILE) -o locks/run.txt
+	@for extra in test cluster; do \
+		$(COMPILE) --extra $$extra -o locks/$$extra.txt \
+			$$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p' locks/run.txt); done
 
 clean:  ## Remove generated results (keeps results/reference)
 	@test ! -d results || find results -mindepth 1 -maxdepth 1 ! -name reference -exec rm -rf {} +

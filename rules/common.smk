@@ -25,6 +25,8 @@ try:
     locks.check_folder(Path("results"))
     planning.check_checkout(ROOT)
     PLAN = planning.load(ROOT, config, sys.argv)
+    if workflow.is_main_process:
+        locks.check_links(Path("results"), Path(".snakemake"))
     if workflow.is_main_process and "--unlock" not in sys.argv:
         PLAN.check_copies(sys.argv)
         PLAN.check_results(sys.argv)
@@ -50,6 +52,11 @@ slurm.keep_to_squeue()
 onstart:
     if workflow.is_main_process:
         interrupts.watch_termination()
+        if not workflow.local_exec:
+            try:
+                planning.check_spawned([ROOT, Path.cwd()])
+            except ConfigError as error:
+                messages.stop(f"configuration error: {error}")
         try:
             locks.hold(Path("results"))
         except locks.Busy as error:

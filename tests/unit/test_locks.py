@@ -11,8 +11,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
+import snakemake_logger_plugin_recspectra as logger
 from recspectra.running import interrupts, locks
 
 
@@ -130,3 +132,15 @@ def test_jobs_of_a_killed_workflow_are_named(results: Path) -> None:
 
 def test_the_holder_is_written_down(held: subprocess.Popen, results: Path) -> None:
     assert json.loads((results / locks.NAME).read_text())["pid"] == held.pid
+
+
+def test_what_another_workflow_replaces_is_not_said_to_be_protected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two that start in one moment Snakemake may take a file that is being replaced for protected."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").mkdir()
+    assert "write-protected" in logger._explained("ProtectedOutputException")
+    monkeypatch.setattr(locks, "workflows", lambda: [psutil.Process()])
+    said = logger._explained("ProtectedOutputException")
+    assert f"another workflow works in this folder (process {os.getpid()})" in said

@@ -25,7 +25,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = Path(__file__).resolve().parent / "plugins"
 COPIED = (
-    "Snakefile", "rules", "envs", "config", "workflow", "pyproject.toml", "constraints.txt", "Makefile",
+    "Snakefile", "rules", "envs", "config", "workflow", "pyproject.toml", "constraints.txt", "locks",
+    "Makefile",
 )  # fmt: skip
 SECONDS = 300.0  # that a call may take
 COLUMNS = "dataset,model,variant,key,seed,protocol,fit,history,mask,users,metric,k,value,status"

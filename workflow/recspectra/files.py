@@ -15,11 +15,12 @@ import os
 import platform
 import re
 import secrets
+import stat
 import zipfile
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,6 +40,7 @@ WRITE_ERRORS = {
     errno.EISDIR,
     errno.ENAMETOOLONG,
 }
+MOST_JSON = 2**28
 REPAIR = "delete it and run again (`make check` lists all such files, `make redo WHAT=damaged` rebuilds them)"
 
 
@@ -136,6 +138,37 @@ def sha256_of_arrays(arrays: Mapping[str, Any]) -> str:
 # ----------------------------------------------------------------------------- reading
 
 
+def open_regular(path: Path | str, follow: bool = True) -> IO[bytes]:
+    """Open a regular file to read its bytes; whatever else has that name may wait or go on for ever.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    follow : bool
+        Whether it may be a link to one.
+
+    Raises
+    ------
+    OSError
+        It is a pipe, a device or a folder, it is a link and `follow` is false, or it cannot be opened.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    try:
+        handle = os.open(path, flags)
+    except OSError as error:
+        if error.errno == errno.ELOOP and not follow:
+            raise OSError(errno.ELOOP, "is a link, not a file", str(path)) from None
+        raise
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        raise OSError(errno.EINVAL, "is not a regular file", str(path))
+    return open(handle, "rb")
+
+
 def read_npz(path: Path | str) -> dict[str, np.ndarray]:
     """Read every array of an npz, without pickle, and compare it with its CRC.
 
@@ -145,16 +178,44 @@ def read_npz(path: Path | str) -> dict[str, np.ndarray]:
         The file is missing, truncated, corrupted or holds pickled objects.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+            _check_size(archive)
             if any(member.comment for member in archive.infolist()):  # a damaged length swallows what follows
                 raise ValueError("its list of arrays is damaged")
-            return {name.removesuffix(".npy"): _array(archive, name) for name in archive.namelist()}
+            arrays = {name.removesuffix(".npy"): _array(archive, name) for name in archive.namelist()}
+            _check_rows(arrays)
+            return arrays
     except FileNotFoundError:
         raise ArtifactError(f"{path}: file not found") from None
     except MemoryError:
         raise
     except Exception as error:  # zipfile, zlib, tokenize and NumPy raise a dozen kinds
         raise ArtifactError(f"{path}: truncated or corrupted ({error}); {REPAIR}") from None
+
+
+def machine_memory() -> int:
+    """Return the bytes of memory that this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _check_size(archive: zipfile.ZipFile) -> None:
+    """Refuse arrays that no memory holds: a few megabytes of zip may unpack to terabytes."""
+    unpacked = sum(member.file_size for member in archive.infolist())
+    if unpacked > (memory := machine_memory()):
+        raise ValueError(
+            f"its arrays take {unpacked / 2**30:,.1f} GB, this machine has {memory / 2**30:,.1f} GB of memory"
+        )
+
+
+def _check_rows(arrays: Mapping[str, np.ndarray]) -> None:
+    """Refuse rows that do not follow each other: compiled code would read what lies beyond the arrays."""
+    starts, items = arrays.get("indptr"), arrays.get("items")
+    if starts is None or items is None:
+        return
+    whole = starts.ndim == items.ndim == 1 and starts.dtype.kind in "iu" and items.dtype.kind in "iu"
+    ends = whole and len(starts) and starts[0] == 0 and starts[-1] == len(items)
+    if not ends or (starts[1:] < starts[:-1]).any():
+        raise ValueError("its rows (indptr) do not follow each other to the end of its items")
 
 
 def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
@@ -171,23 +232,27 @@ def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
 def read_json(path: Path | str) -> Any:
     """Read JSON; a broken file raises `ArtifactError` with its name."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        with open_regular(path) as stream:
+            found = stream.read(MOST_JSON + 1)
+        if len(found) > MOST_JSON:
+            raise ArtifactError(f"{path}: is larger than {MOST_JSON:,} bytes, which no record is; {REPAIR}")
+        return json.loads(found.decode("utf-8"))
     except FileNotFoundError:
         raise ArtifactError(f"{path}: file not found") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ArtifactError(f"{path}: truncated or corrupted ({error}); {REPAIR}") from None
 
 
 def sha256(path: Path | str) -> str:
     """Return the sha256 of a file in hex digits."""
-    with open(path, "rb") as stream:
+    with open_regular(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def git_id(path: Path | str) -> str:
     """Return what `git hash-object` says of a file, in hex digits."""
     digest = hashlib.sha1(b"blob %d\0" % Path(path).stat().st_size, usedforsecurity=False)
-    with open(path, "rb") as stream:
+    with open_regular(path) as stream:
         return hashlib.file_digest(stream, lambda: digest).hexdigest()
 
 

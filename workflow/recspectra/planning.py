@@ -10,14 +10,14 @@ import base64
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from recspectra import devices, identity
 from recspectra.config.base import ConfigError, nearest
-from recspectra.config.catalog import Catalog, Settings, Study, check_texts, load_settings
+from recspectra.config.catalog import Catalog, Settings, Study, check_texts, harmful, load_settings
 from recspectra.config.dataset import SHORT_FORM
 from recspectra.config.model import PlannedRun, RunConfig, TuneConfig, spectra_of, tuning_spectra
 from recspectra.config.raw_files import RawFile, raw_files
@@ -69,6 +69,7 @@ def load(root: Path, overrides: Mapping[str, Any], argv: Sequence[str]) -> Plan:
             raise catalog.misnamed("studies", name, study.name)
         studies[name] = study
     chosen = catalog.study(settings.study, present, settings.chosen)
+    _check_case(chosen, studies)
     known = studies.get(chosen.name)
     if known is not None and Path(known.origin).resolve() != Path(chosen.origin).resolve():
         raise ConfigError(
@@ -77,7 +78,7 @@ def load(root: Path, overrides: Mapping[str, Any], argv: Sequence[str]) -> Plan:
         )
     studies[chosen.name] = chosen
     for study in studies.values():
-        if study.name in RESERVED:
+        if study.name in RESERVED or study.name.startswith("draw_"):
             raise ConfigError(f"{study.origin}: '{study.name}' is the name of a rule; choose another")
     named = [name for name in studies if name in argv[1:]]
     asked = [studies[study] for study in named or [chosen.name]]
@@ -96,6 +97,31 @@ def check_checkout(root: Path) -> None:
         raise ConfigError(
             f"{root}: Snakemake reads {{...}} and <...> in the path of a checkout as its own; move it"
         )
+
+
+def check_spawned(places: Iterable[Path]) -> None:
+    """Refuse folders whose paths run commands where Snakemake writes them into the jobs of a scheduler.
+
+    Raises
+    ------
+    ConfigError
+        A path holds what `repr` and a shell change.
+    """
+    for place in places:
+        if bad := harmful(str(place)):
+            raise ConfigError(
+                f"{place}: holds {bad}, which Snakemake hands to the scheduler's shell; rename the folder"
+            )
+
+
+def _check_case(chosen: Study, studies: Mapping[str, Study]) -> None:
+    """Refuse a study whose folder is another's where a file system knows no upper and lower case."""
+    for name, study in studies.items():
+        if name != chosen.name and name.casefold() == chosen.name.casefold():
+            raise ConfigError(
+                f"{chosen.origin}: name: {study.origin} is a study called '{name}', which is the same folder "
+                "on some disks; give yours another name"
+            )
 
 
 def _check_asked(key: str, name: str, studies: Mapping[str, list[str]], also: str = "") -> None:

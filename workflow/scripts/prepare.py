@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from recspectra.config.raw_files import files_of
 from recspectra.data import filters
 from recspectra.data.readers import read
 from recspectra.data.sources import check_raw
@@ -17,8 +18,9 @@ def run() -> None:
     parser.add_argument("--raw", type=Path, default=Path("results/raw"))
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
-    dataset = cli.catalog().dataset(args.dataset)
-    check_raw(dataset, args.raw / dataset.source.name)
+    catalog = cli.catalog()
+    dataset = catalog.dataset(args.dataset)
+    check_raw(dataset, args.raw / dataset.source.name, files_of(catalog, dataset))
     table = read(dataset, args.raw / dataset.source.name)
     print(f"{dataset.name}: {table.account.words()}")
     print(f"{check_duplicates(table, dataset.name):,} repeated pairs")

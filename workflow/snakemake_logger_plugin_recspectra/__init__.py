@@ -21,6 +21,8 @@ from snakemake.logging import DefaultFormatter
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from recspectra.running.terminal import visible
+
 REFRESH_SECONDS = 0.5
 SHOWN = ("Nothing to be done",)
 
@@ -115,7 +117,7 @@ class LogHandler(LogHandlerBase):
             current
         )
         width = shutil.get_terminal_size().columns - 1
-        sys.stderr.write("\r\033[K" + text[:width])
+        sys.stderr.write("\r\033[K" + visible(text)[:width])
         sys.stderr.flush()
 
     def _fits(self) -> list[str]:
@@ -139,7 +141,7 @@ class LogHandler(LogHandlerBase):
     def _print(self, text: str) -> None:
         if text and text.strip():
             self._clear()
-            sys.stderr.write(text.rstrip("\n") + "\n")
+            sys.stderr.write(visible(text.rstrip("\n")) + "\n")
             sys.stderr.flush()
 
 
@@ -154,9 +156,11 @@ def _explained(exception: str | None) -> str:
     from recspectra.running import locks
 
     results = Path("results")
-    if exception == "LockException":
+    protected = exception == "ProtectedOutputException"
+    # What another workflow replaces in this moment is write-protected for Snakemake as well.
+    if exception == "LockException" or (protected and locks.workflows()):
         return locks.explanation(results)
-    return locks.unwritable(results) if exception == "ProtectedOutputException" else ""
+    return locks.unwritable(results) if protected else ""
 
 
 def _jobs(record: LogRecord) -> list[int]:

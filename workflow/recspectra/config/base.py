@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -39,6 +40,22 @@ class Strict(BaseModel):
         if problem := odd(value):
             raise ValueError(problem)
         return value
+
+
+def safe_name(name: Any, where: str) -> str:
+    """Return a name that is about to become part of a path or a command; refuse one that YAML may not have.
+
+    Raises
+    ------
+    ConfigError
+        It is not of the pattern `SAFE_NAME`; `where` opens the message.
+    """
+    if not (isinstance(name, str) and re.fullmatch(SAFE_NAME.strip("^$"), name)):
+        raise ConfigError(
+            f"{where}: {str(name)[:80]!r} is no name: at most 64 letters, digits and ._- are, the first of "
+            "them a letter or digit"
+        )
+    return name
 
 
 def kind_of_list(value: Any) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -47,6 +48,8 @@ class Settings(Choice):
     budget: Budget = Budget()
 
 
+MOST_RUNS = 10_000  # of one entry of a study
+
 # Values of `--config` that are texts of the user's: they must reach spawned jobs as they are.
 TEXTS = ("study", "mirror", "scale", "datasets", "models")
 _WORD = re.compile(rf"({'|'.join(TEXTS)})=(.*)", re.DOTALL)
@@ -67,7 +70,7 @@ def check_texts(overrides: Mapping[str, Any], argv: Sequence[str]) -> None:
     for key in TEXTS:
         value = overrides.get(key)
         if isinstance(value, str):
-            if bad := _hurts(value):
+            if bad := harmful(value):
                 raise ConfigError(f"--config {key}: {value!r} holds {bad}; rename the file or folder")
         elif isinstance(value, list):  # as YAML writes it; the schema checks its names
             continue
@@ -84,7 +87,7 @@ def _instead(key: str, text: str) -> str:
     return "rename the file or folder" if "/" in text else f"write {key}='./{text}' if a path is meant"
 
 
-def _hurts(text: str) -> str:
+def harmful(text: str) -> str:
     """Return which character in a text does not survive Python's quotes and a shell, or an empty text."""
     kinds = {
         "a control character": r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]",
@@ -295,6 +298,7 @@ class Study:
             )
         datasets = entry.datasets or self.config.datasets
         names, values = list(entry.sweep), list(entry.sweep.values())
+        self._check_count(entry, datasets, where)
         runs = []
         for dataset in datasets:
             base = {**(model.best.get(dataset, {}) if entry.use_best else {}), **entry.params}
@@ -321,6 +325,19 @@ class Study:
                         )
                     )
         return runs
+
+    def _check_count(self, entry: SystemEntry, datasets: Sequence[str], where: str) -> None:
+        """Refuse a sweep whose runs nobody can wait for, before any of them is made."""
+        seeds = max(
+            (len((entry.seeds or self.config.seeds_on(dataset))[: self.scale.seeds]) for dataset in datasets),
+            default=0,
+        )
+        count = math.prod(map(len, entry.sweep.values())) * len(entry.fit) * len(datasets) * seeds
+        if count > MOST_RUNS:
+            raise ConfigError(
+                f"{where}: asks for {count:,} runs (points of the sweep, datasets, fits, seeds); at most "
+                f"{MOST_RUNS:,} are possible: sweep over fewer values or share them out to several entries"
+            )
 
     def _tuning(self, entry: SystemEntry, model: ModelConfig, where: str) -> TuneConfig | None:
         """Return the tuning job of an entry; None if it is not tuned or has nothing to search."""

@@ -58,6 +58,8 @@ class SourceFile(Strict):
     def _stays_inside(self) -> SourceFile:
         if ".." in Path(self.path).parts:
             raise ValueError("path must stay inside the mirror (no '..')")
+        if Path(self.path).as_posix() != self.path or self.path == ".":
+            raise ValueError(f"path: must be one file's only name, such as '{Path(self.path).as_posix()}'")
         if longest := next((part for part in Path(self.path).parts if len(part) > LONGEST_NAME), ""):
             raise ValueError(
                 f"path: the name {longest[:20]}... has {len(longest)} letters; {LONGEST_NAME} are the most"

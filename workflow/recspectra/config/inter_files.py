@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from recspectra.files import open_regular
+
 # RecBole's names, without the type behind the colon.
 NAMES = {"user": "user_id", "item": "item_id", "rating": "rating", "time": "timestamp"}
 LONGEST_LINE = 2**20
+BLANK_LINES = 1000  # that may stand above the names
 
 
 def is_inter(path: str) -> bool:
@@ -51,7 +55,7 @@ def is_gzip(path: Path) -> bool:
     """Whether a file is unpacked before it is read: by its ending or its first bytes."""
     if path.suffix.lower() == ".gz":
         return True
-    with open(path, "rb") as stream:
+    with open_regular(path) as stream:
         return stream.read(2) == b"\x1f\x8b"
 
 
@@ -61,9 +65,9 @@ def has_times(path: Path, separator: str = "\t") -> bool:
     The names stand in the first line that is not blank, as for the reader.
     """
     try:
-        with (gzip.open if is_gzip(path) else open)(path, "rb") as stream:
+        with open_regular(path) as file, gzip.open(file) if is_gzip(path) else file as stream:
             text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
-            lines = iter(lambda: text.readline(LONGEST_LINE), "")
+            lines = itertools.islice(iter(lambda: text.readline(LONGEST_LINE), ""), BLANK_LINES)
             first = next((line for line in lines if line.strip() or separator in line), "")
     except (OSError, EOFError, zlib.error):
         return False  # whoever reads it says why

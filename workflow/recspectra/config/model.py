@@ -126,19 +126,21 @@ class ModelConfig(Strict):
     def _filled_by_defaults(self, template: str, where: str) -> tuple[str, list[str]]:
         """Return a template filled with the defaults, and the parameters that it names."""
         try:
-            names = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+            fields = [field for field in string.Formatter().parse(template) if field[1] is not None]
         except ValueError as error:
             raise ValueError(f"{where}: '{template}' cannot be read: {error}") from None
+        names = [name for _, name, _, _ in fields]
         for name in names:
             if name not in self.params:
                 raise ValueError(
                     f"{where}: '{template}' names '{{{name}}}', but the system has no such parameter; "
                     f"it has {', '.join(self.params) or 'none'}{nearest(name, self.params)}"
                 )
-        try:
-            return template.format(**{name: self.params[name].default for name in names}), names
-        except (ValueError, KeyError) as error:  # what follows a colon in the braces
-            raise ValueError(f"{where}: '{template}' cannot be filled in: {error}") from None
+        if any(form or change for _, _, form, change in fields):  # a width of 2000000000 fills the memory
+            raise ValueError(
+                f"{where}: '{template}' cannot be filled in: write `{{name}}`, nothing behind it"
+            )
+        return template.format(**{name: self.params[name].default for name in names}), names
 
     def _check_positive(self, name: str) -> None:
         """Refuse values that are tried first and have no logarithm."""
@@ -276,6 +278,7 @@ class Budget(Strict):
 # ---------------------------------------------------------------------------- spectra
 
 # A ladder makes a run ask for the same spectrum whatever else a study asks for.
+MOST_SPECTRA = 1000  # of one system on one dataset
 RANK_LADDER = (16, 32, 64, 128, 256, 512, 1024, 2048)
 
 
@@ -341,5 +344,7 @@ def plain_operator(name: str) -> str:
 def _filled(template: str, values: dict[str, list[Scalar]]) -> list[str]:
     """Return a template filled with every combination of the values that it names."""
     names = [field for _, field, _, _ in string.Formatter().parse(template) if field]
+    if (count := math.prod(len(values[name]) for name in names)) > MOST_SPECTRA:
+        raise ConfigError(f"'{template}' names {count:,} spectra; at most {MOST_SPECTRA:,} are possible")
     points = itertools.product(*(values[name] for name in names))
     return list(dict.fromkeys(template.format(**dict(zip(names, p, strict=True))) for p in points))

@@ -13,6 +13,12 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from recspectra.config.base import BY_NAME, ONE_LIST, ONE_TEXT, ConfigError, nearest
+from recspectra.files import open_regular
+
+# Nobody writes more by hand. The parser's own limits are the stack and the memory of the machine.
+MOST_BYTES = 2**20
+MOST_VALUES = 100_000  # each as often as aliases repeat it
+DEEPEST = 100
 
 # What a plain scalar (one without quotes) means: YAML 1.2's core schema, without the spellings below.
 _MEANINGS = {
@@ -180,12 +186,7 @@ def read_yaml(path: Path) -> dict:
         way that readers of YAML understand differently (`010`, `1:30`, `no`, `2020-01-01`).
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")  # some editors start a file with a mark
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: file not found") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    text = _text_of(path)
     try:
         data = _load(text)
     except _Unclear as error:
@@ -197,7 +198,51 @@ def read_yaml(path: Path) -> dict:
     return data
 
 
+def _text_of(path: Path) -> str:
+    try:
+        with open_regular(path) as stream:
+            found = stream.read(MOST_BYTES + 1)
+        if len(found) > MOST_BYTES:
+            raise ConfigError(f"{path}: is larger than {MOST_BYTES:,} bytes; no configuration file is")
+        return found.decode("utf-8-sig")  # some editors start a file with a mark
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: file not found") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _check_size(text: str) -> None:
+    """Refuse what would nest too deep or grow too large by its aliases, before anything is made of it."""
+    sizes: dict[str, int] = {}
+    open_: list[tuple[str | None, int]] = [(None, 0)]  # anchor and values so far, outermost first
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            open_.append((event.anchor, 1))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            _add(open_, sizes, *open_.pop())
+        elif isinstance(event, yaml.ScalarEvent):
+            _add(open_, sizes, event.anchor, 1)
+        elif isinstance(event, yaml.AliasEvent):
+            _add(open_, sizes, None, sizes.get(event.anchor, 1))
+        if len(open_) > DEEPEST:
+            raise ValueError(f"it nests more than {DEEPEST} levels deep (line {event.start_mark.line + 1})")
+        if open_[-1][1] > MOST_VALUES:
+            raise ValueError(
+                f"it has more than {MOST_VALUES:,} values, those of its aliases counted "
+                f"(line {event.start_mark.line + 1})"
+            )
+
+
+def _add(open_: list[tuple[str | None, int]], sizes: dict[str, int], anchor: str | None, size: int) -> None:
+    """Add a value of a size to what encloses it, and note it where it has an anchor."""
+    if anchor is not None:
+        sizes[anchor] = size
+    outer, before = open_[-1]
+    open_[-1] = (outer, before + size)
+
+
 def _load(text: str) -> Any:
+    _check_size(text)
     loader = _Loader(text)
     try:
         node = loader.get_single_node()

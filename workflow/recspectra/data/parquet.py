@@ -16,9 +16,11 @@ import pyarrow.parquet as pq
 from recspectra.data import times
 from recspectra.data.columns import BadCell, IdColumn, NumberColumn, Parsed, TimeColumn
 from recspectra.data.interactions import DataError
+from recspectra.files import machine_memory
 
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 DAY = 24 * 60 * 60
+ROW = 16  # bytes that a user and an item take at least
 
 
 class Source:
@@ -37,6 +39,7 @@ class Source:
             self.file = pq.ParquetFile(path)
         except (OSError, ValueError, pa.ArrowException) as error:
             raise DataError(f"{path}: no readable Parquet file ({error})") from None
+        _check_rows(path, len(self))
         schema = self.file.schema_arrow
         metadata = schema.pandas_metadata or {}
         self._ranges = {
@@ -67,6 +70,14 @@ class Source:
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
         return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _check_rows(path: Path, rows: int) -> None:
+    """Refuse rows whose users and items no memory of this machine holds; they may be packed in kilobytes."""
+    if rows * ROW > machine_memory():
+        raise DataError(
+            f"{path}: {rows:,} rows take {rows * ROW / 2**30:,.0f} GB, more memory than this machine has"
+        )
 
 
 class ArrowIds(IdColumn):

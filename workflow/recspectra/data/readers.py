@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -33,12 +33,15 @@ from recspectra.data.text import (
     guess_separator,
     is_blank,
     lines_of,
+    opened,
     place_of,
     problem_with,
     records,
 )
+from recspectra.files import open_regular
 
 Reader = Callable[..., InteractionTable]
+WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
 def read(config: DatasetConfig, folder: Path) -> InteractionTable:
@@ -91,10 +94,19 @@ def _in_order(table: InteractionTable, config: DatasetConfig, folder: Path) -> I
 def _read_file(
     dataset: str, folder: Path, file: SourceFile, reader: str, options: Mapping[str, Any]
 ) -> InteractionTable:
+    _check_regular(dataset, folder / file.path)
     table = READERS[reader](folder / file.path, file, **options)
     if not len(table):
         raise DataError(f"dataset '{dataset}': {file.path} holds no interactions")
     return table
+
+
+def _check_regular(dataset: str, path: Path) -> None:
+    """Refuse what is no file that ends, such as a pipe."""
+    try:
+        open_regular(path).close()
+    except OSError as error:
+        raise DataError(f"dataset '{dataset}': {path} cannot be read ({error.strerror})") from None
 
 
 def _check_reader(dataset: str, name: str, options: Mapping[str, Any]) -> None:
@@ -114,12 +126,18 @@ def _hint(word: str, words: Any) -> str:
 def _check_options(dataset: str, name: str, options: Mapping[str, Any]) -> None:
     """Refuse an option that the reader does not have."""
     known = [n for n in inspect.signature(READERS[name]).parameters if n not in ("path", "file")]
-    for option in options:
+    kinds = get_type_hints(READERS[name])
+    for option, value in options.items():
         if option not in known:
             raise DataError(
                 f"dataset '{dataset}': reader '{name}' has no option '{option}'; "
                 f"known: {', '.join(known) or 'none'}{_hint(option, known)}"
             )
+        allowed = get_args(kinds[option]) or (kinds[option],)
+        wanted = (*allowed, int) if float in allowed else allowed
+        if type(value) not in wanted:
+            words = " or ".join(WORDS[kind] for kind in allowed if kind in WORDS)
+            raise DataError(f"dataset '{dataset}': reader.options.{option}: {value!r} is not {words}")
 
 
 # --------------------------------------------------------------------------------- text
@@ -248,7 +266,7 @@ def read_sequences(path: Path, file: SourceFile | None, sort: bool = False) -> I
         try:
             users.append(np.full(len(cells) - 1, int(cells[0]), dtype=np.int64))
             items.append(np.array(list(map(int, cells[1:])), dtype=np.int64))
-        except OverflowError:
+        except (OverflowError, ValueError):  # of more than 63 bits, of more than 4300 digits
             raise DataError(f"{path}, line {number}: a number is too large") from None
     if not users and not dropped:
         raise DataError(f"{path}: the file is empty")
@@ -265,10 +283,11 @@ def read_netflix(path: Path, file: SourceFile | None) -> InteractionTable:
     """Read a file of the Netflix Prize: `movie:` lines, each followed by `user,rating,date`."""
     try:
         # Blank lines stay, so that a row's number is its line's.
-        rows = pd.read_csv(
-            path, header=None, names=["user", "rating", "date"], dtype=str, index_col=False,
-            quoting=csv.QUOTE_NONE, skip_blank_lines=False, na_values=[], keep_default_na=False,
-        )  # fmt: skip
+        with opened(path, file) as stream:
+            rows = pd.read_csv(
+                stream, header=None, names=["user", "rating", "date"], dtype=str, index_col=False,
+                quoting=csv.QUOTE_NONE, skip_blank_lines=False, na_values=[], keep_default_na=False,
+            )  # fmt: skip
     except READ_ERRORS as error:
         raise DataError(f"{path}: {problem_with(error)}") from None
     rows = rows.fillna("")
@@ -307,8 +326,8 @@ def read_pairs_npy(path: Path, file: SourceFile | None) -> InteractionTable:
     """Read an integer array of shape (n, 2): user, item; no times; order is file order."""
     try:
         pairs = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"{path}: no readable npy array ({error})") from None
+    except Exception as error:  # a broken header is read by Python's own parser, which raises a dozen kinds
+        raise DataError(f"{path}: no readable npy array ({error or type(error).__name__})") from None
     if not isinstance(pairs, np.ndarray):
         raise DataError(f"{path}: expected one npy array, found an npz archive")
     if pairs.ndim != 2 or pairs.shape[1] != 2 or not np.issubdtype(pairs.dtype, np.integer):
@@ -351,6 +370,7 @@ def read_table(
     """
     names = {"user": user_column, "item": item_column, "rating": rating_column, "time": time_column}
     names = {role: column for role, column in names.items() if column != ""}
+    _check_distinct(path, names)
     if file is None and first_bytes(path).startswith(b"PAR1"):
         return _parquet(path, file, names, missing)
     ending = path.name.lower().removesuffix(".gz")
@@ -388,6 +408,7 @@ def read_inter(
     named are RecBole's own (`user_id`, `item_id`, and where they are there `rating`, `timestamp`).
     """
     given = {"user": user_column, "item": item_column, "rating": rating_column, "time": time_column}
+    _check_distinct(path, {role: column for role, column in given.items() if column})
     rows = records(path, file, separator)
     present = _first_row(path, file, rows)
     names = inter_files.columns_of({role: column for role, column in given.items() if column}, present)
@@ -396,6 +417,13 @@ def read_inter(
     _need_rows(path, table, header=True)
     shown = {role: f"{present[place]} (column {place + 1})" for role, place in places.items()}
     return _laid_out(table, "RecBole's .inter, separator tab", shown)
+
+
+def _check_distinct(path: Path, names: Mapping[str, Any]) -> None:
+    """Refuse one column in two roles: every user would be an item."""
+    for role, column in names.items():
+        if (first := next(other for other in names if names[other] == column)) != role:
+            raise DataError(f"{path}: column '{column}' is named for {first} and for {role}; name another")
 
 
 def _first_row(path: Path, file: SourceFile | None, rows: Iterator[Chunk]) -> list[str]:
@@ -469,13 +497,17 @@ def _numbered(
 ) -> dict[str, int]:
     """Return where columns given by number (from 1) stand, from 0."""
     for role, number in names.items():
-        if int(number) > len(first):
+        if not isinstance(number, int) or number < 1:
+            raise DataError(
+                f"{place_of(path, file)}: without a header columns are numbers from 1; {role} is {number!r}"
+            )
+        if number > len(first):
             found = guess_separator(path, file, []) if len(first) == 1 else ""
             raise DataError(
                 f"{place_of(path, file)}, line 1: no column {number} for {role}, found "
                 f"{_columns(len(first))}{_separator_hint(found) if found not in ('', separator) else ''}"
             )
-    return {role: int(number) - 1 for role, number in names.items()}
+    return {role: number - 1 for role, number in names.items()}
 
 
 def _need_rows(path: Path, table: InteractionTable, header: bool) -> None:

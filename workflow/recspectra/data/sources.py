@@ -6,13 +6,13 @@ import functools
 import hashlib
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from recspectra.config.dataset import DatasetConfig, SourceFile
 from recspectra.data.interactions import DataError
-from recspectra.files import atomic, git_id
+from recspectra.files import atomic, git_id, open_regular
 
 BLOCK = 1 << 17
 HASHES = {"sha256": hashlib.sha256, "md5": functools.partial(hashlib.md5, usedforsecurity=False)}
@@ -54,8 +54,8 @@ def fetch(dataset: DatasetConfig, file: SourceFile, mirror: Path | None, target:
         _accept(dataset, file, temporary, str(local or file.url))
 
 
-def check_raw(dataset: DatasetConfig, folder: Path) -> None:
-    """Check the raw files of a dataset against the checksums that it states.
+def check_raw(dataset: DatasetConfig, folder: Path, files: Sequence[SourceFile] | None = None) -> None:
+    """Check the raw files of a dataset against the checksums that are known of them.
 
     Parameters
     ----------
@@ -63,13 +63,15 @@ def check_raw(dataset: DatasetConfig, folder: Path) -> None:
         The dataset whose files are about to be read.
     folder : Path
         Where the files of its source lie. A file that is not there is left to its reader.
+    files : sequence of SourceFile, optional
+        The files with what other datasets state of them, too; by default what this one states.
 
     Raises
     ------
     DataError
         A file has another checksum.
     """
-    for file in dataset.source.files:
+    for file in dataset.source.files if files is None else files:
         path = folder / file.path
         if path.is_file():
             _check(dataset, file, path, str(path))
@@ -116,7 +118,7 @@ def _find(dataset: DatasetConfig, file: SourceFile, mirror: Path) -> Path | None
 def _blocks(dataset: DatasetConfig, file: SourceFile, local: Path) -> Iterator[bytes]:
     """Read a file of the mirror; if that fails, it is the mirror's fault and not the disk's."""
     try:
-        with open(local, "rb") as stream:
+        with open_regular(local) as stream:
             while block := stream.read(BLOCK):
                 yield block
     except OSError as error:
@@ -144,7 +146,7 @@ def _checksums(file: SourceFile) -> dict[str, str]:
 
 
 def _digest(path: Path, kind: str) -> str:
-    with open(path, "rb") as stream:
+    with open_regular(path) as stream:
         return hashlib.file_digest(stream, HASHES[kind]).hexdigest()
 
 

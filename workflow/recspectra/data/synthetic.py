@@ -13,6 +13,8 @@ from recspectra.data.interactions import DataError
 from recspectra.data.tables import InteractionTable
 
 START = 1_600_000_000  # seconds; any fixed moment will do
+LARGEST = 10**8  # users, items, interactions
+STEEPEST = 10  # exponent of popularity
 LONGEST_WALK = 20_000  # steps; a user who finds nothing new in so many never will
 
 
@@ -53,7 +55,18 @@ def generate(
     -------
     InteractionTable
         Unique (user, item) pairs with increasing time stamps per user.
+
+    Raises
+    ------
+    DataError
+        A value is out of bounds, or the sizes do not fit each other.
     """
+    _check_sizes(
+        users=(users, 1, LARGEST), items=(items, 1, LARGEST), interactions=(interactions, 1, LARGEST),
+        communities=(communities, 1, items), successors=(successors, 1, items),
+        min_length=(min_length, 0, items), exponent=(exponent, -STEEPEST, STEEPEST),
+        loyalty=(loyalty, 0, 1), follow=(follow, 0, 1), seed=(seed, 0, 2**63 - 1),
+    )  # fmt: skip
     rng = np.random.default_rng(seed)
     item_group = rng.integers(communities, size=items)
     user_group = rng.integers(communities, size=users)
@@ -67,6 +80,13 @@ def generate(
     first = START + rng.integers(0, 30 * 86_400, size=users)
     times = _per_user_cumsum(gaps, lengths) + np.repeat(first, lengths)
     return InteractionTable(user_ids, picked, times.astype(np.float64), None, None)
+
+
+def _check_sizes(**given: tuple[float, float, float]) -> None:
+    """Refuse a value that is not between its bounds."""
+    for name, (value, low, high) in given.items():
+        if not low <= value <= high:
+            raise DataError(f"reader.options.{name}: {value} is not between {low} and {high}")
 
 
 def _lengths(rng: np.random.Generator, users: int, items: int, total: int, shortest: int) -> np.ndarray:

@@ -24,6 +24,7 @@ import pandas as pd
 from recspectra.config import inter_files
 from recspectra.config.dataset import SourceFile
 from recspectra.data.interactions import DataError
+from recspectra.files import open_regular
 
 READ_ERRORS = (
     ValueError,
@@ -47,6 +48,13 @@ FOREIGN = {
 }
 # A longer field is a quote that was not closed.
 csv.field_size_limit(2**24)
+
+LONGEST_LINE = 2**20  # bytes; of a file with a whole history a line:
+LONGEST_HISTORY = 2**26
+MOST_COLUMNS = 10_000
+# Packed text grows three to twenty times. What grows more, beyond a size that does no harm, is a bomb.
+MOST_GROWTH = 200
+HARMLESS = 2**30
 
 CHUNK = 2**10  # small: rows die young, and the garbage collector does not walk through millions
 LINE_BREAK = re.compile(r"\r\n|\r|\n")
@@ -80,23 +88,31 @@ def opened(path: Path, file: SourceFile | None) -> Iterator[IO[bytes]]:
     member = file.member if file else None
     if member is not None:
         try:
-            with zipfile.ZipFile(path) as archive, archive.open(member) as stream:
+            with (
+                open_regular(path) as whole,
+                zipfile.ZipFile(whole) as archive,
+                archive.open(member) as stream,
+            ):
                 yield stream
         except KeyError:
             raise DataError(f"{path}: the archive has no member '{member}'") from None
-        except zipfile.BadZipFile as error:
+        except (zipfile.BadZipFile, NotImplementedError) as error:
             raise DataError(f"{path}: no readable zip archive ({error})") from None
+        except RuntimeError as error:
+            if "password" not in str(error):
+                raise
+            raise DataError(f"{path}: member '{member}' is encrypted; unpack the archive") from None
     elif inter_files.is_gzip(path):
-        with gzip.open(path, "rb") as stream:
+        with open_regular(path) as packed, gzip.open(packed) as stream:
             yield stream
     else:
-        with open(path, "rb") as stream:
+        with open_regular(path) as stream:
             yield stream
 
 
 def first_bytes(path: Path) -> bytes:
     """Return the first bytes of a file; they tell what kind it is, whatever its name says."""
-    with open(path, "rb") as stream:
+    with open_regular(path) as stream:
         return stream.read(8)
 
 
@@ -135,12 +151,12 @@ def records(path: Path, file: SourceFile | None, separator: str) -> Iterator[Chu
         else:
             quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
             cut = csv.reader(text, delimiter=separator, quoting=quoting, strict=True)
-        first, size = 1, 1
+        first, size, narrow = 1, 1, _narrow(cut)
         while True:
             rows: list[list[str]] = []
             error = ""
             try:
-                rows.extend(islice(cut, size))  # keeps what came before an error
+                rows.extend(islice(narrow, size))  # keeps what came before an error
             except csv.Error as problem:
                 error = _quoting_problem(problem)
             if not rows and not error:
@@ -151,6 +167,14 @@ def records(path: Path, file: SourceFile | None, separator: str) -> Iterator[Chu
                 return
             first = end
             size = CHUNK if size > 1 or not is_blank(rows[-1]) else 1
+
+
+def _narrow(rows: Iterator[list[str]]) -> Iterator[list[str]]:
+    """Yield rows up to one with more columns than any table has."""
+    for row in rows:
+        if len(row) > MOST_COLUMNS:
+            raise csv.Error(f"{len(row):,} columns; at most {MOST_COLUMNS:,} are read")
+        yield row
 
 
 def _starts(rows: list[list[str]], first: int, last: int | None) -> tuple[Sequence[int], int]:
@@ -169,7 +193,7 @@ def _starts(rows: list[list[str]], first: int, last: int | None) -> tuple[Sequen
 
 def lines_of(path: Path, file: SourceFile | None) -> Iterator[tuple[int, str]]:
     """Yield the numbered lines of a text file; it raises what `records` does."""
-    with _text(path, file) as text:
+    with _text(path, file, LONGEST_HISTORY) as text:
         yield from enumerate(text, start=1)
 
 
@@ -190,12 +214,12 @@ def guess_separator(path: Path, file: SourceFile | None, names: list[str]) -> st
 
 
 @contextlib.contextmanager
-def _text(path: Path, file: SourceFile | None) -> Iterator[IO[str]]:
+def _text(path: Path, file: SourceFile | None, longest: int = LONGEST_LINE) -> Iterator[IO[str]]:
     """Yield the text of a file, line ends as they are, after a look at all of its bytes."""
     place = place_of(path, file)
     try:
         with opened(path, file) as stream:
-            good = _is_text(stream)
+            good = _is_text(_checked(stream, place, path.stat().st_size, longest))
         with opened(path, file) as stream:
             if not good:
                 _refuse_bytes(stream, place)
@@ -204,12 +228,29 @@ def _text(path: Path, file: SourceFile | None) -> Iterator[IO[str]]:
         raise DataError(f"{place}: {problem_with(error)}") from None
 
 
-def _is_text(stream: IO[bytes]) -> bool:
-    """Whether a stream is UTF-8 without NUL bytes and starts like a text."""
+def _checked(stream: IO[bytes], place: str, packed: int, longest: int) -> Iterator[bytes]:
+    """Yield the blocks of a stream; refuse a line that no table has, and what unpacks without end."""
+    size, line = 0, 0
+    while block := stream.read(2**20):
+        yield block
+        size += len(block)
+        end = max(block.rfind(b"\n"), block.rfind(b"\r"))
+        line = line + len(block) if end < 0 else len(block) - end - 1
+        if line > longest:
+            raise DataError(f"{place}: a line of more than {longest:,} bytes; it is no table of interactions")
+        if size > HARMLESS and size > MOST_GROWTH * packed:
+            raise DataError(
+                f"{place}: unpacks to more than {MOST_GROWTH} times its {packed:,} bytes, which no table of "
+                "interactions does; unpack it yourself if you trust it"
+            )
+
+
+def _is_text(blocks: Iterator[bytes]) -> bool:
+    """Whether bytes are UTF-8 without NUL bytes and start like a text."""
     decode = codecs.getincrementaldecoder("utf-8")().decode
     start = True
     try:
-        while block := stream.read(2**20):
+        for block in blocks:
             if b"\0" in block or (start and block.startswith(tuple(FOREIGN))):
                 return False
             start = False
@@ -223,7 +264,8 @@ def _is_text(stream: IO[bytes]) -> bool:
 def _refuse_bytes(stream: IO[bytes], place: str) -> NoReturn:
     """Raise `DataError` with the first line that is no UTF-8 text."""
     text = io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="")
-    for number, line in enumerate(text, start=1):
+    number = 1
+    while line := text.readline(LONGEST_LINE):
         raw = line.encode("utf-8", "surrogateescape")
         for magic, what in FOREIGN.items():
             if number == 1 and raw.startswith(magic):
@@ -237,6 +279,7 @@ def _refuse_bytes(stream: IO[bytes], place: str) -> NoReturn:
         except UnicodeDecodeError:
             shown = raw.rstrip(b"\r\n")[:80]
             raise DataError(f"{place}, line {number}: not UTF-8: {shown!r}; save the file as UTF-8") from None
+        number += line.endswith(("\n", "\r"))
     raise DataError(f"{place}: the file ends within a character; it is damaged or not UTF-8")
 
 

@@ -17,6 +17,7 @@ from recspectra.data import reach
 from recspectra.data.tables import counts_in_words
 from recspectra.evaluation.measure import learning_curves, run_folder, run_records
 from recspectra.files import ArtifactError, provenance, read_json, write_json, write_text
+from recspectra.reporting.escape import spreadsheet
 from recspectra.spectral.filters import gaussian_bandpass, ideal_lowpass, rescaled
 from recspectra.spectral.schedules import SCHEDULES, log_snr, schedule
 
@@ -75,7 +76,7 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def _write_csv(path: Path, frame: pd.DataFrame) -> None:
-    write_text(path, frame.to_csv(index=False, lineterminator="\n"))
+    write_text(path, spreadsheet(frame).to_csv(index=False, lineterminator="\n"))
 
 
 def fit_digests(study: Study, results: Path) -> dict[str, str]:

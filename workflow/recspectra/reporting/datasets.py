@@ -130,7 +130,7 @@ def write(catalog: Catalog, names: list[str], results: Path) -> str:
     """Write `results/datasets/datasets.{csv,md,tex}`; return the table as text."""
     frame = build(catalog, names, results)
     folder = results / "datasets"
-    write_text(folder / "datasets.csv", frame.to_csv(index=False, lineterminator="\n"))
+    write_text(folder / "datasets.csv", escape.spreadsheet(frame).to_csv(index=False, lineterminator="\n"))
     write_text(folder / "datasets.md", to_markdown(frame))
     write_text(folder / "datasets.tex", to_latex(frame))
     return to_text(frame)

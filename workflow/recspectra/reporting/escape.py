@@ -1,4 +1,4 @@
-"""Text made safe for Markdown, LaTeX, terminals and figures.
+"""Text made safe for Markdown, LaTeX, terminals, spreadsheets and figures.
 
 Names of datasets and variants come from files that anyone may write, so no name may
 change the layout of what it is printed in.
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
+
+import pandas as pd
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -44,6 +47,53 @@ def printable(line: str) -> str:
     if line.isprintable():  # pictures are lines of megabytes
         return line
     return "".join(c for c in line if unicodedata.category(c) not in ("Cc", "Cf", "Cs"))
+
+
+# What a spreadsheet takes for a formula, however many apostrophes stand before it, and is no number.
+_FORMULA = re.compile(r"'*[=+@\t\r-](?!\Z)")
+_NUMBER = re.compile(r"[+-](\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-](inf|nan)", re.IGNORECASE)
+_CODED = re.compile(r"\\u\{([0-9a-f]+)\}")
+_STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def spreadsheet(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose texts no spreadsheet runs and no terminal obeys; `from_spreadsheet` undoes it.
+
+    A text that would be a formula (`=1+1`) starts with an apostrophe. A character that steers, such as ESC
+    or one that turns the direction of writing, is its code (`\\u{1b}`).
+    """
+    return frame.assign(**{name: _mapped(frame[name], to_cell) for name in frame.columns})
+
+
+def from_spreadsheet(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with its texts as they were before `spreadsheet`."""
+    return frame.assign(**{name: _mapped(frame[name], from_cell) for name in frame.columns})
+
+
+def _mapped(column: pd.Series, function: Callable[[str], str]) -> pd.Series:
+    if pd.api.types.is_numeric_dtype(column):
+        return column
+    return column.map(lambda value: function(value) if isinstance(value, str) else value)
+
+
+def to_cell(text: str) -> str:
+    """Return a text as it may stand in a CSV file."""
+    if not text.isprintable() or "\\u{" in text:
+        text = "".join(_code(c) for c in text.replace("\\u{", "\\u{5c}u{"))
+    risky = _FORMULA.match(text) and not _NUMBER.fullmatch(text)
+    return f"'{text}" if risky else text
+
+
+def _code(character: str) -> str:
+    steers = unicodedata.category(character) in _STEERING and character != "\n"
+    return f"\\u{{{ord(character):x}}}" if steers else character
+
+
+def from_cell(text: str) -> str:
+    """Return the text that `to_cell` was given."""
+    if text.startswith("'") and _FORMULA.match(text[1:]) and not _NUMBER.fullmatch(text[1:]):
+        text = text[1:]
+    return _CODED.sub(lambda found: chr(int(found[1], 16)), text) if "\\u{" in text else text
 
 
 def shorten(text: object, width: int) -> str:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from recspectra.config.base import safe_name
 from recspectra.files import read_json, write_json, write_text
+from recspectra.reporting.escape import spreadsheet
 from recspectra.reporting.results import ABSENT, COLUMNS, StudyError, StudyFiles, read_csv
 
 FROZEN = ("metrics", "runs", "tuning")
@@ -50,11 +52,11 @@ def freeze(folder: Path | str, target: Path | str) -> list[Path]:
     }
     about = {name: files.study[name] for name in ABOUT if name in files.study}
     places = []
-    for dataset in files.metrics["dataset"].unique():
+    for dataset in _datasets(files, files.metrics):
         place = _place(files, target) / dataset
         for name, table in tables.items():
             rows = table[table["dataset"] == dataset]
-            write_text(place / f"{name}.csv", rows.to_csv(index=False, lineterminator="\n"))
+            write_text(place / f"{name}.csv", spreadsheet(rows).to_csv(index=False, lineterminator="\n"))
         write_json(place / "about.json", about)
         places.append(place)
     return places
@@ -86,7 +88,7 @@ def compare(folder: Path | str, target: Path | str) -> pd.DataFrame:
     files = StudyFiles(folder)
     frozen = _place(files, target)
     now = _numbers(files.folder / "metrics.csv")
-    known = [_numbers(p) for d in now["dataset"].unique() if (p := frozen / d / "metrics.csv").is_file()]
+    known = [_numbers(p) for d in _datasets(files, now) if (p := frozen / d / "metrics.csv").is_file()]
     if not known:
         there = ", ".join(sorted(p.name for p in frozen.glob("*"))) or "nothing"
         raise StudyError(
@@ -110,7 +112,15 @@ def about(target: Path | str, study: str) -> list[str]:
 
 
 def _place(files: StudyFiles, target: Path | str) -> Path:
-    return Path(target) / files.config.name / (files.study.get("scale", {}).get("name") or "only")
+    scale = files.study.get("scale", {}).get("name") or "only"
+    place = Path(target) / safe_name(files.config.name, f"{files.folder}: name")
+    return place / safe_name(scale, f"{files.folder / 'study.json'}: scale.name")
+
+
+def _datasets(files: StudyFiles, numbers: pd.DataFrame) -> list[str]:
+    """Return the names of the datasets of some numbers; each becomes a folder."""
+    where = f"{files.folder / 'metrics.csv'}: dataset"
+    return [safe_name(name, where) for name in numbers["dataset"].unique()]
 
 
 def _numbers(path: Path) -> pd.DataFrame:

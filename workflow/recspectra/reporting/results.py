@@ -16,6 +16,7 @@ from recspectra.config.study import StudyConfig, View
 from recspectra.config.yaml_io import validate
 from recspectra.data import reach
 from recspectra.files import read_json, write_text
+from recspectra.reporting.escape import from_spreadsheet, spreadsheet
 
 COLUMNS = {
     "metrics": "dataset model variant key seed protocol fit history mask users metric k value status",
@@ -88,6 +89,7 @@ def read_csv(
             f"{path}: column {', '.join(missing)} is missing; found: {', '.join(frame.columns)}; if another "
             "version wrote the file, run the study again"
         )
+    frame = from_spreadsheet(frame)
     for name in numbers:
         frame[name] = _numbers(frame[name], path)
     return frame
@@ -104,8 +106,8 @@ def _numbers(text: pd.Series, path: Path) -> pd.Series:
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
-    """Write a frame atomically; equal frames give equal bytes."""
-    write_text(path, frame.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
+    """Write a frame atomically, safe for spreadsheets; equal frames give equal bytes."""
+    write_text(path, spreadsheet(frame).to_csv(index=False, float_format="%.10g", lineterminator="\n"))
 
 
 class StudyFiles:
@@ -132,6 +134,8 @@ class StudyFiles:
         if not path.is_file():
             raise StudyError(f"{path}: file not found; is {self.folder} the folder of a finished study?")
         self.study = read_json(path)
+        if not isinstance(self.study, dict):
+            raise StudyError(f"{path}: holds no record of a study; delete it and run the study again")
         known = {name: self.study[name] for name in StudyConfig.model_fields if name in self.study}
         listed = known.get("protocols", [])
         # The descriptions of the protocols take the place of their list of names.

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from recspectra.config.base import ConfigError
 from recspectra.config.scale import USABLE
 from recspectra.config.study import FigureConfig, FindingConfig, TableConfig
-from recspectra.files import PACKAGE_DIR, ArtifactError, read_json, write_text
+from recspectra.files import PACKAGE_DIR, ArtifactError, open_regular, read_json, write_text
 from recspectra.reporting import findings, noise, runtime
 from recspectra.reporting.audit import read_audit
 from recspectra.reporting.escape import printable
@@ -27,6 +27,7 @@ from recspectra.reporting.tables import MARK_NOTES, OTHER, UNKNOWN, Grid, layout
 from recspectra.reporting.tuning import tuning_table
 
 TEMPLATE = "report.html.j2"
+PNG = b"\x89PNG\r\n\x1a\n"
 
 # name, formula in words, why it is here
 METRICS = (
@@ -304,11 +305,23 @@ def _table(files: StudyFiles, table: TableConfig, published: Published) -> Table
 
 def _figure(files: StudyFiles, figure: FigureConfig) -> FigureView:
     path = files.folder / f"fig-{figure.name}.png"
-    if not path.is_file():
-        raise StudyError(f"{path}: file not found; draw the study first")
-    data = base64.b64encode(path.read_bytes()).decode("ascii")
+    data = base64.b64encode(_png(path)).decode("ascii")
     caption = " ".join(filter(None, [figure.caption, drawing(files, figure).caption]))
     return FigureView(figure, data, _source(files, f"fig-{figure.name}.csv"), caption)
+
+
+def _png(path: Path) -> bytes:
+    """Return a picture's bytes; a link could lead to any file, which the report would hand on."""
+    try:
+        with open_regular(path, follow=False) as stream:
+            found = stream.read()
+    except FileNotFoundError:
+        raise StudyError(f"{path}: file not found; draw the study first") from None
+    except OSError as error:
+        raise StudyError(f"{path}: {error.strerror}; delete it and draw the study again") from None
+    if not found.startswith(PNG):
+        raise StudyError(f"{path}: no PNG picture; delete it and draw the study again")
+    return found
 
 
 def _source(files: StudyFiles, name: str) -> str:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog
-from recspectra.files import ArtifactError
-from recspectra.running import interrupts
+from recspectra.files import ArtifactError, machine_memory
+from recspectra.running import interrupts, terminal
 
+LEAST_GB = 2.0  # a smaller limit would count what Python's libraries reserve and never use
+LIMITED = (
+    "prepare", "preview", "split", "spectrum", "energy", "evaluate", "collect", "draw", "report", "check",
+    "reference",
+)  # fmt: skip
 ROOT = Path(__file__).resolve().parents[3]
 
 interrupts.watch_script()  # here, since the imports that follow take seconds
@@ -35,20 +41,57 @@ def known_errors() -> tuple[type[Exception], ...]:
 def main(function: Callable[[], None]) -> None:
     """Run a script's function; print a known error as one message and exit with 1.
 
-    An interrupt is one line and exit status 130.
+    An interrupt is one line and exit status 130. What is printed cannot steer a terminal. A script of
+    `LIMITED` ends with a message where it would take more memory than is free when it begins, instead of
+    making the machine swap; a fit has its own budget.
     """
+    terminal.guard()
     try:
-        function()
+        with _memory_limit() if Path(sys.argv[0]).stem in LIMITED else contextlib.nullcontext():
+            function()
     except KeyboardInterrupt:
         interrupts.end_script()
     except BrokenPipeError:  # whoever read what is printed has seen enough, such as `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
-        message = str(error) if isinstance(error, known_errors()) else _of_a_database(error)
+        message = (
+            str(error) if isinstance(error, known_errors()) else _of_a_database(error) or _of_a_file(error)
+        )
         if not message:
             raise
         print(f"error: {message}", file=sys.stderr)
         sys.exit(1)
+
+
+@contextlib.contextmanager
+def _memory_limit() -> Iterator[None]:
+    from recspectra.runtime import memory_budget
+
+    free = _free_gb()
+    try:
+        with memory_budget(max(free, LEAST_GB)):
+            yield
+    except MemoryError as error:
+        raise ArtifactError(
+            f"out of memory: this needs more than the {free:.1f} GB that were free at the start "
+            f"({str(error) or 'no more could be had'}); are the data what they should be? Else end other "
+            "programs, keep fewer users (`filter: {sample_users: ...}`) or use a larger machine"
+        ) from None
+
+
+def _free_gb() -> float:
+    """Return the memory that programs may still take without swapping, in GiB."""
+    with contextlib.suppress(OSError), open("/proc/meminfo", encoding="ascii") as stream:
+        for line in stream:
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) / 1024**2
+    return machine_memory() / 1024**3
+
+
+def _of_a_file(error: BaseException) -> str:
+    """Return which file the system refuses and why; or ""."""
+    named = isinstance(error, OSError) and error.filename and error.strerror
+    return f"{error.filename}: {error.strerror}" if named else ""
 
 
 def _of_a_database(error: BaseException | None) -> str:

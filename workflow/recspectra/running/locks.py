@@ -23,6 +23,7 @@ from recspectra.running import interrupts
 
 NAME = ".workflow.lock"
 SCRIPTS = "workflow/scripts/"
+RECORDS = ("incomplete", "locks", "metadata")  # of Snakemake, in .snakemake
 
 
 class Busy(Exception):
@@ -47,6 +48,27 @@ def check_folder(results: Path) -> None:
         )
     if results.exists() and not results.is_dir():
         raise Busy(f"'{results}' is a file, not a folder; move it away and run again")
+
+
+def check_links(results: Path, records: Path) -> None:
+    """Refuse links and pipes where files are written in place: what they lead to would be overwritten.
+
+    All else in a results folder is replaced by a new file, which leaves the goal of a link as it is.
+
+    Parameters
+    ----------
+    results, records : Path
+        The results folder, and Snakemake's own (`.snakemake`).
+
+    Raises
+    ------
+    Busy
+        There is one; they come with results that somebody else packed.
+    """
+    places = [p for name in RECORDS for p in (records / name, *(records / name).rglob("*"))]
+    for path in [*places, *results.glob("tuning/*/*/*/*.sqlite*")]:
+        if path.is_symlink() or (path.exists() and not (path.is_file() or path.is_dir())):
+            raise Busy(f"'{path}' is a link or no regular file; remove it and run again")
 
 
 def hold(results: Path) -> None:

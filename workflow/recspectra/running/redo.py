@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 from recspectra import planning
-from recspectra.config.base import ConfigError
+from recspectra.config.base import ConfigError, safe_name
 from recspectra.config.catalog import Catalog, load_settings
 from recspectra.config.yaml_io import read_yaml
 from recspectra.files import ArtifactError
@@ -155,7 +155,9 @@ def _fetch(entry: Pending, results: Path, workflow: Workflow) -> int:
 
 
 def _name(catalog: Catalog, study: str) -> str:
-    return str(read_yaml(catalog.study_path(study)).get("name", ""))
+    """Return the name in a study's file: it becomes a word of Snakemake's command line."""
+    path = catalog.study_path(study)
+    return safe_name(read_yaml(path).get("name", ""), f"{path}: name")
 
 
 def _own_study(catalog: Catalog, study: str) -> dict[str, str]:
