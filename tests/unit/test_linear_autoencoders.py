@@ -127,7 +127,7 @@ def test_a_matrix_that_fits_in_single_precision_alone_is_checked(name: str, trai
     system, log = fit(name, train, **SINGLE)
     assert 0 < log["residual"] < 1e-4
     assert np.abs(system.weights - fit(name, train)[0].weights).max() < 1e-5
-    with pytest.raises(Refused, match=r"about 0\.0 GB for a 80 x 80 matrix in single .* memory_gb = 1e-05"):
+    with pytest.raises(Refused, match=r"about 0\.0 GB for the 80 x 80 matrix in single .* memory_gb = 1e-05"):
         fit(name, train, memory_gb=1e-5)
 
 
