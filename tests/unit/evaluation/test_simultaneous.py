@@ -15,8 +15,8 @@ from recspectra.evaluation.simultaneous import (
     Comparison,
     Pair,
     Panel,
-    best_gain,
     compare,
+    over_best,
     resample_means,
     seed_variance,
 )
@@ -114,7 +114,8 @@ def test_an_interval_leaves_out_0_if_and_only_if_p_is_at_most_a_twentieth(
             values = {name: np.round(v) for name, v in values.items()}
         panels.append(Panel(dataset, values, frozenset({"m1", "m2"})))
     pairs = [Pair(d, "m0", f"m{i}") for d in ("one", "two") for i in (1, 2, 3)]
-    for one in compare(panels, pairs, draws=draws):
+    found = compare(panels, pairs, draws=draws)
+    for one in [*found, over_best(found[:3]), over_best(found[3:])]:
         assert shown(one) == (one.p <= 0.05)
         assert one.low <= one.difference <= one.high
         if math.isfinite(one.gain_low) and abs(one.p - 0.05) > 0.01:
@@ -158,10 +159,11 @@ def test_the_gain_over_the_best_rival_is_bounded_by_all_of_them() -> None:
     noise = np.random.default_rng(1).normal(0, 0.05, (2, 400))
     panel = Panel("d", {"ours": ours, "r0": ours - 0.1 + noise[:1], "r1": ours - 0.09 + noise[1:]})
     found = compare([panel], pairs_of(panel))
-    difference, low, high = best_gain(found)
-    assert difference == min(c.difference for c in found)
-    assert (low, high) == (min(c.low for c in found), min(c.high for c in found))
-    assert 0.07 < low < 0.09 < high < 0.11
+    best = over_best(found)
+    assert best.difference == min(c.difference for c in found)
+    assert (best.low, best.high) == (min(c.low for c in found), min(c.high for c in found))
+    assert 0.07 < best.low < 0.09 < best.high < 0.11
+    assert best.gain_low == min(c.gain_low for c in found) > 0.0
 
 
 # --------------------------------------------------------------------------- equal models
@@ -278,8 +280,7 @@ def test_the_gain_over_the_best_of_equal_rivals_covers_nothing_at_all() -> None:
     random, missed, replications = np.random.default_rng(8), 0, 300
     for _ in range(replications):
         panel = Panel("d", dict(with_seeds(random, 0.0, 10, 200, seeds=1).values))
-        _, low, high = best_gain(compare([panel], family_of(panel), draws=399))
-        missed += low > 0.0 or high < 0.0
+        missed += shown(over_best(compare([panel], family_of(panel), draws=399)))
     assert missed / replications <= 0.08
 
 

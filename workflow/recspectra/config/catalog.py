@@ -398,7 +398,7 @@ class Study:
 
     def _check_drawings(self) -> None:
         groups = {entry.group for entry in self.config.systems}
-        for kind in ("tables", "figures", "findings"):
+        for kind in ("tables", "figures", "claims"):
             for index, item in enumerate(getattr(self.config, kind)):
                 where = f"{self.origin}: {kind}[{index}]"
                 for place, protocol, metrics, k in _measured(kind, item):
@@ -409,9 +409,9 @@ class Study:
                 self._check_names("dataset", item.datasets or [], self.config.datasets, where)
 
     def _check_models_of_drawings(self, named: Sequence[SystemEntry]) -> None:
-        """Refuse a figure, finding or runtime table about a system that no entry of the study's file is."""
+        """Refuse a figure, claim or runtime table about a system that no entry of the study's file is."""
         known = list(dict.fromkeys(entry.model for entry in named))
-        for kind in ("tables", "figures", "findings"):
+        for kind in ("tables", "figures", "claims"):
             for index, item in enumerate(getattr(self.config, kind)):
                 for key, models in _named_models(kind, item).items():
                     self._check_models(models, known, f"{self.origin}: {kind}[{index}].{key}")
@@ -510,8 +510,8 @@ class Study:
 
 def _measured(kind: str, item: Any) -> list[tuple[str, str, list[str], list[int]]]:
     """Return (key of the protocol, protocol, metrics, cut-offs) of what an item shows."""
-    if kind == "findings":
-        keys = ("protocol", "other_protocol")
+    if kind == "claims":
+        keys = ("protocol", "rival_protocol")
         return [(key, p, [metric], [item.k]) for key, (p, metric) in zip(keys, item.measured, strict=False)]
     if kind == "tables":
         return [("protocol", item.protocol, item.metrics, item.k)] if item.kind == "metrics" else []
@@ -524,9 +524,9 @@ def _view_text(view: View) -> str:
 
 
 def _named_models(kind: str, item: Any) -> dict[str, list[str]]:
-    """Return the systems that a table, figure or finding names, by the key that names them."""
-    if kind == "findings":
-        return {"model": [item.model] if item.model else [], "against": item.against}
+    """Return the systems that a table, figure or claim names, by the key that names them."""
+    if kind == "claims":
+        return {"model": [item.model] if item.model else [], "rivals": item.rivals}
     if kind == "figures":
         return {"model": [item.model] if item.model else []}
     named = item.kind == "runtime" and "reference" in item.model_fields_set

@@ -251,21 +251,25 @@ def compare(
     return [found[i] for i in sorted(found)]
 
 
-def best_gain(comparisons: Sequence[Comparison]) -> tuple[float, float, float]:
-    """Return the gain of one subject over the best of its rivals, whichever that is, and its interval.
+def over_best(comparisons: Sequence[Comparison]) -> Comparison:
+    """Return the comparison of one subject with the best of its rivals, whichever that is.
 
-    The best is not the one that looks best on test: [min_j low_j, min_j high_j] holds for any of them.
+    The best on test is a lucky one. [min_j low_j, min_j high_j] holds for the gain over the best in truth;
+    it leaves out 0 if and only if p <= .05, as that of every pair does.
     """
-    return _least(comparisons, "difference", "low", "high")
-
-
-def best_gain_share(comparisons: Sequence[Comparison]) -> tuple[float, float, float]:
-    """Return the same relative to the best rival."""
-    return _least(comparisons, "gain", "gain_low", "gain_high")
-
-
-def _least(comparisons: Sequence[Comparison], *names: str) -> tuple[float, ...]:
-    return tuple(min(getattr(one, name) for one in comparisons) for name in names)
+    best = min(comparisons, key=lambda one: one.difference)
+    behind = [one.p for one in comparisons if one.difference < 0.0]
+    related = [one for one in comparisons if math.isfinite(one.gain)] or [best]
+    return Comparison(
+        best.difference,
+        min(one.low for one in comparisons),
+        min(one.high for one in comparisons),
+        min(behind, default=max(one.p for one in comparisons)),
+        best.mde,
+        min(one.gain for one in related),
+        min(one.gain_low for one in related),
+        min(one.gain_high for one in related),
+    )
 
 
 def _studentise(panel: Panel, pairs: Sequence[Pair], draws: int, seed: int) -> _Studentised:

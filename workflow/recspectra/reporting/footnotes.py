@@ -2,44 +2,71 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from recspectra.config.study import StudyConfig, SystemEntry, TableConfig, without
 from recspectra.data import reach_words
-from recspectra.reporting.ndcg_hr_bound import identity_notes
-from recspectra.reporting.not_converged import cut_off_notes
+from recspectra.reporting.audit import bound
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import StudyFiles, select_runs
-
-HOW = {
-    "cached": "with the summaries of all other users as they were at the start of each epoch",
-    "exact": "with the summaries of all users made anew for every batch",
-}
+from recspectra.reporting.results import StudyFiles, not_converged, select_runs
+from recspectra.reporting.words import paragraphs
 
 
 def footnotes(files: StudyFiles, table: TableConfig, published: Published) -> list[str]:
     """Return what must be known beside a table: how its systems were tuned, what was published."""
-    notes = [f"Published: {note}" for note in published.notes(table.published)] if table.published else []
-    identity = identity_notes(files, table, published)
-    shown = table.groups, table.datasets or files.config.datasets, table.fit
-    trained = [*cut_off_notes(files, *shown), *mode_notes(files, *shown)]
-    reached = reach_notes(files, shown[1])
-    own = [
-        *reached,
-        *effort_notes(files, *shown[:2]),
-        *trained,
-        *seed_notes(files, table),
-        *tuning_notes(files, table),
-    ]
-    return [*own, *notes, *identity]
+    datasets = table.datasets or files.config.datasets
+    runs = select_runs(files, table.groups, datasets, table.fit)
+    spent = [*effort_notes(files, table.groups, datasets), *tuning_notes(files, table)]
+    return paragraphs(
+        "footnotes.j2",
+        reached=_reached(files, datasets),
+        spent=spent,
+        ending=_by_dataset(files, not_converged(files, runs)),
+        modes=_modes(files, runs),
+        seeds=_seeds(runs),
+        published=published.notes(table.published) if table.published else [],
+        bound=bound(files, table, published),
+    )
 
 
-def reach_notes(files: StudyFiles, datasets: list[str]) -> list[str]:
+def _reached(files: StudyFiles, datasets: list[str]) -> dict[str, list[str]]:
     """Return, for each dataset, what of its test set no model can know and no list can hold."""
     rows = {row["dataset"]: row for row in files.datasets.to_dict("records")}
-    told = [(name, reach_words.describe(rows[name])) for name in datasets if name in rows]
-    return [f"{files.titles.get(name, name)}: {' '.join(lines)}" for name, lines in told if lines]
+    told = {files.titles.get(n, n): reach_words.describe(rows[n]) for n in datasets if n in rows}
+    return {title: lines for title, lines in told.items() if lines}
+
+
+def _by_dataset(files: StudyFiles, rows: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the labels of some runs by the title of their dataset."""
+    groups = rows.groupby("dataset", sort=False)["label"]
+    return {files.titles.get(name, name): list(dict.fromkeys(labels)) for name, labels in groups}
+
+
+def _modes(files: StudyFiles, runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return each system and each mode that its runs were trained in, where there are several.
+
+    Where gradients of the cheaper way were compared with exact ones, `cosine` is the least.
+    """
+    groups = runs[runs["mode"] != ""].groupby(["title", "mode"], sort=False)
+    return [
+        {
+            "model": title,
+            "mode": mode,
+            "places": [files.titles.get(name, name) for name in rows["dataset"].unique()],
+            "cosine": np.floor(100 * rows["gradient_cosine"].min()) / 100,  # NaN where none was compared
+        }
+        for (title, mode), rows in groups
+    ]
+
+
+def _seeds(runs: pd.DataFrame) -> dict[int, list[str]]:
+    """Return which rows are the mean of how many seeds, where they differ."""
+    counts = runs.groupby("label", sort=False)["seed"].nunique()
+    numbers = sorted(set(counts))
+    return {n: list(counts.index[counts == n]) for n in numbers} if len(numbers) > 1 else {}
 
 
 def effort_notes(files: StudyFiles, groups: list[str], datasets: list[str]) -> list[str]:
@@ -112,35 +139,6 @@ def _datasets_of_trained(config: StudyConfig, about: dict[str, Any]) -> list[str
     """Return the datasets on which a trained system runs: limits mean nothing for the others."""
     trained = [e for e in config.systems if about.get(e.model, {}).get("kind", "trained") == "trained"]
     return [d for d in config.datasets if any(d in _datasets_of(entry, config) for entry in trained)]
-
-
-def mode_notes(files: StudyFiles, groups: list[str], datasets: list[str], fits: list[str]) -> list[str]:
-    """Return a sentence for each system of a table and each mode that its runs were trained in.
-
-    Where gradients of the cheaper way were compared with exact ones, it gives the least cosine.
-    """
-    runs = select_runs(files, groups, datasets, fits)
-    runs = runs[runs["mode"] != ""]
-    notes = []
-    for (title, mode), rows in runs.groupby(["title", "mode"], sort=False):
-        places = ", ".join(files.titles.get(d, d) for d in dict.fromkeys(rows["dataset"]))
-        least = rows["gradient_cosine"].min()
-        cosine = ""
-        if least == least:  # NaN where none was compared
-            floor = math.floor(100 * least) / 100
-            cosine = f"; the cosine of its gradients with exact ones was {floor:.2f} or more"
-        notes.append(f"{title} was trained {HOW.get(mode, mode)} ({mode}; {places}){cosine}.")
-    return notes
-
-
-def seed_notes(files: StudyFiles, table: TableConfig) -> list[str]:
-    """Return how many seeds each row of a table is the mean of, where they differ."""
-    runs = select_runs(files, table.groups, table.datasets or files.config.datasets, table.fit)
-    counts = runs.groupby("label", sort=False)["seed"].nunique()
-    if counts.nunique() < 2:
-        return []
-    groups = [f"{n}: {', '.join(counts.index[counts == n])}" for n in sorted(set(counts))]
-    return [f"Seeds that a row is the mean of: {'; '.join(groups)}."]
 
 
 def tuning_notes(files: StudyFiles, table: TableConfig) -> list[str]:

@@ -272,6 +272,31 @@ def select_runs(
     return runs.assign(label=_labels(runs))
 
 
+def not_converged(files: StudyFiles, runs: pd.DataFrame) -> pd.DataFrame:
+    """Return those of some runs that were still gaining on validation when their epochs ran out.
+
+    Early stopping ends a run some epochs after its best one; the last validation of these was their best.
+
+    Parameters
+    ----------
+    files : StudyFiles
+        The study's files.
+    runs : DataFrame
+        Rows of `select_runs`.
+
+    Returns
+    -------
+    DataFrame
+        Columns `dataset`, `model`, `variant`, `label`, `seed`.
+    """
+    by = ["dataset", "model", "variant", "group", "seed", "fit"]
+    curves = files.learning[files.learning["curve"] != "loss"].dropna(subset=["epoch", "value"])
+    rows = runs[[*by, "label"]].drop_duplicates().merge(curves, on=by)  # epoch by epoch
+    whole = rows.groupby([*by, "label"], sort=False)["value"]
+    ends = pd.DataFrame({"last": whole.last(), "best": whole.max()}).reset_index()
+    return ends.loc[ends["last"] >= ends["best"], ["dataset", "model", "variant", "label", "seed"]]
+
+
 def systems(files: StudyFiles, groups: list[str], datasets: list[str] | None, fit: str) -> pd.DataFrame:
     """Return one row a system, variant and dataset: `label`, `title`, `key` and joint `status` of its seeds.
 
