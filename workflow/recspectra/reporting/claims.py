@@ -353,10 +353,13 @@ def _not_compared(sides: Sequence[Side]) -> list[str]:
 
 
 def _seeds(panel: Panel | None) -> list[str]:
-    if panel is None or not panel.trained or (variance := simultaneous.seed_variance(panel)).covered:
-        return []
+    return _few(simultaneous.seed_variance(panel).df) if panel and panel.trained else []
+
+
+def _few(df: int) -> list[str]:
+    """Return that there are too few seeds to say anything of others, where it is so."""
     least = simultaneous.FEWEST_DF
-    return [f"variation over seeds not covered ({variance.df} degrees of freedom, {least} are needed)"]
+    return [f"variation over seeds not covered ({df} degrees of freedom, {least} are needed)"] * (df < least)
 
 
 # ------------------------------------------------------------------------------------ gain
@@ -577,16 +580,17 @@ def _value_row(case: Case, side: Side, variation: tuple[float, int], family: int
     error = math.sqrt(squared * (1 + 1 / len(side.values))) * side.mean if side.varies else 0.0
     difference, margin = side.mean - side.printed, case.claim.within * side.printed
     half = HALF_DIGIT + (error * stats.t.isf(ALPHA / 2 / family, df) if error else 0.0)
-    beyond = max(0.0, abs(difference) - HALF_DIGIT)
     low, high = difference - half, difference + half
-    few = [f"variation over seeds not covered ({df} degrees of freedom, {simultaneous.FEWEST_DF} are needed)"]
-    few = few if side.varies and df < simultaneous.FEWEST_DF else []
-    return row | {
-        "difference": difference, "ci_low": low, "ci_high": high, "seeds": len(side.values), "df": df,
-        "p": min(1.0, family * 2 * stats.t.sf(beyond / error, df)) if error else float(beyond == 0.0),
+    beyond = max(0.0, abs(difference) - HALF_DIGIT)
+    row |= {
+        "difference": difference, "seeds": len(side.values), "df": df,
         "verdict": decide(-margin <= low and high <= margin, low > margin or high < -margin, bars, []),
-        "reason": "; ".join([*bars, *few]),
+        "reason": "; ".join([*bars, *(_few(df) if side.varies else [])]),
     }  # fmt: skip
+    if side.varies and not df:  # one seed of every model: nothing to make an interval of
+        return row
+    p = min(1.0, family * 2 * stats.t.sf(beyond / error, df)) if error else float(beyond == 0.0)
+    return row | {"ci_low": low, "ci_high": high, "p": p}
 
 
 def _variation(sides: list[Side]) -> tuple[float, int]:
