@@ -12,8 +12,6 @@ import yaml
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog, Study, load_settings
 from recspectra.config.model import Budget, RunConfig
-from recspectra.config.study import ClaimConfig
-from recspectra.config.yaml_io import validate
 from recspectra.data.interactions import Interactions
 from recspectra.data.splits import statistics
 from recspectra.evaluation.measure import measure, run_folder
@@ -21,10 +19,9 @@ from recspectra.files import atomic, write_json
 from recspectra.fitting.fit import Job, execute
 from recspectra.fitting.scoring import Inputs
 from recspectra.fitting.tune import TuneJob, tune, write_tuning
-from recspectra.reporting.claims import Measure, user_values
 from recspectra.reporting.collect import collect
 from recspectra.reporting.draw import draw
-from recspectra.reporting.results import StudyFiles
+from recspectra.reporting.results import StudyFiles, user_values
 from recspectra.reporting.tables import read
 
 DATASETS = ["1e3", "007", "NA", "true"]
@@ -120,9 +117,9 @@ def test_a_study_of_names_like_numbers_loses_nothing(study: Study, finished: Pat
         table = read(finished, name)
         assert set(table["status"]) == {"ok"}
         assert table["mean"].notna().all()
-    given = {"name": "g", "title": "G", "statement": "it is best", "kind": "gain", "model": "ease"}
-    claim, view = validate(ClaimConfig, given, "g.yaml"), study.views(study.protocols[0])[0]
-    values = user_values(files, claim, Measure("standard", "ndcg"), view, "1e3")
+    view = study.views(study.protocols[0])[0]
+    point = {"protocol": "standard", "metric": "ndcg", "k": 10, "fit": "train", **view.model_dump()}
+    values = user_values(files, "1e3", point)
     assert {one.shape[1] for one in values.values()} == {120}
     assert {name.split("\0")[2] for name in values} == keys
 

@@ -16,6 +16,7 @@ from recspectra.evaluation.simultaneous import (
     Pair,
     Panel,
     compare,
+    kendall,
     over_best,
     resample_means,
     seed_variance,
@@ -329,3 +330,21 @@ def test_resampled_means_vary_as_users_and_seeds_do() -> None:
     fixed = resample_means(Panel("d", panel.values))
     assert fixed[:, 0].var() == pytest.approx(of_users, rel=0.06)
     np.testing.assert_array_equal(resample_means(panel), means)
+
+
+def test_kendalls_tau_is_scipys() -> None:
+    random = np.random.default_rng(0)
+    first, second = random.integers(0, 6, (2, 50, 9)).astype(float)
+    expected = [stats.kendalltau(a, b).statistic for a, b in zip(first, second, strict=True)]
+    np.testing.assert_allclose(kendall(first, second), expected)
+    assert kendall(np.ones(3), np.ones(3)) == 0.0
+
+
+def test_chance_taus_are_those_of_two_samples() -> None:
+    panel = with_seeds(np.random.default_rng(5), 0.0, 6, 100, seeds=1)
+    drawn = resample_means(panel, draws=400)
+    taus = simultaneous.chance_taus(drawn)
+    assert taus.shape == (200,) and (np.diff(taus) >= 0).all()
+    np.testing.assert_allclose(taus.mean(), kendall(drawn[:200], drawn[200:]).mean())
+    clear = Panel("d", {f"m{i}": panel.values["m0"] + i for i in range(4)})
+    np.testing.assert_array_equal(simultaneous.chance_taus(resample_means(clear, draws=20)), 1.0)

@@ -14,10 +14,10 @@ from recspectra.config.study import ClaimConfig
 from recspectra.config.yaml_io import validate
 from recspectra.evaluation.simultaneous import Pair, Panel, compare
 from recspectra.reporting import claims
-from recspectra.reporting.claims import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED, kendall
+from recspectra.reporting.claims import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED
 from recspectra.reporting.draw import draw
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import StudyError, StudyFiles
+from recspectra.reporting.results import StudyError, StudyFiles, user_values
 from recspectra.reporting.site import render
 
 USERS = 300
@@ -49,25 +49,25 @@ def closed(gap: float, seed: int = 3, **more: object) -> Model:
         ({}, REPRODUCED, ""),
         ({"dgrec": closed(0.01)}, NOT_REPRODUCED, ""),
         ({"dgrec": closed(0.0005)}, CANNOT_TELL, ""),
-        ({"wpgrec": Model(BASE, status="capped")}, CANNOT_TELL, "WPGRec was ended by a cap"),
+        ({"wpgrec": Model(BASE, status="capped")}, CANNOT_TELL, "WPGRec: ended by a cap"),
         (
             {"wpgrec": Model(BASE, curve=[0.1, 0.2, 0.3])},
             CANNOT_TELL,
-            "WPGRec was still gaining on validation when its epochs ran out",
+            "WPGRec: still gaining on validation when its epochs ran out",
         ),
         ({"wpgrec": Model(BASE, curve=[0.3, 0.2])}, REPRODUCED, "variation over seeds not covered"),
         ({"wpgrec": Model(BASE, cosine="0.81")}, CANNOT_TELL, "approximate gradients (cosine 0.81)"),
         ({"wpgrec": Model(BASE, cosine="0.93")}, REPRODUCED, "variation over seeds not covered"),
-        ({"wpgrec": Model(None, status="oom")}, CANNOT_TELL, "WPGRec has no number (oom)"),
+        ({"wpgrec": Model(None, status="oom")}, CANNOT_TELL, "WPGRec: no number (oom)"),
         ({"dgrec": closed(0.01, status="capped")}, NOT_REPRODUCED, ""),
-        ({"dgrec": closed(-0.01, status="capped")}, CANNOT_TELL, "DGRec was ended by a cap"),
-        ({"dgrec": closed(-0.01, curve=[0.1, 0.2])}, CANNOT_TELL, "DGRec was still gaining"),
+        ({"dgrec": closed(-0.01, status="capped")}, CANNOT_TELL, "DGRec: ended by a cap"),
+        ({"dgrec": closed(-0.01, curve=[0.1, 0.2])}, CANNOT_TELL, "DGRec: still gaining"),
         ({"dgrec": closed(-0.01, cosine="0.5")}, REPRODUCED, ""),
-        ({"dgrec": Model(None, status="timeout")}, CANNOT_TELL, "DGRec has no number (timeout)"),
+        ({"dgrec": Model(None, status="timeout")}, CANNOT_TELL, "DGRec: no number (timeout)"),
         (
             {"dgrec": Model(None, status="timeout"), "bsarec": closed(0.02)},
             NOT_REPRODUCED,
-            "DGRec has no number (timeout)",
+            "DGRec: no number (timeout)",
         ),
         ({"wpgrec": Model(BASE, status="capped"), "dgrec": closed(0.01)}, CANNOT_TELL, "ended by a cap"),
     ],
@@ -88,7 +88,7 @@ def test_a_model_without_a_run_is_not_told(tmp_path: Path) -> None:
     models = three()
     del models["wpgrec"]
     found, why = verdict(write(tmp_path / "s", {LOO: models}, [GAIN]))
-    assert (found, why) == (CANNOT_TELL, "wpgrec has no number (no run)")
+    assert (found, why) == (CANNOT_TELL, "wpgrec: no number (no run)")
     only = {"wpgrec": Model(BASE)}
     found, why = verdict(write(tmp_path / "t", {LOO: only}, [GAIN]))
     assert found == CANNOT_TELL and "not in this study: bsarec, dgrec; no rival has a number" in why
@@ -134,6 +134,15 @@ def test_other_users_are_refused(tmp_path: Path) -> None:
         judged(files)
     path.unlink()
     with pytest.raises(StudyError, match=r"per_user/lastfm\.loo\.parquet: file not found"):
+        judged(files)
+
+
+def test_values_of_an_earlier_version_are_to_be_made_again(tmp_path: Path) -> None:
+    files = write(tmp_path / "s", {LOO: three()}, [GAIN])
+    path = files.folder / "per_user" / f"{LOO}.parquet"
+    frame = pd.read_parquet(path)
+    frame.assign(metric="recall").to_parquet(path, index=False)
+    with pytest.raises(StudyError, match="holds no ndcg@10 of protocol wpgrec, which a claim needs; del"):
         judged(files)
 
 
@@ -196,20 +205,16 @@ def test_near_ties_of_two_datasets_are_judged_together(tmp_path: Path) -> None:
 def test_values_of_users_are_those_that_the_claim_names(tmp_path: Path, column: str, other: object) -> None:
     """Rows that differ in one thing alone stand in the same file, with other values."""
     files = write(tmp_path / "s", {LOO: three()}, [GAIN])
-    claim, measure = files.config.claims[0], claims.Measure("wpgrec", "ndcg")
-    view = claims.View(**BOTH)
-    before = claims.user_values(files, claim, measure, view, LOO)
+    point = {"protocol": "wpgrec", "metric": "ndcg", "k": 10, "fit": "train", **BOTH}
+    before = user_values(files, LOO, point)
     assert {values.shape for values in before.values()} == {(1, USERS)} and len(before) == 3
     path = files.folder / "per_user" / f"{LOO}.parquet"
     frame = pd.read_parquet(path)
     changed = frame.assign(value=frame["value"] + 0.3, **{column: other})
     pd.concat([changed, frame, changed]).to_parquet(path, index=False)
-    after = claims.user_values(files, claim, measure, view, LOO)
+    after = user_values(files, LOO, point)
     assert all((after[name] == before[name]).all() for name in before)
-    chosen = claim.model_copy(update={column: other})
-    measure = measure._replace(**{column: other} if column in ("protocol", "metric") else {})
-    view = view.model_copy(update={column: other} if column in BOTH else {})
-    found = claims.user_values(files, chosen, measure, view, LOO)
+    found = user_values(files, LOO, point | {column: other})
     assert all(np.allclose(found[name], before[name] + 0.3) for name in before)
 
 
@@ -307,7 +312,7 @@ def test_an_ablation_has_a_row_and_a_verdict_a_pair(tmp_path: Path) -> None:
     rows = judged(files)
     assert list(rows["verdict"]) == [REPRODUCED, CANNOT_TELL, NOT_REPRODUCED, CANNOT_TELL]
     assert list(rows["statement"]) == ["a helps", "b helps", "c helps", "d helps"]
-    assert rows["reason"].tolist()[3] == "WPGRec (d) has no number (no run)"
+    assert rows["reason"].tolist()[3] == "WPGRec (d): no number (no run)"
     assert set(rows["scope"]) == {"claim"}
     text = " ".join(claims.tell(files, files.config.claims[0], rows))
     assert '"a helps": reproduced. WPGRec (full) has' in text
@@ -315,16 +320,6 @@ def test_an_ablation_has_a_row_and_a_verdict_a_pair(tmp_path: Path) -> None:
 
 
 # ----------------------------------------------------------------------------------- orders
-
-
-def test_kendalls_tau_is_scipys() -> None:
-    from scipy.stats import kendalltau
-
-    random = np.random.default_rng(0)
-    first, second = random.integers(0, 6, (2, 50, 9)).astype(float)
-    expected = [kendalltau(a, b).statistic for a, b in zip(first, second, strict=True)]
-    np.testing.assert_allclose(kendall(first, second), expected)
-    assert kendall(np.ones(3), np.ones(3)) == 0.0
 
 
 ORDER = {"name": "order", "title": "Order?", "statement": "the order is the same", "kind": "order",
@@ -374,7 +369,7 @@ def test_places_count_models_that_have_a_number_everywhere(tmp_path: Path) -> No
 def test_an_order_of_models_that_had_no_epochs_left_is_not_told(tmp_path: Path) -> None:
     data = {"one": ranked(FALLING, 0.02), "two": ranked(FALLING, 0.02, curve=[0.1, 0.2])}
     found, why = verdict(write(tmp_path / "s", data, [ORDER]), "two")
-    assert found == CANNOT_TELL and "m0 was still gaining" in why
+    assert found == CANNOT_TELL and "m0, m1, m2, m3, m4, m5: still gaining" in why
 
 
 def test_an_order_is_set_against_the_printed_one(tmp_path: Path) -> None:
@@ -505,8 +500,8 @@ def test_a_claim_without_any_run_says_so(tmp_path: Path) -> None:
     draw(files.folder, ROOT)
     frame = claims.read(files.folder)
     said = [" ".join(claims.tell(files, c, frame[frame["claim"] == c.name])) for c in files.config.claims]
-    assert "LASTFM.LOO: cannot tell." in said[0] and "WPGRec has no number (no run)" in said[0]
-    assert "WPGRec (full) has no number (no run)" in said[1]
+    assert "LASTFM.LOO: cannot tell." in said[0] and "WPGRec: no number (no run)" in said[0]
+    assert "WPGRec (full): no number (no run); WPGRec (a): no number (no run)" in said[1]
     assert said[2] == "No run of this study belongs to this claim, so nothing can be said."
     assert "WPGRec has no number, 0.0532 is printed." in said[3]
 

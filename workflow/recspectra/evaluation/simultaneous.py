@@ -349,3 +349,27 @@ def _fieller(
         return a / b - 1.0, -math.inf, math.inf
     root = math.sqrt(max(cross**2 - low * top, 0.0))
     return a / b - 1.0, (cross - root) / low - 1.0, (cross + root) / low - 1.0
+
+
+# -------------------------------------------------------------------------------- orders
+
+
+def kendall(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return Kendall's tau (b) of orders, along the last axis; 0 where all are equal."""
+    i, j = np.triu_indices(first.shape[-1], k=1)
+    signs = [np.sign(values[..., i] - values[..., j]) for values in (first, second)]
+    pairs = np.sqrt(np.multiply(*[(sign**2).sum(axis=-1) for sign in signs]))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(pairs > 0, (signs[0] * signs[1]).sum(axis=-1) / pairs, 0.0)
+
+
+def chance_taus(drawn: np.ndarray) -> np.ndarray:
+    """Return Kendall's tau between pairs of samples of one truth, in rising order.
+
+    Parameters
+    ----------
+    drawn : array, shape (draws, models)
+        What `resample_means` returns.
+    """
+    half = len(drawn) // 2
+    return np.sort(kendall(drawn[:half], drawn[half : 2 * half]))

@@ -29,7 +29,9 @@ from recspectra.reporting.results import (
     StudyFiles,
     not_converged,
     read_csv,
+    seed_values,
     select_runs,
+    user_values,
     write_csv,
 )
 from recspectra.reporting.results import systems as systems_of
@@ -106,10 +108,10 @@ class Side:
         The metric of every user; None where it has no number.
     varies : bool
         Whether another seed would change it.
-    lacks : list of str
-        What kept it from its best: no number, a cap, too few epochs.
-    approximate : list of str
-        How far its gradients were from exact ones, where that is too far.
+    lack : str
+        What kept it from its best: no number, a cap, too few epochs; or "".
+    rough : str
+        How far its gradients were from exact ones, where that is too far; or "".
     printed, mismatch : float, str
         The printed value, and why it may not be compared with ours.
     """
@@ -121,8 +123,8 @@ class Side:
     measure: Measure
     values: np.ndarray | None
     varies: bool
-    lacks: list[str]
-    approximate: list[str]
+    lack: str
+    rough: str
     printed: float
     mismatch: str
 
@@ -162,19 +164,18 @@ class Case:
         values = self._measured(dataset, measure, view).get("\0".join((model, variant, key)))
         runs = self.runs[(self.runs["dataset"] == dataset) & (self.runs["model"] == model)]
         runs = runs[(runs["variant"] == variant) & (runs["key"] == key)]
-        lacks = []
-        if values is None:
-            lacks = [f"{label} has no number ({status})"]
-        elif (runs["status"] == "capped").any():
-            lacks = [f"{label} was ended by a cap"]
-        elif place in self.ending:
-            lacks = [f"{label} was still gaining on validation when its epochs ran out"]
-        least = runs["gradient_cosine"].min()
-        rough = [f"{label} was trained with approximate gradients (cosine {least:.2f})"]
         varies = values is not None and ((runs["kind"] == "trained").any() or (values != values[0]).any())
-        rough = rough if least < LEAST_COSINE else []
+        lack = ""
+        if values is None:
+            lack = f"no number ({status})"
+        elif (runs["status"] == "capped").any():
+            lack = "ended by a cap"
+        elif place in self.ending:
+            lack = "still gaining on validation when its epochs ran out"
+        least = runs["gradient_cosine"].min()
+        rough = f"trained with approximate gradients (cosine {least:.2f})" if least < LEAST_COSINE else ""
         printed, mismatch = self.printed.value(*place), self.printed.mismatch(*place, *measure)
-        return Side(*place, label, measure, values, bool(varies), lacks, rough, printed, mismatch)
+        return Side(*place, label, measure, values, bool(varies), lack, rough, printed, mismatch)
 
     def sides(self, dataset: str, measure: Measure | None = None, view: View | None = None) -> list[Side]:
         """Return all models of the groups on a dataset."""
@@ -221,55 +222,13 @@ class Case:
 
     def _measured(self, dataset: str, measure: Measure, view: View | None) -> dict[str, np.ndarray]:
         view = view or self.view(measure)
-        point = (dataset, measure, str(view))
-        if point not in self._values:
+        key = (dataset, measure, str(view))
+        if key not in self._values:
+            point = measure._asdict() | {"k": self.claim.k, "fit": self.claim.fit}
+            point |= view.model_dump() if view else {}
             read = seed_values if self.claim.kind == "value" else user_values
-            self._values[point] = read(self.files, self.claim, measure, view, dataset)
-        return self._values[point]
-
-
-def user_values(
-    files: StudyFiles, claim: ClaimConfig, measure: Measure, view: View | None, dataset: str
-) -> dict[str, np.ndarray]:
-    r"""Return a claim's metric of every user, shape (seeds, users), by `model\0variant\0key`.
-
-    Raises
-    ------
-    StudyError
-        The file of the dataset is missing, or models were measured on different users.
-    """
-    from pyarrow import parquet
-
-    path = files.folder / "per_user" / f"{dataset}.parquet"
-    if not path.is_file():
-        raise StudyError(f"{path}: file not found; a claim needs it; evaluate the study again")
-    if "user" not in parquet.read_schema(path).names:  # no run finished
-        return {}
-    wanted = [(name, "==", value) for name, value in _point(claim, measure, view).items()]
-    rows = pd.read_parquet(path, columns=["model", "variant", "key", "seed", "user", "value"], filters=wanted)
-    names = rows["model"].astype(str) + "\0" + rows["variant"].astype(str) + "\0" + rows["key"].astype(str)
-    rows = rows.assign(name=names, value=rows["value"].astype("float64"))
-    table = rows.groupby(["name", "seed", "user"], sort=True)["value"].mean().unstack()
-    if table.isna().any(axis=None):
-        raise StudyError(f"{path}: models were measured on different users; delete it and evaluate again")
-    return {name: part.to_numpy() for name, part in table.groupby(level="name", sort=False)}
-
-
-def seed_values(
-    files: StudyFiles, claim: ClaimConfig, measure: Measure, view: View | None, dataset: str
-) -> dict[str, np.ndarray]:
-    """Return the mean over users of every seed, shape (seeds, 1), by the same names."""
-    rows = files.metrics[files.metrics["dataset"] == dataset]
-    for name, value in _point(claim, measure, view).items():
-        rows = rows[rows[name] == value]
-    rows = rows[rows["value"].notna()]
-    names = rows["model"] + "\0" + rows["variant"] + "\0" + rows["key"]
-    return {name: part.to_numpy()[:, None] for name, part in rows["value"].groupby(names, sort=False)}
-
-
-def _point(claim: ClaimConfig, measure: Measure, view: View | None) -> dict[str, Any]:
-    shown = view.model_dump() if view else {}
-    return {"protocol": measure.protocol, "metric": measure.metric, "k": claim.k, "fit": claim.fit, **shown}
+            self._values[key] = read(self.files, dataset, point)
+        return self._values[key]
 
 
 # ------------------------------------------------------------------------------ comparisons
@@ -318,16 +277,25 @@ def panel_of(case: Case, dataset: str, sides: list[Side]) -> Panel:
     return Panel(dataset, {side.name: side.values for side in sides}, varying)
 
 
+def _bars(sides: Sequence[Side], rough: bool = False) -> list[str]:
+    """Return what speaks against taking the runs of some models for the models, each with their names."""
+    names: dict[str, list[str]] = {}
+    for side in sides:
+        for why in filter(None, [side.lack, side.rough if rough else ""]):
+            names.setdefault(why, []).append(side.label)
+    return [f"{', '.join(dict.fromkeys(labels))}: {why}" for why, labels in names.items()]
+
+
 def _contest_row(case: Case, one: Contest, panel: Panel | None, found: Comparison | None) -> dict[str, Any]:
     subject, rival = one.subject, one.rival
-    bars = [*subject.lacks, *subject.approximate]
+    bars, others = _bars([subject], rough=True), _bars([rival])
     row = case.row(
         "rival", subject.dataset, protocol=subject.measure.protocol, metric=subject.measure.metric,
         rival_metric=rival.measure.metric, reading=one.reading,
         statement=one.statement or case.claim.statement, subject=subject.label, rival=rival.label,
         published=subject.printed, published_rival=rival.printed, ours=subject.mean, ours_rival=rival.mean,
-        verdict=_verdict(found, bars, rival.lacks),
-        reason="; ".join([*bars, *rival.lacks, *_not_compared([subject, rival]), *_seeds(found and panel)]),
+        verdict=_verdict(found, bars, others),
+        reason="; ".join([*bars, *others, *_not_compared([subject, rival]), *_seeds(found and panel)]),
     )  # fmt: skip
     if found:
         row |= _numbers(found, rival.mean) | {"users": panel.users, "seeds": len(subject.values)}
@@ -402,8 +370,8 @@ def _gain_row(case: Case, dataset: str, reading: str, part: list[Result]) -> dic
     subject = part[0].contest.subject if part else case.claimed(dataset)
     compared = [result for result in part if result.found]
     best = simultaneous.over_best([result.found for result in compared]) if compared else None
-    bars = [*subject.lacks, *subject.approximate]
-    rivals = [why for r in part if not (r.found and r.found.high < 0) for why in r.contest.rival.lacks]
+    bars = _bars([subject], rough=True)
+    rivals = _bars([r.contest.rival for r in part if not (r.found and r.found.high < 0)])
     absent = [] if reading else case.absent(dataset)
     rivals += [f"not in this study: {', '.join(absent)}"] if absent else []
     rivals += [] if any(r.contest.rival.values is not None for r in part) else ["no rival has a number"]
@@ -505,17 +473,16 @@ def _order_row(case: Case, one: Standing, first: Standing, count: int) -> dict[s
         return row | {"scope": "reference", "ours": 1.0}
     if len(one.sides) < 2:
         return row | {"verdict": CANNOT_TELL, "reason": "fewer than two models have a number everywhere"}
-    known = {
-        (s.model, s.variant): s.printed if printed else s.mean for s in (one if printed else first).sides
-    }
-    tau = float(kendall(np.array([known[s.model, s.variant] for s in one.sides]), one.means))
-    chance = min((_chance(s.drawn) for s in (one, one if printed else first)), key=lambda taus: taus.mean())
+    reference = one.sides if printed else first.sides
+    known = {(s.model, s.variant): s.printed if printed else s.mean for s in reference}
+    tau = float(simultaneous.kendall(np.array([known[s.model, s.variant] for s in one.sides]), one.means))
+    chance = min((simultaneous.chance_taus(s.drawn) for s in (one, one if printed else first)), key=np.mean)
     place = max(1, int(ALPHA / count * (len(chance) + 1) + 1e-9))
     low, high = float(chance[place - 1]), float(chance[-place])
     lower = int(np.searchsorted(chance, tau, side="right"))
     # More epochs would not change whether another view of the same lists changes their order.
     same_runs = not printed and one.dataset == first.dataset
-    bars = [] if same_runs else [why for side in one.sides for why in side.lacks]
+    bars = [] if same_runs else _bars([*one.sides, *([] if printed else first.sides)])
     notes = [] if low > 0 else [f"two samples of users of one setting agree no better than {low:.2f}"]
     panel = panel_of(case, one.dataset, one.sides)
     return row | {
@@ -523,21 +490,6 @@ def _order_row(case: Case, one: Standing, first: Standing, count: int) -> dict[s
         "verdict": decide(low > 0, tau < low, bars, []), "reason": "; ".join([*bars, *notes, *_seeds(panel)]),
         "users": panel.users, "df": simultaneous.seed_variance(panel).df,
     }  # fmt: skip
-
-
-def _chance(drawn: np.ndarray) -> np.ndarray:
-    """Return Kendall's tau between pairs of samples of one setting, in rising order."""
-    half = len(drawn) // 2
-    return np.sort(kendall(drawn[:half], drawn[half : 2 * half]))
-
-
-def kendall(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return Kendall's tau (b) of orders, along the last axis."""
-    i, j = np.triu_indices(first.shape[-1], k=1)
-    signs = [np.sign(values[..., i] - values[..., j]) for values in (first, second)]
-    pairs = np.sqrt(np.multiply(*[(sign**2).sum(axis=-1) for sign in signs]))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(pairs > 0, (signs[0] * signs[1]).sum(axis=-1) / pairs, 0.0)
 
 
 def _place_rows(case: Case, one: Standing) -> list[dict[str, Any]]:
@@ -572,7 +524,7 @@ def judge_value(case: Case) -> list[dict[str, Any]]:
 def _value_row(case: Case, side: Side, variation: tuple[float, int], family: int) -> dict[str, Any]:
     from scipy import stats  # only where there are claims of values
 
-    bars = [*side.lacks, *side.approximate, *_not_compared([side])]
+    bars = [*_bars([side], rough=True), *_not_compared([side])]
     row = case.row("claim", side.dataset, subject=side.label, published=side.printed, ours=side.mean)
     if side.values is None or side.mismatch:
         return row | {"verdict": CANNOT_TELL, "reason": "; ".join(bars)}
