@@ -113,7 +113,7 @@ def test_an_interval_leaves_out_0_if_and_only_if_p_is_at_most_a_twentieth(
         values = {f"m{i}": random.random((seeds if i else 1, users)) + shift * (i == 0) for i in range(4)}
         if binary:
             values = {name: np.round(v) for name, v in values.items()}
-        panels.append(Panel(dataset, values, frozenset({"m1", "m2"})))
+        panels.append(Panel(dataset, values, frozenset({"m0", "m1", "m2"})))
     pairs = [Pair(d, "m0", f"m{i}") for d in ("one", "two") for i in (1, 2, 3)]
     found = compare(panels, pairs, draws=draws)
     for one in [*found, over_best(found[:3]), over_best(found[3:])]:
