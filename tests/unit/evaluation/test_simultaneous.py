@@ -340,11 +340,29 @@ def test_kendalls_tau_is_scipys() -> None:
     assert kendall(np.ones(3), np.ones(3)) == 0.0
 
 
-def test_chance_taus_are_those_of_two_samples() -> None:
-    panel = with_seeds(np.random.default_rng(5), 0.0, 6, 100, seeds=1)
-    drawn = resample_means(panel, draws=400)
-    taus = simultaneous.chance_taus(drawn)
-    assert taus.shape == (200,) and (np.diff(taus) >= 0).all()
-    np.testing.assert_allclose(taus.mean(), kendall(drawn[:200], drawn[200:]).mean())
-    clear = Panel("d", {f"m{i}": panel.values["m0"] + i for i in range(4)})
-    np.testing.assert_array_equal(simultaneous.chance_taus(resample_means(clear, draws=20)), 1.0)
+def orders(random: np.random.Generator, gap: float, models: int = 8, users: int = 200) -> Panel:
+    base = random.gamma(1.0, 0.1, users)
+    values = {f"m{i}": base + gap * i + random.normal(0, 0.05, users) for i in range(models)}
+    return Panel("d", {name: one[None] for name, one in values.items()})
+
+
+def test_chance_taus_of_models_far_apart_are_1_and_of_equal_ones_around_0() -> None:
+    random = np.random.default_rng(5)
+    far = simultaneous.chance_taus(resample_means(orders(random, 0.1), draws=400))
+    np.testing.assert_array_equal(far, np.ones(200))
+    near = simultaneous.chance_taus(resample_means(orders(random, 0.0), draws=2000))
+    assert (np.diff(near) >= 0).all() and abs(np.median(near)) < 0.3 and near[0] < -0.3
+    same = simultaneous.chance_taus(np.ones((20, 4)))
+    np.testing.assert_array_equal(same, np.zeros(10))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gap", [0.0, 0.002, 0.005])
+def test_two_samples_of_one_truth_agree_as_well_as_chance_lets_them(gap: float) -> None:
+    random, replications, below = np.random.default_rng(6), 200, 0
+    for _ in range(replications):
+        one, two = orders(random, gap), orders(random, gap)
+        means = [np.array([panel.by_user(name).mean() for name in panel.values]) for panel in (one, two)]
+        taus = [simultaneous.chance_taus(resample_means(panel, draws=400)) for panel in (one, two)]
+        below += float(kendall(*means)) < min(taus, key=np.mean)[9]
+    assert below / replications <= 0.1

@@ -366,10 +366,19 @@ def kendall(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def chance_taus(drawn: np.ndarray) -> np.ndarray:
     """Return Kendall's tau between pairs of samples of one truth, in rising order.
 
+    Means on test lie further apart than they do in truth, by what chance adds; samples around them would
+    agree too well. So distances are shrunk by the share of their variance that is chance.
+
     Parameters
     ----------
     drawn : array, shape (draws, models)
         What `resample_means` returns.
     """
-    half = len(drawn) // 2
-    return np.sort(kendall(drawn[:half], drawn[half : 2 * half]))
+    # What all models share in a draw changes no order.
+    apart = drawn - drawn.mean(axis=1, keepdims=True)
+    middle = apart.mean(axis=0)
+    chance, spread = apart.var(axis=0).mean(), middle.var()
+    kept = math.sqrt(max(0.0, 1.0 - chance / spread)) if spread else 0.0
+    samples = apart - (1.0 - kept) * middle
+    half = len(samples) // 2
+    return np.sort(kendall(samples[:half], samples[half : 2 * half]))
