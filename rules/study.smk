@@ -72,12 +72,12 @@ rule collect:
         study=lambda w: PLAN.studies[w.study].origin,
     params:
         config=lambda w: PLAN.study_params(w.study),
-        options=lambda w: PLAN.study_options(w.study),
+        choice=lambda w: PLAN.choice_json(w.study),
         code=code_hash("recspectra.reporting.collect", scripts=[SCRIPTS / "collect.py"]),
     message:
         "collect {wildcards.study}"
     shell:
-        "{resources.python}/collect.py --study {resources.study:q} {params.options} > {log:q} 2>&1"
+        "{resources.python}/collect.py --study {resources.study:q} --choice {params.choice:q} > {log:q} 2>&1"
 
 
 # One rule per study: what it draws depends on its configuration.

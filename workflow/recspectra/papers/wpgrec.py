@@ -27,6 +27,7 @@ import torch
 from recspectra.config.model import ModelConfig
 from recspectra.data.interactions import Interactions
 from recspectra.recommender import Run, Task, create
+from recspectra.training.device import generator as seeded
 
 COLUMNS = ["axis", "size", "measure", "measured", "formula", "device", "threads"]
 BATCH = 128
@@ -147,7 +148,7 @@ def measured(
     before, seconds = _peak_megabytes(device), []
     for _ in range(repetitions + 1):
         started = time.perf_counter()
-        generator = torch.Generator(device=system.device).manual_seed(0)
+        generator = seeded(system.device, 0)
         system.batch_loss(batch, generator, exact=True).backward()
         if device == "cuda":
             torch.cuda.synchronize()

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from recspectra.config.scale import CAPPED
 from recspectra.config.study import ClaimConfig, View
 from recspectra.evaluation import simultaneous
 from recspectra.evaluation.simultaneous import Comparison, Pair, Panel
@@ -168,7 +169,7 @@ class Case:
         lack = ""
         if values is None:
             lack = f"no number ({status})"
-        elif (runs["status"] == "capped").any():
+        elif (runs["status"] == CAPPED).any():
             lack = "ended by a cap"
         elif place in self.ending:
             lack = "still gaining on validation when its epochs ran out"

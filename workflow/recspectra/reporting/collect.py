@@ -11,12 +11,13 @@ import pandas as pd
 
 from recspectra.config.catalog import Study
 from recspectra.config.model import PlannedRun
+from recspectra.config.scale import Choice
 from recspectra.config.study import FigureConfig
 from recspectra.data import reach
 from recspectra.data.tables import counts_in_words
 from recspectra.evaluation.measure import learning_curves, run_folder, run_records
 from recspectra.files import ArtifactError, provenance, read_json, write_json, write_text
-from recspectra.spectral.filters import gaussian_bandpass, rescaled
+from recspectra.spectral.filters import gaussian_bandpass, ideal_lowpass, rescaled
 from recspectra.spectral.schedules import SCHEDULES, log_snr, schedule
 
 SNR_STEPS, RESPONSE_POINTS = 1000, 401
@@ -39,8 +40,8 @@ INFERENCE_COLUMNS = ["system", "axis", "users", "items", "part", "seconds", "dev
 ENERGY_COLUMNS = ["dataset", "operator", "rank", "signal", "band", "low", "high", "pairs", "share"]
 
 
-def collect(study: Study, results: Path) -> None:
-    """Write the study's metrics.csv, runs.csv, learning.csv, ... and study.json.
+def collect(study: Study, results: Path, choice: Choice | None = None) -> None:
+    """Write the study's metrics.csv, runs.csv, learning.csv, ... and study.json, which holds `choice`.
 
     `metrics.csv` holds no timing: the same configuration gives the same bytes.
     """
@@ -60,7 +61,9 @@ def collect(study: Study, results: Path) -> None:
     _write_csv(folder / "inference.csv", inference_times(study, results))
     _write_csv(folder / "complexity.csv", costs_by_size(study, results))
     _write_csv(folder / "datasets.csv", dataset_table(study, results))
-    write_json(folder / "study.json", description(study, models) | {"digests": split_digests(study, results)})
+    chosen = choice.model_dump(exclude_none=True) if choice else {}
+    also = {"choice": chosen, "digests": split_digests(study, results)}
+    write_json(folder / "study.json", description(study, models) | also)
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -99,6 +102,7 @@ def description(study: Study, models: dict[str, Any]) -> dict[str, Any]:
     kept = {"title", "paper", "kind", "notes", "search"}
     return {
         **study.config.model_dump(),
+        "scale": study.scale.model_dump(),
         "origin": str(Path(study.origin).resolve()),
         "provenance": provenance(),
         "models": {name: m.model_dump(include=kept) for name, m in models.items()},
@@ -238,8 +242,9 @@ def response_points(figure: FigureConfig, planned: PlannedRun, record: dict[str,
         return pd.DataFrame()
     last = max(log["eigenvalues"])
     x = np.union1d(np.linspace(0.0, log["highest"], RESPONSE_POINTS), [last, last + 1e-6])
-    low = (x <= last).astype(np.float64)
-    band = low * gaussian_bandpass(rescaled(x, *log["range"]), p["center"], p["width"])
+    inside, position = (x <= last).astype(np.float64), rescaled(x, *log["range"])
+    low = inside * ideal_lowpass(position, p["low_cut"])
+    band = inside * gaussian_bandpass(position, p["center"], p["width"])
     label = f"c={p['center']:g} w={p['width']:g}"
     combined = p["phi"] * band + (1.0 - p["phi"]) * low
     curves = {

@@ -1,4 +1,7 @@
-"""What must be known beside a table: what was spent, how systems were trained, what was published."""
+"""What must be known beside a table, as data: what was spent, how systems were trained, what was published.
+
+The words stand in `workflow/report/footnotes.j2`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recspectra.config.study import StudyConfig, SystemEntry, TableConfig, without
+from recspectra.config.scale import CAPPED, Scale
+from recspectra.config.study import SystemEntry, TableConfig, narrow
+from recspectra.config.yaml_io import validate
 from recspectra.data import reach_words
 from recspectra.reporting.audit import bound
 from recspectra.reporting.published import Published
@@ -19,14 +24,14 @@ def footnotes(files: StudyFiles, table: TableConfig, published: Published) -> li
     """Return what must be known beside a table: how its systems were tuned, what was published."""
     datasets = table.datasets or files.config.datasets
     runs = select_runs(files, table.groups, datasets, table.fit)
-    spent = [*effort_notes(files, table.groups, datasets), *tuning_notes(files, table)]
     return paragraphs(
         "footnotes.j2",
         reached=_reached(files, datasets),
-        spent=spent,
+        spent=spent(files, table.groups, datasets),
         ending=_by_dataset(files, not_converged(files, runs)),
         modes=_modes(files, runs),
         seeds=_seeds(runs),
+        tuned=tuned(files, table.groups, datasets),
         published=published.notes(table.published) if table.published else [],
         bound=bound(files, table, published),
     )
@@ -37,6 +42,44 @@ def _reached(files: StudyFiles, datasets: list[str]) -> dict[str, list[str]]:
     rows = {row["dataset"]: row for row in files.datasets.to_dict("records")}
     told = {files.titles.get(n, n): reach_words.describe(rows[n]) for n in datasets if n in rows}
     return {title: lines for title, lines in told.items() if lines}
+
+
+def spent(files: StudyFiles, groups: list[str], datasets: list[str]) -> dict[str, Any] | None:
+    """Return the scale of a study and which of its caps what a table shows has met; None without a scale."""
+    scale, config, entries = _scale(files), narrow(files.config, datasets), _entries(files, groups, datasets)
+    if not scale.name:
+        return None
+    runs = select_runs(files, groups, datasets)
+    places = [(entry, dataset) for entry in entries for dataset in entry.datasets or config.datasets]
+    seeds = max((len(entry.seeds or config.seeds_on(dataset)) for entry, dataset in places), default=0)
+    trials = config.tuning.trials if config.tuning and any(entry.tune for entry in entries) else 0
+    caps = ((scale.trials, trials, "tuning trials"), (scale.seeds, seeds, "seeds"))
+    met = [(cap, wanted, what) for cap, wanted, what in caps if cap and cap < wanted]
+    capped = int((runs["status"] == CAPPED).sum())
+    return {"scale": scale.name, "met": met, "capped": capped, "runs": len(runs)}
+
+
+def tuned(files: StudyFiles, groups: list[str], datasets: list[str]) -> dict[str, Any] | None:
+    """Return how many trials the systems of a table got, and what was searched; None if nothing was."""
+    config = files.config
+    entries = [entry for entry in _entries(files, groups, datasets) if entry.tune] if config.tuning else []
+    spaces: dict[str, list[str]] = {}
+    for entry, model in [(one, model) for one in entries for model in one.models]:
+        about = files.study.get("models", {}).get(model, {})
+        searched = {k: v for k, v in about.get("search", {}).items() if k not in entry.params}
+        if searched:
+            parts = [f"{name} {values_text(space)}" for name, space in sorted(searched.items())]
+            spaces.setdefault(about.get("title", model), parts)
+    return {"trials": _scale(files).count_trials(config.tuning.trials), "spaces": spaces} if spaces else None
+
+
+def _entries(files: StudyFiles, groups: list[str], datasets: list[str]) -> list[SystemEntry]:
+    return [entry for entry in narrow(files.config, datasets).systems if entry.group in groups]
+
+
+def _scale(files: StudyFiles) -> Scale:
+    """Return the scale that a study was run at; one without a name in a file of an earlier version."""
+    return validate(Scale, files.study.get("scale", {}), str(files.folder / "study.json"))
 
 
 def _by_dataset(files: StudyFiles, rows: pd.DataFrame) -> dict[str, list[str]]:
@@ -67,101 +110,6 @@ def _seeds(runs: pd.DataFrame) -> dict[int, list[str]]:
     counts = runs.groupby("label", sort=False)["seed"].nunique()
     numbers = sorted(set(counts))
     return {n: list(counts.index[counts == n]) for n in numbers} if len(numbers) > 1 else {}
-
-
-def effort_notes(files: StudyFiles, groups: list[str], datasets: list[str]) -> list[str]:
-    """Return what the study spent at its level of effort, where it has several, on what a table shows."""
-    config, about = _part(files.config, groups, datasets), files.study.get("models", {})
-    if not config.effort:
-        return []
-    trained = _datasets_of_trained(config, about)
-    limits = [
-        _limit_text(name, {d: config.limits_on(d)[name] for d in trained}, trained)
-        for name in (config.limits if trained else [])
-    ]
-    trials = [f"{config.tuning.trials} tuning trials{_other_trials(config)}"] if config.tuning else []
-    fewer = [f"{d}: {len(seeds)}" for d, seeds in config.more_seeds.items() if d in config.datasets]
-    count = len(config.seeds)
-    seeds = f"{count} seed{'s' if count > 1 else ''}" + (f" ({', '.join(fewer)})" if fewer else "")
-    spent = ", ".join([*trials, seeds, *limits])
-    others = ", ".join(name for name in config.efforts if name != config.effort)
-    also = f" (other level: `--config effort={others}`)" if others else ""
-    return [f"Effort {config.effort}: {spent}{also}.{_own_limits(config, about)}"]
-
-
-def _part(config: StudyConfig, groups: list[str], datasets: list[str]) -> StudyConfig:
-    """Return a study on some of its groups and datasets."""
-    part = without(config, set(config.datasets) - set(datasets))
-    return part.model_copy(update={"systems": [entry for entry in part.systems if entry.group in groups]})
-
-
-def _other_trials(config: StudyConfig) -> str:
-    """Return the datasets that have other trials than the study, and how many; or nothing."""
-    places: dict[int, list[str]] = {}
-    for dataset in config.datasets:
-        places.setdefault(config.trials_on(dataset), []).append(dataset)
-    places.pop(config.tuning.trials, None)
-    none = "none, known settings or the defaults"
-    words = [f"{', '.join(names)}: {count or none}" for count, names in places.items()]
-    return f" ({'; '.join(words)})" if words else ""
-
-
-def _limit_text(name: str, values: dict[str, int | float], datasets: list[str]) -> str:
-    """Return a limit in words: `epochs at most 60`, or with datasets where it is not that on all."""
-    places: dict[str, list[str]] = {}
-    for dataset, value in values.items():
-        places.setdefault(value_text(value), []).append(dataset)
-    if len(places) == 1 and len(values) == len(datasets):
-        return f"{name} at most {next(iter(places))}"
-    return f"{name} at most " + ", ".join(f"{value} ({', '.join(on)})" for value, on in places.items())
-
-
-def _own_limits(config: StudyConfig, about: dict[str, Any]) -> str:
-    """Return the limits that single systems have in place of the study's."""
-    lines: dict[str, list[str]] = {}
-    for entry in config.systems:
-        limits = {d: entry.limits_at(config.effort, d) for d in _datasets_of(entry, config)}
-        names = dict.fromkeys(name for own in limits.values() for name in own)
-        found = {n: {d: own[n] for d, own in limits.items() if n in own} for n in names}
-        text = ", ".join(_limit_text(n, values, config.datasets) for n, values in found.items())
-        title = about.get(entry.model, {}).get("title", entry.model)
-        if text and title not in lines.setdefault(text, []):
-            lines[text].append(title)
-    return "".join(f" {', '.join(titles)}: {text}." for text, titles in lines.items())
-
-
-def _datasets_of(entry: SystemEntry, config: StudyConfig) -> list[str]:
-    """Return the study's datasets that an entry runs on at the effort that was chosen."""
-    return [d for d in config.datasets if d in (entry.datasets or config.datasets)]
-
-
-def _datasets_of_trained(config: StudyConfig, about: dict[str, Any]) -> list[str]:
-    """Return the datasets on which a trained system runs: limits mean nothing for the others."""
-    trained = [e for e in config.systems if about.get(e.model, {}).get("kind", "trained") == "trained"]
-    return [d for d in config.datasets if any(d in _datasets_of(entry, config) for entry in trained)]
-
-
-def tuning_notes(files: StudyFiles, table: TableConfig) -> list[str]:
-    """Return how many trials the systems of a table got, and what was searched."""
-    config = _part(files.config, table.groups, table.datasets or files.config.datasets)
-    tuned = {d for d in config.datasets if config.trials_on(d)}
-    entries = [e for e in config.systems if e.tune and set(_datasets_of(e, config)) & tuned]
-    if not (entries and config.tuning):
-        return []
-    spaces: dict[str, str] = {}
-    for entry in entries:
-        about = files.study.get("models", {}).get(entry.model, {})
-        searched = {k: v for k, v in about.get("search", {}).items() if k not in entry.params}
-        if searched:
-            parts = (f"{name} {values_text(space)}" for name, space in sorted(searched.items()))
-            spaces.setdefault(about.get("title", entry.model), ", ".join(parts))
-    if not spaces:
-        return []
-    lines = "; ".join(f"{title}: {text}" for title, text in spaces.items())
-    return [
-        f"Tuned by recall@20 on validation, {config.tuning.trials} trials for each system and dataset"
-        f"{_other_trials(config)} (fewer where the space has no more points). Searched: {lines}."
-    ]
 
 
 def values_text(space: object) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from recspectra.config.catalog import variant_label
+from recspectra.config.scale import CAPPED, CAPPED_MARK, USABLE
 from recspectra.config.study import FigureConfig, View
 from recspectra.reporting.results import JOIN, StudyFiles, aggregate, select_runs
 
@@ -44,7 +45,31 @@ class Drawing:
 
 def drawing(files: StudyFiles, figure: FigureConfig) -> Drawing:
     """Return what a figure of any kind draws."""
-    return KINDS[figure.kind](files, figure)
+    what = KINDS[figure.kind](files, figure)
+    return (
+        what if what.reason or figure.kind in WITHOUT_FITS else _marked(what, _capped_labels(files, figure))
+    )
+
+
+def _capped_labels(files: StudyFiles, figure: FigureConfig) -> list[str]:
+    """Return the systems of a figure that had a fit which a cap ended; of a sweep without its points."""
+    runs = _runs(files, figure)
+    return list(dict.fromkeys(runs.loc[runs["status"] == CAPPED, "title" if figure.param else "label"]))
+
+
+def _marked(what: Drawing, labels: list[str]) -> Drawing:
+    """Return a drawing in which the lines and bars of some systems have a mark, and the caption says why."""
+    if not labels:
+        return what
+    note = f"{CAPPED_MARK} a cap of the scale ended fits of {', '.join(labels)}."
+    frame = what.frame
+    if "series" in frame:
+        marked = {label: f"{CAPPED_MARK} {label}" for label in labels}
+        frame = frame.assign(series=frame["series"].replace(marked))
+    return replace(what, frame=frame, caption=f"{what.caption} {note}")
+
+
+WITHOUT_FITS = ("inference", "complexity", "energy", "snr", "frequency-response", "tuning")
 
 
 def _sorry(reason: str) -> str:
@@ -162,10 +187,12 @@ def _lines(files: StudyFiles, points: pd.DataFrame) -> pd.DataFrame:
     inside = [c for c in ("title", "base", "fit", "others") if points[c].nunique() > 1]
     split = points["dataset"].nunique() > 1 and bool(inside)
     parts = inside if inside or points["dataset"].nunique() == 1 else ["name"]
+    names = pd.Series(_joined(points, parts or ["title"]), index=points.index)
+    capped = points["status"].str.contains(CAPPED).groupby([points["name"], names]).transform("any")
     frame = pd.DataFrame(
         {
             "panel": points["name"] if split else "",
-            "series": _joined(points, parts or ["title"]),
+            "series": names.where(~capped, f"{CAPPED_MARK} " + names),
             "x": points["x"],
             "y": points["mean"],
             "se": points["se"],
@@ -248,7 +275,7 @@ def _shortened(frame: pd.DataFrame) -> pd.DataFrame:
 def timing(files: StudyFiles, figure: FigureConfig) -> Drawing:
     """Return the median seconds of the eigenpairs, fit and scoring of each system, fastest first."""
     runs = _plain_runs(files, figure)
-    runs = runs[runs["status"] == "ok"].drop_duplicates([*JOIN, "label"])
+    runs = runs[runs["status"].isin(USABLE)].drop_duplicates([*JOIN, "label"])
     runs = runs.assign(panel=_panels(files, runs["dataset"]), series=runs["label"])
     stages = {"eigenpairs": "spectrum_seconds", "fit": "fit_seconds", "scoring": "score_seconds"}
     parts = [_median(runs, stage, column) for stage, column in stages.items()]
@@ -398,7 +425,7 @@ def tuning(files: StudyFiles, figure: FigureConfig) -> Drawing:
     rows = files.tuning
     for column, wanted in (("dataset", figure.datasets), ("model", [figure.model] if figure.model else None)):
         rows = rows[rows[column].isin(wanted)] if wanted else rows
-    failed = int((rows["status"] != "ok").sum())
+    failed = int((~rows["status"].isin(USABLE)).sum())
     rows = rows.dropna(subset=["trial", "best"]).sort_values("trial", kind="stable")
     rows = rows.assign(panel=_panels(files, rows["dataset"]), series=tuning_labels(rows), se=float("nan"))
     frame = rows.assign(x=rows["trial"].astype("int64"), y=rows["best"], seeds=1)

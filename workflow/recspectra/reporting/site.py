@@ -12,6 +12,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from recspectra.config.base import ConfigError
+from recspectra.config.scale import USABLE
 from recspectra.config.study import ClaimConfig, FigureConfig, TableConfig
 from recspectra.files import PACKAGE_DIR, ArtifactError, read_json, write_text
 from recspectra.reporting import claims, noise, runtime
@@ -374,7 +375,7 @@ def _count(text: str) -> str:
 
 def _failures(files: StudyFiles, runs: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the runs that did not finish, one line for the seeds that share a reason."""
-    failed = runs[runs["status"] != "ok"]
+    failed = runs[~runs["status"].isin(USABLE)]
     groups = failed.groupby(["dataset", "label", "status", "reason"], sort=False)["seed"]
     lines = groups.agg(lambda seeds: ", ".join(dict.fromkeys(seeds))).reset_index()
     return lines.assign(title=lines["dataset"].map(lambda d: files.titles.get(d, d))).to_dict("records")

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from recspectra.config.scale import CAPPED, CAPPED_MARK, USABLE
 from recspectra.config.study import TableConfig
 from recspectra.files import write_text
 from recspectra.reporting.escape import latex, markdown, one_line, shorten
@@ -43,6 +44,7 @@ SPOT = ["dataset", "history", "mask", "users", "metric", "k"]  # what makes a co
 NUMBERS = ("k", "mean", "se", "seeds", "published", "difference")
 DASH = "\u2013"
 OTHER, UNKNOWN, ELSEWHERE = "\u2020", "\u2021", "\u00a7"
+CAPPED_NOTE = f"{CAPPED_MARK} a cap of the scale ended the fit; a higher one may change the number."
 OPEN = "open"  # status of a published system that the study does not run
 MARK_NOTES = {
     OTHER: "the published value was made with another definition of this metric",
@@ -246,11 +248,12 @@ def _cell(line: tuple) -> Cell:
     mark = MARKS.get(str(line.same_definition).lower(), UNKNOWN) if published else ""
     extra = {"published": published, "difference": difference, "mark": mark}
     if pd.isna(line.mean):
-        failed = not line.status.startswith("ok") and line.status != "missing"
+        failed = not line.status.startswith(USABLE) and line.status != "missing"
         return Cell(line.status if failed else DASH, failed=failed, **extra)
     error = f"{line.se:.4f}" if line.seeds > 1 and line.se > 0 else ""
-    note = line.status.removeprefix("ok").strip(" ()")
-    return Cell(f"{line.mean:.4f}", error, line.rank, note=note, **extra)
+    note = line.status.removeprefix("ok").removeprefix(CAPPED).strip(" ()")
+    text = f"{line.mean:.4f}" + (CAPPED_MARK if CAPPED in line.status else "")
+    return Cell(text, error, line.rank, note=note, **extra)
 
 
 # ---------------------------------------------------------------------------- Markdown
@@ -293,6 +296,8 @@ def legend(grid: Grid, notes: list[str]) -> list[str]:
     if grid.compared:
         lines.append("Published values as printed; in parentheses ours minus published.")
         lines += [f"{mark} {MARK_NOTES[mark]}." for mark in grid.marks]
+    if any(cell.text.endswith(CAPPED_MARK) for line in grid.cells for cell in line):
+        lines.append(CAPPED_NOTE)
     if any(cell.text == OPEN for line in grid.cells for cell in line):
         lines.append(f"{OPEN}: published, but not run by this study.")
     return [*lines, *notes]
@@ -421,13 +426,15 @@ def _fitting(columns: list[list[str]], room: int) -> list[list[list[str]]]:
 
 def _text_legend(grid: Grid) -> list[str]:
     lines = ["* best of its column"]
+    if any(cell.text.endswith(CAPPED_MARK) for line in grid.cells for cell in line):
+        lines.append(_ascii(CAPPED_NOTE))
     if grid.compared:
         lines.append("[ ] published; ! made with another definition of the metric; ? definition unknown")
     return lines
 
 
 def _ascii(text: str) -> str:
-    return text.replace(DASH, "-").encode("ascii", "replace").decode("ascii")
+    return text.replace(DASH, "-").replace(CAPPED_MARK, "^").encode("ascii", "replace").decode("ascii")
 
 
 # ----------------------------------------------------------------------------- writing
