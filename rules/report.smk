@@ -9,7 +9,7 @@ localrules:
 rule report:
     input:
         [PLAN.drawn(study) for study in PLAN.requested],
-        template=ROOT / "workflow" / "report" / "report.html.j2",
+        templates=sorted((ROOT / "workflow" / "report").glob("*.j2")),
     output:
         "results/report/index.html",
     log:

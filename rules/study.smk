@@ -90,6 +90,7 @@ for study in PLAN.studies:
             expand("results/studies/{study}/{name}", study=study, name=planning.COLLECTED),
             PLAN.per_user(study),
             PLAN.published,
+            words=[ROOT / "workflow" / "report" / f"{name}.j2" for name in ("claims", "footnotes")],
         output:
             PLAN.drawn(study),
         log:

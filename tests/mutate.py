@@ -43,10 +43,10 @@ MODULES = {
     "training/losses": "losses",
     "data/splits": "split_recipes splits",
     "data/filters": "filter_steps filters",
-    "evaluation/significance": "significance",
+    "evaluation/simultaneous": "simultaneous",
 }
 # What these names hold changes speed and memory, and no number.
-SPEED = {"ROWS_AT_ONCE", "DRAWS_AT_ONCE", "SOFTMAX_SCORES", "ROW_SCORES"}
+SPEED = {"ROWS_AT_ONCE", "AT_ONCE", "SOFTMAX_SCORES", "ROW_SCORES"}
 
 SWAPS: dict[type, list[type]] = {
     ast.Lt: [ast.LtE, ast.Gt], ast.LtE: [ast.Lt, ast.GtE], ast.Gt: [ast.GtE, ast.Lt],
@@ -59,6 +59,12 @@ SWAPS: dict[type, list[type]] = {
 PAIRS = ["minimum maximum", "min max", "amin amax", "any all", "mean sum", "zeros ones", "floor ceil"]
 RENAMED = dict(pair.split()[:: 1 - 2 * back] for pair in PAIRS for back in (0, 1))
 Mutant = tuple[int, str, str]  # line, what was changed, source
+
+
+def tests_of(module: str) -> list[str]:
+    """Return the paths of a module's quick tests."""
+    found = {path.stem.removeprefix("test_"): path for path in (ROOT / "tests" / "unit").rglob("test_*.py")}
+    return [str(found[name].relative_to(ROOT)) for name in MODULES[module].split()]
 
 
 def variants(node: ast.AST) -> Iterator[ast.AST | None]:
@@ -159,7 +165,7 @@ def survivors(checkout: Path, module: str, most: int) -> tuple[int, list[Mutant]
     """Return how many mutants of a module were tried, and those that pass its tests."""
     path = checkout / "workflow" / "recspectra" / f"{module}.py"
     source = path.read_text(encoding="utf-8")
-    tests = [f"tests/unit/test_{name}.py" for name in MODULES[module].split()]
+    tests = tests_of(module)
     fine, seconds = passes(checkout, tests, 600)
     if not fine:
         sys.exit(f"{module}: the tests fail on the code as it is: {' '.join(tests)}")

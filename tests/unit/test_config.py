@@ -483,8 +483,9 @@ def test_spectra_depend_on_the_run_alone(study: MakeStudy) -> None:
 TABLE = {"name": "t", "title": "T", "metrics": ["recall"], "k": [10]}
 FIGURE = {"name": "f", "title": "F", "kind": "sensitivity", "param": "regularization", "metric": "recall"}
 HEATMAP = FIGURE | {"kind": "heatmap", "other_param": "memory_gb"}
-FINDING = {"name": "g", "title": "G", "kind": "evaluator", "model": "ease", "metric": "recall", "k": 10,
-           "other_protocol": "sdiff", "other_metric": "recall"}  # fmt: skip
+CLAIM = {"name": "g", "title": "G", "statement": "it is best", "kind": "gain", "model": "ease",
+         "metric": "recall", "k": 20}  # fmt: skip
+VALUE = CLAIM | {"kind": "value", "published": "sdiff/table1", "k": 10}
 
 
 @pytest.mark.parametrize(
@@ -498,8 +499,12 @@ FINDING = {"name": "g", "title": "G", "kind": "evaluator", "model": "ease", "met
         ),
         ("figures", FIGURE | {"k": 50}, "k: 50 is not measured by protocol 'standard' (5, 10, 20)"),
         ("figures", HEATMAP | {"k": 1}, "k: 1 is not measured by protocol 'standard' (5, 10, 20)"),
-        ("findings", FINDING | {"k": 5}, "k: 5 is not measured by protocol 'sdiff' (10, 20)"),
-        ("findings", FINDING | {"kind": "ranking", "k": 7}, "k: 7 is not measured by protocol 'standard'"),
+        ("claims", VALUE | {"k": 7}, "k: 7 is not measured by protocol 'standard' (5, 10, 20)"),
+        (
+            "claims",
+            VALUE | {"k": 5, "protocol": "sdiff"},
+            "k: 5 is not measured by protocol 'sdiff' (10, 20)",
+        ),
     ],
 )
 def test_a_cut_off_that_the_protocol_lacks_is_refused(
@@ -523,9 +528,11 @@ def test_figures_that_show_no_metric_need_no_cut_off(study: MakeStudy) -> None:
     study(figures=[{"name": "f", "title": "F", "kind": "timing", "k": 7}])
 
 
-def test_the_other_protocol_of_a_finding_is_named_by_its_key(study: MakeStudy) -> None:
-    with pytest.raises(ConfigError, match=r"findings\[0\].other_protocol: 'sdiff' is not among"):
-        study(findings=[FINDING])
+def test_the_protocol_of_a_claims_rivals_is_named_by_its_key(study: MakeStudy) -> None:
+    claim = CLAIM | {"rival_protocol": "sdiff", "rival_metric": "recall", "published": "sdiff/table1"}
+    with pytest.raises(ConfigError, match=r"claims\[0\].rival_protocol: 'sdiff' is not among"):
+        study(claims=[claim])
+    study(claims=[claim], protocols=["standard", "sdiff"])
 
 
 @pytest.mark.parametrize("key", ["view", "views"])
@@ -553,9 +560,10 @@ def test_every_study_shows_what_it_measures(name: str) -> None:
             "tables[0].reference",
         ),
         (
-            {"findings": [{"name": "f", "title": "F", "kind": "claim-best", "model": "eaze"}]},
-            "findings[0].model",
+            {"claims": [CLAIM | {"model": "eaze"}]},
+            "claims[0].model",
         ),
+        ({"claims": [CLAIM | {"rivals": ["eaze"]}]}, "claims[0].rivals"),
     ],
 )
 def test_a_drawing_of_a_system_that_the_study_lacks_is_refused(

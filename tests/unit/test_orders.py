@@ -1,17 +1,14 @@
-"""Ranking findings, claims against chosen systems, heat maps, inference times and notes on the scale."""
+"""Heat maps, inference times, tables of log SNR and notes on the scale."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from recspectra.reporting.draw import draw
-from recspectra.reporting.findings import read, sentences
-from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyFiles
 from recspectra.reporting.series import drawing
 from recspectra.reporting.site import render
@@ -27,7 +24,6 @@ MEANS = {
     ("b", "train"): {"sdiff": 0.10, "ease": 0.20, "gfcf": 0.30, "mf": None},
     ("b", "train+valid"): {"sdiff": 0.10, "ease": 0.20, "gfcf": 0.30, "mf": None},
 }
-USERS = 60
 LEARNING = ["dataset", "model", "variant", "group", "seed", "fit", "curve", "epoch", "value"]
 STUDY = {
     "name": "orders", "title": "Orders", "datasets": ["a", "b"], "provenance": {}, "models": {},
@@ -43,13 +39,6 @@ STUDY = {
         {"name": "map", "title": "Map", "kind": "heatmap", "group": "bounds", "param": "sigma_max",
          "other_param": "alpha_min", "protocol": "sdiff", "metric": "recall", "k": 20, "view": TRAIN},
         {"name": "times", "title": "Times", "kind": "inference"},
-    ],
-    "findings": [
-        {"name": "order", "title": "Order?", "kind": "ranking", "protocol": "sdiff", "metric": "recall",
-         "k": 20, "views": [TRAIN, BOTH]},
-        {"name": "simple", "title": "Simple?", "kind": "claim-best", "model": "sdiff",
-         "against": ["ease", "gfcf"], "protocol": "sdiff", "metric": "recall", "k": 20, "view": TRAIN,
-         "published": "sdiff/table1", "printed": {"a": "ml-1m"}},
     ],
 }  # fmt: skip
 
@@ -76,26 +65,18 @@ def metric_row(run: dict, view: dict, value: float | None) -> dict:
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("orders") / "orders"
-    (folder / "per_user").mkdir(parents=True)
-    runs, metrics, users = [], [], []
-    noise = np.random.default_rng(0).normal(0, 0.01, USERS)
+    folder.mkdir(parents=True)
+    runs, metrics = [], []
     for dataset in "ab":
         for model in TITLES:
             for seed in (0, 1) if model == "sdiff" else (0,):
                 runs.append(run_row(dataset, model, seed))
                 for view in (TRAIN, BOTH):
-                    mean = MEANS[dataset, view["history"]][model]
-                    metrics.append(metric_row(runs[-1], view, mean))
-                    if mean is not None:
-                        values = {"user": np.arange(USERS), "value": mean + np.roll(noise, len(users))}
-                        users.append(pd.DataFrame(values).assign(**metrics[-1] | {"value": values["value"]}))
+                    metrics.append(metric_row(runs[-1], view, MEANS[dataset, view["history"]][model]))
         for alpha in (0.0, 0.1):
             for sigma in (0.4, 0.5, 1.0):
                 runs.append(run_row(dataset, "sdiff", 0, "bounds", {"alpha_min": alpha, "sigma_max": sigma}))
                 metrics.append(metric_row(runs[-1], TRAIN, alpha + sigma))
-    frame = pd.concat(users, ignore_index=True)
-    for dataset, part in frame.groupby("dataset"):
-        part.to_parquet(folder / "per_user" / f"{dataset}.parquet", index=False)
     about = "title users items interactions train valid test test_users density mean_length ordered licence"
     times = [["sdiff", axis, u, i, "denoiser", 0.01, "cpu", 1]
              for axis, u, i in (("users", 100, 50), ("users", 200, 50), ("items", 100, 70))]  # fmt: skip
@@ -120,49 +101,6 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "study.json").write_text(json.dumps(STUDY))
     draw(folder, ROOT)
     return folder
-
-
-def finding(folder: Path, number: int) -> tuple[pd.DataFrame, list[str]]:
-    files = StudyFiles(folder)
-    config = files.config.findings[number]
-    frame = read(folder, config)
-    return frame, sentences(files, config, frame, Published(ROOT))
-
-
-# -------------------------------------------------------------------------------- rankings
-
-
-def test_places_count_systems_that_have_a_number_everywhere(drawn: Path) -> None:
-    frame, texts = finding(drawn, 0)
-    first = frame[(frame["dataset"] == "a") & (frame["history"] == "train")].set_index("system")["place"]
-    assert first.to_dict() == pytest.approx({"S-Diff": 2, "EASE": 1, "GF-CF": 3, "MF": np.nan}, nan_ok=True)
-    assert "the 3 systems" in texts[0]
-
-
-def test_tau_is_kendalls_against_the_first_setting(drawn: Path) -> None:
-    frame, _ = finding(drawn, 0)
-    taus = frame.groupby(["dataset", "history"], sort=False)["tau"].first()
-    # a/train: EASE > S-Diff > GF-CF; a/both: S-Diff > EASE > GF-CF; b: GF-CF > EASE > S-Diff
-    assert taus.tolist() == pytest.approx([1.0, 1 / 3, -1 / 3, -1 / 3])
-
-
-def test_the_sentences_name_the_leaders_and_who_moved(drawn: Path) -> None:
-    _, texts = finding(drawn, 0)
-    assert texts[1].startswith("A, history train, mask train+valid: first are EASE 0.4000, S-Diff 0.3000")
-    assert "tau 0.33; moved most: S-Diff from 2 to 1, EASE from 1 to 2." in texts[2]
-    assert "GF-CF from 3 to 1" in texts[3]
-
-
-# ------------------------------------------------------------------- claims against a few
-
-
-def test_a_claim_against_chosen_systems_looks_at_them_alone(drawn: Path) -> None:
-    frame, texts = finding(drawn, 1)
-    assert set(frame["second"]) == {"EASE", "GF-CF"}
-    assert set(frame["baseline"]) == {"true"}
-    on_a = next(text for text in texts if text.startswith("A "))
-    assert '"S-Diff is above each of EASE, GF-CF" does not hold: above 1 of 2' in on_a
-    assert "Not in this study" not in on_a
 
 
 # ---------------------------------------------------------------------------------- figures
@@ -215,6 +153,5 @@ def test_scale_and_seeds_stand_under_the_table(drawn: Path) -> None:
 
 def test_the_report_shows_them(drawn: Path) -> None:
     html = render([drawn], ROOT)
-    assert "Kendall" in html
     assert "12.73" in html
     assert "Scale small" in html

@@ -83,7 +83,7 @@ def _write_study(place: Path, names: list[str]) -> None:
         ]
         write_text(place / "parts" / f"{dataset}.csv", HEAD + "".join(rows))
         write_text(place / "per_user" / f"{dataset}.parquet", "")
-    for name in ("metrics.csv", "runs.csv", "table-main.md", "fig-x.svg", "finding-y.csv", "audit.csv"):
+    for name in ("metrics.csv", "runs.csv", "table-main.md", "fig-x.svg", "claims.csv", "audit.csv"):
         write_text(place / name, "")
     write_text(place / "notes.txt", "a note of the user")
     datasets = sorted({RUNS[name][0] for name in names})
@@ -146,7 +146,7 @@ def shown(study: str, *datasets: str) -> set[str]:
         "runs.csv",
         "table-main.md",
         "fig-x.svg",
-        "finding-y.csv",
+        "claims.csv",
         "audit.csv",
         "study.json",
     ]

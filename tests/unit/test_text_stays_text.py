@@ -12,7 +12,6 @@ import yaml
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog, Study, load_settings
 from recspectra.config.model import Budget, RunConfig
-from recspectra.config.yaml_io import validate
 from recspectra.data.interactions import Interactions
 from recspectra.data.splits import statistics
 from recspectra.evaluation.measure import measure, run_folder
@@ -22,8 +21,7 @@ from recspectra.fitting.scoring import Inputs
 from recspectra.fitting.tune import TuneJob, tune, write_tuning
 from recspectra.reporting.collect import collect
 from recspectra.reporting.draw import draw
-from recspectra.reporting.findings import user_values
-from recspectra.reporting.results import StudyFiles
+from recspectra.reporting.results import StudyFiles, user_values
 from recspectra.reporting.tables import read
 
 DATASETS = ["1e3", "007", "NA", "true"]
@@ -119,16 +117,11 @@ def test_a_study_of_names_like_numbers_loses_nothing(study: Study, finished: Pat
         table = read(finished, name)
         assert set(table["status"]) == {"ok"}
         assert table["mean"].notna().all()
-    values = user_values(files, finding(), study.views(study.protocols[0])[0], "1e3")
-    assert len(values) == 120
-    assert {name.split("\0")[2] for name in values.columns} == keys
-
-
-def finding() -> Any:
-    from recspectra.config.study import FindingConfig
-
-    given = {"name": "g", "title": "G", "kind": "claim-best", "model": "ease"}
-    return validate(FindingConfig, given, "g.yaml")
+    view = study.views(study.protocols[0])[0]
+    point = {"protocol": "standard", "metric": "ndcg", "k": 10, "fit": "train", **view.model_dump()}
+    values = user_values(files, "1e3", point)
+    assert {one.shape[1] for one in values.values()} == {120}
+    assert {name.split("\0")[2] for name in values} == keys
 
 
 # ---------------------------------------------------------------------------------- YAML

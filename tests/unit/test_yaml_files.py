@@ -132,7 +132,7 @@ def test_the_shipped_files_mean_what_they_meant(path: Path) -> None:
 
 TABLE = STUDY["tables"][0]
 TIMING = {"name": "times", "title": "T", "kind": "timing"}
-RANKING = {"name": "order", "title": "T", "kind": "ranking"}
+ORDER = {"name": "order", "title": "T", "kind": "order", "statement": "the order is kept"}
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ RANKING = {"name": "order", "title": "T", "kind": "ranking"}
         ({"tables": [TABLE, TABLE | {"name": "MAIN"}]}, "tables: name main is written twice"),
         ({"figures": [TIMING, TIMING | {"title": "B"}]}, "figures: name times is written twice"),
         ({"figures": [TIMING | {"k": 0}]}, "figures[0].k: .*(given: 0)"),
-        ({"findings": [RANKING, RANKING | {"title": "B"}]}, "findings: name order is written twice"),
+        ({"claims": [ORDER, ORDER | {"title": "B"}]}, "claims: name order is written twice"),
         ({"top": 9}, "only top: 9 are kept; raise `top`"),
     ],
     ids=str,

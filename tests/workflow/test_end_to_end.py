@@ -66,6 +66,8 @@ def test_files_of_the_artefact_contract_exist(finished: Finished) -> None:
         "datasets.csv",
         "study.json",
         "audit.csv",
+        "claims.csv",
+        "claims.md",
         "parts/tiny.csv",
         "per_user/tiny.parquet",
     ]

@@ -666,13 +666,13 @@ class Plan:
         config = self.studies[study].config
         names = [f"table-{t.name}.{e}" for t in config.tables for e in ("csv", "md", "tex")]
         names += [f"fig-{f.name}.{e}" for f in config.figures for e in ("svg", "png", "csv")]
-        names += [f"finding-{f.name}.{e}" for f in config.findings for e in ("csv", "md")]
+        names += ["claims.csv", "claims.md"] if config.claims else []
         return [f"results/studies/{study}/{name}" for name in [*names, "audit.csv"]]
 
     def per_user(self, study: str) -> list[str]:
-        """Return the values of every user that a study's findings are tested on."""
+        """Return the values of every user that a study's claims are judged by."""
         config = self.studies[study].config
-        names = config.datasets if config.findings else []
+        names = config.datasets if config.claims else []
         return [f"results/studies/{study}/per_user/{name}.parquet" for name in names]
 
     @property

@@ -21,12 +21,11 @@ from small_study import (
     write_study,
 )
 
-from recspectra.config.study import FindingConfig
 from recspectra.reporting import escape
 from recspectra.reporting.draw import draw, summary_text
-from recspectra.reporting.footnotes import mode_notes
-from recspectra.reporting.not_converged import cut_off_notes, cut_off_sentence
-from recspectra.reporting.results import StudyFiles, aggregate, joint_status
+from recspectra.reporting.footnotes import footnotes
+from recspectra.reporting.published import Published
+from recspectra.reporting.results import StudyFiles, aggregate, joint_status, not_converged, select_runs
 from recspectra.reporting.tables import layout, read, to_text
 
 # -------------------------------------------------------------------------- aggregation
@@ -220,32 +219,30 @@ def test_a_table_names_the_systems_whose_epochs_ran_out(tmp_path: Path, values: 
     curves = pd.concat([curves.drop(rises.index), rises.head(len(values)).assign(value=values)])
     curves.to_csv(folder / "learning.csv", index=False)
     files = StudyFiles(folder)
-    notes = cut_off_notes(files, ["main"], ["tiny"], ["train"])
-    assert [note.split("(")[1] for note in notes] == (["Title of tiny: S-Diff)."] if cut else [])
-    assert cut_off_notes(files, ["sweep"], ["tiny"], ["train"]) == []
+    said = "Still gaining on validation when the epochs ran out, so more of them may lift these: "
+    notes = [note for note in notes_of(files) if note.startswith("Still gaining")]
+    assert notes == ([f"{said}Title of tiny: S-Diff."] if cut else [])
+    assert not any(note.startswith("Still gaining") for note in notes_of(files, groups=["sweep"]))
 
 
-def test_a_finding_names_the_variants_whose_epochs_ran_out(tmp_path: Path) -> None:
+def test_runs_that_had_no_epochs_left_are_told_by_variant(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "study")
-    finding = FindingConfig(name="f", title="F", kind="claim-best", model="sdiff")
     names = ("runs", "learning")
     runs, curves = (pd.read_csv(folder / f"{name}.csv", keep_default_na=False) for name in names)
 
-    def said(**values: list[float]) -> str:
+    def found(**values: list[float]) -> set[str]:
         frames = [[t[t["model"] == "sdiff"].assign(variant=v) for t in (runs, curves)] for v in values]
         for _, frame in frames:
             frame.loc[frame["curve"] == "recall@20", "value"] = values[frame["variant"].iloc[0]]
         for name, parts in zip(names, zip(*frames, strict=True), strict=True):
             pd.concat(parts).to_csv(folder / f"{name}.csv", index=False)
-        return cut_off_sentence(StudyFiles(folder), finding, "tiny")
+        files = StudyFiles(folder)
+        return set(not_converged(files, select_runs(files))["label"])
 
     rising, falling = [0.1, 0.2, 0.3], [0.3, 0.2, 0.1]
-    assert said(default=falling, other=falling) == ""
-    assert said(default=falling, other=rising).startswith("S-Diff (other) was still gaining")
-    assert said(default=rising, other=rising) == (
-        "S-Diff and S-Diff (other) were still gaining on validation when their epochs ran out, so more of "
-        "them may lift them."
-    )
+    assert found(default=falling, other=falling) == set()
+    assert found(default=falling, other=rising) == {"S-Diff (other)"}
+    assert found(default=rising, other=rising) == {"S-Diff", "S-Diff (other)"}
 
 
 def test_a_table_says_how_a_system_was_trained_that_has_a_cheaper_way(tmp_path: Path) -> None:
@@ -254,7 +251,13 @@ def test_a_table_says_how_a_system_was_trained_that_has_a_cheaper_way(tmp_path: 
     own = (runs["model"] == "sdiff") & (runs["dataset"] == "tiny") & (runs["group"] == "main")
     runs.loc[own, "mode"], runs.loc[own, "gradient_cosine"] = "cached", ["0.987", "0.998"]
     runs.to_csv(folder / "runs.csv", index=False)
-    (note,) = mode_notes(StudyFiles(folder), ["main"], ["tiny"], ["train"])
+    (note,) = [note for note in notes_of(StudyFiles(folder)) if "was trained with" in note]
     assert note.startswith("S-Diff was trained with the summaries") and "(cached; Title of tiny)" in note
     assert note.endswith("was 0.98 or more.")
-    assert mode_notes(StudyFiles(folder), ["main"], ["ml-1m.diffrec"], ["train"]) == []
+    others = notes_of(StudyFiles(folder), datasets=["ml-1m.diffrec"])
+    assert not any("was trained with" in note for note in others)
+
+
+def notes_of(files: StudyFiles, **changes: object) -> list[str]:
+    table = files.config.tables[0].model_copy(update={"datasets": ["tiny"]} | changes)
+    return footnotes(files, table, Published(ROOT))

@@ -394,7 +394,7 @@ class Study:
                 self._check_names("dataset", item.datasets or [], self.config.datasets, where)
 
     def _check_models_of_drawings(self, whole: StudyConfig) -> None:
-        """Refuse a figure, finding or runtime table about a system that no entry of the study's file is."""
+        """Refuse a figure, claim or runtime table about a system that no entry of the study's file is."""
         known = list(dict.fromkeys(name for entry in whole.systems for name in entry.models))
         for kind in DRAWN:
             for index, item in enumerate(getattr(whole, kind)):
@@ -489,8 +489,8 @@ class Study:
 
 def _measured(kind: str, item: Any) -> list[tuple[str, str, list[str], list[int]]]:
     """Return (key of the protocol, protocol, metrics, cut-offs) of what an item shows."""
-    if kind == "findings":
-        keys = ("protocol", "other_protocol")
+    if kind == "claims":
+        keys = ("protocol", "rival_protocol")
         return [(key, p, [metric], [item.k]) for key, (p, metric) in zip(keys, item.measured, strict=False)]
     if kind == "tables":
         return [("protocol", item.protocol, item.metrics, item.k)] if item.kind == "metrics" else []
@@ -503,9 +503,9 @@ def _view_text(view: View) -> str:
 
 
 def _named_models(kind: str, item: Any) -> dict[str, list[str]]:
-    """Return the systems that a table, figure or finding names, by the key that names them."""
-    if kind == "findings":
-        return {"model": [item.model] if item.model else [], "against": item.against}
+    """Return the systems that a table, figure or claim names, by the key that names them."""
+    if kind == "claims":
+        return {"model": [item.model] if item.model else [], "rivals": item.rivals}
     if kind == "figures":
         return {"model": [item.model] if item.model else []}
     named = item.kind == "runtime" and "reference" in item.model_fields_set

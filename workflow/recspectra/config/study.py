@@ -203,75 +203,81 @@ class PairConfig(Strict):
 
 
 # What is kept of every user, so that two runs can be compared over users.
-PER_USER_METRICS = {("ndcg", 10), ("recall", 20)}
+PER_USER_METRICS = {("ndcg", 10), ("recall", 20), ("ndcg_hit", 10), ("ndcg_set", 10)}
 
 
-class FindingConfig(Strict):
-    """A claim set against the study's own numbers, in sentences and a table.
+class ClaimConfig(Strict):
+    """What a paper says, to be set against the study's own numbers; `reporting/claims.py` judges it.
 
-    `claim-best`
-        `model` is above every other system of the groups.
-        With `against`, above every one of these systems.
-    `claim-ablation`
+    `gain`
+        `model` is above the best of its rivals, whichever that is. Rivals are the models named by `rivals`;
+        without these the models that have a row in the table `published`; without that all of the groups.
+        If the rivals' rows were printed with another metric, `rival_metric` under `rival_protocol`, the gain
+        is also taken with each row's own metric, and with the rivals' metric for all.
+    `ablation`
         Of every pair of variants of `model`, the better is above the worse.
-    `ranking`
-        Whether the systems stand in the same order on every dataset and view: places and
-        Kendall's tau against the first.
-    `evaluator`
-        What remains of the gain of `model` when all systems are measured with one metric,
-        `metric` under `protocol`, instead of the others with `other_metric` under
-        `other_protocol`.
+    `order`
+        The models stand in the same order on every dataset and view as on the first, or, with `published`,
+        as they are printed.
+    `value`
+        The printed number comes out, to a share `within`: of `model`, or of all models with a printed row.
 
-    `printed` names the published dataset that stands beside one of ours where
-    `mapping.yaml` maps none, because the files differ: `{ml-1m: ml-1m}`.
+    `published` is the table that the claim refers to; paper and place are read from it unless given.
+    `printed` names the published dataset that stands beside one of ours where `mapping.yaml` maps none,
+    because the files differ: `{ml-1m.head: ml-1m}`.
     """
 
     name: str = Field(pattern=SAFE_NAME)
     title: str
-    kind: Literal["claim-best", "claim-ablation", "ranking", "evaluator"]
+    kind: Literal["value", "order", "gain", "ablation"]
+    statement: str = ""
+    paper: str = ""
+    place: str = ""
     model: str = ""
     variant: str = "default"
+    rivals: list[str] = []
     groups: list[str] = ["main"]
     fit: Part = "train"
     view: View | None = None
     views: list[View] = []
-    against: list[str] = []
     protocol: str = "standard"
     metric: str = "ndcg"
     k: CutOff = 10
-    other_protocol: str | None = None
-    other_metric: str | None = None
+    rival_protocol: str | None = None
+    rival_metric: str | None = None
     pairs: list[PairConfig] = []
+    within: float = Field(0.05, gt=0, lt=1)
     datasets: list[str] | None = None
     published: str | None = None
     printed: dict[str, str] = {}
     caption: str = ""
 
     @model_validator(mode="after")
-    def _has_what_its_kind_needs(self) -> FindingConfig:
-        if self.kind != "ranking" and not self.model:
-            raise ValueError(f"a {self.kind} finding needs `model`")
-        if self.kind == "evaluator":
-            if not (self.other_protocol and self.other_metric):
-                raise ValueError("an evaluator finding needs `other_protocol` and `other_metric`")
-        elif self.kind != "ranking" and (self.metric, self.k) not in PER_USER_METRICS:
-            known = ", ".join(f"{m}@{k}" for m, k in sorted(PER_USER_METRICS))
-            raise ValueError(f"{self.metric}@{self.k} is not kept for every user; only {known} are")
-        if self.kind == "claim-ablation" and not self.pairs:
-            raise ValueError("a claim-ablation finding needs `pairs`")
+    def _has_what_its_kind_needs(self) -> ClaimConfig:
+        needs = {"gain": ["model", "statement"], "ablation": ["model", "pairs"], "order": ["statement"],
+                 "value": ["published", "statement"]}  # fmt: skip
+        for name in needs[self.kind]:
+            if not getattr(self, name):
+                raise ValueError(f"a claim of kind {self.kind} needs `{name}`")
+        if (self.rival_metric is None) != (self.rival_protocol is None):
+            raise ValueError("`rival_metric` and `rival_protocol` are given together")
+        if self.rival_metric and not (self.kind == "gain" and self.published):
+            raise ValueError("`rival_metric` is for a claim of kind gain with `published`")
+        for _, metric in self.measured if self.kind != "value" else []:
+            if (metric, self.k) not in PER_USER_METRICS:
+                known = ", ".join(f"{m}@{k}" for m, k in sorted(PER_USER_METRICS))
+                raise ValueError(f"{metric}@{self.k} is not kept for every user; only {known} are")
         return self
 
     @property
     def measured(self) -> list[tuple[str, str]]:
         """Return (protocol, metric) of everything that is compared."""
-        pairs = [(self.protocol, self.metric)]
-        if self.other_protocol and self.other_metric:
-            pairs.append((self.other_protocol, self.other_metric))
-        return pairs
+        own = [(self.protocol, self.metric)]
+        return own + ([(self.rival_protocol, self.rival_metric)] if self.rival_metric else [])
 
 
 DEFAULT = "default"  # the key of seeds on all datasets that have none of their own
-DRAWN = ("tables", "figures", "findings")
+DRAWN = ("tables", "figures", "claims")
 Seeds = Annotated[list[Seed], Field(min_length=1)]
 StudySeeds = Annotated[
     Annotated[Seeds, Tag(ONE_LIST)] | Annotated[dict[str, Seeds], Tag(BY_NAME)],
@@ -299,7 +305,7 @@ class StudyConfig(Strict):
     systems: list[SystemEntry] = Field(min_length=1)
     tables: list[TableConfig] = []
     figures: list[FigureConfig] = []
-    findings: list[FindingConfig] = []
+    claims: list[ClaimConfig] = []
 
     @model_validator(mode="after")
     def _seeds_have_a_default(self) -> StudyConfig:
@@ -312,7 +318,7 @@ class StudyConfig(Strict):
         """Two of one name would write the same files; some file systems do not tell `A` from `a`."""
         for kind in DRAWN:
             if problem := twice([item.name.lower() for item in getattr(self, kind)]):
-                raise ValueError(f"{kind}: name {problem}; both would write the same files")
+                raise ValueError(f"{kind}: name {problem}; each needs one of its own")
         return self
 
     def seeds_on(self, dataset: str) -> list[int]:
@@ -328,7 +334,7 @@ class StudyConfig(Strict):
 def narrow(config: StudyConfig, datasets: Collection[str], models: Collection[str] = ()) -> StudyConfig:
     """Return a study on some of its datasets and, where any are named, with some of its systems.
 
-    Tables, figures and findings keep the datasets on which one of their groups has a run. One without any, or
+    Tables, figures and claims keep the datasets on which one of their groups has a run. One without any, or
     about a system that takes no part, goes. One that names an unknown group or dataset stays, to be refused.
     """
     absent = set(config.datasets) - set(datasets)
@@ -362,14 +368,10 @@ def _on_part(entry: SystemEntry, absent: Collection[str], models: Collection[str
 
 
 def _with_models(item: Any, models: Collection[str]) -> Any:
-    """Return a drawn item with the systems among `models` (all, if it is empty); None if it needs another."""
-    if not models:
-        return item
-    against = [name for name in getattr(item, "against", []) if name in models]
+    """Return a drawn item; None if it needs other systems than `models` (all, if it is empty)."""
+    rivals = set(getattr(item, "rivals", []))
     other = getattr(item, "model", None) and item.model not in models
-    if other or (getattr(item, "against", []) and not against):
-        return None
-    return item.model_copy(update={"against": against}) if against else item
+    return None if models and (other or (rivals and not rivals & set(models))) else item
 
 
 def _where_it_has_runs(item: Any, datasets: list[str], places: dict[str, set[str]]) -> Any:
@@ -386,5 +388,5 @@ def _where_it_has_runs(item: Any, datasets: list[str], places: dict[str, set[str
 
 
 def groups_of(item: Any) -> list[str]:
-    """Return the groups of systems that a table, figure or finding shows; none for all of them."""
+    """Return the groups of systems that a table, figure or claim shows; none for all of them."""
     return ([item.group] if item.group else []) if isinstance(item, FigureConfig) else item.groups

@@ -1,1 +1,1 @@
-"""What a study shows: its numbers read back, tables, figures, findings, audit, pages."""
+"""What a study shows: its numbers read back, tables, figures, claims, audit, pages."""

@@ -1,4 +1,10 @@
-"""Checks of published tables that need nothing but the printed numbers."""
+"""Checks of tables that need nothing but their numbers: of published ones, and one of our own.
+
+A target at rank r adds 1 to HR@K and 1 / log2(r + 1) to NDCG@K if r <= K. So with one target a user, between
+two cut-offs K < K' the gain in NDCG lies between 1 / log2(K' + 1) and 1 / log2(K + 2) times the gain in HR,
+for any mean over users and seeds: ranks are whole numbers, those of equal scores too, which are rounded
+down. A row that breaks this does not come from one evaluation.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +12,15 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from recspectra.config.study import TableConfig
 from recspectra.reporting import crosscheck
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import read_csv, write_csv
+from recspectra.reporting.results import JOIN, StudyError, StudyFiles, read_csv, write_csv
 
 COLUMNS = ["table", "dataset", "method", "rule", "cells", "detail"]
 BOUNDED = ("recall", "ndcg", "mrr", "hr")
@@ -19,6 +28,8 @@ BOUNDED = ("recall", "ndcg", "mrr", "hr")
 # times HR@20 - HR@10; the tolerance covers four printed digits.
 ONE_TARGET = (0.2277, 0.2789)
 DIGITS = 1.5e-4
+ROUNDING = 1e-9
+HITS = ("hr", "recall", "recall_min")  # with one target all are the same number
 
 Finding = tuple[str, str, str, str]  # dataset, method, cells, detail
 
@@ -164,3 +175,78 @@ def draw_audit(folder: Path, published: Published, table_ids: Iterable[str]) -> 
 def read_audit(folder: Path) -> pd.DataFrame:
     """Read `audit.csv` back from disk."""
     return read_csv(Path(folder) / "audit.csv", COLUMNS, hint="draw the study first")
+
+
+# ----------------------------------------------------------------- one target a user, our own rows
+
+
+def breaks_bound(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of runs whose NDCG does not fit their hit rate.
+
+    Parameters
+    ----------
+    metrics : DataFrame
+        Columns `JOIN`, `history`, `mask`, `metric`, `k`, `value`, of one protocol.
+
+    Returns
+    -------
+    DataFrame
+        The offending points: `JOIN`, `history`, `mask`, `low`, `high` (cut-offs), `hits`, `gain`.
+    """
+    hit = next((name for name in HITS if (metrics["metric"] == name).any()), None)
+    if hit is None:
+        return pd.DataFrame()
+    by = [*JOIN, "history", "mask"]
+    part = metrics[metrics["metric"].isin([hit, "ndcg"])]
+    wide = part.pivot_table(index=by, columns=["metric", "k"], values="value", sort=False)
+    found = []
+    for low, high in pairwise(sorted(set(part["k"]))):
+        if not {(name, k) for name in (hit, "ndcg") for k in (low, high)} <= set(wide.columns):
+            continue
+        hits, gain = (wide[name, high] - wide[name, low] for name in (hit, "ndcg"))
+        least, most = hits / np.log2(high + 1), hits / np.log2(low + 2)
+        wrong = (gain < least - ROUNDING) | (gain > most + ROUNDING)
+        rows = pd.DataFrame({"low": low, "high": high, "hits": hits, "gain": gain})[wrong]
+        found.append(rows.reset_index())
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+
+
+def bound(files: StudyFiles, table: TableConfig, published: Published) -> dict[str, Any] | None:
+    """Return what the bound says of a table of one target a user; None for others.
+
+    Returns
+    -------
+    dict or None
+        `rows`, how many published rows stand beside, and `broken` (method -> datasets) those that break it.
+
+    Raises
+    ------
+    StudyError
+        A row of ours breaks it: the evaluation is wrong.
+    """
+    datasets = table.datasets or files.config.datasets
+    counts = files.datasets.set_index("dataset")[["test", "test_users"]].reindex(datasets)
+    if counts.isna().any(axis=None) or (counts["test"] != counts["test_users"]).any():
+        return None
+    metrics = files.metrics[files.metrics["protocol"] == table.protocol]
+    wrong = breaks_bound(metrics[metrics["dataset"].isin(datasets) & metrics["value"].notna()])
+    if len(wrong):
+        line = wrong.iloc[0]
+        raise StudyError(
+            f"{files.folder / 'metrics.csv'}: {line['model']} on {line['dataset']}, seed {line['seed']}: "
+            f"ndcg gains {line['gain']:.6f} from @{line['low']} to @{line['high']} where the hit rate gains "
+            f"{line['hits']:.6f}, which one target a user cannot give; delete the folder `parts` of the "
+            "study and run it again"
+        )
+    shown = "ndcg" in table.metrics and set(HITS) & set(table.metrics)
+    return _printed_rows(table, published) if shown else None
+
+
+def _printed_rows(table: TableConfig, published: Published) -> dict[str, Any]:
+    if not table.published or not published.table(table.published).one_target:
+        return {"rows": 0, "broken": {}}
+    cells = cells_of(published.values(table.published))
+    broken: dict[str, list[str]] = {}
+    for dataset, method, _, _ in one_target(cells):
+        broken.setdefault(method, []).append(dataset)
+    return {"rows": len(cells[["dataset", "method"]].drop_duplicates()), "broken": broken}

@@ -7,9 +7,9 @@ from pathlib import Path
 from recspectra.config.scale import USABLE
 from recspectra.reporting import noise, plain, runtime
 from recspectra.reporting.audit import draw_audit
+from recspectra.reporting.claims import draw_claims
 from recspectra.reporting.escape import one_line
 from recspectra.reporting.figures import draw_figure
-from recspectra.reporting.findings import draw_finding
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyFiles, select_runs
 from recspectra.reporting.tables import draw_table, layout, read, to_text
@@ -18,7 +18,7 @@ DRAWERS = {"metrics": draw_table, "runtime": runtime.draw_runtime, "snr": noise.
 
 
 def draw(folder: Path | str, root: Path | str) -> list[str]:
-    """Make all tables, figures, findings and `audit.csv` of a study.
+    """Make all tables, figures, claims and `audit.csv` of a study.
 
     Parameters
     ----------
@@ -43,9 +43,8 @@ def draw(folder: Path | str, root: Path | str) -> list[str]:
         written += DRAWERS[table.kind](files, table, published)
     for figure in files.config.figures:
         written += draw_figure(files, figure)
-    for finding in files.config.findings:
-        written += draw_finding(files, finding, published)
-    referred = [item.published for item in [*files.config.tables, *files.config.findings] if item.published]
+    written += draw_claims(files, published)
+    referred = [item.published for item in [*files.config.tables, *files.config.claims] if item.published]
     return written + draw_audit(files.folder, published, referred)
 
 

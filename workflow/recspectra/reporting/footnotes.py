@@ -1,66 +1,80 @@
-"""What must be known beside a table: what was spent, how systems were trained, what was published."""
+"""What must be known beside a table, as data: what was spent, how systems were trained, what was published.
+
+The words stand in `workflow/report/footnotes.j2`.
+"""
 
 from __future__ import annotations
 
-import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from recspectra.config.scale import CAPPED, Scale
-from recspectra.config.study import TableConfig, narrow
+from recspectra.config.study import SystemEntry, TableConfig, narrow
 from recspectra.config.yaml_io import validate
 from recspectra.data import reach_words
-from recspectra.reporting.ndcg_hr_bound import identity_notes
-from recspectra.reporting.not_converged import cut_off_notes
+from recspectra.reporting.audit import bound
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import StudyFiles, select_runs
-
-HOW = {
-    "cached": "with the summaries of all other users as they were at the start of each epoch",
-    "exact": "with the summaries of all users made anew for every batch",
-}
+from recspectra.reporting.results import StudyFiles, not_converged, select_runs
+from recspectra.reporting.words import paragraphs
 
 
 def footnotes(files: StudyFiles, table: TableConfig, published: Published) -> list[str]:
     """Return what must be known beside a table: how its systems were tuned, what was published."""
-    notes = [f"Published: {note}" for note in published.notes(table.published)] if table.published else []
-    identity = identity_notes(files, table, published)
-    shown = table.groups, table.datasets or files.config.datasets, table.fit
-    trained = [*cut_off_notes(files, *shown), *mode_notes(files, *shown)]
-    reached = reach_notes(files, shown[1])
-    own = [
-        *reached,
-        *scale_notes(files, *shown[:2]),
-        *trained,
-        *seed_notes(files, table),
-        *tuning_notes(files, table),
-    ]
-    return [*own, *notes, *identity]
+    datasets = table.datasets or files.config.datasets
+    runs = select_runs(files, table.groups, datasets, table.fit)
+    return paragraphs(
+        "footnotes.j2",
+        reached=_reached(files, datasets),
+        spent=spent(files, table.groups, datasets),
+        ending=_by_dataset(files, not_converged(files, runs)),
+        modes=_modes(files, runs),
+        seeds=_seeds(runs),
+        tuned=tuned(files, table.groups, datasets),
+        published=published.notes(table.published) if table.published else [],
+        bound=bound(files, table, published),
+    )
 
 
-def reach_notes(files: StudyFiles, datasets: list[str]) -> list[str]:
+def _reached(files: StudyFiles, datasets: list[str]) -> dict[str, list[str]]:
     """Return, for each dataset, what of its test set no model can know and no list can hold."""
     rows = {row["dataset"]: row for row in files.datasets.to_dict("records")}
-    told = [(name, reach_words.describe(rows[name])) for name in datasets if name in rows]
-    return [f"{files.titles.get(name, name)}: {' '.join(lines)}" for name, lines in told if lines]
+    told = {files.titles.get(n, n): reach_words.describe(rows[n]) for n in datasets if n in rows}
+    return {title: lines for title, lines in told.items() if lines}
 
 
-def scale_notes(files: StudyFiles, groups: list[str], datasets: list[str]) -> list[str]:
-    """Return the scale of a study and which of its caps what a table shows has met."""
-    scale, config = _scale(files), narrow(files.config, datasets)
+def spent(files: StudyFiles, groups: list[str], datasets: list[str]) -> dict[str, Any] | None:
+    """Return the scale of a study and which of its caps what a table shows has met; None without a scale."""
+    scale, config, entries = _scale(files), narrow(files.config, datasets), _entries(files, groups, datasets)
     if not scale.name:
-        return []
-    entries = [entry for entry in config.systems if entry.group in groups]
+        return None
     runs = select_runs(files, groups, datasets)
     places = [(entry, dataset) for entry in entries for dataset in entry.datasets or config.datasets]
     seeds = max((len(entry.seeds or config.seeds_on(dataset)) for entry, dataset in places), default=0)
     trials = config.tuning.trials if config.tuning and any(entry.tune for entry in entries) else 0
-    met = [
-        f"{cap} of {wanted} {what}"
-        for cap, wanted, what in ((scale.trials, trials, "tuning trials"), (scale.seeds, seeds, "seeds"))
-        if cap and cap < wanted
-    ]
+    caps = ((scale.trials, trials, "tuning trials"), (scale.seeds, seeds, "seeds"))
+    met = [(cap, wanted, what) for cap, wanted, what in caps if cap and cap < wanted]
     capped = int((runs["status"] == CAPPED).sum())
-    met += [f"{capped} of {len(runs)} fits ended by a cap on epochs or minutes"] if capped else []
-    return [f"Scale {scale.name}: {', '.join(met) or 'no cap was met'}."]
+    return {"scale": scale.name, "met": met, "capped": capped, "runs": len(runs)}
+
+
+def tuned(files: StudyFiles, groups: list[str], datasets: list[str]) -> dict[str, Any] | None:
+    """Return how many trials the systems of a table got, and what was searched; None if nothing was."""
+    config = files.config
+    entries = [entry for entry in _entries(files, groups, datasets) if entry.tune] if config.tuning else []
+    spaces: dict[str, list[str]] = {}
+    for entry, model in [(one, model) for one in entries for model in one.models]:
+        about = files.study.get("models", {}).get(model, {})
+        searched = {k: v for k, v in about.get("search", {}).items() if k not in entry.params}
+        if searched:
+            parts = [f"{name} {values_text(space)}" for name, space in sorted(searched.items())]
+            spaces.setdefault(about.get("title", model), parts)
+    return {"trials": _scale(files).count_trials(config.tuning.trials), "spaces": spaces} if spaces else None
+
+
+def _entries(files: StudyFiles, groups: list[str], datasets: list[str]) -> list[SystemEntry]:
+    return [entry for entry in narrow(files.config, datasets).systems if entry.group in groups]
 
 
 def _scale(files: StudyFiles) -> Scale:
@@ -68,57 +82,34 @@ def _scale(files: StudyFiles) -> Scale:
     return validate(Scale, files.study.get("scale", {}), str(files.folder / "study.json"))
 
 
-def mode_notes(files: StudyFiles, groups: list[str], datasets: list[str], fits: list[str]) -> list[str]:
-    """Return a sentence for each system of a table and each mode that its runs were trained in.
+def _by_dataset(files: StudyFiles, rows: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the labels of some runs by the title of their dataset."""
+    groups = rows.groupby("dataset", sort=False)["label"]
+    return {files.titles.get(name, name): list(dict.fromkeys(labels)) for name, labels in groups}
 
-    Where gradients of the cheaper way were compared with exact ones, it gives the least cosine.
+
+def _modes(files: StudyFiles, runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return each system and each mode that its runs were trained in, where there are several.
+
+    Where gradients of the cheaper way were compared with exact ones, `cosine` is the least.
     """
-    runs = select_runs(files, groups, datasets, fits)
-    runs = runs[runs["mode"] != ""]
-    notes = []
-    for (title, mode), rows in runs.groupby(["title", "mode"], sort=False):
-        places = ", ".join(files.titles.get(d, d) for d in dict.fromkeys(rows["dataset"]))
-        least = rows["gradient_cosine"].min()
-        cosine = ""
-        if least == least:  # NaN where none was compared
-            floor = math.floor(100 * least) / 100
-            cosine = f"; the cosine of its gradients with exact ones was {floor:.2f} or more"
-        notes.append(f"{title} was trained {HOW.get(mode, mode)} ({mode}; {places}){cosine}.")
-    return notes
-
-
-def seed_notes(files: StudyFiles, table: TableConfig) -> list[str]:
-    """Return how many seeds each row of a table is the mean of, where they differ."""
-    runs = select_runs(files, table.groups, table.datasets or files.config.datasets, table.fit)
-    counts = runs.groupby("label", sort=False)["seed"].nunique()
-    if counts.nunique() < 2:
-        return []
-    groups = [f"{n}: {', '.join(counts.index[counts == n])}" for n in sorted(set(counts))]
-    return [f"Seeds that a row is the mean of: {'; '.join(groups)}."]
-
-
-def tuning_notes(files: StudyFiles, table: TableConfig) -> list[str]:
-    """Return how many trials the systems of a table got, and what was searched."""
-    config = narrow(files.config, table.datasets or files.config.datasets)
-    entries = [entry for entry in config.systems if entry.tune and entry.group in table.groups]
-    if not (entries and config.tuning):
-        return []
-    spaces: dict[str, str] = {}
-    pairs = [(entry, model) for entry in entries for model in entry.models]
-    for entry, model in pairs:
-        about = files.study.get("models", {}).get(model, {})
-        searched = {k: v for k, v in about.get("search", {}).items() if k not in entry.params}
-        if searched:
-            parts = (f"{name} {values_text(space)}" for name, space in sorted(searched.items()))
-            spaces.setdefault(about.get("title", model), ", ".join(parts))
-    if not spaces:
-        return []
-    lines = "; ".join(f"{title}: {text}" for title, text in spaces.items())
-    trials = _scale(files).count_trials(config.tuning.trials)
+    groups = runs[runs["mode"] != ""].groupby(["title", "mode"], sort=False)
     return [
-        f"Tuned by recall@20 on validation, {trials} trials for each "
-        f"system and dataset (fewer where the space has no more points). Searched: {lines}."
+        {
+            "model": title,
+            "mode": mode,
+            "places": [files.titles.get(name, name) for name in rows["dataset"].unique()],
+            "cosine": np.floor(100 * rows["gradient_cosine"].min()) / 100,  # NaN where none was compared
+        }
+        for (title, mode), rows in groups
     ]
+
+
+def _seeds(runs: pd.DataFrame) -> dict[int, list[str]]:
+    """Return which rows are the mean of how many seeds, where they differ."""
+    counts = runs.groupby("label", sort=False)["seed"].nunique()
+    numbers = sorted(set(counts))
+    return {n: list(counts.index[counts == n]) for n in numbers} if len(numbers) > 1 else {}
 
 
 def values_text(space: object) -> str:

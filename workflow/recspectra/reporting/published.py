@@ -10,9 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from recspectra.config.base import ConfigError, Strict, nearest
+from recspectra.config.study import ClaimConfig
 from recspectra.config.yaml_io import read_yaml, validate
 from recspectra.reporting.results import read_csv
 
@@ -33,12 +35,14 @@ class PublishedTable(Strict):
     """One published table: `mapping.yaml`, key `paper/table`.
 
     `same` names, for a method of this table, the row of another table that is the same system:
-    `paper/table method`.
+    `paper/table method`. `protocols` are those of ours with the paper's history and mask, as far as it names
+    them.
     """
 
     title: str
     note: str = ""
     one_target: bool = False
+    protocols: list[str] = []
     same: dict[str, str] = {}
     datasets: dict[str, str] = {}
     methods: dict[str, str]
@@ -160,3 +164,76 @@ class Published:
         table = self.table(table_id)
         notes = [table.note, *(entry.note for entry in table.evaluators)]
         return [note for note in dict.fromkeys(notes) if note]
+
+
+class Gain(NamedTuple):
+    """A printed value, the best of the other methods, and the relative gain over it."""
+
+    own: float
+    rival: str
+    value: float
+    gain: float
+
+
+class PublishedValues:
+    """What a published table prints for a claim; without a table, nothing."""
+
+    def __init__(self, published: Published, claim: ClaimConfig) -> None:
+        self.claim = claim
+        self.table: PublishedTable | None = None
+        if claim.published:
+            self.table = published.table(claim.published)
+            self.values = published.values(claim.published)
+
+    def dataset(self, ours: str) -> str | None:
+        """Return the printed dataset beside one of ours."""
+        mapped = {own: theirs for theirs, own in self.table.datasets.items()} if self.table else {}
+        return mapped.get(ours, self.claim.printed.get(ours))
+
+    def method(self, model: str, variant: str) -> str | None:
+        """Return the printed name of a system; None if the table lacks it or there is no table."""
+        return self.table.method_of(model, variant) if self.table else None
+
+    def column(self, ours: str, metric: str) -> dict[str, float]:
+        """Return method -> printed value of a metric at the claim's cut-off."""
+        if self.table is None:
+            return {}
+        name = f"{self.table.metrics.get(metric, metric)}@{self.claim.k}"
+        rows = self.values[(self.values["dataset"] == self.dataset(ours)) & (self.values["metric"] == name)]
+        return dict(zip(rows["method"], rows["value"], strict=True))
+
+    def value(self, ours: str, model: str, variant: str) -> float:
+        """Return the printed value of a system, NaN where there is none."""
+        return self.column(ours, self.claim.metric).get(self.method(model, variant), np.nan)
+
+    def gain(self, ours: str) -> Gain | None:
+        """Return the printed gain of the claim's model over the best other method."""
+        column = self.column(ours, self.claim.metric)
+        own = column.pop(self.method(self.claim.model, self.claim.variant), None)
+        if own is None or not column:
+            return None
+        rival = max(column, key=column.__getitem__)
+        return Gain(own, rival, column[rival], own / column[rival] - 1.0)
+
+    def absent(self, ours: set[tuple[str, str]]) -> list[str]:
+        """Return the printed methods that no system of the study stands for."""
+        found = {self.method(model, variant) for model, variant in ours}
+        return [method for method in self.table.methods if method not in found] if self.table else []
+
+    def definitions(self, ours: str, model: str, variant: str) -> list[str]:
+        """Return which of our metrics a printed value was made with; empty if nobody knows."""
+        method = self.method(model, variant)
+        entry = self.table.evaluator(method, self.dataset(ours)) if method else None
+        name = self.table.metrics.get(self.claim.metric, self.claim.metric) if method else ""
+        return entry.definitions.get(name, []) if entry else []
+
+    def mismatch(self, ours: str, model: str, variant: str, protocol: str, metric: str) -> str:
+        """Return why a printed value may not be compared with one of ours; "" if it may."""
+        if np.isnan(self.value(ours, model, variant)):
+            return ""
+        made = self.definitions(ours, model, variant)
+        if metric not in made:
+            return f"another definition ({', '.join(made)})" if made else "an unknown definition"
+        if ours not in self.table.datasets.values():
+            return f"other files ({self.dataset(ours)})"
+        return "" if protocol in self.table.protocols else "another protocol"

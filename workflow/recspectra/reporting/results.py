@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -259,6 +260,56 @@ class StudyFiles:
             raise StudyError(f"{path}: column {column} holds no JSON: {text[:60]!r}") from None
 
 
+# ----------------------------------------------------------------- numbers by user and seed
+
+
+def user_values(files: StudyFiles, dataset: str, point: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    r"""Return a metric of every user, shape (seeds, users), by `model\0variant\0key`.
+
+    Parameters
+    ----------
+    files : StudyFiles
+        The study's files.
+    dataset : str
+        Name.
+    point : dict
+        `protocol`, `metric`, `k`, `fit`, `history`, `mask`.
+
+    Raises
+    ------
+    StudyError
+        The file of the dataset is missing, lacks the metric, or models were measured on different users.
+    """
+    from pyarrow import parquet
+
+    path = files.folder / "per_user" / f"{dataset}.parquet"
+    if not path.is_file():
+        raise StudyError(f"{path}: file not found; a claim needs it; evaluate the study again")
+    if "user" not in parquet.read_schema(path).names:  # no run finished
+        return {}
+    wanted = [(name, "==", value) for name, value in point.items()]
+    rows = pd.read_parquet(path, columns=["model", "variant", "key", "seed", "user", "value"], filters=wanted)
+    if rows.empty and seed_values(files, dataset, point):
+        raise StudyError(f"{path}: holds no {point['metric']}@{point['k']} of protocol {point['protocol']}, "
+                         "which a claim needs; delete it and evaluate the study again")  # fmt: skip
+    names = rows["model"].astype(str) + "\0" + rows["variant"].astype(str) + "\0" + rows["key"].astype(str)
+    rows = rows.assign(name=names, value=rows["value"].astype("float64"))
+    table = rows.groupby(["name", "seed", "user"], sort=True)["value"].mean().unstack()
+    if table.isna().any(axis=None):
+        raise StudyError(f"{path}: models were measured on different users; delete it and evaluate again")
+    return {name: part.to_numpy() for name, part in table.groupby(level="name", sort=False)}
+
+
+def seed_values(files: StudyFiles, dataset: str, point: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return the mean over users of every seed, shape (seeds, 1), by the same names."""
+    rows = files.metrics[files.metrics["dataset"] == dataset]
+    for name, value in point.items():
+        rows = rows[rows[name] == value]
+    rows = rows[rows["value"].notna()]
+    names = rows["model"] + "\0" + rows["variant"] + "\0" + rows["key"]
+    return {name: part.to_numpy()[:, None] for name, part in rows["value"].groupby(names, sort=False)}
+
+
 # ------------------------------------------------------------------------------- labels
 
 
@@ -275,6 +326,31 @@ def select_runs(
         runs = runs[runs[column].isin(wanted)] if wanted else runs
     runs = runs[runs["model"] == model] if model else runs
     return runs.assign(label=_labels(runs))
+
+
+def not_converged(files: StudyFiles, runs: pd.DataFrame) -> pd.DataFrame:
+    """Return those of some runs that were still gaining on validation when their epochs ran out.
+
+    Early stopping ends a run some epochs after its best one; the last validation of these was their best.
+
+    Parameters
+    ----------
+    files : StudyFiles
+        The study's files.
+    runs : DataFrame
+        Rows of `select_runs`.
+
+    Returns
+    -------
+    DataFrame
+        Columns `dataset`, `model`, `variant`, `label`, `seed`.
+    """
+    by = ["dataset", "model", "variant", "group", "seed", "fit"]
+    curves = files.learning[files.learning["curve"] != "loss"].dropna(subset=["epoch", "value"])
+    rows = runs[[*by, "label"]].drop_duplicates().merge(curves, on=by)  # epoch by epoch
+    whole = rows.groupby([*by, "label"], sort=False)["value"]
+    ends = pd.DataFrame({"last": whole.last(), "best": whole.max()}).reset_index()
+    return ends.loc[ends["last"] >= ends["best"], ["dataset", "model", "variant", "label", "seed"]]
 
 
 def systems(files: StudyFiles, groups: list[str], datasets: list[str] | None, fit: str) -> pd.DataFrame:

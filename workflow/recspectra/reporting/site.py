@@ -13,9 +13,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from recspectra.config.base import ConfigError
 from recspectra.config.scale import USABLE
-from recspectra.config.study import FigureConfig, FindingConfig, TableConfig
+from recspectra.config.study import ClaimConfig, FigureConfig, TableConfig
 from recspectra.files import PACKAGE_DIR, ArtifactError, open_regular, read_json, write_text
-from recspectra.reporting import findings, noise, runtime
+from recspectra.reporting import claims, noise, runtime
 from recspectra.reporting.audit import read_audit
 from recspectra.reporting.escape import printable
 from recspectra.reporting.footnotes import footnotes
@@ -96,9 +96,10 @@ TERMS = (
     ),
     (
         "95% interval, p",
-        "Two systems are compared user by user. The interval holds the mean difference in 95 of 100 "
-        "resamplings of the users; p is how often chance alone would give a difference as large, multiplied "
-        "up for the number of comparisons (Holm). Small p: the difference is not the luck of these users.",
+        "Models are compared user by user. All intervals of a claim hold at once in 95 of 100 cases: over "
+        "other users and, where enough models have several seeds, other seeds. p is how often chance would "
+        "make the largest of the claim's differences, in standard errors, as large. It is at most .05 if and "
+        "only if the interval leaves out 0.",
     ),
     (
         "seed",
@@ -145,17 +146,28 @@ class TableView:
 
 @dataclass(frozen=True)
 class PlainView:
-    """A runtime table or a finding as the template shows it: sentences and a small table."""
+    """A runtime table as the template shows it: sentences and a small table."""
 
-    config: TableConfig | FindingConfig
+    config: TableConfig
     table: Plain
     texts: list[str]
     source: str
 
     @property
     def kind(self) -> str:
-        """Return what the configuration calls it: `runtime`, `claim-best`, ..."""
+        """Return what the configuration calls it: `runtime`, `snr`."""
         return self.config.kind
+
+
+@dataclass(frozen=True)
+class ClaimView:
+    """A claim as the template shows it: verdicts by dataset, sentences, the numbers."""
+
+    config: ClaimConfig
+    verdicts: list[tuple[str, str]]
+    texts: list[str]
+    table: Plain
+    source: str
 
 
 @dataclass(frozen=True)
@@ -178,7 +190,7 @@ class StudyView:
     protocols: dict[str, dict[str, Any]]
     models: dict[str, dict[str, Any]]
     datasets: list[dict[str, Any]]
-    findings: list[PlainView]
+    claims: list[ClaimView]
     tables: list[TableView | PlainView]
     figures: list[FigureView]
     tuning: Plain
@@ -235,7 +247,13 @@ def render(folders: list[Path], root: Path | str) -> str:
     )
     try:
         html = environment.get_template(TEMPLATE).render(
-            studies=studies, metrics=METRICS, terms=TERMS, marks=MARK_NOTES, other=OTHER, unknown=UNKNOWN
+            studies=studies,
+            metrics=METRICS,
+            terms=TERMS,
+            marks=MARK_NOTES,
+            other=OTHER,
+            unknown=UNKNOWN,
+            rules=claims.RULES,
         )
         return "\n".join(map(printable, html.split("\n")))  # a page of control characters is no HTML
     except TemplateError as error:
@@ -253,7 +271,7 @@ def study_view(folder: Path, published: Published) -> StudyView:
         protocols=files.protocols,
         models=files.study.get("models", {}),
         datasets=_datasets(files),
-        findings=[_finding(files, finding, published) for finding in config.findings],
+        claims=_claims(files),
         tables=[_any_table(files, table, published) for table in config.tables],
         figures=[_figure(files, figure) for figure in config.figures],
         tuning=tuning_table(files),
@@ -277,11 +295,19 @@ def _outdated(files: StudyFiles) -> list[str]:
     return [told] if names else []
 
 
-def _finding(files: StudyFiles, finding: FindingConfig, published: Published) -> PlainView:
-    frame = findings.read(files.folder, finding)
-    texts = findings.sentences(files, finding, frame, published)
-    table = findings.layout(files, finding, frame)
-    return PlainView(finding, table, texts, _source(files, f"finding-{finding.name}.csv"))
+def _claims(files: StudyFiles) -> list[ClaimView]:
+    frame = claims.read(files.folder) if files.config.claims else pd.DataFrame()
+    return [_claim(files, claim, frame[frame["claim"] == claim.name]) for claim in files.config.claims]
+
+
+def _claim(files: StudyFiles, claim: ClaimConfig, rows: pd.DataFrame) -> ClaimView:
+    judged = rows[rows["scope"] == "claim"]
+    named = [files.titles.get(name, name) for name in judged["dataset"]]
+    if claim.kind == "ablation":
+        named = [f"{name}, {text}" for name, text in zip(named, judged["statement"], strict=True)]
+    verdicts = list(zip(named, judged["verdict"], strict=True))
+    texts, table = claims.tell(files, claim, rows), claims.layout(files, claim, rows)
+    return ClaimView(claim, verdicts, texts, table, _source(files, "claims.csv"))
 
 
 def _any_table(files: StudyFiles, table: TableConfig, published: Published) -> TableView | PlainView:

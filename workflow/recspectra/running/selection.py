@@ -24,7 +24,7 @@ DAMAGED = "damaged"
 STATUSES = ("capped", "timeout", "oom", "diverged", "skipped")
 KEPT = "reference"  # committed, never forgotten
 NOTHING = "nothing was forgotten"
-DRAWN = ("table-*", "fig-*", "finding-*", "audit.csv")
+DRAWN = ("table-*", "fig-*", "claims.*", "audit.csv")
 BY_DATASET = ("data", "spectra", "tuning", "runs", "checkpoints", "energy")
 
 

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recspectra.reporting.ndcg_hr_bound import broken, identity_notes
+from recspectra.reporting.audit import bound, breaks_bound
+from recspectra.reporting.footnotes import footnotes
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import COLUMNS, JOIN, StudyError, StudyFiles
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 VIEW = {"history": "train+valid", "mask": "train+valid"}
 HEAD = {
     "dataset": "lastfm.loo",
@@ -59,35 +60,40 @@ def files_with(folder: Path, metrics: pd.DataFrame, per_user: str = "1090") -> S
     counts = dict.fromkeys(COLUMNS["datasets"].split(), "1") | {"dataset": "lastfm.loo", "test": "1090"}
     pd.DataFrame([counts | {"test_users": per_user}]).to_csv(folder / "datasets.csv", index=False)
     metrics.to_csv(folder / "metrics.csv", index=False)
+    for name in ("runs", "learning"):
+        pd.DataFrame(columns=COLUMNS[name].split()).to_csv(folder / f"{name}.csv", index=False)
     return StudyFiles(folder)
 
 
-def test_any_ranks_keep_to_the_identity() -> None:
+def test_any_ranks_keep_to_the_bound() -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):
-        assert broken(measured(rng.integers(1, 60, size=50).astype(float))).empty
+        assert breaks_bound(measured(rng.integers(1, 60, size=50).astype(float))).empty
 
 
 @pytest.mark.parametrize("rank", [6.0, 10.0, 11.0, 20.0])
 def test_the_bounds_are_reached(rank: float) -> None:
-    assert broken(measured(np.array([rank, 1.0]))).empty
-    assert len(broken(measured(np.array([rank, 1.0]), bonus=0.15))) == 1
+    assert breaks_bound(measured(np.array([rank, 1.0]))).empty
+    assert len(breaks_bound(measured(np.array([rank, 1.0]), bonus=0.15))) == 1
 
 
 def test_half_a_rank_is_no_rank() -> None:
     """Positions of equal scores are rounded down, see `top_with_ties`."""
-    assert len(broken(measured(np.array([10.5, 30.0])))) == 1
+    assert len(breaks_bound(measured(np.array([10.5, 30.0])))) == 1
 
 
 def test_the_offending_run_is_named() -> None:
-    row = broken(measured(np.array([15.0, 3.0]), bonus=0.2)).iloc[0]
+    row = breaks_bound(measured(np.array([15.0, 3.0]), bonus=0.2)).iloc[0]
     assert row[JOIN].tolist() == list(HEAD.values())
     assert (row["low"], row["high"], row["hits"]) == (10, 20, 0.5)
 
 
 def test_the_note_counts_published_rows_that_cannot_be(tmp_path: Path) -> None:
     files = files_with(tmp_path, measured(np.array([3.0, 12.0, 40.0])))
-    (note,) = identity_notes(files, files.config.tables[0], Published(ROOT))
+    found = bound(files, files.config.tables[0], Published(ROOT))
+    assert found["rows"] == 32 and sum(map(len, found["broken"].values())) == 19
+    assert found["broken"]["WPGRec"] == ["amazon-beauty", "amazon-sports", "lastfm", "ml-1m"]
+    note = footnotes(files, files.config.tables[0], Published(ROOT))[-1]
     assert "of the 32 published rows 19 do not" in note
     assert "WPGRec (amazon-beauty, amazon-sports, lastfm, ml-1m)" in note
 
@@ -95,9 +101,9 @@ def test_the_note_counts_published_rows_that_cannot_be(tmp_path: Path) -> None:
 def test_a_row_of_ours_that_breaks_it_stops_the_drawing(tmp_path: Path) -> None:
     files = files_with(tmp_path, measured(np.array([3.0, 12.0]), bonus=0.3))
     with pytest.raises(StudyError, match="wpgrec on lastfm.loo, seed 42: ndcg gains"):
-        identity_notes(files, files.config.tables[0], Published(ROOT))
+        bound(files, files.config.tables[0], Published(ROOT))
 
 
-def test_several_targets_a_user_have_no_such_identity(tmp_path: Path) -> None:
+def test_several_targets_a_user_have_no_such_bound(tmp_path: Path) -> None:
     files = files_with(tmp_path, measured(np.array([3.0, 12.0]), bonus=0.3), per_user="900")
-    assert identity_notes(files, files.config.tables[0], Published(ROOT)) == []
+    assert bound(files, files.config.tables[0], Published(ROOT)) is None

@@ -1,0 +1,111 @@
+"""Studies by hand: every user's value under every model, and how each run ended."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from recspectra.reporting.claims import judge
+from recspectra.reporting.published import Published
+from recspectra.reporting.results import COLUMNS, StudyFiles
+
+ROOT = Path(__file__).resolve().parents[3]
+BOTH = {"history": "train+valid", "mask": "train+valid"}
+TITLES = {"wpgrec": "WPGRec", "bsarec": "BSARec", "dgrec": "DGRec", "sgl": "SGL", "ease": "EASE"}
+LOO = "lastfm.loo"
+
+
+@dataclass
+class Model:
+    """A model on a dataset: `values`, shape (seeds, users), or None where it has no number."""
+
+    values: np.ndarray | None
+    status: str = "ok"
+    kind: str = "trained"
+    cosine: str = ""
+    curve: list[float] = field(default_factory=list)
+    protocol: str = "wpgrec"
+    metric: str = "ndcg"
+    k: int = 10
+    variant: str = "default"
+
+
+def above(base: np.ndarray, gap: float, seed: int, noise: float = 0.02) -> np.ndarray:
+    """Return values that are above others by a gap and noise of the users."""
+    errors = np.random.default_rng(seed).normal(0.0, noise, base.shape[1])
+    return base + gap + errors - errors.mean()
+
+
+def gaps_with(p: float, seed: int, users: int = 60) -> np.ndarray:
+    """Return gaps of users, mean above 0, whose paired t-test gives exactly this p-value."""
+    noise = np.random.default_rng(seed).normal(size=users)
+    noise = (noise - noise.mean()) / noise.std(ddof=1)
+    return 0.01 * (noise + stats.t.isf(p / 2, users - 1) / np.sqrt(users))
+
+
+def write(
+    folder: Path,
+    datasets: dict[str, dict[str, Model | list[Model]]],
+    claims: list[dict],
+    protocols: dict | None = None,
+) -> StudyFiles:
+    """Write a study's folder; a model may have several measures or variants."""
+    (folder / "per_user").mkdir(parents=True)
+    runs, metrics, curves = [], [], []
+    for dataset, models in datasets.items():
+        users = []
+        for name, given in models.items():
+            for one in given if isinstance(given, list) else [given]:
+                for seed in range(1 if one.values is None else len(one.values)):
+                    runs.append(run_row(dataset, name, one, seed))
+                    head = {n: runs[-1][n] for n in ("dataset", "model", "variant", "key", "seed", "fit")}
+                    head |= {"protocol": one.protocol, **BOTH, "metric": one.metric, "k": one.k}
+                    value = "" if one.values is None else one.values[seed].mean()
+                    metrics.append(head | {"users": "all", "value": value, "status": one.status})
+                    for epoch, point in enumerate(one.curve, 1):
+                        curves.append({**head, "group": "main", "curve": "recall@20", "epoch": epoch,
+                                       "value": point})  # fmt: skip
+                    if one.values is not None:
+                        frame = pd.DataFrame({"user": range(one.values.shape[1]), "value": one.values[seed]})
+                        users.append(frame.assign(**head))
+        frame = pd.concat(users, ignore_index=True) if users else pd.DataFrame()
+        frame.to_parquet(folder / "per_user" / f"{dataset}.parquet", index=False)
+    rows = [
+        dict.fromkeys(COLUMNS["datasets"].split(), "1") | {"dataset": d, "title": d.upper()} for d in datasets
+    ]
+    tables = {"runs": runs, "metrics": metrics, "learning": curves, "datasets": rows, "spectral": []}
+    for name, lines in tables.items():
+        frame = pd.DataFrame(lines).drop_duplicates()
+        frame.reindex(columns=COLUMNS[name].split()).to_csv(folder / f"{name}.csv", index=False)
+    known = {"wpgrec": {"title": "W", "why": "w", "target": "test", "metrics": ["ndcg"], "k": [10],
+                        "views": [BOTH]}}  # fmt: skip
+    study = {"name": "hand", "title": "By hand", "datasets": list(datasets), "systems": [{"model": "ease"}],
+             "claims": claims, "protocols": protocols or known, "models": {}, "provenance": {}}  # fmt: skip
+    (folder / "study.json").write_text(json.dumps(study), encoding="utf-8")
+    return StudyFiles(folder)
+
+
+def run_row(dataset: str, model: str, one: Model, seed: int) -> dict:
+    row = dict.fromkeys(COLUMNS["runs"].split(), "")
+    return row | {
+        "dataset": dataset, "model": model, "title": TITLES.get(model, model), "kind": one.kind,
+        "variant": one.variant, "group": "main", "key": f"{model}-{one.variant}", "seed": seed,
+        "fit": "train", "status": one.status, "gradient_cosine": one.cosine, "params": "{}", "swept": "{}",
+    }  # fmt: skip
+
+
+def judged(files: StudyFiles) -> pd.DataFrame:
+    """Return the rows of `claims.csv`."""
+    return judge(files, Published(ROOT))
+
+
+def verdict(files: StudyFiles, dataset: str = LOO) -> tuple[str, str]:
+    """Return the verdict and the reason of the first claim on a dataset."""
+    rows = judged(files)
+    row = rows[(rows["scope"] == "claim") & (rows["dataset"] == dataset)].iloc[0]
+    return row["verdict"], row["reason"]

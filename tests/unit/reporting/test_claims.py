@@ -1,0 +1,537 @@
+"""Claims: the table of verdicts by hand-made studies, what is compared, what is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hand_made import BOTH, LOO, ROOT, Model, above, gaps_with, judged, verdict, write
+
+from recspectra.config.base import ConfigError
+from recspectra.config.study import ClaimConfig
+from recspectra.config.yaml_io import validate
+from recspectra.evaluation.simultaneous import Pair, Panel, compare
+from recspectra.reporting import claims
+from recspectra.reporting.claims import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED
+from recspectra.reporting.draw import draw
+from recspectra.reporting.published import Published
+from recspectra.reporting.results import StudyError, StudyFiles, user_values
+from recspectra.reporting.site import render
+
+USERS = 300
+BASE = np.random.default_rng(0).beta(1, 9, (1, USERS))
+GAIN = {"name": "best", "title": "Best?", "statement": "WPGRec is above every baseline", "kind": "gain",
+        "model": "wpgrec", "protocol": "wpgrec", "rivals": ["bsarec", "dgrec"]}  # fmt: skip
+
+
+def three(**rivals: Model) -> dict[str, Model]:
+    """WPGRec and two rivals, each below it unless another is given."""
+    models = {
+        "wpgrec": Model(BASE, kind="closed-form"),
+        "bsarec": Model(above(BASE, -0.02, 1), kind="closed-form"),
+        "dgrec": Model(above(BASE, -0.01, 2), kind="closed-form"),
+    }
+    return models | rivals
+
+
+def closed(gap: float, seed: int = 3, **more: object) -> Model:
+    return Model(above(BASE, gap, seed), **({"kind": "closed-form"} | more))
+
+
+# ------------------------------------------------------------------- the table of verdicts
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected", "reason"),
+    [
+        ({}, REPRODUCED, ""),
+        ({"dgrec": closed(0.01)}, NOT_REPRODUCED, ""),
+        ({"dgrec": closed(0.0005)}, CANNOT_TELL, ""),
+        ({"wpgrec": Model(BASE, status="capped")}, CANNOT_TELL, "WPGRec: ended by a cap"),
+        (
+            {"wpgrec": Model(BASE, curve=[0.1, 0.2, 0.3])},
+            CANNOT_TELL,
+            "WPGRec: still gaining on validation when its epochs ran out",
+        ),
+        ({"wpgrec": Model(BASE, curve=[0.3, 0.2])}, REPRODUCED, "variation over seeds not covered"),
+        ({"wpgrec": Model(BASE, cosine="0.81")}, CANNOT_TELL, "approximate gradients (cosine 0.81)"),
+        ({"wpgrec": Model(BASE, cosine="0.93")}, REPRODUCED, "variation over seeds not covered"),
+        ({"wpgrec": Model(None, status="oom")}, CANNOT_TELL, "WPGRec: no number (oom)"),
+        ({"dgrec": closed(0.01, status="capped")}, NOT_REPRODUCED, ""),
+        ({"dgrec": closed(-0.01, status="capped")}, CANNOT_TELL, "DGRec: ended by a cap"),
+        ({"dgrec": closed(-0.01, curve=[0.1, 0.2])}, CANNOT_TELL, "DGRec: still gaining"),
+        ({"dgrec": closed(-0.01, cosine="0.5")}, REPRODUCED, ""),
+        ({"dgrec": Model(None, status="timeout")}, CANNOT_TELL, "DGRec: no number (timeout)"),
+        (
+            {"dgrec": Model(None, status="timeout"), "bsarec": closed(0.02)},
+            NOT_REPRODUCED,
+            "DGRec: no number (timeout)",
+        ),
+        ({"wpgrec": Model(BASE, status="capped"), "dgrec": closed(0.01)}, CANNOT_TELL, "ended by a cap"),
+    ],
+    ids=[
+        "above", "below", "tie", "subject-capped", "subject-gaining", "subject-converged",
+        "subject-approximate", "subject-nearly-exact", "subject-missing", "rival-capped-above",
+        "rival-capped-below", "rival-gaining", "rival-approximate", "rival-missing",
+        "rival-missing-other-above", "subject-capped-and-below",
+    ],
+)  # fmt: skip
+def test_verdicts(tmp_path: Path, changes: dict, expected: str, reason: str) -> None:
+    found, why = verdict(write(tmp_path / "s", {LOO: three(**changes)}, [GAIN]))
+    assert found == expected
+    assert reason in why if reason else not why
+
+
+def test_a_model_without_a_run_is_not_told(tmp_path: Path) -> None:
+    models = three()
+    del models["wpgrec"]
+    found, why = verdict(write(tmp_path / "s", {LOO: models}, [GAIN]))
+    assert (found, why) == (CANNOT_TELL, "wpgrec: no number (no run)")
+    only = {"wpgrec": Model(BASE)}
+    found, why = verdict(write(tmp_path / "t", {LOO: only}, [GAIN]))
+    assert found == CANNOT_TELL and "not in this study: bsarec, dgrec; no rival has a number" in why
+
+
+def test_seeds_that_are_many_count_and_few_are_told(tmp_path: Path) -> None:
+    random = np.random.default_rng(4)
+
+    def trained(gap: float, seeds: int) -> Model:
+        return Model(random.normal(1, 0.05, (seeds, 1)) * above(BASE, gap, 5))
+
+    few = {name: trained(gap, 1) for name, gap in (("wpgrec", 0.0), ("bsarec", -0.004), ("dgrec", -0.01))}
+    rows = judged(write(tmp_path / "few", {LOO: few}, [GAIN]))
+    assert "variation over seeds not covered (0 degrees of freedom, 10 are needed)" in rows["reason"][0]
+    many = {name: trained(gap, 5) for name, gap in (("wpgrec", 0.0), ("bsarec", -0.004), ("dgrec", -0.01))}
+    rows = judged(write(tmp_path / "many", {LOO: many}, [GAIN]))
+    assert "seeds" not in rows["reason"][0] and (rows["df"][0], rows["seeds"][0]) == (12, 5)
+    fixed = {
+        name: Model(m.values.mean(axis=0, keepdims=True), kind="closed-form") for name, m in many.items()
+    }
+    plain = judged(write(tmp_path / "fixed", {LOO: fixed}, [GAIN]))
+    assert plain["difference"][0] == pytest.approx(rows["difference"][0])
+    assert plain["mde"][0] < rows["mde"][0]
+
+
+def test_models_that_a_claim_does_not_name_change_no_verdict(tmp_path: Path) -> None:
+    alone = judged(write(tmp_path / "s", {LOO: three()}, [GAIN]))
+    crowd = three() | {f"m{i}": closed(0.001 * i, i) for i in range(9)}
+    crowd |= {"ease": Model(above(np.repeat(BASE, 3, 0) * [[1.0], [1.3], [0.7]], 0.05, 9))}
+    more = judged(write(tmp_path / "t", {LOO: crowd}, [GAIN]))
+    assert (more["outside"][0], more["ours_outside"][0]) == ("EASE", pytest.approx(BASE.mean() + 0.05))
+    pd.testing.assert_frame_equal(
+        alone.drop(columns=["outside", "ours_outside"]), more.drop(columns=["outside", "ours_outside"])
+    )
+
+
+def test_other_users_are_refused(tmp_path: Path) -> None:
+    files = write(tmp_path / "s", {LOO: three()}, [GAIN])
+    path = files.folder / "per_user" / f"{LOO}.parquet"
+    frame = pd.read_parquet(path)
+    frame[~((frame["model"] == "dgrec") & (frame["user"] == 3))].to_parquet(path, index=False)
+    with pytest.raises(StudyError, match="different users; delete it and evaluate again"):
+        judged(files)
+    path.unlink()
+    with pytest.raises(StudyError, match=r"per_user/lastfm\.loo\.parquet: file not found"):
+        judged(files)
+
+
+def test_values_of_an_earlier_version_are_to_be_made_again(tmp_path: Path) -> None:
+    files = write(tmp_path / "s", {LOO: three()}, [GAIN])
+    path = files.folder / "per_user" / f"{LOO}.parquet"
+    frame = pd.read_parquet(path)
+    frame.assign(metric="recall").to_parquet(path, index=False)
+    with pytest.raises(StudyError, match="holds no ndcg@10 of protocol wpgrec, which a claim needs; del"):
+        judged(files)
+
+
+def test_users_that_only_one_protocol_has_are_refused(tmp_path: Path) -> None:
+    files = write(tmp_path / "s", {"ml-100k.higsp": two_metrics()}, [EVALUATOR], PROTOCOLS)
+    path = files.folder / "per_user" / "ml-100k.higsp.parquet"
+    frame = pd.read_parquet(path)
+    frame[~((frame["metric"] == "ndcg_set") & (frame["user"] == 3))].to_parquet(path, index=False)
+    with pytest.raises(StudyError, match="two protocols were measured on different users"):
+        judged(files)
+
+
+# ----------------------------------------------------------------------------- the family
+
+
+def test_rows_hold_the_simultaneous_comparison_of_all_datasets(tmp_path: Path) -> None:
+    data = {LOO: three(), "ml-1m.loo": three(dgrec=Model(above(BASE, -0.002, 7), kind="closed-form"))}
+    rows = judged(write(tmp_path / "s", data, [GAIN]))
+    panels = [Panel(d, {"\0".join(("wpgrec", "ndcg", n, "default", f"{n}-default")): m.values
+                        for n, m in models.items()}) for d, models in data.items()]  # fmt: skip
+    pairs = [Pair(p.dataset, list(p.values)[0], name) for p in panels for name in list(p.values)[1:]]
+    expected = compare(panels, pairs)
+    rivals = rows[rows["scope"] == "rival"]
+    np.testing.assert_allclose(rivals["ci_low"], [one.low for one in expected])
+    np.testing.assert_allclose(rivals["p"], [one.p for one in expected])
+    np.testing.assert_allclose(rivals["mde"], [one.mde for one in expected])
+    for _, part in rows.groupby("dataset"):
+        whole, parts = part[part["scope"] == "claim"].iloc[0], part[part["scope"] == "rival"]
+        assert whole["ci_low"] == parts["ci_low"].min() and whole["ci_high"] == parts["ci_high"].min()
+        assert whole["difference"] == parts["difference"].min()
+
+
+def test_near_ties_of_two_datasets_are_judged_together(tmp_path: Path) -> None:
+    """Each difference is shown by itself; together none is."""
+
+    def study(name: str, family: dict[str, dict[str, float]]) -> pd.DataFrame:
+        ours = np.linspace(0.4, 0.6, 60)[None]
+        data = {dataset: {"wpgrec": Model(ours, kind="closed-form")} for dataset in family}
+        for dataset, rivals in family.items():
+            for i, (rival, p) in enumerate(rivals.items()):
+                data[dataset][rival] = Model(ours - gaps_with(p, i), kind="closed-form")
+        rows = judged(write(tmp_path / name, data, [GAIN | {"rivals": []}]))
+        return rows[rows["scope"] == "claim"]
+
+    together = study("s", {"one": {"a": 0.02, "b": 0.03}, "two": {"a": 0.04}})
+    assert list(together["verdict"]) == [CANNOT_TELL] * 2
+    assert list(study("t", {"one": {"a": 0.02}})["verdict"]) == [REPRODUCED]
+    assert list(study("u", {"two": {"a": 0.04}})["verdict"]) == [REPRODUCED]
+    sure = study("v", {"one": {"a": 0.001, "b": 0.002}, "two": {"a": 0.003}})
+    assert list(sure["verdict"]) == [REPRODUCED] * 2
+
+
+@pytest.mark.parametrize(
+    ("column", "other"),
+    [
+        ("protocol", "sdiff"), ("fit", "train+valid"), ("history", "train"), ("mask", "train"),
+        ("metric", "recall"), ("k", 20),
+    ],
+)  # fmt: skip
+def test_values_of_users_are_those_that_the_claim_names(tmp_path: Path, column: str, other: object) -> None:
+    """Rows that differ in one thing alone stand in the same file, with other values."""
+    files = write(tmp_path / "s", {LOO: three()}, [GAIN])
+    point = {"protocol": "wpgrec", "metric": "ndcg", "k": 10, "fit": "train", **BOTH}
+    before = user_values(files, LOO, point)
+    assert {values.shape for values in before.values()} == {(1, USERS)} and len(before) == 3
+    path = files.folder / "per_user" / f"{LOO}.parquet"
+    frame = pd.read_parquet(path)
+    changed = frame.assign(value=frame["value"] + 0.3, **{column: other})
+    pd.concat([changed, frame, changed]).to_parquet(path, index=False)
+    after = user_values(files, LOO, point)
+    assert all((after[name] == before[name]).all() for name in before)
+    found = user_values(files, LOO, point | {column: other})
+    assert all(np.allclose(found[name], before[name] + 0.3) for name in before)
+
+
+# -------------------------------------------------------------------------- printed values
+
+
+def test_our_gain_is_a_share_of_a_printed_one_of_the_same_definition(tmp_path: Path) -> None:
+    claim = GAIN | {"published": "wpgrec/table1", "rivals": []}
+    files = write(tmp_path / "s", {LOO: three()}, [claim])
+    row = judged(files).iloc[0]
+    printed = 0.0532 / 0.0495 - 1
+    assert (row["paper"], row["place"], row["printed_rival"]) == ("wpgrec", "Table 1", "DGRec")
+    assert row["published_gain"] == pytest.approx(printed)
+    assert row["share"] == pytest.approx(row["gain"] / printed)
+    assert row["share_low"] == pytest.approx(row["gain_low"] / printed)
+    assert row["verdict"] == CANNOT_TELL  # rivals that the paper has and the study lacks
+    assert "not in this study: BERT4Rec, SGL, WaveRec, FEARec, TGSRec" in row["reason"]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"metric": "recall", "k": 20}, "another protocol"),
+        ({"printed": {"mine": "lastfm"}, "datasets": ["mine"]}, "other files (lastfm)"),
+    ],
+)
+def test_printed_values_of_other_files_or_protocols_are_marked_and_not_compared(
+    tmp_path: Path, change: dict, why: str
+) -> None:
+    claim = GAIN | {"published": "wpgrec/table1", "rivals": []} | change
+    protocol = "standard" if "metric" in change else "wpgrec"
+    claim |= {"protocol": protocol}
+    measure = {"protocol": protocol, "metric": claim.get("metric", "ndcg"), "k": claim.get("k", 10)}
+    models = {name: Model(m.values, kind="closed-form", **measure) for name, m in three().items()}
+    known = {protocol: {"title": "S", "why": "w", "target": "test", "metrics": ["ndcg", "recall"],
+                        "k": [10, 20], "views": [BOTH]}}  # fmt: skip
+    row = judged(write(tmp_path / "s", {claim.get("datasets", [LOO])[0]: models}, [claim], known)).iloc[0]
+    assert f"printed values are not compared with ours: {why}" in row["reason"]
+    assert pd.isna(row["share"]) and row["published"] > 0
+
+
+# ------------------------------------------------------------------- rows of two evaluators
+
+EVALUATOR = {
+    "name": "evaluator", "title": "Evaluator?", "statement": "the gain remains", "kind": "gain",
+    "model": "gsprec", "protocol": "gsprec", "metric": "ndcg_hit", "rival_protocol": "higsp",
+    "rival_metric": "ndcg_set", "published": "gsprec/table4",
+}  # fmt: skip
+PROTOCOLS = {
+    name: {"title": name, "why": "w", "target": "test", "metrics": [metric], "k": [10], "views": [BOTH]}
+    for name, metric in (("gsprec", "ndcg_hit"), ("higsp", "ndcg_set"))
+}
+
+
+def two_metrics(**more: tuple[float, float]) -> dict[str, list[Model]]:
+    means = {"gsprec": (0.76, 0.69), "gfcf": (0.75, 0.68), "higsp": (0.77, 0.70), "ease": (0.9, 0.9)} | more
+    base = BASE - BASE.mean()
+    return {
+        name: [Model(above(base, mean, i), kind="closed-form", protocol=p, metric=m)
+               for mean, p, m in zip(pair, ("gsprec", "higsp"), ("ndcg_hit", "ndcg_set"), strict=True)]
+        for i, (name, pair) in enumerate(means.items())
+    }  # fmt: skip
+
+
+def test_a_gain_is_taken_by_each_rows_own_metric_and_by_one_for_all(tmp_path: Path) -> None:
+    rows = judged(write(tmp_path / "s", {"ml-100k.higsp": two_metrics()}, [EVALUATOR], PROTOCOLS))
+    whole = rows[rows["scope"].isin(["claim", "reading"])].set_index("reading")
+    assert list(whole.index) == ["", "each row by its own metric", "ndcg_set for all"]
+    assert list(whole["rival"]) == ["higsp"] * 3
+    np.testing.assert_allclose(whole["ours"], [0.76, 0.76, 0.69])
+    np.testing.assert_allclose(whole["ours_rival"], [0.77, 0.70, 0.70])
+    np.testing.assert_allclose(whole["gain"], [0.76 / 0.77 - 1, 0.76 / 0.70 - 1, 0.69 / 0.70 - 1])
+    assert list(whole["verdict"]) == [NOT_REPRODUCED, "", ""]
+    own = whole.loc["each row by its own metric"]
+    assert (own["metric"], own["rival_metric"]) == ("ndcg_hit", "ndcg_set")
+    assert own["share"] == pytest.approx((0.76 / 0.70 - 1) / (0.7572 / 0.7092 - 1))
+    assert "EASE" not in set(rows["rival"]) and "ease" not in set(rows["rival"])
+
+
+# -------------------------------------------------------------------------------- ablations
+
+
+def variants(**gaps: float) -> list[Model]:
+    return [closed(gap, i, variant=name) for i, (name, gap) in enumerate(gaps.items())]
+
+
+ABLATION = {
+    "name": "parts", "title": "Parts?", "kind": "ablation", "model": "wpgrec", "protocol": "wpgrec",
+    "pairs": [{"better": "full", "worse": name, "claim": f"{name} helps"} for name in ("a", "b", "c", "d")],
+}  # fmt: skip
+
+
+def test_an_ablation_has_a_row_and_a_verdict_a_pair(tmp_path: Path) -> None:
+    files = write(tmp_path / "s", {LOO: {"wpgrec": variants(full=0, a=-0.02, b=0.0, c=0.02)}}, [ABLATION])
+    rows = judged(files)
+    assert list(rows["verdict"]) == [REPRODUCED, CANNOT_TELL, NOT_REPRODUCED, CANNOT_TELL]
+    assert list(rows["statement"]) == ["a helps", "b helps", "c helps", "d helps"]
+    assert rows["reason"].tolist()[3] == "WPGRec (d): no number (no run)"
+    assert set(rows["scope"]) == {"claim"}
+    text = " ".join(claims.tell(files, files.config.claims[0], rows))
+    assert '"a helps": reproduced. WPGRec (full) has' in text
+    assert "The smallest difference that this test set would show is" in text
+
+
+# ----------------------------------------------------------------------------------- orders
+
+
+ORDER = {"name": "order", "title": "Order?", "statement": "the order is the same", "kind": "order",
+         "protocol": "wpgrec"}  # fmt: skip
+
+
+def ranked(gaps: list[float], noise: float, **more: object) -> dict[str, Model]:
+    values = [above(BASE, gap, i, noise) for i, gap in enumerate(gaps)]
+    return {f"m{i}": Model(one, kind="closed-form", **more) for i, one in enumerate(values)}
+
+
+FALLING = [-0.01 * i for i in range(6)]
+
+
+@pytest.mark.parametrize(
+    ("second", "noise", "expected"),
+    [(FALLING, 0.02, REPRODUCED), (FALLING[::-1], 0.02, NOT_REPRODUCED), (FALLING, 3.0, CANNOT_TELL)],
+    ids=["same", "reversed", "noise"],
+)
+def test_an_order_is_judged_by_what_chance_does_to_it(
+    tmp_path: Path, second: list[float], noise: float, expected: str
+) -> None:
+    data = {"one": ranked(FALLING, noise), "two": ranked(second, noise)}
+    files = write(tmp_path / "s", data, [ORDER])
+    rows = judged(files)
+    settings = rows[rows["scope"] != "model"]
+    assert list(settings["scope"]) == ["reference", "claim"] and list(settings["verdict"]) == ["", expected]
+    row = settings.iloc[1]
+    assert (row["p"] <= 0.05) == (row["ours"] < row["ci_low"]) == (expected == NOT_REPRODUCED)
+    places = rows[(rows["scope"] == "model") & (rows["dataset"] == "one")]
+    assert list(places["rank"]) == [1, 2, 3, 4, 5, 6]
+    assert (places["rank_low"] <= places["rank"]).all() and (places["rank"] <= places["rank_high"]).all()
+    wide = (places["rank_high"] - places["rank_low"]).mean()
+    assert wide > 3 if noise > 1 else wide < 1
+    if expected == CANNOT_TELL:
+        assert "agree no better than" in row["reason"]
+
+
+def test_places_count_models_that_have_a_number_everywhere(tmp_path: Path) -> None:
+    one, two = ranked(FALLING, 0.02), ranked(FALLING, 0.02)
+    two["m1"] = Model(None, status="oom")
+    rows = judged(write(tmp_path / "s", {"one": one, "two": two}, [ORDER]))
+    assert set(rows.loc[rows["scope"] == "model", "subject"]) == {"m0", "m2", "m3", "m4", "m5"}
+    assert rows["rank"].max() == 5
+
+
+def test_an_order_of_models_that_had_no_epochs_left_is_not_told(tmp_path: Path) -> None:
+    data = {"one": ranked(FALLING, 0.02), "two": ranked(FALLING, 0.02, curve=[0.1, 0.2])}
+    found, why = verdict(write(tmp_path / "s", data, [ORDER]), "two")
+    assert found == CANNOT_TELL and "m0, m1, m2, m3, m4, m5: still gaining" in why
+
+
+def test_an_order_is_set_against_the_printed_one(tmp_path: Path) -> None:
+    # printed on LastFM: WPGRec, WaveRec, ..., of these three WPGRec .0455
+    column = Published(ROOT).values("wpgrec/table1").query("dataset == 'lastfm' and metric == 'ndcg@10'")
+    printed = column.set_index("method")["value"]
+    names = {"wpgrec": "WPGRec", "bsarec": "BSARec", "dgrec": "DGRec", "sgl": "SGL", "fearec": "FEARec"}
+    order = sorted(names, key=lambda name: -printed[names[name]])
+    same = {name: closed(-0.02 * i, i) for i, name in enumerate(order)} | {"ease": closed(0.3)}
+    claim = ORDER | {"published": "wpgrec/table1"}
+    rows = judged(write(tmp_path / "s", {LOO: same}, [claim]))
+    assert rows["ours"][0] == pytest.approx(1.0) and rows["verdict"][0] == REPRODUCED
+    assert rows["rival"][0] == "as printed" and set(rows["scope"]) == {"claim", "model"}
+    assert "EASE" not in set(rows["subject"])
+    turned = {name: closed(0.02 * i, i) for i, name in enumerate(order)}
+    assert verdict(write(tmp_path / "t", {LOO: turned}, [claim]))[0] == NOT_REPRODUCED
+
+
+# ----------------------------------------------------------------------------------- values
+
+VALUE = {"name": "value", "title": "Value?", "statement": "the printed number comes out", "kind": "value",
+         "model": "wpgrec", "protocol": "wpgrec", "published": "wpgrec/table1"}  # fmt: skip
+
+
+def at(mean: float, seeds: tuple[float, ...] = (0.0,), **more: object) -> Model:
+    values = np.stack([BASE[0] - BASE.mean() + mean + shift for shift in seeds])
+    return Model(values, **more)
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (at(0.0532, kind="closed-form"), REPRODUCED),
+        (at(0.0550, kind="closed-form"), REPRODUCED),
+        (at(0.0600, kind="closed-form"), NOT_REPRODUCED),
+        (at(0.0532, tuple(np.linspace(-0.0001, 0.0001, 11))), REPRODUCED),
+        (at(0.0532, tuple(np.linspace(-0.02, 0.02, 11))), CANNOT_TELL),
+        (at(0.0900, tuple(np.linspace(-0.001, 0.001, 11))), NOT_REPRODUCED),
+        (at(0.0532, status="capped"), CANNOT_TELL),
+    ],
+    ids=["equal", "within", "beyond", "sure", "unsure", "surely-not", "capped"],
+)
+def test_a_printed_value_comes_out_or_not(tmp_path: Path, model: Model, expected: str) -> None:
+    rows = judged(write(tmp_path / "s", {LOO: {"wpgrec": model}}, [VALUE]))
+    assert list(rows["verdict"]) == [expected]
+    assert rows["published"][0] == 0.0532
+    assert rows["difference"][0] == pytest.approx(rows["ours"][0] - 0.0532)
+    assert (rows["p"][0] <= 0.05) == (rows["ci_low"][0] > 0 or rows["ci_high"][0] < 0)
+
+
+def test_one_seed_of_every_model_gives_a_printed_value_no_interval(tmp_path: Path) -> None:
+    rows = judged(write(tmp_path / "s", {LOO: {"wpgrec": at(0.09), "bsarec": at(0.04)}}, [VALUE]))
+    assert rows["verdict"][0] == NOT_REPRODUCED
+    assert rows[["ci_low", "ci_high", "p"]].isna().all(axis=None)
+    assert "variation over seeds not covered (0 degrees of freedom, 10 are needed)" in rows["reason"][0]
+
+
+def test_a_printed_value_of_another_definition_is_not_compared(tmp_path: Path) -> None:
+    claim = VALUE | {"model": "gsprec", "protocol": "standard", "published": "gsprec/table4"}
+    models = {"gsprec": at(0.7572, protocol="standard", kind="closed-form")}
+    known = {"standard": {"title": "S", "why": "w", "target": "test", "metrics": ["ndcg"], "k": [10],
+                          "views": [BOTH]}}  # fmt: skip
+    rows = judged(write(tmp_path / "s", {"ml-100k.higsp": models}, [claim], known))
+    assert rows["verdict"][0] == CANNOT_TELL and pd.isna(rows["difference"][0])
+    assert rows["reason"][0] == "printed values are not compared with ours: another definition (ndcg_hit)"
+
+
+def test_all_printed_values_of_a_table_are_looked_at_without_a_model(tmp_path: Path) -> None:
+    models = {
+        "wpgrec": at(0.0532, kind="closed-form"),
+        "bsarec": at(0.09, kind="closed-form"),
+        "ease": at(0.1),
+    }
+    rows = judged(write(tmp_path / "s", {LOO: models}, [VALUE | {"model": ""}]))
+    assert dict(zip(rows["subject"], rows["verdict"], strict=True)) == {
+        "WPGRec": REPRODUCED, "BSARec": NOT_REPRODUCED
+    }  # fmt: skip
+
+
+# ------------------------------------------------------------------------ words and files
+
+
+def test_a_reader_gets_verdict_number_interval_and_then_the_caveat(tmp_path: Path) -> None:
+    crowd = three(dgrec=closed(0.01, curve=[0.1, 0.2]), ease=closed(0.03))
+    claim = GAIN | {
+        "published": "wpgrec/table1",
+        "caption": "A caption.",
+        "rivals": ["bsarec", "dgrec", "sgl"],
+    }
+    files = write(tmp_path / "s", {LOO: crowd}, [claim])
+    names = draw(files.folder, ROOT)
+    assert {"claims.csv", "claims.md"} <= set(names)
+    text = claims.tell(files, files.config.claims[0], claims.read(files.folder))[0]
+    parts = ["LASTFM.LOO: not reproduced.", "WPGRec has 0.", "DGRec, the best rival", "(-0.0",
+             "The paper prints 0.0532 against 0.0495", "Note: not in this study: sgl.",
+             "EASE, which the claim does not name, has 0."]  # fmt: skip
+    places = [text.index(part) for part in parts]
+    assert places == sorted(places)
+    html = render([files.folder], ROOT)
+    for part in ('<strong class="not-reproduced">not reproduced</strong> LASTFM.LOO', "A caption.",
+                 "Claim: WPGRec is above every baseline.", "When a claim counts as reproduced",
+                 "results/studies/hand/claims.csv"):  # fmt: skip
+        assert part in html
+    assert html.index("Claims</h3>") < html.index("What is measured</h3>")
+    again = write(tmp_path / "t", {LOO: crowd}, [claim])
+    assert draw(again.folder, ROOT) == names
+    for name in ("claims.csv", "claims.md"):
+        assert (again.folder / name).read_bytes() == (files.folder / name).read_bytes()
+
+
+def test_every_kind_is_told_and_laid_out(tmp_path: Path) -> None:
+    data = {LOO: three() | {"wpgrec": [Model(BASE, kind="closed-form"), *variants(full=0, a=-0.02)]}}
+    listed = [GAIN, ABLATION, ORDER, VALUE]
+    files = write(tmp_path / "s", data, listed)
+    draw(files.folder, ROOT)
+    frame = claims.read(files.folder)
+    for claim in files.config.claims:
+        rows = frame[frame["claim"] == claim.name]
+        told, table = claims.tell(files, claim, rows), claims.layout(files, claim, rows)
+        assert len(told) >= 2 and told[-1].startswith("Measured: ndcg@10, protocol wpgrec")
+        assert table.rows and all(len(row) == len(table.header) for row in table.rows)
+        assert not any("nan" in part.lower().split() for part in told)
+
+
+def test_a_claim_without_any_run_says_so(tmp_path: Path) -> None:
+    listed = [{**c, "groups": ["nobody"]} for c in (GAIN, ABLATION, ORDER, VALUE)]
+    files = write(tmp_path / "s", {LOO: three()}, listed)
+    draw(files.folder, ROOT)
+    frame = claims.read(files.folder)
+    said = [" ".join(claims.tell(files, c, frame[frame["claim"] == c.name])) for c in files.config.claims]
+    assert "LASTFM.LOO: cannot tell." in said[0] and "WPGRec: no number (no run)" in said[0]
+    assert "WPGRec (full): no number (no run); WPGRec (a): no number (no run)" in said[1]
+    assert said[2] == "No run of this study belongs to this claim, so nothing can be said."
+    assert "WPGRec has no number, 0.0532 is printed." in said[3]
+
+
+def test_a_study_without_claims_writes_none(tmp_path: Path) -> None:
+    files = write(tmp_path / "s", {LOO: three()}, [])
+    assert draw(files.folder, ROOT) == ["audit.csv"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"k": 20}, "ndcg@20 is not kept for every user; only ndcg@10, ndcg_hit@10, ndcg_set@10, recall@20"),
+        ({"kind": "ablation"}, "needs `pairs`"),
+        ({"kind": "value"}, "needs `published`"),
+        ({"rival_metric": "ndcg_set"}, "`rival_metric` and `rival_protocol` are given together"),
+        ({"rival_metric": "ndcg", "rival_protocol": "standard"}, "of kind gain with `published`"),
+        ({"kind": "best"}, "kind"),
+    ],
+)  # fmt: skip
+def test_a_wrong_claim_is_refused(change: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        validate(ClaimConfig, GAIN | change, "study.yaml")
+    left = {name: value for name, value in GAIN.items() if name != "statement"}
+    with pytest.raises(ConfigError, match="a claim of kind gain needs `statement`"):
+        validate(ClaimConfig, left, "study.yaml")
+
+
+def test_old_studies_are_read_without_claims(tmp_path: Path) -> None:
+    files = write(tmp_path / "s", {LOO: three()}, [GAIN])
+    path = files.folder / "study.json"
+    path.write_text(path.read_text().replace('"claims"', '"findings"'))
+    assert StudyFiles(files.folder).config.claims == []

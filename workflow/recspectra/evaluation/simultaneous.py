@@ -1,0 +1,384 @@
+"""Comparisons of models over the same users whose intervals and p-values hold for all of them at once.
+
+A model's number has two kinds of chance in it: which users are in the test set, and which seed a model was
+trained with. Users are resampled (a studentised bootstrap, the same users for every model of a dataset).
+What a seed does to all users together is estimated as one coefficient of variation for all trained models
+of a dataset, and added to every draw. The largest |t| of a draw over a whole family of comparisons gives
+one critical value `c`: intervals are difference +- c SE, and p counts the draws above |t|, so that an
+interval leaves out 0 if and only if p <= .05.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from zlib import crc32
+
+import numpy as np
+
+DRAWS = 10_000
+LEVEL = 0.95
+POWER = 0.84  # normal quantile of a power of .8
+FEWEST_DF = 10  # below, the variation over seeds is too badly known to count as covered
+AT_ONCE = 2_000_000  # user counts drawn at once: 16 MB
+RARE = 1e-3  # how often a resample may lack every user that tells two models apart
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The values of every user of one dataset under several models.
+
+    Attributes
+    ----------
+    dataset : str
+        Name; its draws depend on it and on no other dataset.
+    values : dict of str to array, shape (seeds, users)
+        A metric of each user; models may have different numbers of seeds.
+    trained : frozenset of str
+        Models that another seed would change.
+    """
+
+    dataset: str
+    values: Mapping[str, np.ndarray]
+    trained: frozenset[str] = field(default_factory=frozenset)
+
+    def __post_init__(self) -> None:
+        shapes = {np.shape(values)[1:] for values in self.values.values()}
+        finite = all(np.size(v) and np.isfinite(v).all() for v in self.values.values())
+        if len(shapes) > 1 or not finite:
+            raise ValueError(
+                f"{self.dataset}: a comparison needs a finite number of every user under every model"
+            )
+
+    @property
+    def users(self) -> int:
+        """Number of users."""
+        return next(iter(self.values.values())).shape[1]
+
+    def by_user(self, model: str) -> np.ndarray:
+        """Return the mean over seeds of each user, shape (users,)."""
+        return np.asarray(self.values[model], dtype=np.float64).mean(axis=0)
+
+
+class Pair(NamedTuple):
+    """Two models of one dataset: is `subject` above `rival`?"""
+
+    dataset: str
+    subject: str
+    rival: str
+
+
+@dataclass(frozen=True)
+class SeedVariance:
+    """What another seed does to the means of all users together.
+
+    Attributes
+    ----------
+    squared_cv : float
+        kappa^2, the squared coefficient of variation over seeds, pooled over trained models.
+    df : int
+        Degrees of freedom of it: seeds less one, summed over trained models.
+    """
+
+    squared_cv: float
+    df: int
+
+    @property
+    def covered(self) -> bool:
+        """Whether there are enough seeds for intervals to hold for other seeds."""
+        return self.df >= FEWEST_DF
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One pair of a family.
+
+    Attributes
+    ----------
+    difference, low, high : float
+        Mean over users of subject minus rival, and its simultaneous interval; infinite ends where too few
+        users tell the two apart.
+    p : float
+        Share of draws in which the family's largest |t| is at least this one's.
+    mde : float
+        Smallest difference that would be shown with power .8.
+    gain, gain_low, gain_high : float
+        The same relative to the rival: subject / rival - 1 (Fieller's interval).
+    """
+
+    difference: float
+    low: float
+    high: float
+    p: float
+    mde: float
+    gain: float
+    gain_low: float
+    gain_high: float
+
+
+# ------------------------------------------------------------------------------- seeds
+
+
+def seed_variance(panel: Panel) -> SeedVariance:
+    """Return the pooled variation over seeds of a panel's trained models.
+
+    Of model m with S seeds and n users, B is the variance over seeds of the means and W that of what is
+    left of a value without its user's and its seed's mean; B - W / n estimates the variance of the seeds'
+    own effect. kappa^2 = max(0, sum (S - 1)(B - W / n) / mean^2) / sum (S - 1).
+    """
+    total, df = 0.0, 0
+    for name in panel.trained & set(panel.values):
+        values = np.asarray(panel.values[name], dtype=np.float64)
+        seeds, mean = len(values), values.mean()
+        if seeds > 1 and values.shape[1] > 1 and mean > 0.0:
+            total += (seeds - 1) * _own_variance(values) / mean**2
+            df += seeds - 1
+    return SeedVariance(max(0.0, total) / df if df else 0.0, df)
+
+
+def _own_variance(values: np.ndarray) -> float:
+    """Return B - W / n of one model's values, shape (seeds, users)."""
+    seeds, users = values.shape
+    of_seeds = values.mean(axis=1, keepdims=True)
+    rest = values - values.mean(axis=0) - of_seeds + values.mean()
+    within = (rest**2).sum() / ((users - 1) * (seeds - 1))
+    return float(of_seeds.var(ddof=1) - within / users)
+
+
+def _variances_of_means(panel: Panel, seeds: SeedVariance) -> dict[str, float]:
+    """Return tau_m^2 / S_m: what seeds add to the variance of each model's mean."""
+    return {
+        name: seeds.squared_cv * float(np.mean(values)) ** 2 / len(values) if name in panel.trained else 0.0
+        for name, values in panel.values.items()
+    }
+
+
+def _seed_effects(panel: Panel, seeds: SeedVariance, draws: int, seed: int) -> dict[str, np.ndarray]:
+    """Return eta, shape (draws,), of each model: normal, with a variance as uncertain as its estimate is."""
+    variances = _variances_of_means(panel, seeds)
+    if not seeds.squared_cv:
+        return dict.fromkeys(variances, np.zeros(1))
+    scale = np.sqrt(seeds.df / _generator(seed, panel.dataset, "seeds").chisquare(seeds.df, draws))
+    return {
+        name: _generator(seed, panel.dataset, name).normal(0.0, math.sqrt(variance), draws) * scale
+        for name, variance in variances.items()
+    }
+
+
+# ------------------------------------------------------------------------------- draws
+
+
+def _generator(seed: int, *names: str) -> np.random.Generator:
+    """Return a generator of its own for some names: no draw depends on what else is compared."""
+    return np.random.default_rng([seed, *(crc32(name.encode()) for name in names)])
+
+
+def _user_counts(panel: Panel, draws: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield how often each user is drawn, shape (some draws, users), until there are `draws`."""
+    users, generator = panel.users, _generator(seed, panel.dataset)
+    size = max(1, AT_ONCE // users)
+    for start in range(0, draws, size):
+        rows = min(size, draws - start)
+        drawn = generator.integers(0, users, size=(rows, users), dtype=np.int32)
+        drawn += users * np.arange(rows, dtype=np.int32)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=rows * users).reshape(rows, users).astype(np.float64)
+
+
+def _moments(panel: Panel, columns: np.ndarray, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return means and variances of means of columns, shape (users, c), in every draw: two (draws, c)."""
+    both = np.concatenate([columns, columns**2], axis=1)
+    means = np.concatenate([counts @ both for counts in _user_counts(panel, draws, seed)]) / panel.users
+    first, second = np.split(means, 2, axis=1)
+    return first, np.maximum(second - first**2, 0.0) / max(panel.users - 1, 1)
+
+
+def resample_means(panel: Panel, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
+    """Return every model's mean under other users and seeds, shape (draws, models)."""
+    columns = np.stack([panel.by_user(name) for name in panel.values], axis=1)
+    means = np.concatenate([counts @ columns for counts in _user_counts(panel, draws, seed)]) / panel.users
+    effects = _seed_effects(panel, seed_variance(panel), draws, seed)
+    return means + np.stack([np.broadcast_to(effects[n], draws) for n in panel.values], axis=1)
+
+
+# -------------------------------------------------------------------------- comparisons
+
+
+class _Studentised(NamedTuple):
+    """Pairs of one dataset: observed differences and standard errors, and |t| in every draw."""
+
+    difference: np.ndarray
+    error: np.ndarray
+    known: np.ndarray
+    drawn: np.ndarray
+
+
+def compare(
+    panels: Sequence[Panel], pairs: Sequence[Pair], draws: int = DRAWS, seed: int = 0
+) -> list[Comparison]:
+    """Compare the pairs of a family, which may span several datasets, at once.
+
+    Parameters
+    ----------
+    panels : sequence of Panel
+        One a dataset.
+    pairs : sequence of Pair
+        The family. What a panel holds besides counts for the variation over seeds alone.
+    draws, seed : int
+        Bootstrap samples of users, and their seed.
+
+    Returns
+    -------
+    list of Comparison
+        One a pair, in their order.
+    """
+    found: dict[int, Comparison] = {}
+    parts = [
+        (panel, [i for i, pair in enumerate(pairs) if pair.dataset == panel.dataset]) for panel in panels
+    ]
+    parts = [(panel, own) for panel, own in parts if own]
+    tests = [_studentise(panel, [pairs[i] for i in own], draws, seed) for panel, own in parts]
+    if not tests:
+        return []
+    largest = np.sort(np.max([test.drawn for test in tests], axis=0))
+    critical = float(largest[math.ceil(round(LEVEL * (draws + 1), 6)) - 1])
+    for (panel, own), test in zip(parts, tests, strict=True):
+        variances = _variances_of_means(panel, seed_variance(panel))
+        for place, i in enumerate(own):
+            ratio = _fieller(panel, pairs[i], variances, critical if test.known[place] else math.inf)
+            found[i] = _conclude(test, place, largest, critical, ratio)
+    return [found[i] for i in sorted(found)]
+
+
+def over_best(comparisons: Sequence[Comparison]) -> Comparison:
+    """Return the comparison of one subject with the best of its rivals, whichever that is.
+
+    The best on test is a lucky one. [min_j low_j, min_j high_j] holds for the gain over the best in truth;
+    it leaves out 0 if and only if p <= .05, as that of every pair does.
+    """
+    best = min(comparisons, key=lambda one: one.difference)
+    behind = [one.p for one in comparisons if one.difference < 0.0]
+    related = [one for one in comparisons if math.isfinite(one.gain)] or [best]
+    return Comparison(
+        best.difference,
+        min(one.low for one in comparisons),
+        min(one.high for one in comparisons),
+        min(behind, default=max(one.p for one in comparisons)),
+        best.mde,
+        min(one.gain for one in related),
+        min(one.gain_low for one in related),
+        min(one.gain_high for one in related),
+    )
+
+
+def _studentise(panel: Panel, pairs: Sequence[Pair], draws: int, seed: int) -> _Studentised:
+    """Return the observed t of pairs of one dataset, and max |T| of every draw."""
+    seeds = seed_variance(panel)
+    variances, effects = _variances_of_means(panel, seeds), _seed_effects(panel, seeds, draws, seed)
+    means = {name: panel.by_user(name) for name in {n for pair in pairs for n in pair[1:]}}
+    # Differences first: those of equal models are exactly 0, differences of means are not.
+    gaps = np.stack([means[pair.subject] - means[pair.rival] for pair in pairs], axis=1)
+    difference = gaps.mean(axis=0)
+    centred = gaps - difference
+    centred[:, np.ptp(gaps, axis=0) <= 1e-12] = 0.0
+    added = np.array([variances[pair.subject] + variances[pair.rival] for pair in pairs])
+    error = np.sqrt((centred**2).sum(axis=0) / (len(gaps) * max(len(gaps) - 1, 1)) + added)
+    known = np.array([extra > 0.0 or _told_apart(gap) for extra, gap in zip(added, centred.T, strict=True)])
+    moved, spread = _moments(panel, centred, draws, seed)
+    for j, pair in enumerate(pairs):
+        moved[:, j] += effects[pair.subject] - effects[pair.rival]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        drawn = np.abs(moved) / np.sqrt(spread + added)
+    drawn[moved == 0.0] = 0.0
+    return _Studentised(difference, error, known, drawn[:, known].max(axis=1, initial=0.0))
+
+
+def _told_apart(centred: np.ndarray) -> bool:
+    """Tell whether nearly every resample holds users that tell two models apart.
+
+    Where a handful does, resamples without them have no variance, which would make every interval of the
+    family infinite. Equal models need no resample.
+    """
+    _, counts = np.unique(centred, return_counts=True)
+    return bool(counts.max() == len(centred) and len(centred) > 1) or bool(
+        (counts.max() / len(centred)) ** len(centred) < RARE
+    )
+
+
+def _conclude(
+    test: _Studentised, place: int, largest: np.ndarray, critical: float, ratio: tuple[float, float, float]
+) -> Comparison:
+    """Return the interval, p and smallest difference that could be shown of one pair."""
+    difference, error = float(test.difference[place]), float(test.error[place])
+    if not test.known[place]:
+        return Comparison(difference, -math.inf, math.inf, 1.0, math.inf, *ratio)
+    if error == 0.0:  # every user has the same difference: nothing to resample
+        p = 1.0 if difference == 0.0 else 1.0 / (len(largest) + 1)
+        return Comparison(difference, difference, difference, p, 0.0, *ratio)
+    t = difference / error
+    above = len(largest) - int(np.searchsorted(largest, abs(t), side="left"))
+    # (t - c) SE, not difference - c SE: rounding must not make interval and p contradict.
+    low, high = error * (t - critical), error * (t + critical)
+    return Comparison(
+        difference, low, high, (1 + above) / (len(largest) + 1), error * (critical + POWER), *ratio
+    )
+
+
+def _fieller(
+    panel: Panel, pair: Pair, variances: dict[str, float], critical: float
+) -> tuple[float, float, float]:
+    """Return subject / rival - 1 and the values of it that the interval of the family does not refuse.
+
+    r is refused if 0 is outside subject - (1 + r) rival +- c SE; so 0 is refused if the difference is.
+    """
+    own, other = panel.by_user(pair.subject), panel.by_user(pair.rival)
+    a, b = float(own.mean()), float(other.mean())
+    if b <= 0.0:
+        return math.nan, -math.inf, math.inf
+    if not math.isfinite(critical):
+        return a / b - 1.0, -math.inf, math.inf
+    (own_var, both), (_, other_var) = (
+        np.cov(own, other).tolist() if len(own) > 1 else ((0.0, 0.0), (0.0, 0.0))
+    )
+    square = critical**2 / len(own)
+    top = a**2 - square * own_var - critical**2 * variances[pair.subject]
+    cross = a * b - square * both
+    low = b**2 - square * other_var - critical**2 * variances[pair.rival]
+    if low <= 0.0:
+        return a / b - 1.0, -math.inf, math.inf
+    root = math.sqrt(max(cross**2 - low * top, 0.0))
+    return a / b - 1.0, (cross - root) / low - 1.0, (cross + root) / low - 1.0
+
+
+# -------------------------------------------------------------------------------- orders
+
+
+def kendall(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return Kendall's tau (b) of orders, along the last axis; 0 where all are equal."""
+    i, j = np.triu_indices(first.shape[-1], k=1)
+    signs = [np.sign(values[..., i] - values[..., j]) for values in (first, second)]
+    pairs = np.sqrt(np.multiply(*[(sign**2).sum(axis=-1) for sign in signs]))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(pairs > 0, (signs[0] * signs[1]).sum(axis=-1) / pairs, 0.0)
+
+
+def chance_taus(drawn: np.ndarray) -> np.ndarray:
+    """Return Kendall's tau between pairs of samples of one truth, in rising order.
+
+    Means on test lie further apart than they do in truth, by what chance adds; samples around them would
+    agree too well. So distances are shrunk by the share of their variance that is chance.
+
+    Parameters
+    ----------
+    drawn : array, shape (draws, models)
+        What `resample_means` returns.
+    """
+    # What all models share in a draw changes no order.
+    apart = drawn - drawn.mean(axis=1, keepdims=True)
+    middle = apart.mean(axis=0)
+    chance, spread = apart.var(axis=0).mean(), middle.var()
+    kept = math.sqrt(max(0.0, 1.0 - chance / spread)) if spread else 0.0
+    samples = apart - (1.0 - kept) * middle
+    half = len(samples) // 2
+    return np.sort(kendall(samples[:half], samples[half : 2 * half]))
