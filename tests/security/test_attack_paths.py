@@ -18,7 +18,7 @@ from recspectra.running import command, redo
 
 EVIL = ["../../../outside", "{tmp}/outside", "..", ".", "a/b", "a\n", "", ".hidden", "-rf", "x" * 65, "a b"]
 METRICS = "dataset,model,variant,key,seed,protocol,fit,history,mask,users,metric,k,value,status\n"
-PLAIN = {k: v for k, v in TINY_STUDY.items() if k not in ("figures", "tables", "findings")}
+PLAIN = {k: v for k, v in TINY_STUDY.items() if k not in ("figures", "tables", "claims")}
 STUDY = PLAIN | {"name": "mine", "datasets": ["tiny"], "systems": [{"model": "ease"}]}
 
 

@@ -100,7 +100,7 @@ def test_json_has_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def _planned(tmp_path: Path, **system: Any) -> planning.Plan:
-    kept = {k: v for k, v in TINY_STUDY.items() if k not in ("figures", "tables", "findings")}
+    kept = {k: v for k, v in TINY_STUDY.items() if k not in ("figures", "tables", "claims")}
     study = kept | {"name": "mine", "datasets": ["synthetic"], "systems": [{"model": "ease", **system}]}
     return planning.load(ROOT, {"study": str(write_yaml(tmp_path / "mine.yaml", study))}, [])
 
