@@ -1,0 +1,65 @@
+"""A small study that draws every kind of table, figure and finding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import yaml
+from harness import REPO, TINY, rows
+
+from recspectra.config.study import FigureConfig, FindingConfig, TableConfig
+
+STUDY = TINY.parent / "every_kind.yaml"
+CONTENT = yaml.safe_load(STUDY.read_text(encoding="utf-8"))
+SMALL = {
+    "inference": ["--users", 200, 400, "--items", 200, 400, "--fixed-users", 200, "--fixed-items", 200,
+                  "--repetitions", 1, "--output", "results/inference/times.csv"],
+    "complexity": ["--users", 40, "--items", 128, "--factors", 1, "--repetitions", 1,
+                   "--output", "results/complexity/costs.csv"],
+}  # fmt: skip
+
+
+def kinds_known(config: type) -> set[str]:
+    return set(get_args(config.model_fields["kind"].annotation))
+
+
+@pytest.mark.parametrize(
+    ("part", "config"), [("tables", TableConfig), ("figures", FigureConfig), ("findings", FindingConfig)]
+)
+def test_the_study_has_every_kind_there_is(part: str, config: type) -> None:
+    assert {item.get("kind", "metrics") for item in CONTENT[part]} == kinds_known(config)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The study's folder after a run on the embedded data, with measurements at small sizes."""
+    work = tmp_path_factory.mktemp("every") / "work"
+    work.mkdir()
+    for script, options in SMALL.items():
+        done = REPO.script(script, work, *options)
+        assert done.returncode == 0, done.stderr
+    done = REPO.snakemake(work, "--config", f"study={STUDY}", "datasets=synthetic")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return work / "results" / "studies" / CONTENT["name"]
+
+
+@pytest.mark.slow
+def test_every_drawing_and_its_data_are_there_and_not_empty(drawn: Path) -> None:
+    for table in CONTENT["tables"]:
+        _drawn(drawn, f"table-{table['name']}", "md", "tex")
+    for figure in CONTENT["figures"]:
+        _drawn(drawn, f"fig-{figure['name']}", "svg", "png")
+        assert "Nothing to draw" not in (drawn / f"fig-{figure['name']}.svg").read_text(encoding="utf-8")
+    for finding in CONTENT["findings"]:
+        _drawn(drawn, f"finding-{finding['name']}", "md")
+    report = (drawn.parents[1] / "report" / "index.html").read_text(encoding="utf-8")
+    assert all(item["title"] in report for part in ("figures", "findings") for item in CONTENT[part])
+
+
+def _drawn(folder: Path, name: str, *endings: str) -> None:
+    """Assert that a drawing has rows of data and a file of each ending that is not empty."""
+    assert rows(folder / f"{name}.csv"), name
+    for ending in endings:
+        assert (folder / f"{name}.{ending}").stat().st_size > 100, f"{name}.{ending}"
