@@ -603,6 +603,7 @@ class Plan:
         """Return the tables and figures of a study."""
         config = self.studies[study].config
         names = [f"table-{t.name}.{e}" for t in config.tables for e in ("csv", "md", "tex")]
+        names += [f"sheet-{t.name}.csv" for t in config.tables]
         names += [f"fig-{f.name}.{e}" for f in config.figures for e in ("svg", "png", "csv")]
         names += [f"finding-{f.name}.{e}" for f in config.findings for e in ("csv", "md")]
         return [f"results/studies/{study}/{name}" for name in [*names, "audit.csv"]]

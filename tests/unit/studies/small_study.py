@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from recspectra.reporting.results import StudyFiles
+from recspectra.reporting.table import Cell, Table
 from recspectra.reporting.tables import layout, read
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -155,11 +156,12 @@ def write_study(folder: Path) -> Path:
     return folder
 
 
-def grid_of(folder: Path, name: str):
+def laid(folder: Path, name: str) -> Table:
     return layout(read(folder, name), StudyFiles(folder).titles)
 
 
-def cell(folder: Path, row: str, dataset: str, name: str, table: str = "first"):
-    grid = grid_of(folder, table)
-    columns = [(c.dataset, c.name) for c in grid.columns]
-    return grid.cells[grid.rows.index(row)][columns.index((dataset, name))]
+def cell(folder: Path, row: str, dataset: str, name: str, table: str = "first") -> Cell:
+    found = laid(folder, table)
+    columns = [(column.levels[:1], column.title) for column in found.columns]
+    (line,) = (cells for cells in found.rows if cells[0].text == row)
+    return line[columns.index(((f"Title of {dataset}",), name))]

@@ -94,7 +94,7 @@ def test_two_draws_give_equal_bytes(drawn: Path, tmp_path: Path) -> None:
     again = write_study(tmp_path / "elsewhere")
     names = draw(again, ROOT)
     assert sorted(names) == sorted(
-        p.name for p in drawn.iterdir() if p.name.startswith(("table-", "fig-", "audit"))
+        p.name for p in drawn.iterdir() if p.name.startswith(("table-", "sheet-", "fig-", "audit"))
     )
     for name in names:
         assert (again / name).read_bytes() == (drawn / name).read_bytes(), name

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recspectra.reporting import noise, plain, runtime
+from recspectra.reporting import noise, runtime, tables
 from recspectra.reporting.audit import draw_audit
 from recspectra.reporting.escape import one_line
 from recspectra.reporting.figures import draw_figure
 from recspectra.reporting.findings import draw_finding
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyFiles, select_runs
-from recspectra.reporting.tables import draw_table, layout, read, to_text
+from recspectra.reporting.table import to_text
 
-DRAWERS = {"metrics": draw_table, "runtime": runtime.draw_runtime, "snr": noise.draw_noise}
+DRAWERS = {"metrics": tables.draw_table, "runtime": runtime.draw_runtime, "snr": noise.draw_noise}
+LAYOUTS = {"metrics": tables.laid_out, "runtime": runtime.laid_out, "snr": noise.laid_out}
 
 
 def draw(folder: Path | str, root: Path | str) -> list[str]:
@@ -48,11 +49,11 @@ def draw(folder: Path | str, root: Path | str) -> list[str]:
     return written + draw_audit(files.folder, published, referred)
 
 
-def summary_text(folder: Path | str) -> str:
+def summary_text(folder: Path | str, root: Path | str) -> str:
     """Return the first table of a drawn study as text of at most 100 columns, and why runs failed."""
     files = StudyFiles(folder)
     lost = failures(files)
-    return _first_table(files) + "".join(f"{line}\n" for line in ["", *lost] if lost)
+    return _first_table(files, Published(root)) + "".join(f"{line}\n" for line in ["", *lost] if lost)
 
 
 def failures(files: StudyFiles) -> list[str]:
@@ -65,16 +66,8 @@ def failures(files: StudyFiles) -> list[str]:
     ]
 
 
-def _first_table(files: StudyFiles) -> str:
+def _first_table(files: StudyFiles, published: Published) -> str:
     if not files.config.tables:
         return f"Study '{files.config.name}' has no table.\n"
     table = files.config.tables[0]
-    if table.kind == "runtime":
-        laid = runtime.layout(
-            runtime.read(files.folder, table.name), files.titles, runtime.title_of(files, table.reference)
-        )
-        return f"{table.title}\n\n{plain.to_text(laid)}\n"
-    if table.kind == "snr":
-        laid = noise.layout(noise.read(files.folder, table.name), files.titles)
-        return f"{table.title}\n\n{plain.to_text(laid)}\n"
-    return to_text(layout(read(files.folder, table.name), files.titles), table)
+    return to_text(LAYOUTS[table.kind](files, table, published))

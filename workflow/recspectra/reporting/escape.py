@@ -1,4 +1,4 @@
-"""Text made safe for Markdown, LaTeX, terminals and figures.
+"""Text made safe for Markdown, LaTeX, HTML, spreadsheets, terminals and figures.
 
 Names of datasets and variants come from files that anyone may write, so no name may
 change the layout of what it is printed in.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from html import escape
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -55,6 +56,35 @@ def markdown(text: object) -> str:
     """Escape text for a cell of a Markdown table; HTML in it shows as text."""
     plain = re.sub(r"([\\`*_\[\]|~$#])", r"\\\1", one_line(text).replace("&", "&amp;"))
     return plain.replace("<", "&lt;").replace(">", "&gt;")
+
+
+def html(text: object) -> str:
+    """Escape text for HTML, in an element or an attribute in quotes."""
+    return escape(one_line(text))
+
+
+FORMULA = re.compile(r"'*[=+\-@\t\r]")
+
+
+def csv_text(text: str) -> str:
+    """Return text for a cell of a CSV that no spreadsheet takes for a formula; numbers stay as they are.
+
+    An apostrophe goes before what starts as a formula does, and before what would be read as escaped.
+    """
+    return f"'{text}" if FORMULA.match(text) and not _is_number(text) else text
+
+
+def read_csv_text(text: str) -> str:
+    """Undo `csv_text`."""
+    return text[1:] if text.startswith("'") and FORMULA.match(text) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def latex(text: object) -> str:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import pandas as pd
 
 from recspectra.config.study import FindingConfig, View
-from recspectra.reporting.plain import Plain
 from recspectra.reporting.printed import Counterpart, percent, points, signed
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import JOIN, StudyFiles, aggregate, systems
 from recspectra.reporting.series import preferred, seen
+from recspectra.reporting.table import Table, plain_table
 
 COLUMNS = [
     "dataset", "system", "model", "variant", "claimed", "baseline", "first", "second", "difference",
@@ -146,7 +146,7 @@ def _gain(system: str, own: float, rival: str, value: float) -> str:
     return f"{system} {own:.4f}, best baseline {rival} {value:.4f}, {percent(own / value - 1.0)}"
 
 
-def evaluator_table(files: StudyFiles, finding: FindingConfig, frame: pd.DataFrame) -> Plain:
+def evaluator_table(files: StudyFiles, finding: FindingConfig, frame: pd.DataFrame) -> Table:
     """Lay out an evaluator finding."""
     first, second = f"{finding.metric}@{finding.k}", f"{finding.other_metric}@{finding.k}"
     header = ["dataset", "system", first, second, "difference", "published", "published with", "status"]
@@ -157,4 +157,4 @@ def evaluator_table(files: StudyFiles, finding: FindingConfig, frame: pd.DataFra
         cells = [files.titles.get(line["dataset"], line["dataset"]), line["system"]]
         cells += [points(line[FIRST]), points(line[SECOND]), signed(line["difference"])]
         rows.append([*cells, points(line["published"]), made, line["status"]])
-    return Plain(header, rows, words={0, 1, 6, 7})
+    return plain_table(header, rows, words={0, 1, 6, 7})

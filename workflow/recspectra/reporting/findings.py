@@ -14,7 +14,6 @@ import pandas as pd
 
 from recspectra.config.study import FindingConfig, View
 from recspectra.files import write_text
-from recspectra.reporting import plain
 from recspectra.reporting.escape import markdown
 from recspectra.reporting.evaluator import COLUMNS as EVALUATOR_COLUMNS
 from recspectra.reporting.evaluator import NUMBERS as EVALUATOR_NUMBERS
@@ -25,8 +24,9 @@ from recspectra.reporting.published import Published
 from recspectra.reporting.rank_correlation import COLUMNS as ORDER_COLUMNS
 from recspectra.reporting.rank_correlation import NUMBERS as ORDER_NUMBERS
 from recspectra.reporting.rank_correlation import build_order, order_sentences, order_table
-from recspectra.reporting.results import StudyError, StudyFiles, read_csv, systems, write_csv
+from recspectra.reporting.results import StudyError, StudyFiles, read_drawn, systems, write_csv
 from recspectra.reporting.series import preferred, seen
+from recspectra.reporting.table import Table, plain_table, to_markdown
 
 COLUMNS = [
     "dataset", "claim", "first", "second", "model", "variant", "baseline", "metric", "k", "mean_first",
@@ -361,7 +361,7 @@ def _why(line: pd.Series) -> str:
 # ------------------------------------------------------------------------------- layout
 
 
-def layout(files: StudyFiles, finding: FindingConfig, frame: pd.DataFrame) -> plain.Plain:
+def layout(files: StudyFiles, finding: FindingConfig, frame: pd.DataFrame) -> Table:
     """Lay out the numbers of a finding as a small table."""
     if finding.kind == "evaluator":
         return evaluator_table(files, finding, frame)
@@ -384,7 +384,7 @@ def layout(files: StudyFiles, finding: FindingConfig, frame: pd.DataFrame) -> pl
         cells += [_p(line["p_holm"]).removeprefix("= ") if pd.notna(line["p_holm"]) else "", verdict]
         cells += [points(line["published_first"]), points(line["published_second"])] if some else []
         rows.append(cells)
-    return plain.Plain(header if some else header[:9], rows, words={0, 1, 3, 8})
+    return plain_table(header if some else header[:9], rows, words={0, 1, 3, 8})
 
 
 def read(folder: Path, finding: FindingConfig) -> pd.DataFrame:
@@ -395,7 +395,7 @@ def read(folder: Path, finding: FindingConfig) -> pd.DataFrame:
         columns, numbers = (EVALUATOR_COLUMNS, EVALUATOR_NUMBERS)
     if finding.kind == "ranking":
         columns, numbers = (ORDER_COLUMNS, ORDER_NUMBERS)
-    return read_csv(path, columns, numbers, "draw the study first")
+    return read_drawn(path, columns, numbers, "draw the study first")
 
 
 def draw_finding(files: StudyFiles, finding: FindingConfig, published: Published) -> list[str]:
@@ -406,6 +406,6 @@ def draw_finding(files: StudyFiles, finding: FindingConfig, published: Published
     parts = [f"### {markdown(finding.title)}"]
     parts += [markdown(finding.caption)] if finding.caption else []
     parts += [markdown(text) for text in sentences(files, finding, frame, published)]
-    parts += [plain.to_markdown(layout(files, finding, frame))] if len(frame) else []
+    parts += [to_markdown(layout(files, finding, frame)).rstrip()] if len(frame) else []
     write_text(path.with_suffix(".md"), "\n\n".join(parts) + "\n")
     return [path.with_suffix(suffix).name for suffix in (".csv", ".md")]

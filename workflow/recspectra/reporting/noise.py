@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 
 from recspectra.config.study import TableConfig
-from recspectra.files import write_text
-from recspectra.reporting import plain
-from recspectra.reporting.escape import markdown
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import StudyFiles, read_csv, write_csv
+from recspectra.reporting.results import StudyFiles, read_drawn, write_csv
+from recspectra.reporting.table import DASH, Table, plain_table
+from recspectra.reporting.writers import write
 
 COLUMNS = ["dataset", "schedule", "last", "mean", "published"]
 NUMBERS = COLUMNS[2:]
@@ -49,31 +48,25 @@ def _printed(published: Published, table: TableConfig, dataset: str, schedule: s
 
 def read(folder: Path, name: str) -> pd.DataFrame:
     """Read the table's long form back from disk."""
-    return read_csv(Path(folder) / f"table-{name}.csv", COLUMNS, NUMBERS, "draw the study first")
+    return read_drawn(Path(folder) / f"table-{name}.csv", COLUMNS, NUMBERS, "draw the study first")
 
 
-def layout(frame: pd.DataFrame, titles: dict[str, str]) -> plain.Plain:
-    """Lay out the table."""
+def laid_out(files: StudyFiles, table: TableConfig, published: Published) -> Table:
+    """Return the table as it is printed, from its long form on disk."""
+    frame, titles = read(files.folder, table.name), files.titles
     header = ["dataset", "schedule", "log SNR at the last step", "mean over steps", "published"]
     rows = [
         [titles.get(line.dataset, line.dataset), line.schedule, *map(_number, line[2:])]
         for line in frame.itertuples(index=False)
     ]
-    return plain.Plain(header, rows, words={0, 1})
+    return plain_table(header, rows, {0, 1}, table.title, table.caption, [NOTE], keys=2)
 
 
 def _number(value: float) -> str:
-    return "\u2013" if pd.isna(value) else f"{value:.2f}"
+    return DASH if pd.isna(value) else f"{value:.2f}"
 
 
 def draw_noise(files: StudyFiles, table: TableConfig, published: Published) -> list[str]:
-    """Write `table-{name}.csv`, `.md` and `.tex`; return their names."""
-    path = files.folder / f"table-{table.name}.csv"
-    write_csv(path, build(files, table, published))
-    laid = layout(read(files.folder, table.name), files.titles)
-    parts = [f"### {markdown(table.title)}", markdown(table.caption), plain.to_markdown(laid), markdown(NOTE)]
-    write_text(path.with_suffix(".md"), "\n\n".join(filter(None, parts)) + "\n")
-    caption = " ".join(filter(None, [table.title + ".", table.caption]))
-    label = f"{files.config.name}-{table.name}"
-    write_text(path.with_suffix(".tex"), plain.to_latex(laid, caption, label, [NOTE]))
-    return [path.with_suffix(suffix).name for suffix in (".csv", ".md", ".tex")]
+    """Write `table-{name}.csv`, `.md`, `.tex` and `sheet-{name}.csv`; return their names."""
+    write_csv(files.folder / f"table-{table.name}.csv", build(files, table, published))
+    return write(files, table.name, laid_out(files, table, published))

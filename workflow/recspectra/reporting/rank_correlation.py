@@ -7,10 +7,10 @@ from itertools import product
 import pandas as pd
 
 from recspectra.config.study import FindingConfig, View
-from recspectra.reporting.plain import Plain
 from recspectra.reporting.printed import points
 from recspectra.reporting.results import JOIN, StudyFiles, aggregate, systems
 from recspectra.reporting.series import preferred, seen
+from recspectra.reporting.table import Table, plain_table
 
 COLUMNS = ["dataset", "history", "mask", "system", "model", "variant", "mean", "place", "tau", "status"]
 NUMBERS = ["mean", "place", "tau"]
@@ -106,7 +106,7 @@ def _moves(first: pd.Series, part: pd.DataFrame) -> str:
     return f"tau {tau:.2f}; " + (f"moved most: {', '.join(words)}." if words else "nobody moved.")
 
 
-def order_table(files: StudyFiles, frame: pd.DataFrame) -> Plain:
+def order_table(files: StudyFiles, frame: pd.DataFrame) -> Table:
     """Lay out a ranking finding: a line a system, a pair of columns a setting."""
     keys = list(dict.fromkeys(frame[["dataset", "history", "mask"]].itertuples(index=False, name=None)))
     names = [f"{chr(65 + i)}: {_name(files, key)}" for i, key in enumerate(keys)]
@@ -122,4 +122,4 @@ def order_table(files: StudyFiles, frame: pd.DataFrame) -> Plain:
             place = "" if line is None or pd.isna(line.place) else f"{line.place:.0f}"
             row += [points(line.mean) if line is not None else "", place]
         rows.append(row)
-    return Plain(header, rows, words={0})
+    return plain_table(header, rows, words={0})

@@ -15,6 +15,7 @@ from recspectra.config.study import StudyConfig, View
 from recspectra.config.yaml_io import validate
 from recspectra.data import reach
 from recspectra.files import read_json, write_text
+from recspectra.reporting.escape import csv_text, read_csv_text
 
 COLUMNS = {
     "metrics": "dataset model variant key seed protocol fit history mask users metric k value status",
@@ -103,8 +104,17 @@ def _numbers(text: pd.Series, path: Path) -> pd.Series:
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
-    """Write a frame atomically; equal frames give equal bytes."""
+    """Write what is drawn atomically; equal frames give equal bytes, and no text is a formula."""
+    frame = frame.map(lambda value: csv_text(value) if isinstance(value, str) else value)
     write_text(path, frame.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
+
+
+def read_drawn(
+    path: Path, columns: Iterable[str], numbers: Iterable[str] = (), hint: str = ""
+) -> pd.DataFrame:
+    """Read back what `write_csv` wrote; see `read_csv`."""
+    frame = read_csv(path, columns, numbers, hint)
+    return frame.map(lambda value: read_csv_text(value) if isinstance(value, str) else value)
 
 
 class StudyFiles:
