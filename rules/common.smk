@@ -1,4 +1,4 @@
-# Configuration, paths and helpers. Only pydantic and PyYAML are needed to parse the
+# Configuration, paths and helpers. Only pydantic, PyYAML and filelock are needed to parse the
 # workflow; the package is imported from this checkout, whatever is installed.
 
 import json

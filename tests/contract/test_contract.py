@@ -262,7 +262,7 @@ def test_a_run_writes_its_lists_and_its_record(name: str, bench: Bench, tmp_path
     assert record["key"] == RunConfig(**record["config"]).key
     assert all(record[f"{what}_seconds"] >= 0 for what in ("fit", "score", "spectrum"))
     assert record["peak_memory_mb"] > 0
-    written = ["model.safetensors", "rankings.npz", "rankings.npz.sha256", "run.json"]
+    written = ["model.safetensors", "rankings.npz", "run.json"]
     assert sorted(p.name for p in tmp_path.iterdir()) == written
 
 
@@ -300,7 +300,7 @@ def test_checkpoints_are_gone_once_the_results_are_on_disk(name: str, bench: Ben
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "checkpoint.safetensors").write_bytes(b"of a killed run")
     assert bench.execute(tmp_path, name)[0] == "ok"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["rankings.npz", "rankings.npz.sha256", "run.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["rankings.npz", "run.json"]
 
 
 @every_system

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from recspectra import devices
+from recspectra.files import ArtifactError
 
 ROOT = Path(__file__).resolve().parents[2]
 TAKE = """
@@ -134,5 +135,28 @@ def test_a_second_call_keeps_the_device(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv(devices.LOCKS, str(tmp_path))
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     assert [devices.take(), devices.take(), os.environ["CUDA_VISIBLE_DEVICES"]] == ["4", "4", "4"]
-    for file in devices._held:
-        os.close(file)
+    for lock in devices._held:
+        lock.release()
+
+
+def test_the_folder_of_locks_is_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices.tempfile, "gettempdir", lambda: str(tmp_path))
+    folder = devices.lock_folder({})
+    assert folder.name.endswith(str(os.getuid())) and folder.stat().st_mode & 0o777 == 0o700
+    folder.rmdir()
+    (tmp_path / "elsewhere").mkdir()
+    folder.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ArtifactError, match="not your own folder"):
+        devices.lock_folder({})
+    assert devices.lock_folder({devices.LOCKS: str(tmp_path / "shared")}) == tmp_path / "shared"
+
+
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "_held", [])
+    private = tmp_path / "private"
+    private.write_text("kept")
+    (tmp_path / "7.0").symlink_to(private)
+    variables = {"CUDA_VISIBLE_DEVICES": "7", devices.LOCKS: str(tmp_path)}
+    with pytest.raises(OSError):
+        devices.take(variables, wait_seconds=0.01)
+    assert private.read_text() == "kept"

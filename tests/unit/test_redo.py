@@ -133,7 +133,7 @@ def run_files(*names: str) -> set[str]:
     found = set()
     for name in names:
         dataset, run, seed, _ = RUNS[name]
-        found |= {str(folder(name) / file) for file in ("run.json", "rankings.npz", "rankings.npz.sha256")}
+        found |= {str(folder(name) / file) for file in ("run.json", "rankings.npz")}
         found.add(f"results/checkpoints/{dataset}/{run.model}/{run.key}-abc-{seed}/c")
     return found
 
@@ -173,11 +173,7 @@ def test_a_system_takes_its_runs_searches_and_checkpoints(results: Path, command
 def test_a_dataset_takes_all_that_was_made_from_it(results: Path, command: list[str]) -> None:
     gone = forgets(command, "ml-1m")
     made = {"data/ml-1m/stats.json", "energy/ml-1m/s.csv", "datasets/datasets.csv", RAW}
-    made |= {
-        f"{name}{end}"
-        for name in ("interactions/ml-1m.npz", "spectra/ml-1m/s.npz")
-        for end in ("", ".sha256")
-    }
+    made |= {"interactions/ml-1m.npz", "spectra/ml-1m/s.npz"}
     assert gone == {f"results/{name}" for name in made} | run_files("elsewhere") | shown("mine", "ml-1m")
 
 
@@ -205,7 +201,7 @@ def test_a_search_takes_the_runs_that_it_chose_values_for(results: Path, command
 def test_a_run_that_was_deleted_by_hand_is_still_known_by_the_studies(
     results: Path, command: list[str]
 ) -> None:
-    for name in ("run.json", "rankings.npz", "rankings.npz.sha256"):
+    for name in ("run.json", "rankings.npz"):
         (folder("popular") / name).unlink()
     gone = forgets(command, str(folder("popular")))
     assert shown("quickstart", "synthetic") | shown("mine", "synthetic") <= gone

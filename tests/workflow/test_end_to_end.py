@@ -70,7 +70,6 @@ def test_files_of_the_artefact_contract_exist(finished: Finished) -> None:
     expected |= {f"studies/tiny-study/{name}" for name in study}
     folders = [p.relative_to(finished.folder / "results") for p in runs(finished.folder)]
     expected |= {f"{p}/{name}" for p in folders for name in ("rankings.npz", "run.json")}
-    expected |= {f"{name}.sha256" for name in expected if name.endswith(".npz")}
     assert {name for name in found if not name.startswith("logs/")} == expected
     assert all(p.stat().st_size for p in files_below(finished.folder / "results" / "runs").values())
 

@@ -161,15 +161,16 @@ def test_an_interrupt_of_snakemake_alone_reaches_its_jobs(start: Callable) -> No
     interrupted(terminal, folder)
 
 
-@pytest.mark.skip(reason="a job that ignores SIGINT outlives a second Ctrl-C: not mended yet")
 def test_a_second_interrupt_ends_jobs_that_heard_no_first(start: Callable, checkout: Checkout) -> None:
     """As a fit deep in a library does."""
     script = checkout.project.root / "workflow" / "scripts" / "fit.py"
     deaf = (
-        "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\ntime.sleep(90)\nimport argparse\n"
+        "import pathlib, signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "pathlib.Path('deaf').touch()\ntime.sleep(90)\nimport argparse\n"
     )
     with edited(script, "import argparse\n", deaf):
-        terminal, folder = start()
+        terminal, folder = start(learning=False)
+        wait_for((folder / "deaf").is_file, terminal.process)
         os.killpg(terminal.process.pid, signal.SIGINT)
         terminal.wait_for(SAID.encode())
         time.sleep(2 * interrupts.SECONDS_TO_STOP)

@@ -7,8 +7,6 @@ Inside a Slurm job nothing is chosen, because Slurm has done so.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import itertools
 import os
 import subprocess
@@ -18,12 +16,15 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from recspectra.files import ArtifactError
+
 PER_GPU = "RECSPECTRA_FITS_PER_GPU"
 LOCKS = "RECSPECTRA_LOCKS"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
-# Locks end when their file is closed: these stay open until the process ends.
-_held: list[int] = []
+_held: list[FileLock] = []  # a lock ends with its process
 
 
 def take(environment: Mapping[str, str] | None = None, wait_seconds: float = 0.5) -> str | None:
@@ -81,12 +82,24 @@ def devices(environment: Mapping[str, str]) -> list[str]:
 
 
 def lock_folder(environment: Mapping[str, str]) -> Path:
-    """Return the folder of the locks, which all users of this machine share; make it if need be."""
-    folder = Path(environment.get(LOCKS) or Path(tempfile.gettempdir()) / "recspectra-devices")
-    if not folder.is_dir():
+    """Return the folder of the locks and make it if need be.
+
+    By default it is the user's own: in a folder that all may write to, one user could plant files for
+    another. Where several users share the GPUs of a machine, `RECSPECTRA_LOCKS` names a common folder.
+
+    Raises
+    ------
+    ArtifactError
+        The user's own folder is a link or somebody else's.
+    """
+    if given := environment.get(LOCKS):
+        folder = Path(given)
         folder.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(OSError):
-            folder.chmod(0o1777)
+        return folder
+    folder = Path(tempfile.gettempdir()) / f"recspectra-devices-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        raise ArtifactError(f"{folder}: is not your own folder; remove it or set {LOCKS} to another")
     return folder
 
 
@@ -100,23 +113,11 @@ def _first_free(folder: Path, found: list[str], slots: int) -> str | None:
 
 
 def _locked(path: Path) -> bool:
-    """Try to lock a file until this process ends."""
-    file = _opened(path)
+    """Try to lock a file until this process ends; programs that it starts do not inherit it."""
+    lock = FileLock(path, blocking=False, thread_local=False, mode=0o666)  # others may share the folder
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(file)
+        lock.acquire()
+    except Timeout:
         return False
-    _held.append(file)
+    _held.append(lock)
     return True
-
-
-def _opened(path: Path) -> int:
-    """Open a lock file; programs that this process starts do not inherit it."""
-    # Another user's file may be opened in a shared folder, but not with O_CREAT.
-    with contextlib.suppress(FileNotFoundError):
-        return os.open(path, os.O_RDWR | os.O_NOFOLLOW)
-    file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CREAT, 0o666)
-    with contextlib.suppress(OSError):
-        os.fchmod(file, 0o666)
-    return file

@@ -7,9 +7,7 @@ kernel's: it ends with its process, however that ends.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import fcntl
 import json
 import os
 import socket
@@ -19,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil  # Snakemake needs it too
+from filelock import FileLock, Timeout
 
 from recspectra.running import interrupts
 
@@ -30,8 +29,7 @@ class Busy(Exception):
     """The results folder cannot be worked on; the message says why and what to do."""
 
 
-# The lock ends when its file is closed: it stays open until the process ends.
-_held: list[int] = []
+_held: list[FileLock] = []  # a lock ends with its process
 
 
 def check_folder(results: Path) -> None:
@@ -61,18 +59,27 @@ def hold(results: Path) -> None:
     """
     results.mkdir(parents=True, exist_ok=True)
     path = results.absolute() / NAME  # Snakemake leaves the folder before it ends
+    if path.is_symlink():
+        raise Busy(f"'{results / NAME}' is a link; remove it and run again")
+    lock = _lock(path)
     try:
-        _held.append(_locked(path))
-    except BlockingIOError:
+        lock.acquire()
+    except Timeout:
         raise Busy(explanation(results)) from None
-    except OSError:  # a file system without such locks: Snakemake's own is all there is
+    except (OSError, NotImplementedError):  # the file system has no such locks: Snakemake's own is all
         pass
     else:
-        atexit.register(_release, path, os.getpid())
-        _write_down_who(_held[-1])
+        _held.append(lock)
     if jobs():
-        _release(path, os.getpid())
+        _release()
         raise Busy(explanation(results))
+
+
+def _lock(path: Path) -> FileLock:
+    """Return a lock that is tried once, held for all threads, and has in its file who holds it."""
+    return FileLock(
+        path, blocking=False, thread_local=False, fallback_to_soft=False, on_acquired=_write_down_who
+    )
 
 
 def _write_down_who(handle: int) -> None:
@@ -82,26 +89,9 @@ def _write_down_who(handle: int) -> None:
         os.pwrite(handle, json.dumps(me).encode(), 0)
 
 
-def _locked(path: Path) -> int:
-    """Return the open file of a lock that this process has got."""
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever had it may have removed the file between the two calls.
-            if path.exists() and path.stat().st_ino == os.fstat(handle).st_ino:
-                return handle
-        except OSError:
-            os.close(handle)
-            raise
-        os.close(handle)
-
-
-def _release(path: Path, owner: int) -> None:
-    if _held and os.getpid() == owner:  # not in a fork
-        with contextlib.suppress(OSError):
-            path.unlink()
-        os.close(_held.pop())
+def _release() -> None:
+    while _held:
+        _held.pop().release()
 
 
 @contextlib.contextmanager
@@ -111,7 +101,7 @@ def held(results: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        _release(results.absolute() / NAME, os.getpid())
+        _release()
 
 
 def busy(results: Path) -> bool:
@@ -166,13 +156,18 @@ def _of_orphans(orphans: list[psutil.Process]) -> str:
 
 def _holder(path: Path) -> dict | None:
     """Return who has a lock, if someone has it."""
-    with contextlib.suppress(OSError), open(path, "rb") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            with contextlib.suppress(ValueError):
-                return {"pid": "?", "host": "?", "since": "?"} | json.loads(stream.read() or "{}")
-    return None
+    if not path.is_file():
+        return None
+    try:
+        with FileLock(path, blocking=False, fallback_to_soft=False):
+            return None
+    except Timeout:
+        unknown = {"pid": "?", "host": "?", "since": "?"}
+        with contextlib.suppress(ValueError, OSError):
+            return unknown | json.loads(path.read_text(encoding="utf-8") or "{}")
+        return unknown
+    except (OSError, NotImplementedError):
+        return None
 
 
 def workflows() -> list[psutil.Process]:

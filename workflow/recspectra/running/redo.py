@@ -14,7 +14,7 @@ from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog, load_settings
 from recspectra.config.yaml_io import read_yaml
 from recspectra.files import ArtifactError
-from recspectra.running import interrupts, locks, pending, repair
+from recspectra.running import damage, interrupts, locks, pending
 from recspectra.running.command import Workflow
 from recspectra.running.pending import Pending, Settings
 from recspectra.running.selection import DAMAGED, NOTHING, Results, read
@@ -161,14 +161,14 @@ def _own_study(catalog: Catalog, study: str) -> dict[str, str]:
 
 def _redo_damaged(results: Path, workflow: Workflow, config: dict[str, str], dry: bool) -> int:
     """Rebuild the damaged files and nothing that was made from the sound ones."""
-    found, status = repair.listed(results), 0
+    found, status = damage.listed(results), 0
     if dry:
         return 0
-    for path in repair.half_written(results):
+    for path in damage.half_written(results):
         path.unlink()
     if found:
-        status = repair.rebuild(results, found, lambda targets: workflow.build(targets, config))
-        found = repair.listed(results) if status <= STOPPED else found
+        status = damage.rebuild(results, found, lambda targets: workflow.build(targets, config))
+        found = damage.listed(results) if status <= STOPPED else found
     return status if status > STOPPED else int(bool(found))
 
 

@@ -18,7 +18,7 @@ from recspectra.config.base import ConfigError, nearest
 from recspectra.config.catalog import Catalog
 from recspectra.config.dataset import SourceFile
 from recspectra.config.model import RunConfig
-from recspectra.files import ArtifactError, Checksum, read_json
+from recspectra.files import ArtifactError, read_json
 
 DAMAGED = "damaged"
 STATUSES = ("timeout", "oom", "diverged", "skipped")
@@ -141,8 +141,8 @@ class Results:
 
     def _of_dataset(self, name: str) -> Forgotten:
         paths = [self.folder / kind / name for kind in BY_DATASET]
-        table = self.folder / "interactions" / f"{name}.npz"
-        paths += [*self._raw_copies(name), table, Checksum.place(table), *self._glob("datasets/datasets.*")]
+        paths.append(self.folder / "interactions" / f"{name}.npz")
+        paths += [*self._raw_copies(name), *self._glob("datasets/datasets.*")]
         return Forgotten(paths, lambda run: run.dataset == name)
 
     def _raw_copies(self, name: str) -> list[Path]:

@@ -7,24 +7,16 @@ import time
 import numpy as np
 
 from recspectra.spectral.operators import Operator
-from recspectra.spectral.solver_block import MISSED, block, largest_missed, torch_cpu, torch_cuda
-from recspectra.spectral.solvers import SpectrumError, arpack, dense, lobpcg_, propack, residual_scale
+from recspectra.spectral.solver_block import MISSED, block, largest_missed, torch_cuda
+from recspectra.spectral.solvers import SpectrumError, arpack, dense, residual_scale
 from recspectra.spectral.spectrum import Spectrum
 
 DENSE_LIMIT = 4000  # up to this size LAPACK on the formed matrix is affordable, and it is exact
 TOLERANCE = 1e-4  # largest residual norm that is accepted, against `residual_scale`
 
 
-SOLVERS = {
-    "dense": dense,
-    "block": block,
-    "arpack": arpack,
-    "lobpcg": lobpcg_,
-    "propack": propack,
-    "torch-cpu": torch_cpu,
-    "torch-cuda": torch_cuda,
-}
-UNSURE = ("arpack", "lobpcg", "propack")  # may leave out copies of a multiple eigenvalue: checked afterwards
+SOLVERS = {"dense": dense, "block": block, "arpack": arpack, "torch-cuda": torch_cuda}
+UNSURE = ("arpack",)  # may leave out copies of a multiple eigenvalue: checked afterwards
 
 __all__ = ["SOLVERS", "SpectrumError", "leading"]
 
@@ -38,8 +30,9 @@ def leading(operator: Operator, rank: int, solver: str = "auto", seed: int = 0) 
         Anything with `size`, `interval` (it holds the spectrum) and `@`.
     rank : int
         Number of pairs; more than the size gives all of them.
-    solver : {"auto", "dense", "block", "arpack", "lobpcg", "propack", "torch-cpu", "torch-cuda"}
-        `auto` takes `dense` up to size 4,000 or for more than a third of all pairs, else `block`.
+    solver : {"auto", "dense", "block", "arpack", "torch-cuda"}
+        `auto` takes `dense` up to size 4,000 or for more than a third of all pairs, else `block`;
+        `torch-cuda` is `block` on a GPU, `arpack` a peer for benchmarks.
     seed : int
         Seed of the start vectors.
 
@@ -53,8 +46,8 @@ def leading(operator: Operator, rank: int, solver: str = "auto", seed: int = 0) 
     -----
     The pairs are complete: an eigenvalue appears as often as it has eigenvectors, one for each
     component of a graph at the least. `dense` finds all; `block` checks what it left out and goes on
-    until nothing is; what `arpack`, `lobpcg` or `propack` found is checked, and refused if it lacks a
-    pair. Residuals do not show that.
+    until nothing is; what `arpack` found is checked, and refused if it lacks a pair. Residuals do not
+    show that.
 
     Residuals that are small against the spectrum can be large against its gaps, and then move
     metrics. With a residual r at the rank asked for, and float32 vectors as stored, on HiGSP's ML-100K
@@ -71,7 +64,7 @@ def leading(operator: Operator, rank: int, solver: str = "auto", seed: int = 0) 
 
     Between 2,810 (DiffRec's ML-1M, items) and 12,101 nodes (Beauty) the difference is .0001 at most.
     So small graphs have exact pairs, and `block` ends at a residual of 4e-6, where the fourth digit
-    stands still. CPU seconds and peak memory with one thread (`workflow/scripts/bench_spectrum.py`
+    stands still. CPU seconds and peak memory with one thread (`workflow/benchmarks/spectrum.py`
     sets the solvers side by side):
 
     ======================================== ====== ====== ======== =======

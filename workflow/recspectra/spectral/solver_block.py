@@ -49,11 +49,6 @@ def block(operator: Operator, rank: int, seed: int) -> Pairs:
     return block_lanczos(operator, rank, seed, NumpyArrays())
 
 
-def torch_cpu(operator: Operator, rank: int, seed: int) -> Pairs:
-    """Compute the leading pairs with PyTorch on the CPU."""
-    return block_lanczos(operator, rank, seed, TorchArrays("cpu"))
-
-
 def torch_cuda(operator: Operator, rank: int, seed: int) -> Pairs:
     """Compute the leading pairs with PyTorch on the GPU."""
     return block_lanczos(operator, rank, seed, TorchArrays("cuda"))

@@ -5,12 +5,10 @@ Each takes (operator, rank, seed) and returns (values (r,), vectors (size, r), l
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
-from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh, lobpcg, svds
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
-from recspectra.spectral.operators import Bipartite, ItemSimilarity, Operator
+from recspectra.spectral.operators import Operator
 
 Pairs = tuple[np.ndarray, np.ndarray, float]
 
@@ -44,46 +42,6 @@ def arpack(operator: Operator, rank: int, seed: int) -> Pairs:
     except (ArpackError, TypeError) as error:  # TypeError: rank is the size
         raise SpectrumError(f"solver 'arpack' failed at rank {rank}: {error}") from None
     return values, vectors, _lowest(operator, seed)
-
-
-def lobpcg_(operator: Operator, rank: int, seed: int) -> Pairs:
-    """LOBPCG without a preconditioner; a few more vectors than asked for speed it up."""
-    extra = min(rank // 4 + 4, (operator.size - 1) // 5 - rank)
-    if extra < 0:
-        raise SpectrumError(
-            f"solver 'lobpcg' needs a size above 5 * rank; it is {operator.size} at rank {rank}"
-        )
-    start = _start(operator, rank + extra, seed)
-    with warnings.catch_warnings():  # pairs beyond `rank` need not converge: `leading` checks the rest
-        warnings.simplefilter("ignore", UserWarning)
-        values, vectors = lobpcg(_linear(operator), start, tol=3e-5, maxiter=1000, largest=True)
-    order = np.argsort(-values, kind="stable")[:rank]
-    return values[order], vectors[:, order], _lowest(operator, seed)
-
-
-def propack(operator: Operator, rank: int, seed: int) -> Pairs:
-    """Golub-Kahan-Lanczos on R, whose singular values sigma and vectors (u, w) are the pairs.
-
-    R^T R has the pairs (sigma^2, w) and the bipartite graph the pairs (sigma, (u, w) / sqrt(2)).
-    """
-    if not isinstance(operator, (ItemSimilarity, Bipartite)):
-        raise SpectrumError(
-            f"solver 'propack' needs an operator made of singular vectors (item-similarity, bipartite), "
-            f"not {type(operator).__name__}"
-        )
-    r = operator.r
-    if rank > min(r.shape):
-        raise SpectrumError(
-            f"solver 'propack' failed at rank {rank}: there are {min(r.shape)} singular values"
-        )
-    start = np.random.default_rng(seed).standard_normal(r.shape[0])
-    try:
-        left, sigma, right = svds(r, k=rank, solver="propack", v0=start, tol=1e-7)
-    except np.linalg.LinAlgError as error:
-        raise SpectrumError(f"solver 'propack' failed at rank {rank}: {error}") from None
-    if isinstance(operator, ItemSimilarity):
-        return sigma**2, right.T, _lowest(operator, seed)
-    return sigma, np.concatenate([left, right.T]) / np.sqrt(2.0), -float(sigma.max())
 
 
 def _linear(operator: Operator, shift: float | None = None) -> LinearOperator:

@@ -2,7 +2,7 @@
 
     python -m venv recbole
     recbole/bin/pip install recbole==1.2.1 'numpy<2' 'scipy<1.14' 'pandas<2.2' 'setuptools<80'
-    python workflow/scripts/bench_training.py --data results/data/ml-1m.diffrec --peer recbole/bin/python
+    python workflow/benchmarks/training.py --data results/data/ml-1m.diffrec --peer recbole/bin/python
 
 Both sides train on the same interactions with the same sizes, rates and batches, each in
 a process of its own, one after the other. Times are medians over the epochs after the

@@ -2,7 +2,7 @@
 
     python -m venv ENV
     ENV/bin/pip install recbole==1.2.1 'numpy<2' 'scipy<1.14' 'pandas<2.2' 'setuptools<80'
-    ENV/bin/python workflow/scripts/recbole_epoch.py --folder EXPORT --name DATASET --model LightGCN
+    ENV/bin/python workflow/benchmarks/recbole_epoch.py --folder EXPORT --name DATASET --model LightGCN
 
 Nothing of this project is imported here, and nothing else of it imports RecBole. The last
 line of the output is JSON: seconds of each epoch, validation recall@20, seconds to rank.

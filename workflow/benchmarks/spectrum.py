@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.linalg import LinearOperator, aslinearoperator, eigsh, lobpcg
+from scipy.sparse.linalg import LinearOperator, aslinearoperator, eigsh
 
 from recspectra.data.interactions import Interactions
 from recspectra.running import cli
@@ -56,10 +56,6 @@ def solve(name: str, operator: Operator, rank: int) -> tuple[np.ndarray, float]:
     if name.startswith("arpack"):
         start = rng.standard_normal(operator.size)
         _, vectors = eigsh(matrix, k=rank, which="LA", v0=start, tol=TOLERANCE)
-    elif name == "lobpcg":
-        start = rng.standard_normal((operator.size, rank + rank // 4 + 4))
-        values, vectors = lobpcg(matrix, start, tol=0.8 * TOLERANCE, maxiter=2000, largest=True)
-        vectors = vectors[:, np.argsort(-values)[:rank]]
     else:
         vectors = SOLVERS[name](operator, rank, 0)[1]
     return vectors, time.perf_counter() - started
@@ -108,7 +104,7 @@ def run() -> None:
     parser.add_argument("--data", type=Path, required=True, help="results/data/DATASET")
     parser.add_argument("--operator", default="unified-d2-a0.4")
     parser.add_argument("--rank", type=int, default=128)
-    parser.add_argument("--solvers", default="arpack-formed,arpack,lobpcg,propack,block,torch-cpu")
+    parser.add_argument("--solvers", default="arpack-formed,arpack,block")
     parser.add_argument("--limit", type=float, default=300.0, help="seconds a solver may take")
     parser.add_argument("--one", choices=KNOWN, help=argparse.SUPPRESS)
     args = parser.parse_args()

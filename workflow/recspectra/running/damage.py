@@ -1,4 +1,4 @@
-"""Find the damaged files of a results folder, and rebuild them without what was made from them."""
+"""Which files of a results folder are damaged, and what killed jobs left there."""
 
 from __future__ import annotations
 
@@ -6,31 +6,23 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from recspectra.files import ArtifactError, Checksum, read_json, read_npz, verify
+from recspectra.files import ArtifactError, read_json, read_npz
 
 ASIDE = ".damaged"
 LEFT_OUT = ("raw", "reference")  # not written by jobs, or not to be rebuilt
+RECORDED = ("interactions", "data", "spectra")  # runs hold the digest of what they were made from
+READERS = {".npz": read_npz, ".json": read_json}
 
 
 def damaged(results: Path) -> Iterator[tuple[Path, str]]:
-    """Yield every npz and JSON of a results folder that is not what was written, and why."""
+    """Yield every npz and JSON of a results folder that cannot be read to its end, and why."""
     for path in sorted(results.rglob("*")):
         inside = path.relative_to(results).parts
-        if path.suffix in (".npz", ".json") and inside[0] not in LEFT_OUT and not path.name.startswith("."):
+        if path.suffix in READERS and inside[0] not in LEFT_OUT and not path.name.startswith("."):
             try:
-                _check(path)
+                READERS[path.suffix](path)
             except ArtifactError as error:
                 yield path, str(error)
-
-
-def _check(path: Path) -> None:
-    """Raise `ArtifactError` for a damaged file."""
-    if path.suffix == ".json":
-        read_json(path)
-    elif Checksum.read(path) is None:
-        read_npz(path)  # written by an earlier version: the CRCs inside see most damage
-    else:
-        verify(path)
 
 
 def half_written(results: Path) -> list[Path]:
@@ -51,9 +43,10 @@ def listed(results: Path) -> list[Path]:
 
 
 def rebuild(results: Path, broken: list[Path], build: Callable[[list[str]], int]) -> int:
-    """Let Snakemake make the broken files again; an npz with the numbers that it had keeps its time.
+    """Let Snakemake make the broken files again; data and spectra keep their time.
 
-    Snakemake goes by time: otherwise all that was made from the sound file would be made again.
+    Snakemake goes by time: otherwise all that was fitted with the sound file would be fitted again.
+    Should its numbers have changed after all, the digests in the records of the runs say so.
 
     Parameters
     ----------
@@ -64,7 +57,7 @@ def rebuild(results: Path, broken: list[Path], build: Callable[[list[str]], int]
     build : callable
         Builds targets and returns the exit status, which is returned.
     """
-    before = _written(results)
+    times = {path: path.stat().st_mtime_ns for part in RECORDED for path in (results / part).rglob("*.npz")}
     aside = {path: path.with_name(f".{path.name}{ASIDE}") for path in broken}
     for path, place in aside.items():
         path.replace(place)
@@ -76,26 +69,6 @@ def rebuild(results: Path, broken: list[Path], build: Callable[[list[str]], int]
                 place.unlink()
             else:
                 place.replace(path)
-        _give_times_back(before, _written(results))
-
-
-def _written(results: Path) -> dict[Path, tuple[str, int]]:
-    """Return the checksum of the numbers of every npz and when it was written."""
-    found = {}
-    for place in results.rglob("*.npz.sha256"):
-        path = place.with_suffix("")
-        try:
-            checksum = Checksum.read(path)
-        except ArtifactError:
-            continue
-        if checksum is not None:
-            found[path] = checksum.numbers, place.stat().st_mtime_ns
-    return found
-
-
-def _give_times_back(before: dict[Path, tuple[str, int]], now: dict[Path, tuple[str, int]]) -> None:
-    for path, (numbers, time) in now.items():
-        old, then = before.get(path, ("", time))
-        if old == numbers and then != time and path.exists():
-            for file in (path, Checksum.place(path)):
-                os.utime(file, ns=(then, then))
+        for path, then in times.items():
+            if path.exists():
+                os.utime(path, ns=(then, then))

@@ -1,6 +1,6 @@
 """Fit systems on one dataset, each in a process of its own: seconds, peak memory, status.
 
-    python workflow/scripts/bench_fit.py --data results/data/synthetic.amazon-book
+    python workflow/benchmarks/fit.py --data results/data/synthetic.amazon-book
 
 The eigenpairs that several systems share are computed once and counted apart. Scoring is
 measured on the first users alone and stated per 1,000 users.

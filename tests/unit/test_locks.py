@@ -1,0 +1,132 @@
+"""Who works on a results folder, and who may."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from recspectra.running import interrupts, locks
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A results folder below the working folder."""
+    monkeypatch.chdir(tmp_path)
+    folder = Path("results")
+    folder.mkdir()
+    return folder
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from recspectra.running import interrupts
+from recspectra.running import locks
+try:
+    locks.hold(Path("results"))
+except locks.Busy as error:
+    sys.exit(str(error))
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def holder() -> subprocess.Popen:
+    """Start a process that holds the results folder of the working folder."""
+    paths = os.pathsep.join(filter(None, sys.path))
+    return subprocess.Popen(
+        [sys.executable, "-c", HOLD], env=os.environ | {"PYTHONPATH": paths}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def held(results: Path) -> Iterator[subprocess.Popen]:
+    """A process that holds the results folder."""
+    process = holder()
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_second_one_is_told_who_works_there(held: subprocess.Popen, results: Path) -> None:
+    assert locks.busy(results)
+    second = holder()
+    said = second.communicate(timeout=30)[1]
+    assert second.returncode == 1
+    assert f"process {held.pid} on " in said and "wait until it has ended" in said
+
+
+def test_a_kill_frees_the_folder(held: subprocess.Popen, results: Path) -> None:
+    held.kill()
+    held.wait()
+    assert (results / locks.NAME).exists() and not locks.busy(results)
+    assert "make unlock" in locks.explanation(results)
+    second = holder()
+    assert second.stdout.readline() == "held\n"
+    second.kill()
+    second.communicate()
+
+
+def test_the_folder_is_free_when_the_holder_ends_by_itself(results: Path) -> None:
+    # Snakemake goes back to where it came from before it ends.
+    code = HOLD.replace("time.sleep(60)", "import os; os.chdir('/')")
+    paths = os.pathsep.join(filter(None, sys.path))
+    subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": paths}, check=True)
+    assert not locks.busy(results)
+
+
+def test_a_lock_that_is_a_link_is_refused(results: Path, tmp_path: Path) -> None:
+    private = tmp_path / "private"
+    private.write_text("kept")
+    (results / locks.NAME).symlink_to(private)
+    with pytest.raises(locks.Busy, match="is a link; remove it"):
+        locks.hold(results)
+    assert not locks.busy(results)
+    assert private.read_text() == "kept"
+
+
+def test_the_folder_is_usable_where_the_file_system_knows_no_locks(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    locks.hold(results)
+    assert locks._held == []
+
+
+def test_jobs_of_a_killed_workflow_are_named(results: Path) -> None:
+    """A stand-in for a job: a script of that name, started as a rule starts it, in this folder."""
+    script = Path("workflow/scripts/fit.py")
+    script.parent.mkdir(parents=True)
+    script.write_text("print('here', flush=True)\nimport time; time.sleep(60)\n")
+    # Started by a shell that is gone, as by a workflow that was killed: it is no child of this process.
+    command = f"{interrupts.BY_A_RULE}=x {sys.executable} {script.resolve()} & echo $!"
+    shell = subprocess.Popen(["bash", "-c", command], stdout=subprocess.PIPE, text=True)
+    pid = int(shell.stdout.readline())
+    try:
+        assert shell.stdout.readline() == "here\n"
+        assert [process.pid for process in locks.jobs()] == [pid] and locks.busy(results)
+        words = locks.explanation(results)
+        assert f"fit.py (process {pid})" in words and f"kill {pid}" in words
+        with pytest.raises(locks.Busy, match="still run here"):
+            locks.hold(results)
+    finally:
+        os.kill(pid, 9)
+        shell.communicate()
+    assert not locks.busy(results)
+
+
+def test_the_holder_is_written_down(held: subprocess.Popen, results: Path) -> None:
+    assert json.loads((results / locks.NAME).read_text())["pid"] == held.pid
