@@ -20,9 +20,9 @@ from small_study import (
 )
 
 from recspectra.config.study import FindingConfig
+from recspectra.papers.wpgrec import way_notes
 from recspectra.reporting import escape
 from recspectra.reporting.draw import draw, summary_text
-from recspectra.reporting.footnotes import mode_notes
 from recspectra.reporting.not_converged import cut_off_notes, cut_off_sentence
 from recspectra.reporting.results import StudyFiles, aggregate, joint_status
 from recspectra.reporting.table import to_text
@@ -241,7 +241,7 @@ def test_a_table_says_how_a_system_was_trained_that_has_a_cheaper_way(tmp_path: 
     own = (runs["model"] == "sdiff") & (runs["dataset"] == "tiny") & (runs["group"] == "main")
     runs.loc[own, "mode"], runs.loc[own, "gradient_cosine"] = "cached", ["0.987", "0.998"]
     runs.to_csv(folder / "runs.csv", index=False)
-    (note,) = mode_notes(StudyFiles(folder), ["main"], ["tiny"], ["train"])
+    (note,) = way_notes(StudyFiles(folder), ["main"], ["tiny"], ["train"])
     assert note.startswith("S-Diff was trained with the summaries") and "(cached; Title of tiny)" in note
     assert note.endswith("was 0.98 or more.")
-    assert mode_notes(StudyFiles(folder), ["main"], ["ml-1m.diffrec"], ["train"]) == []
+    assert way_notes(StudyFiles(folder), ["main"], ["ml-1m.diffrec"], ["train"]) == []

@@ -4,17 +4,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recspectra.reporting import noise, runtime, tables
+from recspectra import registry
+from recspectra.config.study import TableConfig
+from recspectra.reporting import runtime, tables
 from recspectra.reporting.audit import draw_audit
 from recspectra.reporting.escape import one_line
 from recspectra.reporting.figures import draw_figure
 from recspectra.reporting.findings import draw_finding
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyFiles, select_runs
-from recspectra.reporting.table import to_text
+from recspectra.reporting.table import Table, to_text
 
-DRAWERS = {"metrics": tables.draw_table, "runtime": runtime.draw_runtime, "snr": noise.draw_noise}
-LAYOUTS = {"metrics": tables.laid_out, "runtime": runtime.laid_out, "snr": noise.laid_out}
+# kind -> what writes a table, and what lays it out from its long form on disk
+GENERIC = {
+    "metrics": (tables.draw_table, tables.laid_out),
+    "runtime": (runtime.draw_runtime, runtime.laid_out),
+}
+
+
+def draw_any(files: StudyFiles, table: TableConfig, published: Published) -> list[str]:
+    """Write the files of a table of any kind and return their names."""
+    generic = GENERIC.get(table.kind)
+    return (generic[0] if generic else registry.tables()[table.kind].draw)(files, table, published)
+
+
+def lay_out(files: StudyFiles, table: TableConfig, published: Published) -> Table:
+    """Return a table of any kind as it is printed."""
+    generic = GENERIC.get(table.kind)
+    return (generic[1] if generic else registry.tables()[table.kind].lay_out)(files, table, published)
 
 
 def draw(folder: Path | str, root: Path | str) -> list[str]:
@@ -40,7 +57,7 @@ def draw(folder: Path | str, root: Path | str) -> list[str]:
     files, published = StudyFiles(folder), Published(root)
     written: list[str] = []
     for table in files.config.tables:
-        written += DRAWERS[table.kind](files, table, published)
+        written += draw_any(files, table, published)
     for figure in files.config.figures:
         written += draw_figure(files, figure)
     for finding in files.config.findings:
@@ -70,4 +87,4 @@ def _first_table(files: StudyFiles, published: Published) -> str:
     if not files.config.tables:
         return f"Study '{files.config.name}' has no table.\n"
     table = files.config.tables[0]
-    return to_text(LAYOUTS[table.kind](files, table, published))
+    return to_text(lay_out(files, table, published))

@@ -12,8 +12,7 @@ import pandas as pd
 from recspectra.config.study import FindingConfig, View
 from recspectra.reporting.printed import Counterpart, percent, points, signed
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import JOIN, StudyFiles, aggregate, systems
-from recspectra.reporting.series import preferred, seen
+from recspectra.reporting.results import JOIN, StudyFiles, aggregate, preferred, seen, systems
 from recspectra.reporting.table import Table, plain_table
 
 COLUMNS = [

@@ -24,8 +24,15 @@ from recspectra.reporting.published import Published
 from recspectra.reporting.rank_correlation import COLUMNS as ORDER_COLUMNS
 from recspectra.reporting.rank_correlation import NUMBERS as ORDER_NUMBERS
 from recspectra.reporting.rank_correlation import build_order, order_sentences, order_table
-from recspectra.reporting.results import StudyError, StudyFiles, read_drawn, systems, write_csv
-from recspectra.reporting.series import preferred, seen
+from recspectra.reporting.results import (
+    StudyError,
+    StudyFiles,
+    preferred,
+    read_drawn,
+    seen,
+    systems,
+    write_csv,
+)
 from recspectra.reporting.table import Table, plain_table, to_markdown
 
 COLUMNS = [

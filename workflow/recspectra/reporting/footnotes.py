@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+from recspectra import registry
 from recspectra.config.study import StudyConfig, SystemEntry, TableConfig, without
 from recspectra.data import reach_words
 from recspectra.reporting.ndcg_hr_bound import identity_notes
@@ -12,18 +12,14 @@ from recspectra.reporting.not_converged import cut_off_notes
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyFiles, select_runs
 
-HOW = {
-    "cached": "with the summaries of all other users as they were at the start of each epoch",
-    "exact": "with the summaries of all users made anew for every batch",
-}
-
 
 def footnotes(files: StudyFiles, table: TableConfig, published: Published) -> list[str]:
     """Return what must be known beside a table: how its systems were tuned, what was published."""
     notes = [f"Published: {note}" for note in published.notes(table.published)] if table.published else []
     identity = identity_notes(files, table, published)
     shown = table.groups, table.datasets or files.config.datasets, table.fit
-    trained = [*cut_off_notes(files, *shown), *mode_notes(files, *shown)]
+    added = [line for part in registry.notes() for line in part.told(files, *shown)]
+    trained = [*cut_off_notes(files, *shown), *added]
     reached = reach_notes(files, shown[1])
     own = [
         *reached,
@@ -112,25 +108,6 @@ def _datasets_of_trained(config: StudyConfig, about: dict[str, Any]) -> list[str
     """Return the datasets on which a trained system runs: limits mean nothing for the others."""
     trained = [e for e in config.systems if about.get(e.model, {}).get("kind", "trained") == "trained"]
     return [d for d in config.datasets if any(d in _datasets_of(entry, config) for entry in trained)]
-
-
-def mode_notes(files: StudyFiles, groups: list[str], datasets: list[str], fits: list[str]) -> list[str]:
-    """Return a sentence for each system of a table and each mode that its runs were trained in.
-
-    Where gradients of the cheaper way were compared with exact ones, it gives the least cosine.
-    """
-    runs = select_runs(files, groups, datasets, fits)
-    runs = runs[runs["mode"] != ""]
-    notes = []
-    for (title, mode), rows in runs.groupby(["title", "mode"], sort=False):
-        places = ", ".join(files.titles.get(d, d) for d in dict.fromkeys(rows["dataset"]))
-        least = rows["gradient_cosine"].min()
-        cosine = ""
-        if least == least:  # NaN where none was compared
-            floor = math.floor(100 * least) / 100
-            cosine = f"; the cosine of its gradients with exact ones was {floor:.2f} or more"
-        notes.append(f"{title} was trained {HOW.get(mode, mode)} ({mode}; {places}){cosine}.")
-    return notes
 
 
 def seed_notes(files: StudyFiles, table: TableConfig) -> list[str]:

@@ -19,11 +19,11 @@ from recspectra.reporting.results import (
     StudyFiles,
     by_dataset,
     joint_status,
+    machines,
     read_drawn,
     select_runs,
     write_csv,
 )
-from recspectra.reporting.series import machines
 from recspectra.reporting.table import DASH, Table, plain_table
 from recspectra.reporting.writers import write
 

@@ -17,11 +17,11 @@ from recspectra.config.study import FigureConfig, FindingConfig, TableConfig
 from recspectra.files import PACKAGE_DIR, ArtifactError, read_json, write_text
 from recspectra.reporting import findings
 from recspectra.reporting.audit import read_audit
-from recspectra.reporting.draw import LAYOUTS
+from recspectra.reporting.draw import lay_out
 from recspectra.reporting.escape import printable
+from recspectra.reporting.figures import figure_data
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import StudyError, StudyFiles, select_runs
-from recspectra.reporting.series import drawing, machines
+from recspectra.reporting.results import StudyError, StudyFiles, machines, select_runs
 from recspectra.reporting.table import Table, plain_table, to_html
 from recspectra.reporting.tables import MARK_NOTES, OTHER, UNKNOWN
 from recspectra.reporting.tuning import tuning_table
@@ -263,7 +263,7 @@ def _finding(files: StudyFiles, finding: FindingConfig, published: Published) ->
 
 
 def _table(files: StudyFiles, table: TableConfig, published: Published) -> TableView:
-    laid = LAYOUTS[table.kind](files, table, published)
+    laid = lay_out(files, table, published)
     return TableView(table, laid, _source(files, f"table-{table.name}.csv"))
 
 
@@ -272,7 +272,7 @@ def _figure(files: StudyFiles, figure: FigureConfig) -> FigureView:
     if not path.is_file():
         raise StudyError(f"{path}: file not found; draw the study first")
     data = base64.b64encode(path.read_bytes()).decode("ascii")
-    caption = " ".join(filter(None, [figure.caption, drawing(files, figure).caption]))
+    caption = " ".join(filter(None, [figure.caption, figure_data(files, figure).caption]))
     return FigureView(figure, data, _source(files, f"fig-{figure.name}.csv"), caption)
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from recspectra.reporting.figures.tuning import tuning_labels
 from recspectra.reporting.footnotes import value_text, values_text
 from recspectra.reporting.results import StudyFiles
-from recspectra.reporting.series import tuning_labels
 from recspectra.reporting.table import Table, plain_table
 
 
