@@ -63,8 +63,7 @@ class RowsAndNegatives:
     def _draw(self, batch: RowBatch, generator: torch.Generator) -> torch.Tensor:
         if self.free is None:
             return batch.items.new_zeros(len(batch.items), 0)
-        lengths = torch.diff(batch.offsets, append=batch.offsets.new_tensor([len(batch.items)]))
-        owners = torch.repeat_interleave(batch.users, lengths)
+        owners = torch.repeat_interleave(batch.users, batch.lengths)
         return self.free.draw(owners, self.negatives, generator)
 
 

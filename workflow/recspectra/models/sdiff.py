@@ -210,8 +210,7 @@ class SDiff(Trained):
         if p.mask_by == "interaction":
             return draws >= p.mask
         shares = 2.0 * p.mask * torch.rand(len(batch.users), generator=generator, device=self.device)
-        lengths = torch.diff(batch.offsets, append=batch.offsets.new_tensor([count]))
-        return draws >= torch.repeat_interleave(shares, lengths)
+        return draws >= torch.repeat_interleave(shares, batch.lengths)
 
     def _shown(self, time: torch.Tensor) -> torch.Tensor:
         """Return what the time code is made of."""

@@ -97,8 +97,7 @@ class SharedNegatives:
         column = torch.full((self.n_items,), -1, device=users.device)
         column[negatives] = torch.arange(len(negatives), device=users.device)
         batch = self.rows.rows(users)
-        ends = torch.cat([batch.offsets[1:], batch.offsets.new_tensor([len(batch.items)])])
-        row = torch.arange(len(users), device=users.device).repeat_interleave(ends - batch.offsets)
+        row = torch.arange(len(users), device=users.device).repeat_interleave(batch.lengths)
         found = column[batch.items]
         counted[row[found >= 0], found[found >= 0]] = 0.0
         return counted

@@ -154,12 +154,14 @@ def measured(
     """Return the median seconds of a step and the megabytes that it takes at most."""
     import torch
 
+    from recspectra.training.device import generator as seeded
+
     torch.set_num_threads(threads)
     system, batch = _ready(ModelConfig.model_validate(config), params, Sizes(**sizes), device)
     before, seconds = _peak_megabytes(device), []
     for _ in range(repetitions + 1):
         started = time.perf_counter()
-        generator = torch.Generator(device=system.device).manual_seed(0)
+        generator = seeded(system.device, 0)
         system.batch_loss(batch, generator, exact=True).backward()
         if device == "cuda":
             torch.cuda.synchronize()

@@ -28,6 +28,16 @@ class RowBatch:
     items: torch.Tensor
     offsets: torch.Tensor
 
+    @property
+    def indptr(self) -> torch.Tensor:
+        """Where each row starts, and the end of the last one, shape (b + 1,)."""
+        return torch.cat([self.offsets, self.offsets.new_full((1,), len(self.items))])
+
+    @property
+    def lengths(self) -> torch.Tensor:
+        """Items of each row, shape (b,)."""
+        return torch.diff(self.indptr)
+
     def project(self, table: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
         """Return (weighted) sums of table rows, shape (b, table.shape[1]): x @ table."""
         return torch.nn.functional.embedding_bag(

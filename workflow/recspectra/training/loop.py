@@ -25,6 +25,7 @@ from safetensors.torch import save_file
 
 from recspectra.files import atomic
 from recspectra.runtime import Diverged, axis_seed
+from recspectra.training import device
 
 Batches = Callable[[torch.Generator], Iterable[Any]]
 Loss = Callable[[Any, torch.Generator], torch.Tensor]
@@ -187,12 +188,11 @@ class TrainingLoop:
     def _epoch(self) -> float:
         epoch_seed = axis_seed(self.seed, f"epoch-{self.state.epoch}")
         order = torch.Generator().manual_seed(epoch_seed)
-        noise = torch.Generator(device=self.device).manual_seed(epoch_seed + 1)
-        amp = self.settings.mixed_precision and self.device.type == "cuda"
+        noise = device.generator(self.device, epoch_seed + 1)
         self.module.train()
         total, count, moved = torch.zeros((), device=self.device), 0, self.state.epoch > 0
         for batch in self.batches(order):
-            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=amp):
+            with device.mixed_precision(self.device, self.settings.mixed_precision):
                 loss = self.loss(batch, noise)
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
@@ -260,7 +260,7 @@ class TrainingLoop:
             return
         fresh = self._weights()
         try:
-            with safe_open(self.file, "pt", device=str(self.device)) as stream:
+            with safe_open(self.file, "pt") as stream:  # `load_state_dict` brings all to the device
                 words = stream.metadata()
                 if other := self._differs(json.loads(words.get("made_from", "{}"))):
                     print(f"{self.file}: made from other {other}; the fit starts afresh", file=sys.stderr)

@@ -51,9 +51,8 @@ class SparseRows:
     @classmethod
     def of(cls, batch: RowBatch, width: int) -> SparseRows:
         """Return the binary rows of a batch of users."""
-        indptr = torch.cat([batch.offsets, batch.offsets.new_tensor([len(batch.items)])])
         values = torch.ones(len(batch.items), device=batch.items.device)
-        return cls(batch.items.int(), indptr.int(), values, width)
+        return cls(batch.items.int(), batch.indptr.int(), values, width)
 
     @classmethod
     def from_matrix(cls, matrix: sp.csr_array, device: str | torch.device = "cpu") -> SparseRows:

@@ -1,0 +1,128 @@
+"""Every trained system on a second device: nothing stays behind on the CPU, and the numbers are the same."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import second_device  # noqa: F401 - registers the device
+import torch
+from test_contract import CATALOG, TRAINED, Bench, params_of
+
+from recspectra.config.model import RunConfig
+from recspectra.data.interactions import Interactions
+from recspectra.fitting.fit import load_system, save_system
+from recspectra.fitting.validation import validator
+from recspectra.layers.trained import Trained
+from recspectra.recommender import Recommender, Run, Task, create
+from recspectra.training import device
+
+pytestmark = pytest.mark.slow
+CLOSE = {"rtol": 1e-5, "atol": 1e-5}
+
+
+@pytest.fixture(autouse=True)
+def _generators_of_the_cpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """They draw the same numbers for both devices."""
+    monkeypatch.setattr(device, "generator", lambda _, seed: torch.Generator().manual_seed(seed))
+    with torch.autograd.set_multithreading_enabled(False):  # an error in a device's thread ends the process
+        yield
+
+
+@pytest.fixture(scope="module")
+def bench(tiny: dict[str, Interactions]) -> Bench:
+    return Bench(tiny)
+
+
+def fitted(
+    bench: Bench, name: str, place: str, checkpoints: Path | None = None, **changes: Any
+) -> tuple[Recommender, dict[str, Any]]:
+    """Return a system after some epochs on a device, and its log."""
+    config = CATALOG.model(name)
+    # Dropout draws from PyTorch's own generator, by another algorithm on each device.
+    without = {name: 0.0 for name in config.params if "dropout" in name}
+    without |= {"summaries": "cached"}  # of WPGRec, which are exact on a device of its own
+    params = params_of(config, **({"epochs": 2, "eval_every": 1} | without | changes))
+    inputs = bench.inputs(config, RunConfig(model=name, params=params))
+    system = create(config, params)
+    run = Run(seed=0, device=place, validate=validator(inputs), checkpoints=checkpoints)
+    return system, system.fit(Task(inputs.train, inputs.valid, True, inputs.spectra), run)
+
+
+def ranked_by(scores: np.ndarray) -> np.ndarray:
+    """Return what of the scores orders a user's items.
+
+    A softmax over items does not see a constant that all items of a user share. Where such a constant
+    has a parameter (WPGRec), its gradient is rounding, and Adam makes steps of it.
+    """
+    return scores - scores.mean(axis=1, keepdims=True)
+
+
+def test_the_device_refuses_what_mixes_devices() -> None:
+    here, there = torch.ones(3), torch.ones(3, device="sim")
+    assert there.device.type == "sim" and there.cpu().tolist() == [1.0, 1.0, 1.0]
+    with pytest.raises(RuntimeError, match="on sim and on the CPU"):
+        there + here
+    assert (there + torch.tensor(1.0)).cpu().tolist() == [2.0, 2.0, 2.0]
+
+
+def test_the_gru_cell_that_is_written_out_is_torchs() -> None:
+    torch.manual_seed(0)
+    gru, rows = torch.nn.GRU(5, 7, 2, batch_first=True), torch.randn(3, 4, 5)
+    expected = gru(rows)[0]
+    expected.square().sum().backward()
+    gradients = [p.grad.clone() for p in gru.parameters()]
+    gru.zero_grad(set_to_none=True)
+    gru.to("sim")
+    found = gru(rows.to("sim"))[0]
+    found.square().sum().backward()
+    assert np.allclose(found.detach().cpu(), expected.detach(), atol=1e-6)
+    for parameter, gradient in zip(gru.parameters(), gradients, strict=True):
+        assert np.allclose(parameter.grad.cpu(), gradient, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_fit_gives_the_same_losses_and_scores(name: str, bench: Bench, tmp_path: Path) -> None:
+    here, log = fitted(bench, name, "cpu")
+    there, other = fitted(bench, name, "sim")
+    assert {p.device.type for p in there.module.parameters()} == {"sim"}
+    assert np.allclose(other["loss_curve"], log["loss_curve"], **CLOSE)
+    assert np.allclose(other["validation_curve"], log["validation_curve"], atol=1e-6)
+    scores = ranked_by(bench.scores(here))
+    close = {"rtol": 1e-5, "atol": 1e-5 * max(1.0, float(np.abs(scores).max()))}
+    assert np.allclose(ranked_by(bench.scores(there)), scores, **close)
+    save_system(there, tmp_path / "model.safetensors")
+    config = CATALOG.model(name)
+    again = load_system(config, there.params.__dict__, tmp_path / "model.safetensors")
+    assert np.allclose(ranked_by(bench.scores(again)), scores, **close)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_fit_resumes_from_its_checkpoint(
+    name: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from recspectra.training import loop
+
+    whole, log = fitted(bench, name, "sim")
+    settings = Trained._settings
+    always = lambda self: dataclasses.replace(settings(self), checkpoint_seconds=-1.0)  # noqa: E731
+    monkeypatch.setattr(Trained, "_settings", always)
+    epoch = loop.TrainingLoop._epoch
+
+    def killed(self: loop.TrainingLoop) -> float:
+        if self.state.epoch == 1:
+            raise KeyboardInterrupt
+        return epoch(self)
+
+    monkeypatch.setattr(loop.TrainingLoop, "_epoch", killed)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(bench, name, "sim", tmp_path)
+    monkeypatch.setattr(loop.TrainingLoop, "_epoch", epoch)
+    again, other = fitted(bench, name, "sim", tmp_path)
+    assert other["resumed_seconds"] > 0
+    assert other["loss_curve"] == log["loss_curve"]
+    assert np.array_equal(bench.scores(again), bench.scores(whole))
