@@ -15,13 +15,14 @@ WHAT ?=
 DRY ?=
 # What a user gives is text: `value` keeps make from running a $(shell ...) in it, and recipes take
 # it from their environment, in quotes, so that a shell does not run it either.
-GIVEN := PYTHON CORES GPUS MIRROR STUDY EFFORT DATASETS DATA WHAT DRY MODULES MOST
+GIVEN := PYTHON CORES GPUS MIRROR STUDY SCALE TRIALS SEEDS EPOCHS MINUTES DATASETS MODELS DATA WHAT DRY MODULES MOST
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 BIN := .venv/bin
 RUN = $(BIN)/python workflow/scripts/run.py
 SNAKEMAKE = $(BIN)/snakemake --profile workflow/profiles/default --cores "$$CORES"
-OPTIONS = --mirror="$$MIRROR" --effort="$$EFFORT" --datasets="$$DATASETS" --cores="$$CORES" --gpus="$$GPUS"
+OPTIONS = --mirror="$$MIRROR" --scale="$$SCALE" --trials="$$TRIALS" --seeds="$$SEEDS" --epochs="$$EPOCHS" \
+  --minutes="$$MINUTES" --datasets="$$DATASETS" --models="$$MODELS" --cores="$$CORES" --gpus="$$GPUS"
 # An interrupt has been said already. make got it too, ends by it and would add an error of its own.
 QUIETLY = || { code=$$?; [ $$code -ne 130 ] || { kill -INT $$PPID; code=0; }; exit $$code; }
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -50,7 +51,7 @@ help:  ## Show this list
 quickstart: .venv/installed  ## Run the quickstart study and print where its report is
 	@$(RUN) study --study=quickstart $(OPTIONS) $(QUIETLY)
 
-study: .venv/installed  ## Run another study: make study STUDY=first-light MIRROR=/path/to/mirror [EFFORT=paper] [DATASETS=a,b]
+study: .venv/installed  ## Run another study: make study STUDY=first-light MIRROR=/path/to/mirror [SCALE=paper] [TRIALS=2] [SEEDS=1] [EPOCHS=20] [DATASETS=a,b] [MODELS=a,b]
 	@$(RUN) study --study="$$STUDY" $(OPTIONS) $(QUIETLY)
 
 preview: .venv/installed  ## Print what is understood of a dataset: make preview DATA=my-data (or the path of its YAML)

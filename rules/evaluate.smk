@@ -18,12 +18,13 @@ rule evaluate:
     resources:
         python=PYTHON,
         study=lambda w: PLAN.studies[w.study].origin,
+        choice=lambda w: PLAN.choice_json(w.study, w.dataset),
     params:
         plan=lambda w: PLAN.evaluation_params(w.study, w.dataset),
-        effort=lambda w: PLAN.effort_option(w.study),
         code=code_hash("recspectra.evaluation.measure", scripts=[SCRIPTS / "evaluate.py"]),
     message:
         "evaluate {wildcards.study} on {wildcards.dataset}"
     shell:
-        "{resources.python}/evaluate.py --study {resources.study:q} --dataset {wildcards.dataset} {params.effort}"
+        "{resources.python}/evaluate.py --study {resources.study:q} --dataset {wildcards.dataset}"
+        " --choice {resources.choice:q}"
         " --output {output.metrics:q} --per-user {output.per_user:q} > {log:q} 2>&1"

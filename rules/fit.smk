@@ -21,7 +21,9 @@ rule tune:
         runtime=lambda w, attempt: PLAN.tune_minutes(w.model, w.key, attempt),
         mem_mb=lambda w, attempt: PLAN.memory(w.model, attempt),
         gpu=lambda w: PLAN.gpu(w.model),
+        caps=lambda w: PLAN.tune_caps(w.model, w.key).text,
     params:
+        caps=lambda w: PLAN.planned_tune_caps(w.dataset, w.model, w.key),
         job=lambda w: PLAN.tune_params(w.dataset, w.model, w.key),
         ordered=lambda w: PLAN.catalog.dataset(w.dataset).ordered,
         device=PLAN.settings.device,
@@ -31,7 +33,8 @@ rule tune:
     shell:
         "OMP_NUM_THREADS={threads} {resources.python}/tune.py --data results/data/{wildcards.dataset}"
         " --job {params.job[0]:q} --device {params.device} --minutes {resources.minutes}"
-        " --memory-gb {resources.memory} --code {params.code} --folder $(dirname {output.best:q})"
+        " --memory-gb {resources.memory} --caps {resources.caps} --caps-text {params.caps}"
+        " --code {params.code} --folder $(dirname {output.best:q})"
         " > {log:q} 2>&1"
 
 
@@ -61,7 +64,11 @@ rule fit:
         mem_mb=lambda w, attempt: PLAN.memory(w.model, attempt),
         gpu=lambda w: PLAN.gpu(w.model),
         lane=1,
+        # The caps in force; that they change reruns nothing.
+        caps=lambda w: PLAN.caps(w.model, w.key).text,
     params:
+        # Changes only where a fit is to go on because the cap that ended it is higher.
+        caps=lambda w: PLAN.planned_caps(w.dataset, w.model, w.key, w.seed),
         run=lambda w: PLAN.run_json(w.model, w.key),
         ordered=lambda w: PLAN.catalog.dataset(w.dataset).ordered,
         device=PLAN.settings.device,
@@ -74,5 +81,6 @@ rule fit:
         "OMP_NUM_THREADS={threads} {resources.python}/fit.py --data results/data/{wildcards.dataset}"
         " --run {params.run:q} {params.tuned} {params.twin} --seed {wildcards.seed} --device {params.device}"
         " --minutes {resources.minutes} --memory-gb {resources.memory} --code {params.code}"
+        " --caps {resources.caps} --caps-text {params.caps}"
         " --checkpoints results/checkpoints/{wildcards.dataset}/{wildcards.model}/{wildcards.key}-{params.code}-{wildcards.seed}"
         " --folder $(dirname {output.record:q}) > {log:q} 2>&1"

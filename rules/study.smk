@@ -40,13 +40,13 @@ rule gather:
         study=lambda w: PLAN.studies[w.study].origin,
     params:
         plan=lambda w: PLAN.gather_params(w.study, w.kind),
-        options=lambda w: PLAN.study_options(w.study),
+        choice=lambda w: PLAN.choice_json(w.study),
         code=lambda w: registry.gathering_code(registry.figure(w.kind), SCRIPTS / "gather.py"),
     message:
         "gather {wildcards.kind} of {wildcards.study}"
     shell:
-        "{resources.python}/gather.py --study {resources.study:q} --kind {wildcards.kind} {params.options}"
-        " > {log:q} 2>&1"
+        "{resources.python}/gather.py --study {resources.study:q} --kind {wildcards.kind}"
+        " --choice {params.choice:q} > {log:q} 2>&1"
 
 
 rule collect:
@@ -66,13 +66,13 @@ rule collect:
         study=lambda w: PLAN.studies[w.study].origin,
     params:
         config=lambda w: PLAN.study_params(w.study),
-        options=lambda w: PLAN.study_options(w.study),
+        choice=lambda w: PLAN.choice_json(w.study),
         code=code_hash("recspectra.reporting.collect", scripts=[SCRIPTS / "collect.py"]),
         columns=registry.collecting_code(),
     message:
         "collect {wildcards.study}"
     shell:
-        "{resources.python}/collect.py --study {resources.study:q} {params.options} > {log:q} 2>&1"
+        "{resources.python}/collect.py --study {resources.study:q} --choice {params.choice:q} > {log:q} 2>&1"
 
 
 # One rule per study: what it draws depends on its configuration.

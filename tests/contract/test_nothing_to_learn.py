@@ -19,7 +19,10 @@ from recspectra.training.loop import TrainingLoop
 
 SHAPE = (150, 20)
 # Their scores come of pairs of items that a user has: without any they tell no candidates apart.
-FROM_PAIRS = {"bspm", "ease", "fagsp", "gfcf", "higsp", "itemknn", "linkprop", "rp3beta", "sgfcf", "slim"}
+FROM_PAIRS = {
+    "bspm", "chebycf", "dlae", "ease", "edlae", "fagsp", "gfcf", "higsp", "itemknn", "linkprop", "rlae",
+    "rp3beta", "sgfcf", "slim", "spectral_ridge", "svdae", "turbocf",
+}  # fmt: skip
 
 
 def one_item_each(more: int = 0) -> dict[str, Interactions]:

@@ -51,4 +51,4 @@ def test_what_ease_needs_does_not_grow_with_repeats() -> None:
     config = CATALOG.model("ease")
     plays = from_pairs(np.zeros(30_000, dtype=np.int64), np.arange(30_000) % 2, None, (1, 3000))
     system = create(config, config.resolve({"memory_gb": 0.12}))  # the two dense matrices alone are 0.10
-    system._guard(Task(plays, None, False))
+    assert system._guard(Task(plays, None, False)) is np.float64

@@ -70,3 +70,35 @@ def test_fagsp_on_ml_100k_comes_near_its_published_row(ml100k: Pieces) -> None:
         fitted("fagsp", "ml-100k.higsp", ml100k["train"]), ml100k, "train", ("ndcg_set", "mrr_set"), [10]
     )
     assert found == pytest.approx([0.7092, 0.6384], abs=0.015)  # settings there are not published
+
+
+LINEAR = {"regularization": 300.0, "dropout": 0.5}
+FIGURES = [
+    ("ease", {"regularization": 300.0}, [0.5521, 0.5265, 0.1896, 0.3003]),
+    ("dlae", {"regularization": 300.0, "dropout": 0.0}, [0.5489, 0.5216, 0.1950, 0.2978]),
+    ("dlae", LINEAR, [0.5545, 0.5306, 0.1901, 0.3007]),
+    ("edlae", LINEAR, [0.5558, 0.5295, 0.1915, 0.2983]),
+    ("rlae", LINEAR | {"xi": 0.3}, [0.5545, 0.5306, 0.1901, 0.3007]),  # the bound is not reached: DLAE
+    ("svdae", {"rank": 64}, [0.5340, 0.5093, 0.1798, 0.2842]),
+    ("turbocf", {"alpha": 0.4, "filter": 2}, [0.5345, 0.5112, 0.1817, 0.2872]),
+    (
+        "chebycf",
+        {"order": 12, "flatness": 10.0, "rank": 64, "alpha": 0.3, "beta": 0.2},
+        [0.5490, 0.5257, 0.1897, 0.2979],  # .5491 .5258 .1899 .2980 with its plateau rounded to .001
+    ),
+    (
+        "spectral_ridge",
+        {"rank": 128, "regularization": 30.0, "dropout": 0.7, "theta": 0.25},
+        [0.5551, 0.5324, 0.1901, 0.2980],
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "params", "expected"), FIGURES)
+def test_figures_of_another_program_on_ml_100k(
+    name: str, params: dict, expected: list[float], ml100k: Pieces
+) -> None:
+    system, both = fitted(name, "none", ml100k["train"], **params), ml100k["train"].merged(ml100k["valid"])
+    ranked = compare(rank(system.score, both, [both], 20)[0].lists, ml100k["test"])
+    found = [float(v) for m in ("ndcg", "recall") for v in METRICS[m](ranked, [10, 20]).mean(axis=0)]
+    assert found == pytest.approx(expected, abs=2e-4)

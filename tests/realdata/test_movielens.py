@@ -53,6 +53,18 @@ def test_no_pair_stands_twice(name: str, mirror: Path) -> None:
     assert check_duplicates(read(CATALOG.dataset(name), mirror), name) == 0
 
 
+def test_another_order_of_ties_moves_the_last_item_of_777_of_2999_users(mirror: Path) -> None:
+    orders = []
+    for name in ("ml-1m.head", "ml-1m.ordered"):
+        need(name, mirror)
+        table = read(CATALOG.dataset(name), mirror)
+        rows = np.arange(len(table)) if table.times is None else np.argsort(table.times, kind="stable")
+        rows = rows[table.users[rows] < 3000]
+        orders.append({int(u): int(i) for u, i in zip(table.users[rows], table.items[rows], strict=True)})
+    assert len(orders[0]) == len(orders[1]) == 2999
+    assert sum(orders[0][user] != orders[1][user] for user in orders[0]) == 777
+
+
 @pytest.mark.parametrize("name", ["ml-100k.higsp", "ml-1m.diffrec"])
 def test_the_mirror_has_the_files_that_the_yaml_names(name: str, mirror: Path) -> None:
     for file in CATALOG.dataset(name).source.files:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
-from from_mirror import CATALOG, Pieces
+from from_mirror import CATALOG, Pieces, prepared
 
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.hits import compare
@@ -62,3 +63,27 @@ def test_gsprec_on_ml_100k_as_printed(ml100k: Pieces) -> None:
     active = fitted("gsprec", ml100k["train"], "unified-d2-a0.4", **best)
     found = measured(active, ml100k, ml100k["train"], ("ndcg_hit",), [10])
     assert found == pytest.approx([0.7502], abs=1e-4)
+
+
+PGSP_CUT = {"eq8": "augmented", "user_similarity": "pgsp", "low_cut": 0.3}
+
+
+@pytest.mark.filterwarnings("ignore:decay 0.4 does not satisfy")
+def test_gsprec_with_pgsps_users_and_a_cut_is_near_its_row_on_ml_100k(ml100k: Pieces) -> None:
+    best = CATALOG.model("gsprec").best["ml-100k.higsp"]
+    system = fitted("gsprec", ml100k["train"], "unified-d2-a0.4", **best, **PGSP_CUT)
+    found = measured(system, ml100k, ml100k["train"], ("ndcg_hit", "mrr"), [5, 10, 20])
+    assert found == pytest.approx([0.7543, 0.7572, 0.7465, 0.7358, 0.7443, 0.7457], abs=0.0045)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:decay 0.4 does not satisfy")
+def test_gsprec_with_pgsps_users_is_near_its_row_on_beauty(mirror: Path) -> None:
+    """With validation items masked as well; the cut leaves all pairs in."""
+    pieces = prepared("amazon-beauty.higsp", mirror)
+    best = CATALOG.model("gsprec").best["amazon-beauty.higsp"]
+    system = fitted("gsprec", pieces["train"], "unified-d2-a0.4", **best, **PGSP_CUT)
+    found = measured(
+        system, pieces, pieces["train"].merged(pieces["valid"]), ("ndcg_hit", "mrr"), [5, 10, 20]
+    )
+    assert found == pytest.approx([0.0733, 0.0879, 0.1013, 0.0619, 0.0680, 0.0718], abs=0.00115)

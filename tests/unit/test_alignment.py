@@ -202,7 +202,8 @@ def test_a_wrong_reader_of_the_order_is_refused(
             "belong together",
         ),
         ({"split": {"recipe": "random"}}, "needs `split: {recipe: shipped}`"),
-        ({"split": {"recipe": "shipped", "exchange": True}}, "without exchange"),
+        ({"split": {"recipe": "shipped", "exchange": True}}, "without other keys"),
+        ({"split": {"recipe": "shipped", "valid": 0.1}}, "without other keys"),
         ({"ordered": False}, "ordered: true"),
     ],
 )

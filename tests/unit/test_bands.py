@@ -57,6 +57,11 @@ def files(tmp_path: Path) -> StudyFiles:
     row = ["synthetic", "Synthetic", *["1"] * (len(names) - 2)]
     datasets = pd.DataFrame([row], columns=names)
     datasets.to_csv(folder / "datasets.csv", index=False)
+    run = dict.fromkeys(results.COLUMNS["runs"].split(), "") | {"dataset": "synthetic", "model": "wpgrec"}
+    run |= {"title": "WPGRec", "variant": "default", "group": "main", "fit": "train", "status": "capped"}
+    pd.DataFrame([run | {"key": "k", "seed": seed} for seed in (0, 1)]).to_csv(
+        folder / "runs.csv", index=False
+    )
     pd.DataFrame(band_rows(0, -0.02) + band_rows(1, 0.02)).to_csv(folder / "bands.csv", index=False)
     sizes = [("users", 10, 2.0, 100), ("users", 20, 6.0, 150), ("bands", 1, 1.0, 50), ("bands", 2, 4.0, 100)]
     rows = [["costs", a, s, m, y, f, "cpu", 1] for m in ("seconds", "megabytes") for a, s, y, f in sizes]
@@ -70,6 +75,12 @@ def test_bars_are_means_over_seeds_in_the_order_of_frequency(files: StudyFiles) 
     assert frame["series"].tolist() == ["share of energy", "gate weight", "spectral flatness"] * 2
     assert frame["y"].tolist() == pytest.approx([0.7, 0.6, 0.3, 0.3, 0.4, 0.8])
     assert set(frame["seeds"]) == {2}
+
+
+def test_the_caption_names_systems_that_a_cap_ended(files: StudyFiles) -> None:
+    said = "\u00b6 a cap of the scale ended fits of WPGRec."
+    assert figure_data(files, files.config.figures[0]).caption.endswith(said)
+    assert said not in figure_data(files, files.config.figures[1]).caption
 
 
 def test_costs_are_relative_to_the_smallest_size(files: StudyFiles) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from recspectra.config.base import ConfigError, nearest
 from recspectra.config.catalog import Catalog, Study, load_settings, variant_label
 from recspectra.config.model import RANK_LADDER, RunConfig, spectra_of
+from recspectra.config.scale import Choice
 from recspectra.config.yaml_io import canonical_json, read_yaml, validate
 from recspectra.running import command
 
@@ -325,7 +326,10 @@ UNUSED = [
         "valid, test, exchange: .* no other key",
     ),
     ("leave-one-out", {"seed": 0}, "seed: recipe 'leave-one-out' does not use this key"),
-    ("shipped", {"test": 0.2}, r"test: .* \(it uses exchange\)"),
+    ("shipped", {"test": 0.2}, r"test: .* \(it uses exchange, valid, seed\)"),
+    ("shipped", {"valid": 0.1, "exchange": True}, "exchange: there is nothing to exchange"),
+    ("shipped", {"valid": 0.0}, "valid: a share above 0"),
+    ("shipped", {"seed": 1}, "seed: nothing is drawn; give `valid`"),
     ("random", {"exchange": False}, r"exchange: .* \(it uses valid, test, valid_of, seed\)"),
     ("random-user", {"exchange": True}, "exchange: "),
     ("temporal", {"seed": 1}, r"seed: .* \(it uses valid, test, valid_of\)"),
@@ -537,7 +541,7 @@ def test_a_view_that_is_not_measured_is_refused(key: str, study: MakeStudy) -> N
 @pytest.mark.parametrize("name", CATALOG.names("studies"))
 def test_every_study_shows_what_it_measures(name: str) -> None:
     present = CATALOG.names("datasets")
-    assert all(Catalog(ROOT).study(name, present, effort).runs for effort in ("cpu", "paper"))
+    assert all(Catalog(ROOT).study(name, present, Choice(scale=scale)).runs for scale in ("laptop", "paper"))
 
 
 @pytest.mark.parametrize(
@@ -571,3 +575,10 @@ def test_a_drawing_of_a_system_that_the_study_lacks_is_refused(
 def test_cores_that_snakemake_would_wait_for_are_refused(cores: str) -> None:
     with pytest.raises(ConfigError, match="CORES: must be a whole number from 1, or all"):
         command.start(cores, "0")
+
+
+def test_an_operator_with_two_names_is_computed_once(catalog: Catalog) -> None:
+    """S-Diff's user exponent of .5 is the similarity that GF-CF takes."""
+    sdiff, gfcf = catalog.model("sdiff"), catalog.model("gfcf")
+    runs = [RunConfig(model=m.name, params=m.resolve({"rank": 64})) for m in (sdiff, gfcf)]
+    assert spectra_of(sdiff, runs[0]) == spectra_of(gfcf, runs[1])

@@ -18,6 +18,7 @@ from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog
 from recspectra.config.dataset import DatasetConfig
 from recspectra.config.model import Budget, PlannedRun, RunConfig, TuneConfig
+from recspectra.config.scale import Caps
 from recspectra.data.interactions import Interactions
 from recspectra.data.splits import split, statistics
 from recspectra.data.tables import InteractionTable
@@ -205,6 +206,26 @@ def test_a_fit_killed_on_one_split_does_not_go_on_on_another(
     assert execute(job(tmp_path / "none"), two, tmp_path / "afresh") == "ok"
     lists = [read_npz(tmp_path / name / "rankings.npz") for name in ("resumed", "afresh")]
     assert all(np.array_equal(lists[0][name], lists[1][name]) for name in lists[1])
+
+
+def test_checkpoints_of_capped_fits_stay_until_the_fit_ends_or_other_code_makes_it(
+    tiny: dict[str, Interactions], tmp_path: Path
+) -> None:
+    inputs, key = Inputs(tiny["train"], tiny["valid"], True, {}), job(tmp_path).config.key
+    places = {f"{code}-{seed}": tmp_path / f"{key}-{code}-{seed}" for code in "ab" for seed in (0, 1)}
+    for seed in (0, 1):
+        capped = replace(job(places[f"a-{seed}"], seed, "a"), caps=Caps(epochs=2))
+        assert execute(capped, inputs, tmp_path / "run") == "capped"
+    assert execute(job(places["b-0"], 0, "b"), inputs, tmp_path / "run") == "ok"
+    assert [name for name, place in places.items() if place.exists()] == ["a-1"]
+    assert execute(job(places["a-1"], 1, "a"), inputs, tmp_path / "run") == "ok"
+    assert not places["a-1"].exists()
+
+
+def test_trials_under_another_cap_on_minutes_are_others(tiny: dict[str, Interactions]) -> None:
+    inputs = Inputs(tiny["train"], tiny["valid"], True, {})
+    names = [trials_file(replace(tuning(), minutes=minutes), inputs) for minutes in (None, 1.0, 2.0)]
+    assert names[0] == trials_file(tuning(), inputs) and len(set(names)) == 3
 
 
 def test_what_a_fit_is_made_from(

@@ -1,4 +1,4 @@
-"""Ranking findings, claims against chosen systems, heat maps, inference times and notes on effort."""
+"""Ranking findings, claims against chosen systems, heat maps, inference times and notes on the scale."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ USERS = 60
 LEARNING = ["dataset", "model", "variant", "group", "seed", "fit", "curve", "epoch", "value"]
 STUDY = {
     "name": "orders", "title": "Orders", "datasets": ["a", "b"], "provenance": {}, "models": {},
-    "effort": "cpu", "seeds": [0, 1], "efforts": {"cpu": {"limits": {"epochs": 9}}, "paper": {}},
+    "seeds": [0, 1, 2], "scale": {"name": "small", "seeds": 2, "epochs": {"light": 9}},
     "systems": [{"model": "sdiff"}, {"model": "sdiff", "group": "bounds"}],
     "protocols": {"sdiff": {"title": "S", "why": "w", "target": "test", "metrics": ["recall"], "k": [20],
                             "views": [TRAIN, BOTH]}},
@@ -208,9 +208,9 @@ def test_log_snr_stands_beside_what_is_printed(drawn: Path) -> None:
 # ------------------------------------------------------------------------------------ notes
 
 
-def test_effort_and_seeds_stand_under_the_table(drawn: Path) -> None:
+def test_scale_and_seeds_stand_under_the_table(drawn: Path) -> None:
     text = (drawn / "table-t.md").read_text()
-    assert "Effort cpu: 2 seeds, epochs at most 9" in text
+    assert "Scale small: 2 of 3 seeds.\n" in text
     assert "1: EASE, GF-CF, MF; 2: S-Diff" in text
 
 
@@ -218,4 +218,4 @@ def test_the_report_shows_them(drawn: Path) -> None:
     html = render([drawn], ROOT)
     assert "Kendall" in html
     assert "12.73" in html
-    assert "Effort cpu" in html
+    assert "Scale small" in html

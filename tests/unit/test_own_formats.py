@@ -746,6 +746,16 @@ def test_bad_netflix_lines_are_named(tmp_path: Path, content: str, place: str) -
         read_netflix(path, SourceFile(path="n.txt"))
 
 
+def test_versions_of_a_file_whose_order_says_nothing_are_read_alike(tmp_path: Path) -> None:
+    file = SourceFile(path="s.txt")
+    one, other = (
+        read_sequences(text_file(tmp_path, f"{n}.txt", text), file, sort=True)
+        for n, text in enumerate(("1 30 10 20\n0 5\n", "0 5\n1 10 20 30\n"))
+    )
+    assert one.users.tolist() == other.users.tolist() == [0, 1, 1, 1]
+    assert one.items.tolist() == other.items.tolist() == [5, 10, 20, 30]
+
+
 def test_users_without_items_are_counted(tmp_path: Path) -> None:
     table = read_sequences(text_file(tmp_path, "s.txt", "1 10 11\n2\n\n3 10\n"), SourceFile(path="s.txt"))
     assert table.account.dropped == {"user without items": 1, "blank line": 1}

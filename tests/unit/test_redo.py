@@ -90,7 +90,7 @@ def _write_study(place: Path, names: list[str]) -> None:
     own = Path(f"{place.name}.yaml").resolve()  # of `quickstart` there is none: it is the project's
     if place.name == "mine":
         write_text(own, "name: mine\n")
-    description = {"name": place.name, "datasets": datasets, "effort": "", "origin": str(own)}
+    description = {"name": place.name, "datasets": datasets, "choice": {}, "origin": str(own)}
     write_json(place / "study.json", description)
 
 
@@ -208,22 +208,53 @@ def test_a_run_that_was_deleted_by_hand_is_still_known_by_the_studies(
     assert called() == [mine(), ["--cores", "1", "quickstart", "--config", "datasets=[synthetic]"]]
 
 
-def test_each_study_runs_with_its_own_datasets_and_effort(results: Path, command: list[str]) -> None:
-    description = {"name": "quickstart", "datasets": ["synthetic"], "effort": "paper"}
+CHOICE = {"scale": "paper", "trials": 3, "minutes": 2.5, "models": ["mf", "007"]}
+CHOSEN = ["scale=paper", "trials=3", "minutes=2.5", "datasets=[synthetic]", "models=[mf,007]"]
+
+
+def test_each_study_runs_with_its_own_datasets_and_choices(results: Path, command: list[str]) -> None:
+    description = {"name": "quickstart", "datasets": ["synthetic"], "choice": CHOICE}
     write_json(results / "studies/quickstart/study.json", description)
     forgets(command, "mf")
-    words = ["datasets=[synthetic]", "effort=paper"]
-    assert called() == [mine(), ["--cores", "1", "quickstart", "--config", *words]]
+    assert called() == [mine(), ["--cores", "1", "quickstart", "--config", *CHOSEN]]
+    given = load_settings(ROOT, parse_config(CHOSEN))
+    assert (given.trials, given.minutes, given.models) == (3, 2.5, ["mf", "007"])
+
+
+def test_another_scale_takes_the_place_of_the_values_that_were_set_on_the_old(
+    results: Path, command: list[str]
+) -> None:
+    write_json(results / "studies/quickstart/study.json", {"datasets": ["synthetic"], "choice": CHOICE})
+    forgets(command, "timeout", {"scale": "laptop"})
+    (words,) = called()
+    assert words[words.index("--config") + 1 :] == ["datasets=[synthetic]", "models=[mf,007]", "scale=laptop"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        ({"scale": "papr"}, "unknown scale 'papr'.*did you mean 'paper'"),
+        ({"trials": 0}, r"trials: .*\(given: 0\)"),
+    ],
+)
+def test_a_wrong_choice_that_was_kept_is_refused_before_anything_is_removed(
+    choice: dict[str, Any], said: str, results: Path, command: list[str]
+) -> None:
+    write_json(results / "studies/quickstart/study.json", {"datasets": ["synthetic"], "choice": choice})
+    before = files()
+    with pytest.raises(ConfigError, match=said):
+        redo("timeout", results, CATALOG, Workflow(command))
+    assert files() == before and not called()
 
 
 def test_what_the_user_gave_comes_first(results: Path, command: list[str]) -> None:
-    forgets(command, "timeout", {"mirror": "/a b", "datasets": "x", "effort": ""})
+    forgets(command, "timeout", {"mirror": "/a b", "datasets": "x", "scale": ""})
     assert called() == [["--cores", "1", "quickstart", "--config", "datasets=x", "mirror=/a b"]]
 
 
 def test_a_dataset_that_looks_like_a_number_is_named_as_a_text(results: Path, command: list[str]) -> None:
     """Snakemake reads `datasets=007` as the number 7, and the project refuses it."""
-    description = {"name": "quickstart", "datasets": ["007", "1e3"], "effort": ""}
+    description = {"name": "quickstart", "datasets": ["007", "1e3"]}
     write_json(results / "studies/quickstart/study.json", description)
     forgets(command, "mf")
     word = called()[1][-1]
@@ -400,6 +431,7 @@ def downloaded(project: Path, results: Path) -> Callable[..., tuple[Catalog, Pat
 URL = "https://example.org/rows.csv"
 RIGHT = {kind: hashlib.new(kind, b"1,2\n").hexdigest() for kind in ("sha256", "md5")}
 WRONG = {kind: digest[::-1] for kind, digest in RIGHT.items()}
+GIT = "d72f2010a822172de15795be5808b26d750dba36"  # git hash-object
 
 
 @pytest.mark.parametrize(
@@ -412,6 +444,8 @@ WRONG = {kind: digest[::-1] for kind, digest in RIGHT.items()}
         ({"url": URL, "md5": WRONG["md5"]}, False),
         ({"url": URL, "sha256": RIGHT["sha256"], "md5": WRONG["md5"]}, False),
         ({"sha256": WRONG["sha256"]}, True),
+        ({"url": URL, "sha256": WRONG["sha256"], "git": GIT}, True),
+        ({"url": URL, "sha256": WRONG["sha256"], "git": GIT[::-1]}, False),
     ],
 )
 @pytest.mark.parametrize("mirror", [False, True], ids=["no mirror", "a mirror without the file"])
@@ -467,7 +501,7 @@ def test_what_failed_goes_on_with_the_same_studies_and_settings(
     results: Path, command: list[str], capsys: pytest.CaptureFixture
 ) -> None:
     """What is forgotten is all that said which studies to run again."""
-    write_json(results / "studies/quickstart/study.json", {"datasets": ["synthetic"], "effort": "paper"})
+    write_json(results / "studies/quickstart/study.json", {"datasets": ["synthetic"], "choice": CHOICE})
     assert redo("timeout", results, CATALOG, FAILS) == 1
     assert redo("timeout", results, CATALOG, FAILS) == 1
     capsys.readouterr()
@@ -475,7 +509,7 @@ def test_what_failed_goes_on_with_the_same_studies_and_settings(
     assert forgets(command, "timeout", dry=True) == set()
     assert "then: quickstart" in capsys.readouterr().out and called() == []
     assert forgets(command, "timeout") == {"results/.redo.json"}, "nothing is forgotten twice"
-    assert called() == [["--cores", "1", "quickstart", "--config", "datasets=[synthetic]", "effort=paper"]]
+    assert called() == [["--cores", "1", "quickstart", "--config", *CHOSEN]]
     said = capsys.readouterr().out
     assert "goes on: nothing else is forgotten" in said and "no finished study" not in said
     assert str(folder("mf-0") / "run.json") in forgets(command, "timeout"), "it has ended: this is a new one"
@@ -531,10 +565,13 @@ def test_a_note_that_leads_out_of_the_results_removes_nothing(
     assert (tmp_path / "outside").exists()
 
 
-def test_a_wrong_effort_is_refused_before_anything_is_removed(results: Path, command: list[str]) -> None:
+@pytest.mark.parametrize(("key", "value"), [("scale", "papr"), ("trials", "many"), ("epochs", "0")])
+def test_a_wrong_word_is_refused_before_anything_is_removed(
+    key: str, value: str, results: Path, command: list[str]
+) -> None:
     before = files()
-    with pytest.raises(ConfigError, match="effort"):
-        redo("timeout", results, CATALOG, Workflow(command, {"effort": "papr"}))
+    with pytest.raises(ConfigError, match=key):
+        redo("timeout", results, CATALOG, Workflow(command, {key: value}))
     assert files() == before
 
 
@@ -597,12 +634,25 @@ def test_the_script_calls_snakemake_with_cores_gpus_and_what_was_given(results: 
     write_text(tmp_path / "first/snakemake/__init__.py", "")
     write_text(tmp_path / "first/snakemake/__main__.py", text)
     paths = os.pathsep.join([str(tmp_path / "first"), *filter(None, sys.path)])
-    words = ["--cores", "3", "--gpus", "2", "--mirror", "/a b", "--effort", "paper", "--datasets", ""]
+    words = [
+        "--cores",
+        "3",
+        "--gpus",
+        "2",
+        "--mirror",
+        "/a b",
+        "--scale",
+        "paper",
+        "--datasets",
+        "",
+        "--epochs",
+        "5",
+    ]
     process = script("--what", "timeout", *words, env=os.environ | {"PYTHONPATH": paths})
     said = process.communicate(timeout=60)[0]
     assert process.returncode == 0, said
     (call,) = (json.loads(line) for line in said.splitlines() if line.startswith("["))
     assert call == [
         "--profile", "workflow/profiles/default", "--resources", "gpu=2", "--cores", "3", "quickstart",
-        "--config", "datasets=[synthetic]", "effort=paper", "mirror=/a b",
+        "--config", "datasets=[synthetic]", "mirror=/a b", "scale=paper", "epochs=5",
     ]  # fmt: skip

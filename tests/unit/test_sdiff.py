@@ -67,9 +67,10 @@ def test_noise_of_users_and_positions_is_independent() -> None:
 
 @pytest.fixture(scope="module")
 def item_spectrum(train: Interactions) -> dict[str, Spectrum]:
-    return {"item-similarity": leading(build("item-similarity", train), 16)}
+    return {name: leading(build(name, train), 16) for name in (GRAPH, "item-similarity-u0.25")}
 
 
+GRAPH = "item-similarity-u0.5"
 QUICK = {"rank": 12, "hidden": 20, "epochs": 2, "batch_size": 40, "learning_rate": 0.01}
 
 
@@ -180,7 +181,7 @@ def test_the_forward_process_scales_the_signal_and_adds_noise_of_its_level(
     train: Interactions, item_spectrum: dict
 ) -> None:
     seen, clean, _ = trained_on(train, item_spectrum, sigma_max=0.4)
-    frequencies = np.clip(1.0 - item_spectrum["item-similarity"].values[:12], 0.0, None)
+    frequencies = np.clip(1.0 - item_spectrum[GRAPH].values[:12], 0.0, None)
     alpha, sigma = schedule("vp", seen.time.numpy(), frequencies, 0.1, 0.4)
     assert 0.0 <= float(seen.time.min()) < 0.1 < 0.9 < float(seen.time.max()) <= 1.0
     noisy = sigma.min(axis=0) > 1e-3
@@ -189,6 +190,19 @@ def test_the_forward_process_scales_the_signal_and_adds_noise_of_its_level(
     assert noise.std() == pytest.approx(1.0, abs=0.1)
     clear = trained_on(train, item_spectrum, sigma_max=0.0, alpha_min=1.0)
     assert torch.allclose(clear[0].noisy, clear[1], atol=1e-5)
+
+
+def test_frequencies_are_those_of_the_graph_over_its_largest_eigenvalue(
+    train: Interactions, item_spectrum: dict
+) -> None:
+    x = dense(train)
+    right = np.diag(np.maximum(x.sum(axis=0), 1) ** -0.5)
+    for exponent in (0.25, 0.5):
+        root = np.diag(np.maximum(x.sum(axis=1), 1) ** -exponent) @ x @ right
+        values = np.linalg.eigvalsh(root.T @ root)[::-1]
+        system = sdiff(train, item_spectrum, user_exponent=exponent)
+        assert np.allclose(system.frequencies, 1.0 - values[:12] / values[0], atol=1e-8)
+    assert np.array_equal(system.frequencies, np.clip(1.0 - item_spectrum[GRAPH].values[:12], 0.0, None))
 
 
 def test_the_condition_is_the_history_without_the_masked_items(

@@ -410,24 +410,53 @@ def test_without_times_an_items_users_are_drawn() -> None:
     assert len(set(one)) == 5 and max(one) < 50
 
 
-def test_attention_with_ages_equals_a_loop_over_pairs() -> None:
+@pytest.mark.parametrize("asked", [1, 5])
+def test_attention_with_ages_equals_a_loop_over_pairs(asked: int) -> None:
     torch.manual_seed(0)
     layer = tgsrec.Gather(8, 2, 16, 0.0).eval()
-    asking, others, codes = torch.randn(3, 8), torch.randn(3, 5, 8), torch.randn(5, 8)
+    asking, others, codes = torch.randn(3, asked, 8), torch.randn(3, 5, 8), torch.randn(5, 8)
     attend = Frame.of(some_inputs(9, 5, [5, 3, 1]), 9, causal=True).attend
-    found = layer(asking, others, codes, attend, last=False)
+    found = layer(asking, others, codes, attend, aged=True)
     for b in range(3):
         for t in range(5):
+            one = asking[b, t if asked > 1 else 0]
+            query = layer.query(one) + layer.now(codes[0])
             joined = [layer.pairs(others[b, s]) + layer.codes(codes[max(0, t - s)]) for s in range(5)]
             keys, values = torch.stack(joined).chunk(2, dim=1)
             parts = []
             for h in range(2):
                 part = slice(4 * h, 4 * h + 4)
-                scores = keys[:, part] @ layer.query(asking[b])[part] / 2.0
+                scores = keys[:, part] @ query[part] / 2.0
                 weights = scores.masked_fill(~attend[b, 0, t], float("-inf")).softmax(0)
                 parts.append(weights @ values[:, part])
-            out = layer.norm(asking[b] + layer.outward(torch.cat(parts)))
-            assert torch.allclose(found[b, t], layer.merge(torch.cat([out, asking[b]])), atol=1e-5)
+            out = layer.norm(one + layer.outward(torch.cat(parts)))
+            assert torch.allclose(found[b, t], layer.merge(torch.cat([out, one])), atol=1e-5)
+
+
+def test_a_user_asks_in_layer_2_with_the_state_of_layer_1(train: Interactions) -> None:
+    """Each state is that of its own prefix: layer 1 over free vectors, layer 2 over the items' states."""
+    system, users = bold(built("tgsrec", train)), torch.tensor([3, 4])
+    net, inputs = system.module, some_inputs(train.n_items, 6, [6, 6])
+    found = states(system, users, inputs, last=False)
+    for row, user in enumerate(users):
+        for t in range(6):
+            prefix, attend = inputs[row : row + 1, : t + 1], torch.ones(1, 1, 1, t + 1, dtype=torch.bool)
+            codes, free = net.ages(t + 1), net.users(user)[None, None]
+            asking = net.first(free, net.items(prefix), codes, attend, aged=True)
+            state = net.outward(net.second(asking, system._items[prefix], codes, attend, aged=True))
+            assert torch.allclose(found[row, t], state[0, 0], atol=1e-5)
+            assert not torch.allclose(asking, free, atol=1e-2)
+
+
+def test_what_is_recent_counts_for_a_user_without_a_vector(train: Interactions) -> None:
+    """What is learned about recency is every user's: the query knows the time even if the user is 0."""
+    system = bold(built("tgsrec", train))
+    with torch.no_grad():
+        system.module.users.weight.zero_()
+    system._ready()
+    inputs, users = some_inputs(train.n_items, 6, [6]), torch.tensor([0])
+    turned = states(system, users, inputs.flip(1))
+    assert not torch.allclose(states(system, users, inputs), turned, atol=1e-3)
 
 
 def test_a_users_state_follows_from_the_items_that_were_read_alone(train: Interactions) -> None:

@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recspectra.config.model import PlannedRun, RunConfig
+from recspectra.config.study import FigureConfig
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.files import ArtifactError, write_npz
+from recspectra.reporting.collect import response_points
 from recspectra.spectral import eigen
 from recspectra.spectral.eigen import SpectrumError, leading
-from recspectra.spectral.filters import gaussian_bandpass, rescaled
+from recspectra.spectral.filters import gaussian_bandpass, ideal_lowpass, rescaled
 from recspectra.spectral.operators import (
     Bipartite,
     ItemSimilarity,
@@ -301,6 +304,25 @@ def test_bandpass_peaks_at_its_centre() -> None:
     gain = gaussian_bandpass(x, 0.3, 0.05)
     assert gain[30] == 1.0 == gain.max()
     assert gain[80] == pytest.approx(math.exp(-0.25 / 0.05))
+
+
+def test_the_low_pass_filter_cuts_where_it_should_or_nowhere() -> None:
+    x = np.array([0.0, 0.3, 0.31, 1.0, 1.0 + 1e-12])
+    assert ideal_lowpass(x, 0.3).tolist() == [1, 1, 0, 0, 0]
+    assert ideal_lowpass(x, 0.0).tolist() == [1, 0, 0, 0, 0]
+    assert ideal_lowpass(x, 1.0).tolist() == [1, 1, 1, 1, 1]
+
+
+def test_the_drawn_response_of_gsprec_has_the_cut_and_ends_with_the_last_pair() -> None:
+    log = {"eigenvalues": [0.0, 0.4, 1.2], "range": [0.0, 2.0], "highest": 2.0}
+    params = {"center": 0.5, "width": 0.1, "phi": 0.4, "low_cut": 0.25}
+    run = PlannedRun(dataset="d", run=RunConfig(model="gsprec", params={}), variant="v", group="g", seed=0)
+    figure = FigureConfig(name="response", title="R", kind="frequency-response")
+    points = response_points(figure, run, {"log": log, "params": params}).set_index("series")
+    low, band, both = (points[points.index.str.startswith(n)] for n in ("low", "band", "combined"))
+    assert low[low["y"] > 0]["x"].max() == pytest.approx(0.5, abs=0.02)
+    assert band[band["y"] > 0]["x"].max() == pytest.approx(1.2, abs=1e-5)
+    assert np.allclose(both["y"], 0.4 * band["y"].to_numpy() + 0.6 * low["y"].to_numpy())
 
 
 def test_rescaling_maps_the_ends_to_0_and_1() -> None:

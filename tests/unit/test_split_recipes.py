@@ -147,6 +147,61 @@ def test_a_shipped_split_is_taken_as_it_is_and_needed() -> None:
 MakeConfig = Callable[..., DatasetConfig]
 
 
+def two_parts(times: bool = False) -> InteractionTable:
+    """200 train rows of 20 users and a test row of each, in the order of no user."""
+    rng = np.random.default_rng(1)
+    users = np.concatenate([rng.permutation(np.arange(200) % 20), np.arange(20)])
+    items = np.concatenate([np.arange(200), np.arange(200, 220)])
+    parts = np.repeat([TRAIN, TEST], [200, 20]).astype(np.int8)
+    return InteractionTable(users, items, rng.random(220) if times else None, None, parts)
+
+
+def test_validation_is_drawn_from_the_train_part_of_files_that_have_none() -> None:
+    table = two_parts()
+    found = {s: parts_of("shipped", table, valid=0.155, seed=s) for s in (0, 1)}
+    for parts in found.values():
+        assert np.array_equal(parts == TEST, table.parts == TEST)  # nothing of test is touched
+        assert np.bincount(parts).tolist() == [169, 31, 20]
+    assert np.array_equal(parts_of("shipped", table, valid=0.155, seed=1), found[1])
+    assert not np.array_equal(found[0], found[1])
+    assert two_parts().parts.tolist() == table.parts.tolist()  # the table is as it was
+
+
+@pytest.mark.parametrize("times", [True, False])
+@pytest.mark.parametrize("ordered", [True, False])
+def test_train_and_the_validation_drawn_from_it_are_the_train_file(
+    ordered: bool, times: bool, dataset_config: MakeConfig
+) -> None:
+    table = two_parts(times)
+    config = dataset_config(split={"recipe": "shipped", "valid": 0.1, "seed": 3}, ordered=ordered)
+    pieces, _ = splits.split(table, config)
+    assert pieces["valid"].nnz == 20
+    union = pieces["train"].merged(pieces["valid"])
+    mine = table.parts == TRAIN
+    for user in range(20):
+        rows = np.flatnonzero(mine & (table.users == user))
+        expected = table.items[by_time(table, rows)] if ordered else table.items[rows]
+        found = union.sequence(user)
+        assert found.tolist() == expected.tolist() if ordered else set(found) == set(expected)
+
+
+def test_places_of_validation_rows_cannot_be_seen_in_the_times_of_train(dataset_config: MakeConfig) -> None:
+    config = dataset_config(split={"recipe": "shipped", "valid": 0.4}, ordered=True)
+    train = splits.split(two_parts(), config)[0]["train"]
+    for user in range(20):
+        times = train.times[train.indptr[user] : train.indptr[user + 1]]
+        assert times.tolist() == list(range(1, len(times) + 1))
+
+
+def test_files_with_a_validation_part_need_no_draw_and_those_without_are_told_of_it(
+    dataset_config: MakeConfig,
+) -> None:
+    with pytest.raises(DataError, match="have a validation part; take `valid`"):
+        parts_of("shipped", shipped_table(), valid=0.1)
+    with pytest.raises(DataError, match=r"the valid part of the split is empty; .*valid: 0\.1.* draws one"):
+        splits.split(two_parts(), dataset_config(split={"recipe": "shipped"}))
+
+
 def shipped_table() -> InteractionTable:
     """Users 5 and 9, items 3, 4 and 8; the validation pair is the newest, item 8 is not in train."""
     users, items = np.array([9, 5, 9, 5, 5, 9]), np.array([4, 3, 3, 4, 8, 8])

@@ -96,11 +96,13 @@ def gsprec_scores(train: Interactions, history: Interactions, p: dict[str, Any])
 
     x, shown = dense(train), dense(history)
     m = len(x)
-    x_u = to_power(x.sum(axis=1), -0.5) @ x
     d_i = x.sum(axis=0)
+    of_items = to_power(d_i, -0.5 if p["user_similarity"] == "pgsp" else 0.0)
+    x_u, shown_u = (to_power(a.sum(axis=1), -0.5) @ a @ of_items for a in (x, shown))
     d_b = np.concatenate([(x_u @ x_u.T).sum(axis=0), d_i])
-    x_b = np.hstack([to_power(shown.sum(axis=1), -0.5) @ shown @ x_u.T, shown])  # [C_U, X]
-    low = (x_b @ to_power(d_b, -0.5) @ u @ u.T @ to_power(d_b, 0.5))[:, m:]
+    x_b = np.hstack([shown_u @ x_u.T, shown])  # [C_U, X]
+    passed = np.diag(position <= p["low_cut"] + 1e-9)
+    low = (x_b @ to_power(d_b, -0.5) @ u @ passed @ u.T @ to_power(d_b, 0.5))[:, m:]
     if p["eq8"] == "augmented":
         band = (x_b @ to_power(d_b, -0.5) @ u @ g @ u.T @ to_power(d_b, 0.5))[:, m:]
     else:
@@ -112,10 +114,12 @@ def gsprec_scores(train: Interactions, history: Interactions, p: dict[str, Any])
 SETTINGS = [
     {"rank": 12, "phi": 0.5},
     {"rank": 25, "phi": 0.9, "center": 0.6, "width": 0.3, "depth": 3, "decay": 0.25},
+    {"rank": 25, "phi": 0.3, "user_similarity": "pgsp"},
+    {"rank": 25, "phi": 0.3, "user_similarity": "pgsp", "low_cut": 0.4},
 ]
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=["default", "other"])
+@pytest.mark.parametrize("settings", SETTINGS, ids=["default", "other", "pgsp", "pgsp-cut"])
 @pytest.mark.parametrize("eigenvalue_range", ["truncated", "full"])
 @pytest.mark.parametrize("eq8", ["literal", "balanced", "augmented"])
 def test_gsprec_equals_its_equations_in_every_reading(
@@ -135,6 +139,9 @@ def test_the_readings_of_gsprec_differ(train: Interactions) -> None:
         gsprec_scores(train, train, base | {"eq8": eq8, "eigenvalue_range": span})
         for eq8 in ("literal", "balanced", "augmented")
         for span in ("truncated", "full")
+    ]
+    found += [
+        gsprec_scores(train, train, base | one) for one in ({"user_similarity": "pgsp"}, {"low_cut": 0.3})
     ]
     for i, one in enumerate(found):
         assert all(relative_error(one, other) > 1e-2 for other in found[i + 1 :])

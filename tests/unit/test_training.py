@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from recspectra.config.scale import Caps
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.files import ArtifactError
 from recspectra.recommender import Run
@@ -408,3 +410,61 @@ def test_one_batch_with_a_target_is_enough() -> None:
     before = weights(loop)
     assert finish(loop)["epochs"] == 12
     assert weights(loop) != before
+
+
+# -------------------------------------------------------------------------------- caps
+
+
+def capped(folder: Path, caps: Caps, **changes: Any) -> tuple[dict[str, Any], bytes]:
+    loop = trainer(folder, caps=caps, **changes)
+    return finish(loop), weights(loop)
+
+
+@pytest.mark.parametrize("first", [1, 3, 4])
+@pytest.mark.parametrize("then", [5, 12])
+def test_a_capped_run_goes_on_to_the_bytes_of_one_that_had_the_higher_cap(
+    tmp_path: Path, first: int, then: int
+) -> None:
+    log, _ = capped(tmp_path / "a", Caps(epochs=first))
+    assert (log["capped"], log["epochs"]) == ("epochs", first)
+    assert log["validation_curve"][-1][0] == first
+    again = capped(tmp_path / "a", Caps(epochs=then))
+    assert again == capped(tmp_path / "b", Caps(epochs=then))
+    assert again[0]["capped"] == ("epochs" if then == 5 else "")
+
+
+def test_the_best_weights_are_kept_of_the_validation_at_a_cap_too(tmp_path: Path) -> None:
+    log, kept = capped(tmp_path / "a", Caps(epochs=3))
+    whole = trainer(settings={"epochs": 3})
+    finish(whole)
+    assert log["best_epoch"] == 3 and kept == weights(whole)
+
+
+def test_patience_and_the_last_epoch_end_a_run_before_its_caps() -> None:
+    still = {"validate": lambda: 0.5, "settings": {"patience": 2}}
+    log = finish(trainer(caps=Caps(epochs=6), **still))
+    assert (log["epochs"], log["capped"]) == (6, "")  # the cap falls where patience ends it
+    assert finish(trainer(caps=Caps(epochs=5), **still))["capped"] == "epochs"
+    assert finish(trainer(caps=Caps(epochs=12)))["capped"] == ""
+
+
+def test_minutes_end_a_run_after_its_epoch_and_count_those_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count(step=30.0)  # an epoch takes half a minute
+    monkeypatch.setattr("recspectra.training.loop.time.monotonic", lambda: next(clock))
+    log, _ = capped(tmp_path, Caps(minutes=1.0))
+    assert (log["capped"], log["epochs"]) == ("minutes", 2)
+    log, _ = capped(tmp_path, Caps(minutes=2.5))
+    assert (log["capped"], log["epochs"]) == ("minutes", 5)
+    assert finish(trainer(tmp_path))["capped"] == ""
+
+
+def test_a_checkpoint_beyond_the_cap_is_not_used(tmp_path: Path) -> None:
+    capped(tmp_path / "a", Caps(epochs=9))
+    assert capped(tmp_path / "a", Caps(epochs=4)) == capped(tmp_path / "b", Caps(epochs=4))
+
+
+def test_a_refit_is_capped_too() -> None:
+    log = finish(trainer(validate=None, caps=Caps(epochs=5)))
+    assert (log["epochs"], log["best_epoch"], log["capped"]) == (5, 5, "epochs")

@@ -22,7 +22,6 @@ from recspectra.config.model import (
     spectra_of,
     tuning_spectra,
 )
-from recspectra.config.study import StudyConfig, narrowed
 from recspectra.config.yaml_io import validate
 from recspectra.data.interactions import Interactions
 from recspectra.fitting import tune as module
@@ -317,18 +316,27 @@ def test_a_run_that_is_not_tuned_has_no_tuning_in_its_key() -> None:
     assert set(dumped) == {"model", "class_name", "params", "fit", "top"}
 
 
-def test_optional_datasets_take_part_only_where_they_are_present() -> None:
-    config = StudyConfig(
-        name="s", title="S", datasets=["a"], optional_datasets=["b", "c"],
-        systems=[
-            {"model": "ease"},
-            {"model": "ease", "datasets": ["b"]},
-            {"model": "ease", "datasets": ["a", "c"]},
-        ],
-    )  # fmt: skip
-    assert narrowed(config, ["a", "b"]).datasets == ["a", "b"]
-    assert [e.datasets for e in narrowed(config, ["b"]).systems] == [None, ["b"], ["a"]]
-    assert [e.datasets for e in narrowed(config, []).systems] == [None, ["a"]]
+def test_optional_datasets_take_part_only_where_they_are_present(catalog: Catalog, tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    systems = [
+        {"model": "ease"},
+        {"model": "gfcf", "datasets": ["lastfm.loo"]},
+        {"model": "popularity", "datasets": ["synthetic", "ml-1m.loo"]},
+    ]
+    content = {"name": "s", "title": "S", "datasets": ["synthetic"], "systems": systems}
+    path.write_text(json.dumps(content | {"optional_datasets": ["lastfm.loo", "ml-1m.loo"]}))
+
+    def runs(*present: str) -> list[tuple[str, str]]:
+        return [(r.run.model, r.dataset) for r in catalog.study(str(path), present).runs]
+
+    both = [
+        ("ease", "synthetic"),
+        ("ease", "lastfm.loo"),
+        ("gfcf", "lastfm.loo"),
+        ("popularity", "synthetic"),
+    ]
+    assert runs("synthetic", "lastfm.loo") == both == runs("lastfm.loo")
+    assert runs() == [("ease", "synthetic"), ("popularity", "synthetic")]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from recspectra import planning
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog, check_texts, load_settings
 from recspectra.config.dataset import DatasetConfig
+from recspectra.config.scale import Choice
 from recspectra.config.study import StudyConfig
 from recspectra.config.yaml_io import read_yaml, validate
 
@@ -140,10 +141,11 @@ RANKING = {"name": "order", "title": "T", "kind": "ranking"}
         ({"seeds": [-1]}, "seeds[0]: .*greater than or equal to 0 (given: -1)"),
         ({"seeds": [2**63]}, "seeds: 9223372036854775808 is too large"),
         ({"seeds": [3, 1, 3]}, "seeds: 3 is written twice (entries 1 and 3)"),
-        ({"more_seeds": {"synthetic": [-1]}}, "more_seeds.synthetic[0]: .*(given: -1)"),
-        ({"more_seeds": {"synthetic": [1, 1]}}, "more_seeds: 'synthetic': 1 is written twice"),
-        ({"efforts": {"cpu": {"seeds": [1, 1]}}}, "efforts.cpu.seeds: 1 is written twice"),
-        ({"efforts": {"cpu": {"seeds_on": {"synthetic": [-2]}}}}, "seeds_on.synthetic[0]: .*(given: -2)"),
+        ({"seeds": {"default": [0], "synthetic": [-1]}}, "seeds.synthetic[0]: .*(given: -1)"),
+        ({"seeds": {"default": [0], "synthetic": [1, 1]}}, "seeds: 'synthetic': 1 is written twice"),
+        ({"seeds": {"synthetic": [1]}}, "seeds: by dataset they need `default`"),
+        ({"seeds": {"default": [0], "synthetik": [1]}}, "seeds: unknown dataset 'synthetik'.*did you mean"),
+        ({"seeds": 3}, "seeds: .*valid list (given: 3)"),
         ({"datasets": ["synthetic", "synthetic"]}, "datasets: synthetic is written twice"),
         ({"optional_datasets": ["synthetic"]}, "optional_datasets: 'synthetic' is among `datasets`"),
         ({"datasets": [123]}, "datasets[0]: must be text, not the number 123: write it in quotes"),
@@ -165,7 +167,9 @@ RANKING = {"name": "order", "title": "T", "kind": "ranking"}
         ({"systems": [{"model": "ease", "group": ""}]}, "systems[0].group: must not be empty"),
         ({"systems": [{"model": "ease", "fit": ["train", "train"]}]}, "systems[0].fit: train is written"),
         ({"systems": [{"model": "ease", "seeds": [0, 0]}]}, "systems[0].seeds: 0 is written twice"),
-        ({"systems": [{"model": "ease", "seeds_at": {"cpu": [-1]}}]}, "seeds_at.cpu[0]: .*(given: -1)"),
+        ({"systems": [{"model": []}]}, "systems[0].model: .*at least 1 item"),
+        ({"systems": [{"model": ["ease", "ease"]}]}, "systems[0].model: ease is written twice"),
+        ({"systems": [{"model": ["ease", 7]}]}, "systems[0].model[1]: must be text, not the number 7"),
         (
             {"systems": [{"model": "ease", "sweep": {"regularization": [1, 2, 1.0]}}]},
             "systems[0].sweep: 'regularization': 1.0 is written twice (entries 1 and 3)",
@@ -200,7 +204,7 @@ def test_values_that_would_fail_late_are_refused_first(changes: dict, expected: 
 @pytest.mark.parametrize("name", Catalog(ROOT).names("studies"))
 def test_what_a_finished_study_keeps_of_itself_can_be_read_again(name: str) -> None:
     catalog = Catalog(ROOT)
-    config = catalog.study(name, catalog.names("datasets"), effort="paper").config
+    config = catalog.study(name, catalog.names("datasets"), Choice(scale="paper")).config
     assert validate(StudyConfig, json.loads(config.model_dump_json()), "study.json") == config
 
 
@@ -215,6 +219,8 @@ def test_what_a_finished_study_keeps_of_itself_can_be_read_again(name: str) -> N
         ("mirror=/data/my #1", "/data/my", "'/data/my #1' would be read as '/data/my'; rename"),
         ("mirror=/data/a: b", {"/data/a": "b"}, "would be read as"),
         ("datasets=123", 123, "write datasets='[123]'"),
+        ("models=123", 123, "write models='[123]'"),
+        ("scale=1e3", 1000.0, "'1e3' would be read as 1000.0; write scale='./1e3'"),
         ("mirror=/a`x`", "/a`x`", "holds a backtick"),
         ("mirror=/a$(x)", "/a$(x)", "holds $("),
         ("mirror=/a\\b", "/a\\b", "holds a backslash"),
@@ -241,7 +247,7 @@ def test_texts_that_reach_a_job_unchanged_are_taken(text: str) -> None:
 
 
 def test_nothing_given_on_the_command_line_is_nothing() -> None:
-    assert load_settings(ROOT, {"mirror": None, "effort": None, "datasets": None}) == load_settings(ROOT, {})
+    assert load_settings(ROOT, {"mirror": None, "scale": None, "trials": None}) == load_settings(ROOT, {})
     with pytest.raises(ConfigError, match=r"datasets: a is written twice"):
         load_settings(ROOT, {"datasets": "a,a"})
 

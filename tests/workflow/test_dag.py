@@ -26,40 +26,30 @@ def read(kind: str, name: str) -> dict[str, Any]:
 
 
 def expected_fits(name: str) -> set[str]:
-    """Expand a study by hand, at effort cpu: the distinct (dataset, system, parameters, fit, seed)."""
-    study, found = read("studies", name), set()
-    effort = study.get("efforts", {}).get("cpu", {})
-    present = effort.get("datasets", study["datasets"])
-    for entry in study["systems"]:
-        model = read("models", entry["model"])
-        points = itertools.product(*entry.get("sweep", {}).values())
+    """Expand a study by hand, at the default scale: the distinct (dataset, system, parameters, fit, seed)."""
+    study, scale, found = read("studies", name), read("scales", "laptop"), set()
+    present = study["datasets"]  # optional ones are not there: no mirror is named
+    for entry, model in ((e, read("models", m)) for e in study["systems"] for m in _listed(e["model"])):
         defaults = {k: spec["default"] for k, spec in model.get("params", {}).items()}
-        # Optional datasets are not there: no mirror is named.
         datasets = [d for d in entry.get("datasets", present) if d in present]
-        datasets = [d for d in datasets if d in entry.get("datasets_at", {}).get("cpu", datasets)]
-        for dataset, point in itertools.product(datasets, list(points)):
-            limits = {**effort.get("limits", {}), **effort.get("limits_on", {}).get(dataset, {})}
-            limits |= entry.get("limits", {}).get("cpu", {})
-            limits |= entry.get("limits_on", {}).get("cpu", {}).get(dataset, {})
-            searched = entry.get("tune") and effort.get("trials_on", {}).get(dataset, 1)
-            known = model.get("best", {}).get(dataset, {})
-            best = known if entry.get("use_best") else {}
-            if entry.get("tune") and not searched:
-                best = {k: v for k, v in known.items() if k in model.get("search", {})}
+        points = list(itertools.product(*entry.get("sweep", {}).values()))
+        given = entry.get("params", {})
+        for dataset, point in itertools.product(datasets, points):
             swept = dict(zip(entry.get("sweep", {}), point, strict=True))
-            params = {**defaults, **best, **entry.get("params", {})}
-            params |= {k: min(v, params[k]) for k, v in limits.items() if k in params}
-            params |= {**entry.get("after", {}), **swept}
-            if searched and set(model.get("search", {})) - set(entry.get("params", {})):
-                fixed = [entry.get("params", {}), {k: params[k] for k in limits if k in params}]
-                params = {"tuned with": fixed, **entry.get("after", {}), **swept}
-            more = {} if "seeds" in effort else study.get("more_seeds", {})
-            more = {**more, **effort.get("seeds_on", {})}
-            seeds = more.get(dataset, effort.get("seeds", study.get("seeds", [0])))
-            seeds = entry.get("seeds_at", {}).get("cpu", entry.get("seeds", seeds))
+            best = model.get("best", {}).get(dataset, {}) if entry.get("use_best") else {}
+            params = {**defaults, **best, **given, **entry.get("after", {}), **swept}
+            if entry.get("tune") and set(model.get("search", {})) - set(given):
+                params = {"tuned with": given, **entry.get("after", {}), **swept}
+            seeds = study.get("seeds", [0])
+            seeds = seeds if isinstance(seeds, list) else seeds.get(dataset, seeds["default"])
+            seeds = entry.get("seeds", seeds)[: scale["seeds"]]
             for fit, seed in itertools.product(entry.get("fit", ["train"]), seeds):
-                found.add(json.dumps([dataset, entry["model"], params, fit, seed], sort_keys=True))
+                found.add(json.dumps([dataset, model["name"], params, fit, seed], sort_keys=True))
     return found
+
+
+def _listed(models: str | list[str]) -> list[str]:
+    return [models] if isinstance(models, str) else models
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,7 @@ from harness import (
 )
 
 from recspectra.fitting.scoring import NOT_LISTS
+from recspectra.running import locks
 
 pytestmark = pytest.mark.slow
 FOLDER = Path("results/studies/tiny-study")
@@ -53,7 +54,10 @@ def test_files_of_the_artefact_contract_exist(finished: Finished) -> None:
     found = set(files_below(finished.folder / "results"))
     expected = {"interactions/tiny.npz", "report/index.html"}
     expected |= {f"data/tiny/{name}" for name in ("train.npz", "valid.npz", "test.npz", "stats.json")}
-    expected |= {f"spectra/tiny/{o}@train-r16.npz" for o in ("item-similarity", "unified-d2-a0.4")}
+    expected |= {
+        f"spectra/tiny/{o}@train-r16.npz"
+        for o in ("item-similarity", "item-similarity-u0.5", "unified-d2-a0.4")
+    }
     study = ["metrics.csv", "runs.csv", "learning.csv", "tuning.csv", "datasets.csv", "study.json"]
     study += ["snr.csv", "frequency-response.csv", "audit.csv", "parts/tiny.csv", "per_user/tiny.parquet"]
     study += [f"sheet-{t['name']}.csv" for t in TINY_STUDY["tables"]]
@@ -62,7 +66,7 @@ def test_files_of_the_artefact_contract_exist(finished: Finished) -> None:
     expected |= {f"studies/tiny-study/{name}" for name in study}
     folders = [p.relative_to(finished.folder / "results") for p in runs(finished.folder)]
     expected |= {f"{p}/{name}" for p in folders for name in ("rankings.npz", "run.json")}
-    assert {name for name in found if not name.startswith(("logs/", ".workflow.lock"))} == expected
+    assert {name for name in found if not name.startswith("logs/")} - {locks.NAME} == expected
     assert all(p.stat().st_size for p in files_below(finished.folder / "results" / "runs").values())
 
 
@@ -193,10 +197,14 @@ def test_other_cores_give_the_same_bytes(finished: Finished, tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
 
     def same(name: str) -> bool:
-        timed = ("logs/", "report/", "studies/tiny-study/fig-timing", "studies/tiny-study/runs.csv")
-        return not name.startswith((*timed, "spectra/", ".workflow.lock")) and not name.endswith(
-            ("run.json", "study.json")
+        timed = (
+            locks.NAME,
+            "logs/",
+            "report/",
+            "studies/tiny-study/fig-timing",
+            "studies/tiny-study/runs.csv",
         )
+        return not name.startswith((*timed, "spectra/")) and not name.endswith(("run.json", "study.json"))
 
     two, one = (digests(folder / "results", same) for folder in (finished.folder, tmp_path / "one"))
     assert "studies/tiny-study/metrics.csv" in two and "studies/tiny-study/table-main.tex" in two

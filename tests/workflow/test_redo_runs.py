@@ -82,7 +82,7 @@ def test_redo_of_a_run_makes_it_again_and_what_shows_it(finished: Finished, work
     before = files_below(work / "results")
     done = finished.project.script("redo", work, *words, "--dry", "--command", *command)
     assert done.returncode == 0, done.stderr
-    assert f"forget {run.relative_to(work)}/ (3 files)" in done.stdout
+    assert f"forget {run.relative_to(work)}/ (2 files)" in done.stdout
     assert files_below(work / "results") == before
     done = finished.project.script("redo", work, *words, "--command", *command)
     assert done.returncode == 0, done.stdout + done.stderr

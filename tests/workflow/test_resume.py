@@ -1,4 +1,4 @@
-"""Real fits of every trained system, killed anywhere and run again, end with the same bytes.
+"""Real fits of every trained system, killed or capped and run again, end with the same bytes.
 
 The fits are those of workflow/scripts/fit.py, each in a process of its own that SIGKILL ends.
 The processes are forked from this one, which has the libraries loaded already, so that
@@ -72,11 +72,11 @@ class Place:
         sys.argv = [f"{name}.py", "--data", "data/tiny", "--spectra", "spectra", *arguments]
         runpy.run_path(str(ROOT / "workflow" / "scripts" / f"{name}.py"), run_name="__main__")
 
-    def fit(self, name: str, folder: str, hook: Callable[[], None]) -> int:
+    def fit(self, name: str, folder: str, hook: Callable[[], None], *also: str) -> int:
         """Fit a system into a folder, with checkpoints beside it."""
         run = json.dumps({"model": name, "params": quick(name), "top": 20})
         where = ["--folder", folder, "--checkpoints", f"{folder}-checkpoints"]
-        return self.script("fit", "--run", run, "--device", "cpu", *where, hook=hook)
+        return self.script("fit", "--run", run, "--device", "cpu", *where, *also, hook=hook)
 
     def tune(self, name: str, folder: str, hook: Callable[[], None] = lambda: None) -> int:
         """Search a system's learning rate, and its spectra are those of `quick`."""
@@ -248,6 +248,30 @@ def test_a_checkpoint_that_was_being_written_is_not_read(which: int, place: Plac
     assert place.fit("lightgcn", folder, hook) == -signal.SIGKILL
     assert list((place.root / f"{folder}-checkpoints").glob(".*"))
     resumes(place, "lightgcn", folder, expected, spared=(which - 1) * expected[1] // QUICK["epochs"])
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_capped_fit_goes_on_to_the_rankings_of_one_without_a_cap(
+    name: str, place: Place, whole: Callable
+) -> None:
+    """The cap of three epochs adds a validation that falls between those of every second epoch."""
+    rankings, batches = whole(name)
+    folder = place.root / "runs" / f"{name}-capped"
+    first = Watched(place.root / f"{name}.first")
+    assert place.fit(name, str(folder), first, "--caps", "epochs=3") == 0
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    assert (record["status"], record["reason"]) == ("capped", "ended by the cap of 3 epochs")
+    assert [epoch for epoch, _ in record["log"]["validation_curve"]] == [2, 3]
+    assert str(read_npz(folder / "rankings.npz")["status"]) == "capped"
+    for file in ("run.json", "rankings.npz"):
+        (folder / file).unlink()
+    rest = Watched(place.root / f"{name}.rest")
+    assert place.fit(name, str(folder), rest) == 0
+    assert first.batches + rest.batches == batches
+    assert (folder / "rankings.npz").read_bytes() == rankings
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    assert [epoch for epoch, _ in record["log"]["validation_curve"]] == [2, 4, 6]
+    assert not list(place.root.glob(f"runs/{name}-capped-checkpoints/*"))
 
 
 # ------------------------------------------------------------------------------- tuning

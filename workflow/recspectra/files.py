@@ -184,6 +184,13 @@ def sha256(path: Path | str) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def git_id(path: Path | str) -> str:
+    """Return what `git hash-object` says of a file, in hex digits."""
+    digest = hashlib.sha1(b"blob %d\0" % Path(path).stat().st_size, usedforsecurity=False)
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, lambda: digest).hexdigest()
+
+
 # -------------------------------------------------------------------------- provenance
 
 VERSIONED = ("numpy", "scipy", "pandas", "torch", "pydantic", "snakemake")

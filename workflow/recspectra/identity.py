@@ -222,6 +222,7 @@ NEUTRAL = {
         "config.base",
         "config.dataset",
         "config.model",
+        "config.scale",
         "config.yaml_io",
         "data.reach_words",
         "files",

@@ -21,6 +21,7 @@ from recspectra.config.catalog import Catalog, Settings, Study, check_texts, loa
 from recspectra.config.dataset import SHORT_FORM
 from recspectra.config.model import PlannedRun, RunConfig, TuneConfig, spectra_of, tuning_spectra
 from recspectra.config.raw_files import RawFile, raw_files
+from recspectra.config.scale import Caps, caps_text
 from recspectra.config.study import FigureConfig
 from recspectra.config.yaml_io import canonical_json
 from recspectra.files import ArtifactError, read_json
@@ -61,11 +62,11 @@ def load(root: Path, overrides: Mapping[str, Any], argv: Sequence[str]) -> Plan:
     present = Present(catalog, mirror_of(settings))
     studies = {}
     for name in catalog.names("studies"):
-        study = catalog.study(name, present, settings.effort, settings.datasets or ())
+        study = catalog.study(name, present, settings.chosen)
         if study.name != name:
             raise catalog.misnamed("studies", name, study.name)
         studies[name] = study
-    chosen = catalog.study(settings.study, present, settings.effort, settings.datasets or ())
+    chosen = catalog.study(settings.study, present, settings.chosen)
     known = studies.get(chosen.name)
     if known is not None and Path(known.origin).resolve() != Path(chosen.origin).resolve():
         raise ConfigError(
@@ -77,9 +78,13 @@ def load(root: Path, overrides: Mapping[str, Any], argv: Sequence[str]) -> Plan:
         if study.name in RESERVED:
             raise ConfigError(f"{study.origin}: '{study.name}' is the name of a rule; choose another")
     named = [name for name in studies if name in argv[1:]]
+    asked = [studies[study] for study in named or [chosen.name]]
     for name in settings.datasets or ():
-        _check_asked(name, [studies[study] for study in named or [chosen.name]])
-    _check_own_files(catalog, [studies[study] for study in named or [chosen.name]])
+        also = "; optional datasets take part where their files are"
+        _check_asked("datasets", name, {s.name: s.config.datasets for s in asked}, also)
+    for name in settings.models or ():
+        _check_asked("models", name, {s.name: [m for e in s.config.systems for m in e.models] for s in asked})
+    _check_own_files(catalog, asked)
     return Plan(root, catalog, settings, studies, chosen.name, named or [chosen.name])
 
 
@@ -91,14 +96,13 @@ def check_checkout(root: Path) -> None:
         )
 
 
-def _check_asked(dataset: str, studies: list[Study]) -> None:
-    """Refuse a dataset that was asked for but that no study on the command line has."""
-    known = sorted({name for study in studies for name in study.config.datasets})
-    if dataset not in known:
+def _check_asked(key: str, name: str, studies: Mapping[str, list[str]], also: str = "") -> None:
+    """Refuse a dataset or system that was asked for but that no study on the command line has."""
+    known = sorted({name for names in studies.values() for name in names})
+    if name not in known:
         raise ConfigError(
-            f"--config datasets: '{dataset}' takes part in none of: {', '.join(s.name for s in studies)} "
-            f"(they have {', '.join(known)}; optional datasets take part where their files are)"
-            f"{nearest(dataset, known)}"
+            f"--config {key}: '{name}' takes part in none of: {', '.join(studies)} "
+            f"(they have {', '.join(known)}{also}){nearest(name, known)}"
         )
 
 
@@ -137,11 +141,16 @@ def _unrecorded(path: Path) -> dict[str, Any] | None:
     name = base64.urlsafe_b64encode(str(path).encode()).decode()
     pieces = [name[i : i + RECORD_NAME] for i in range(0, len(name), RECORD_NAME)]
     known = Path(".snakemake/metadata", *(f"@{piece}" for piece in pieces[:-1]), pieces[-1])
-    if known.is_file() or not path.is_file():
+    return None if known.is_file() else _read_record(path)
+
+
+def _read_record(path: Path) -> dict[str, Any] | None:
+    """Return a record on disk; None where there is none or it is damaged, which its reader reports."""
+    if not path.is_file():
         return None
     try:
         found = read_json(path)
-    except ArtifactError:  # whoever reads it says so
+    except ArtifactError:
         return None
     return found if isinstance(found, dict) else None
 
@@ -240,6 +249,7 @@ class Plan:
     ) -> None:  # fmt: skip
         self.root, self.catalog, self.settings = root, catalog, settings
         self.studies, self.default, self.requested = studies, default, requested
+        self.scale = catalog.scale(settings.chosen)
 
     # ------------------------------------------------------------------------ data
 
@@ -346,6 +356,12 @@ class Plan:
         code = identity.fit_code(model, self._scripts / "fit.py")
         if (record.get("code"), record.get("data")) != (code, data):
             raise ConfigError(_stale(f"{place}", model))
+        planned_caps = self.planned_caps(dataset, model, planned.run.key, str(planned.seed))
+        if planned_caps != record.get("caps_text", planned_caps):
+            raise ConfigError(
+                f"{place} was ended by a cap that is higher now, but its record (in .snakemake) "
+                f"is gone; `make redo WHAT={place}` makes it again"
+            )
 
     @cached_property
     def _digests(self) -> identity.FileDigests:
@@ -432,6 +448,29 @@ class Plan:
         """Return the spectrum files that a run may need."""
         needs = spectra_of(self.catalog.model(model), self.run_config(model, key))
         return _spectrum_files(dataset, needs)
+
+    def caps(self, model: str, key: str) -> Caps:
+        """Return the caps of a run."""
+        return self.scale.caps_of(self.catalog.model(model), self.run_config(model, key))
+
+    def planned_caps(self, dataset: str, model: str, key: str, seed: str) -> str:
+        """Return the text that reruns a fit which a cap ended once that cap is higher; see `caps_text`."""
+        path = f"results/runs/{dataset}/{model}/{key}/seed-{seed}/run.json"
+        return self._caps_text(model, path, self.caps(model, key))
+
+    def tune_caps(self, model: str, key: str) -> Caps:
+        """Return the caps of each trial of a search; the one on epochs is in its configuration."""
+        caps = self.scale.caps_of(self.catalog.model(model), self.tune_config(model, key))
+        return Caps(minutes=caps.minutes)
+
+    def planned_tune_caps(self, dataset: str, model: str, key: str) -> str:
+        """Return the text that reruns a search of which a cap ended a trial once that cap is higher."""
+        path = f"results/tuning/{dataset}/{model}/{key}/best.json"
+        return self._caps_text(model, path, self.tune_caps(model, key))
+
+    def _caps_text(self, model: str, path: str, now: Caps) -> str:
+        record = _read_record(Path(path)) if self.catalog.model(model).kind == "trained" else None
+        return caps_text(record or {}, now)
 
     def run_tuning(self, dataset: str, model: str, key: str) -> list[str]:
         """Return the file of chosen values that a run waits for; none if it is not tuned."""
@@ -557,15 +596,11 @@ class Plan:
         """Return the metrics of a study by dataset."""
         return [f"results/studies/{study}/parts/{d}.csv" for d in self.studies[study].config.datasets]
 
-    def study_options(self, study: str) -> str:
-        """Return what a script must be told to load a study as it was loaded here."""
-        config = self.studies[study].config
-        return " ".join(["--datasets", *config.datasets, self.effort_option(study)]).strip()
-
-    def effort_option(self, study: str) -> str:
-        """Return the option that names the effort of a study; nothing if it has none."""
-        effort = self.studies[study].config.effort
-        return f"--effort {effort}" if effort else ""
+    def choice_json(self, study: str, dataset: str = "") -> str:
+        """Return what a script must be told to load a study, or one dataset of it, as it was loaded here."""
+        datasets = [dataset] if dataset else self.studies[study].config.datasets
+        choice = self.settings.chosen.model_copy(update={"datasets": datasets})
+        return canonical_json(choice.model_dump(exclude_none=True))
 
     # -------------------------------------------------------- what papers measure
 
@@ -646,7 +681,8 @@ class Plan:
         protocols = [p.model_dump() for p in entry.protocols]
         said = {"title": True, "notes": True, "source": {"licence", "citation"}}
         data = [self.catalog.dataset(d).model_dump(include=said) for d in entry.config.datasets]
-        return canonical_json([entry.config.model_dump(), words, protocols, data])
+        scale = entry.scale.model_dump()
+        return canonical_json([entry.config.model_dump(), scale, words, protocols, data])
 
     def drawn(self, study: str) -> list[str]:
         """Return the tables and figures of a study."""

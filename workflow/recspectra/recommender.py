@@ -14,7 +14,8 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 import scipy.sparse as sp
 
-from recspectra.config.model import ModelConfig
+from recspectra.config.model import ModelConfig, plain_operator
+from recspectra.config.scale import NO_CAPS, Caps
 from recspectra.data.interactions import Interactions
 from recspectra.runtime import Diverged, Progress
 from recspectra.spectral.spectrum import Spectrum
@@ -68,6 +69,8 @@ class Task:
 
     def spectrum(self, operator: str, rank: int) -> Spectrum:
         """Return the leading `rank` eigenpairs of an operator named in the model YAML."""
+        if operator not in self.spectra:
+            operator = plain_operator(operator)
         if operator not in self.spectra:
             raise KeyError(f"spectrum '{operator}' was not prepared; add it to `spectra` in the model's YAML")
         limit = self.spectra[operator].vectors.shape[0]
@@ -124,6 +127,9 @@ class Run:
         Takes a scorer, returns the validation metric (recall@20); None for a refit.
     made_from : mapping
         Key, seed, code, data and parameters, as JSON knows them: a checkpoint of others is not used.
+    caps : Caps
+        Most epochs and minutes. A fit that one of them ended says so in its log: `capped` is `epochs` or
+        `minutes`.
     """
 
     seed: int = 0
@@ -132,6 +138,7 @@ class Run:
     checkpoints: Path | None = None
     validate: Callable[[Scorer], float] | None = None
     made_from: Mapping[str, Any] = field(default_factory=dict)
+    caps: Caps = NO_CAPS
 
     def progress(self, total: int) -> Progress:
         """Return a progress bar over `total` epochs."""

@@ -131,6 +131,8 @@ class FigureKind:
         Where the numbers come from.
     data : callable
         (files of the study, figure, rows of the CSV that are the figure's) -> `FigureData`.
+    of_fits : bool
+        Whether it shows what was learned, so that what a cap ended must be marked.
     render : str or callable
         A renderer of `reporting.figures` by name, or `FigureData` -> picture.
     """
@@ -141,6 +143,7 @@ class FigureKind:
     source: OfRuns | OfJobs
     data: Callable[[Any, Any, DataFrame], Any]
     render: str | Callable[[Any], Figure] = "lines"
+    of_fits: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,12 @@
 """Compute all metrics of a study on one dataset from the rankings on disk."""
 
 import argparse
+import json
 from functools import partial
 from pathlib import Path
 
+from recspectra.config.scale import Choice
+from recspectra.config.yaml_io import validate
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.measure import measure
 from recspectra.files import atomic, read_json, write_text
@@ -18,12 +21,17 @@ def run() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", required=True, help="name or path of a study")
     parser.add_argument("--dataset", required=True)
-    parser.add_argument("--effort", default="cpu", help="cpu or paper, for studies that have both")
+    parser.add_argument(
+        "--choice", default="{}", help="JSON: scale, trials, seeds, epochs, minutes, models, ..."
+    )
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--per-user", type=Path, required=True)
     args = parser.parse_args()
-    study = cli.catalog().study(args.study, [args.dataset], args.effort, [args.dataset])
+    choice = validate(Choice, json.loads(args.choice), "--choice").model_copy(
+        update={"datasets": [args.dataset]}
+    )
+    study = cli.catalog().study(args.study, [args.dataset], choice)
     folder = args.results / "data" / args.dataset
     pieces = {part: Interactions.load(folder / f"{part}.npz") for part in ("train", "valid", "test")}
     digests = read_json(folder / "stats.json").get("digests", {})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from recspectra.config.base import ConfigError
 from recspectra.config.model import Budget, RunConfig, needed_spectra
+from recspectra.config.scale import NO_CAPS, Caps
 from recspectra.config.yaml_io import read_yaml, validate
 from recspectra.data.interactions import Interactions
 from recspectra.files import read_json
@@ -59,6 +60,8 @@ def run() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--memory-gb", type=float, default=24.0)
+    parser.add_argument("--caps", type=Caps.read, default=NO_CAPS, help="such as epochs=40,minutes=10")
+    parser.add_argument("--caps-text", default="", help="what the workflow knows the run's caps by")
     parser.add_argument("--code", default="")
     parser.add_argument("--save-model", action="store_true")
     args = parser.parse_args()
@@ -82,7 +85,7 @@ def run() -> None:
     budget = Budget(minutes=args.minutes, memory_gb=args.memory_gb)
     job = Job(name, model, config, params, args.seed, device, threads, budget,
               args.code or fit_code(model.name, HERE / "fit.py"), args.checkpoints,
-              twin(args.twin, config, args.seed, inputs.digest))  # fmt: skip
+              args.caps, args.caps_text, twin(args.twin, config, args.seed, inputs.digest))  # fmt: skip
     print(execute(job, inputs, args.folder, args.save_model))
 
 

@@ -1,8 +1,11 @@
 """Gather the numbers that a kind of figure of a paper is drawn from."""
 
 import argparse
+import json
 from pathlib import Path
 
+from recspectra.config.scale import Choice
+from recspectra.config.yaml_io import validate
 from recspectra.reporting.gather import gather
 from recspectra.running import cli
 
@@ -12,11 +15,13 @@ def run() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", required=True, help="name or path of a study")
     parser.add_argument("--kind", required=True, help="a kind of figure that a paper has")
-    parser.add_argument("--datasets", nargs="+", default=[], help="which take part; all by default")
-    parser.add_argument("--effort", default="cpu", help="cpu or paper, for studies that have both")
+    parser.add_argument(
+        "--choice", default="{}", help="JSON: scale, trials, seeds, epochs, minutes, models, ..."
+    )
     parser.add_argument("--results", type=Path, default=Path("results"))
     args = parser.parse_args()
-    study = cli.catalog().study(args.study, args.datasets, args.effort, args.datasets)
+    choice = validate(Choice, json.loads(args.choice), "--choice")
+    study = cli.catalog().study(args.study, choice.datasets or [], choice)
     gather(study, args.kind, args.results)
 
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from recspectra.config.model import Budget, TuneConfig, tuning_spectra
+from recspectra.config.scale import NO_CAPS, Caps
 from recspectra.config.yaml_io import validate
 from recspectra.data.interactions import Interactions
 from recspectra.fitting.scoring import Inputs, read_spectra
@@ -25,6 +26,8 @@ def run() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--minutes", type=float, default=60.0, help="budget of one trial")
     parser.add_argument("--memory-gb", type=float, default=24.0)
+    parser.add_argument("--caps", type=Caps.read, default=NO_CAPS, help="of each trial, such as minutes=10")
+    parser.add_argument("--caps-text", default="", help="what the workflow knows the job's caps by")
     parser.add_argument("--code", default="")
     args = parser.parse_args()
     catalog, name = cli.catalog(), args.data.name
@@ -40,7 +43,7 @@ def run() -> None:
     inputs = Inputs(*parts, catalog.dataset(name).ordered, spectra)
     budget = Budget(minutes=args.minutes, memory_gb=args.memory_gb)
     code = args.code or tune_code(model.name, Path(__file__))
-    job = TuneJob(name, model, config, device, budget, code)
+    job = TuneJob(name, model, config, device, budget, code, args.caps.minutes, args.caps_text)
     progress = Progress(f"tune {model.name} {name}", config.trials, unit="trial")
     study = tune(job, inputs, args.folder / trials_file(job, inputs), progress)
     progress.close()

@@ -11,6 +11,8 @@ from loopback import CONTENT, MD5, OTHER, SHA, Answer, Place, Server, raw
 
 from recspectra.config.dataset import SourceFile
 
+GIT = hashlib.sha1(b"blob %d\0" % len(CONTENT) + CONTENT).hexdigest()
+
 
 @pytest.fixture
 def local(tmp_path: Path) -> Path:
@@ -74,6 +76,17 @@ def test_a_wrong_or_truncated_file_of_the_mirror_is_refused(
     expected = f"has {kind} {found}, expected {known[kind]} ({len(content)} bytes)"
     assert message.startswith(f"dataset 'tiny', file 'sub/raw.csv': {local} {expected}")
     assert server.requests == []  # the user's copy is not passed over in silence
+
+
+def test_another_version_that_git_knows_is_accepted_and_no_other(place: Place, local: Path) -> None:
+    file = raw(None, sha256=hashlib.sha256(OTHER).hexdigest(), git=GIT)
+    local.write_bytes(CONTENT + b"\n")
+    assert "has sha256" in place.failure(file, local.parents[1])
+    local.unlink()
+    assert f"or, by `git hash-object`: {GIT}" in place.failure(file, local.parents[1])
+    local.write_bytes(CONTENT)
+    place.fetch(file, local.parents[1])
+    assert place.has_only()
 
 
 @pytest.mark.parametrize("mirrored", [True, False])

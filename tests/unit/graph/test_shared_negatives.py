@@ -97,21 +97,34 @@ def test_both_ways_of_the_own_item_give_the_same_loss_without_a_history(
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
-@pytest.mark.parametrize("item_bias", [False, True])
+@pytest.mark.parametrize("own_item", ["kept", "removed"])
+@pytest.mark.parametrize(
+    "biases", [(False, False), (True, False), (False, True)], ids=["none", "item", "user"]
+)
 def test_simplex_loss_is_that_of_its_formula(
-    fitted: Fitted, tiny: dict[str, Interactions], item_bias: bool
+    fitted: Fitted, tiny: dict[str, Interactions], biases: tuple[bool, bool], own_item: str
 ) -> None:
-    weights = {"margin": 0.2, "negative_weight": 7.0, "regularization": 0.1, "gamma": 0.4}
-    system = fitted("simplex", negatives=20, dropout=0.0, item_bias=item_bias, **weights)
-    torch.nn.init.normal_(system.module.bias)
+    weights = {
+        "margin": 0.2,
+        "negative_weight": 7.0,
+        "regularization": 0.1,
+        "gamma": 0.4,
+        "own_item": own_item,
+    }
+    given = dict(zip(("item_bias", "training_bias"), biases, strict=True))
+    system = fitted("simplex", negatives=20, dropout=0.0, **given, **weights)
+    m = system.module
+    with torch.no_grad():
+        for bias in (m.bias, m.user_bias, m.global_bias):
+            bias.normal_(generator=torch.Generator().manual_seed(1))
     batch = next(iter(system.batches(Task(tiny["train"], None, True))(torch.Generator())))
     users, items = system.module.tables.split()
-    bias = system.module.bias * item_bias
     total = torch.zeros(())
     for u, i in zip(batch.users.tolist(), batch.items.tolist(), strict=True):
-        history = items[torch.as_tensor(tiny["train"].sequence(u).astype("int64"))]
-        own = 0.4 * users[u] + 0.6 * system.module.history(history.mean(0))
         seen = set(tiny["train"].sequence(u).tolist())
+        history = items[sorted(seen - {i} if own_item == "removed" else seen)]
+        own = 0.4 * users[u] + 0.6 * system.module.history(history.mean(0))
+        bias = biases[0] * m.bias + biases[1] * (m.user_bias[u] + m.global_bias)
         others = [j for j in batch.negatives.tolist() if j not in seen]
         cosines = cosine_similarity(own[None], items) + bias
         over = torch.relu(cosines[others] - 0.2).mean() if others else 0.0
@@ -119,6 +132,27 @@ def test_simplex_loss_is_that_of_its_formula(
         total = total + torch.relu(1 - cosines[i]) + 7.0 * over + 0.05 * squares
     found = system.loss(batch, torch.Generator())
     assert float(found.detach()) == pytest.approx(float(total.detach()) / len(batch.users), rel=1e-4)
+
+
+def test_entries_are_dropped_before_or_after_users_get_length_1(fitted: Fitted) -> None:
+    system = fitted("simplex", negatives=20, dropout=0.5)
+    users, lengths = 3.0 + torch.rand(200, 16), {}
+    for system.params.dropout_at in ("before", "after"):
+        found = system._directions(users, torch.Generator().manual_seed(0))
+        assert 0.4 < float((found == 0).float().mean()) < 0.6
+        lengths[system.params.dropout_at] = found.norm(dim=1)
+    assert torch.allclose(lengths["before"], torch.ones(200), atol=1e-5)
+    assert 1.2 < float(lengths["after"].mean()) < 1.5 and float(lengths["after"].std()) > 0.05
+
+
+def test_biases_of_training_change_no_score(fitted: Fitted, tiny: dict[str, Interactions]) -> None:
+    system = fitted("simplex", negatives=20, training_bias=True)
+    assert system.module.user_bias.abs().min() > 0 and system.module.global_bias != 0
+    scores = scores_of(system, tiny["train"])
+    with torch.no_grad():
+        system.module.user_bias.add_(1.0)
+        system.module.global_bias.add_(1.0)
+    assert np.array_equal(scores_of(system, tiny["train"]), scores)
 
 
 @pytest.mark.parametrize("diagonal", ["removed", "kept", "paper"])
@@ -143,9 +177,12 @@ def test_ultragcn_places_without_a_neighbour_count_nothing() -> None:
     assert np.count_nonzero(omega) == 2
 
 
-def test_ultragcn_loss_is_that_of_its_formula(fitted: Fitted, tiny: dict[str, Interactions]) -> None:
+@pytest.mark.parametrize("penalty", ["pairs", "all"])
+def test_ultragcn_loss_is_that_of_its_formula(
+    fitted: Fitted, tiny: dict[str, Interactions], penalty: str
+) -> None:
     weights = {"w1": 0.3, "w2": 0.7, "w3": 0.2, "w4": 0.9, "negative_weight": 5.0, "item_weight": 2.0}
-    system = fitted("ultragcn", negatives=20, regularization=0.1, neighbours=3, **weights)
+    system = fitted("ultragcn", negatives=20, regularization=0.1, penalty=penalty, neighbours=3, **weights)
     batch = next(iter(system.batches(Task(tiny["train"], None, True))(torch.Generator())))
     x = tiny["train"].matrix.toarray()
     d_user, d_item = x.sum(1), x.sum(0)
@@ -158,6 +195,9 @@ def test_ultragcn_loss_is_that_of_its_formula(fitted: Fitted, tiny: dict[str, In
         expected += (0.3 + 0.7 * beta[u, i]) * cost(-scores[u, i])
         expected += 5 * np.mean((0.2 + 0.9 * beta[u, others]) * cost(scores[u, others]))
         expected += 2 * (system.omega[i].numpy() * cost(-scores[u, system.near[i].numpy()])).sum()
-        expected += 0.05 * (users[u] @ users[u] + items[i] @ items[i])
+        if penalty == "pairs":
+            expected += 0.05 * (users[u] @ users[u] + items[i] @ items[i])
+    if penalty == "all":  # once a batch, as the authors add it to the sum over its pairs
+        expected += 0.05 * ((users**2).sum() + (items**2).sum())
     found = float(system.loss(batch, torch.Generator()).detach())
     assert found == pytest.approx(expected / len(batch.users), rel=1e-4)

@@ -35,6 +35,11 @@ def test_every_published_method_and_dataset_is_mapped(published: Published) -> N
         (("gsprec/table4", "amazon-beauty.higsp", "popularity", "ndcg_hit", 20), 0.0256, True),
         (("gsprec/table4", "amazon-beauty.higsp", "jgcf", "mrr", 5), 0.0535, None),
         (("sdiff/table3", "ml-1m.diffrec", "sdiff", "ndcg", 10, "schedule=ve"), 0.0942, True),
+        (("papers/lightgcn-split", "gowalla", "bspm", "recall", 20), 0.1920, True),
+        (("papers/lightgcn-split", "gowalla", "bspm", "recall", 20, "late"), 0.1901, True),
+        (("papers/lightgcn-split", "gowalla", "svdae", "recall_min", 10), 0.1440, True),
+        (("bars/lightgcn-split", "yelp2018", "ease", "hr", 20), 0.3966, True),
+        (("reruns/lightgcn-split", "gowalla", "popularity", "ndcg", 20), 0.0317, True),
     ],
 )
 def test_lookup(published: Published, question: tuple, value: float, same: bool | None) -> None:

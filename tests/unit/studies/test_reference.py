@@ -114,5 +114,5 @@ def test_nothing_frozen_is_an_error_that_says_what_is_there(
 
 def test_about_says_who_made_it(frozen: Path) -> None:
     lines = reference.about(frozen, "fixture")
-    assert lines[0] == "ml-1m.diffrec, effort only: Abacus, Linux, 2 cores; numpy 2.4.6, torch 2.13.0"
+    assert lines[0] == "ml-1m.diffrec, scale only: Abacus, Linux, 2 cores; numpy 2.4.6, torch 2.13.0"
     assert len(lines) == 2

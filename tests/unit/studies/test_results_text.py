@@ -15,13 +15,13 @@ SAME = ["model", "variant", "key", "fit", "seed"]
 # Section, then for each column of a table of it with "HR@10 / NDCG@10": dataset and history.
 COLUMNS = {
     "What the WPGRec study shows": {
-        "LastFM": ("wpgrec/cpu/lastfm.loo", "train+valid"),
-        "LastFM, history `train`": ("wpgrec/cpu/lastfm.loo", "train"),
-        "Beauty": ("wpgrec/cpu/amazon-beauty.loo", "train+valid"),
-        "Beauty, history `train`": ("wpgrec/cpu/amazon-beauty.loo", "train"),
-        "Sports": ("wpgrec/cpu/amazon-sports.loo", "train+valid"),
-        "ML-1M, half": ("wpgrec/cpu/ml-1m.head-loo", "train+valid"),
-        "ML-1M, half, history `train`": ("wpgrec/cpu/ml-1m.head-loo", "train"),
+        "LastFM": ("wpgrec/laptop/lastfm.loo", "train+valid"),
+        "LastFM, history `train`": ("wpgrec/laptop/lastfm.loo", "train"),
+        "Beauty": ("wpgrec/laptop/amazon-beauty.loo", "train+valid"),
+        "Beauty, history `train`": ("wpgrec/laptop/amazon-beauty.loo", "train"),
+        "Sports": ("wpgrec/laptop/amazon-sports.loo", "train+valid"),
+        "ML-1M, half": ("wpgrec/laptop/ml-1m.head-loo", "train+valid"),
+        "ML-1M, half, history `train`": ("wpgrec/laptop/ml-1m.head-loo", "train"),
     }
 }
 TITLES = {Catalog(ROOT).model(path.stem).title: path.stem for path in (ROOT / "config/models").glob("*.yaml")}

@@ -13,6 +13,8 @@ Part = Literal["train", "train+valid"]
 Scalar = bool | int | float | str
 Seed = Annotated[int, Field(ge=0)]
 CutOff = Annotated[int, Field(ge=1)]
+# Tags of the members of a union: pydantic puts them into the path of an error, no message shows them.
+ONE_TEXT, ONE_LIST, BY_NAME = "one text", "one list", "by name"
 LARGEST = 2**63 - 1  # that NumPy and PyTorch keep as a whole number
 
 
@@ -37,6 +39,11 @@ class Strict(BaseModel):
         if problem := odd(value):
             raise ValueError(problem)
         return value
+
+
+def kind_of_list(value: Any) -> str:
+    """Return which member of a union of a list and a mapping a value is meant for, by its tag."""
+    return BY_NAME if isinstance(value, dict) else ONE_LIST
 
 
 def odd(value: Any) -> str:

@@ -16,51 +16,40 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from recspectra.config.base import ConfigError, Scalar, Strict, nearest
+from recspectra.config.base import SAFE_NAME, ConfigError, Scalar, nearest
 from recspectra.config.dataset import DatasetConfig, read_dataset
 from recspectra.config.model import Budget, ModelConfig, PlannedRun, RunConfig, TuneConfig
+from recspectra.config.scale import NUMBERS, Choice, Scale, ScaleConfig
 from recspectra.config.study import (
+    DEFAULT,
+    DRAWN,
     FigureConfig,
     ProtocolConfig,
     StudyConfig,
     SystemEntry,
     View,
-    at_effort,
-    check_datasets,
     groups_of,
-    narrowed,
-    spent,
-    without,
+    narrow,
 )
 from recspectra.config.yaml_io import read_yaml, validate
 
 # ---------------------------------------------------------------------------- settings
 
 
-class Settings(Strict):
-    """`config/config.yaml`: what to build by default, and on what."""
+class Settings(Choice):
+    """`config/config.yaml`: what to build by default, on what, and how much to spend."""
 
     study: str = "quickstart"
     mirror: str | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     fits_per_gpu: int = Field(1, ge=1, le=64)
-    effort: Literal["cpu", "paper"] = "cpu"
-    datasets: list[str] | None = Field(None, min_length=1)
     budget: Budget = Budget()
-
-    @field_validator("datasets", mode="before")
-    @classmethod
-    def _split_names(cls, value: Any) -> Any:
-        """Read `--config datasets=a,b`, which arrives as text, unless it looks like a number."""
-        if isinstance(value, bool | int | float):
-            raise ValueError(f"a name was read as {value!r}; write it in brackets, `datasets=[NAME]`")
-        return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
 
 
 # Values of `--config` that are texts of the user's: they must reach spawned jobs as they are.
-TEXTS = ("study", "mirror", "datasets")
+TEXTS = ("study", "mirror", "scale", "datasets", "models")
 _WORD = re.compile(rf"({'|'.join(TEXTS)})=(.*)", re.DOTALL)
 
 
@@ -91,8 +80,8 @@ def check_texts(overrides: Mapping[str, Any], argv: Sequence[str]) -> None:
 
 def _instead(key: str, text: str) -> str:
     """Return what to do about a text that is read as something else."""
-    if key == "datasets":
-        return f"write datasets='[{text}]'"
+    if key in ("datasets", "models"):
+        return f"write {key}='[{text}]'"
     return "rename the file or folder" if "/" in text else f"write {key}='./{text}' if a path is meant"
 
 
@@ -203,15 +192,42 @@ class Catalog:
             )
         return path
 
-    def study(
-        self, name_or_path: str, present: Collection[str] = (), effort: str = "cpu",
-        datasets: Collection[str] = (),
-    ) -> Study:  # fmt: skip
+    def scale(self, choice: Choice) -> Scale:
+        """Return the scale that is chosen, with the single values that take the place of its own.
+
+        Raises
+        ------
+        ConfigError
+            There is no such scale, or its file is wrong.
+        """
+        path = self._scale_path(choice.scale)
+        config = validate(ScaleConfig, read_yaml(path), str(path))
+        scale = Scale(name=path.stem, **{name: getattr(config, name) for name in ScaleConfig.model_fields})
+        return scale.with_values(choice)
+
+    def _scale_path(self, given: str) -> Path:
+        known = self.names("scales")
+        if given in known:
+            return self._folder("scales") / f"{given}.yaml"
+        path = Path(given).expanduser()
+        if not given.endswith((".yaml", ".yml")) and "/" not in given:
+            raise ConfigError(
+                f"unknown scale '{given}'; known: {', '.join(known)} (or the path of a YAML file)"
+                f"{nearest(given, known)}"
+            )
+        if not _is_there(path):
+            raise ConfigError(f"{path}: file not found; scales of config/scales: {', '.join(known)}")
+        if not re.fullmatch(SAFE_NAME, path.stem):
+            raise ConfigError(
+                f"{path}: results are kept under its name; rename it to letters, digits, '.', '_' and '-'"
+            )
+        return path
+
+    def study(self, name_or_path: str, present: Collection[str] = (), choice: Choice | None = None) -> Study:
         """Load a study with everything it refers to checked.
 
-        Of its optional datasets those in `present` take part. `effort` chooses among its
-        efforts, where it has any. With `datasets`, these alone take part; a study that has
-        none of them keeps its own.
+        Of its optional datasets those in `present` take part. `choice` says at which scale and, where the
+        study has any of them, on which datasets and with which systems alone; without it nothing is capped.
         """
         path = self.study_path(name_or_path)
         config = validate(StudyConfig, read_yaml(path), str(path))
@@ -221,44 +237,46 @@ class Catalog:
                 raise ConfigError(
                     f"{path}: optional_datasets: '{name}' is among `datasets` already; remove one"
                 )
-        for name in config.more_seeds:
-            self.dataset(name, f"{path}: more_seeds")
-        config = spent(narrowed(config, present), effort, str(path))
-        own = config.efforts[config.effort].datasets if config.effort else None
-        check_datasets(own or [], config, f"{path}: efforts.{config.effort}.datasets")
-        kept = {name for name in datasets if name in config.datasets} or set(own or config.datasets)
-        part = at_effort(without(config, set(config.datasets) - kept))
-        return Study(self, part, str(path), named=config.systems)
+        for name in config.seeds if isinstance(config.seeds, dict) else ():
+            if name != DEFAULT:
+                self.dataset(name, f"{path}: seeds")
+        taken = [*config.datasets, *(name for name in config.optional_datasets if name in present)]
+        whole = config.model_copy(update={"datasets": [*config.datasets, *config.optional_datasets]})
+        asked = choice or Choice()
+        models = {name for entry in config.systems for name in entry.models}
+        kept = [name for name in taken if name in (asked.datasets or ())] or taken
+        part = narrow(whole, kept, models.intersection(asked.models or ()))
+        return Study(self, part, str(path), config, self.scale(choice) if choice else Scale())
 
 
 class Study:
     """A study with its references resolved: runs, protocols, views.
 
-    `named` are all entries of the file where some have no part in the study: the limits of its
-    efforts stay right where only datasets without trained systems are asked for.
+    `whole` is the study as its file has it: what names a system is checked against all of them, also where
+    only some take part. `scale` caps what is spent.
     """
 
     def __init__(
-        self, catalog: Catalog, config: StudyConfig, origin: str, named: Sequence[SystemEntry] = ()
+        self, catalog: Catalog, config: StudyConfig, origin: str, whole: StudyConfig, scale: Scale
     ) -> None:
-        self.catalog, self.config, self.origin = catalog, config, origin
+        self.catalog, self.config, self.origin, self.scale = catalog, config, origin, scale
         self.name = config.name
         for name in config.datasets:
             catalog.dataset(name, f"{origin}: datasets")
         self.protocols = [catalog.protocol(p, f"{origin}: protocols") for p in config.protocols]
+        self._check_models_of_drawings(whole)
         self.runs = [
             planned
             for index, entry in enumerate(config.systems)
-            for planned in self._expand(entry, f"{origin}: systems[{index}]")
+            for name in entry.models
+            for planned in self._expand(entry, name, f"{origin}: systems[{index}]")
         ]
-        self._check_limits(named or config.systems)
         self._check_labels()
         self._check_drawings()
-        self._check_models_of_drawings(named or config.systems)
         self._check_depth()
 
-    def _expand(self, entry: SystemEntry, where: str) -> list[PlannedRun]:
-        model = self.catalog.model(entry.model, where)
+    def _expand(self, entry: SystemEntry, name: str, where: str) -> list[PlannedRun]:
+        model = self.catalog.model(name, where)
         for name in entry.datasets or []:
             if name not in self.config.datasets:
                 raise ConfigError(
@@ -280,9 +298,8 @@ class Study:
         names, values = list(entry.sweep), list(entry.sweep.values())
         runs = []
         for dataset in datasets:
-            base = {**self._known(entry, model, dataset), **entry.params}
-            base |= self._limited(entry, model, base, dataset)
-            tune = self._tuning(entry, model, dataset, where)
+            base = {**(model.best.get(dataset, {}) if entry.use_best else {}), **entry.params}
+            tune = self._tuning(entry, model, where)
             for point in itertools.product(*values):
                 swept = dict(zip(names, point, strict=True))
                 spot = f"{where}.sweep" if swept else where
@@ -290,7 +307,7 @@ class Study:
                 if tune:
                     params = {name: params[name] for name in (*entry.after, *swept)}
                 label = variant_label(entry.variant, swept)
-                seeds = self._seeds(entry, dataset)
+                seeds = (entry.seeds or self.config.seeds_on(dataset))[: self.scale.seeds]
                 for fit, seed in itertools.product(entry.fit, seeds):
                     run = RunConfig(model=model.name, class_name=model.class_name, params=params, fit=fit,
                                     top=self.config.top, tune=tune)  # fmt: skip
@@ -306,27 +323,7 @@ class Study:
                     )
         return runs
 
-    def _known(self, entry: SystemEntry, model: ModelConfig, dataset: str) -> dict[str, Scalar]:
-        """Return the known settings that an entry takes; of one without trials those a search would try."""
-        best = model.best.get(dataset, {})
-        if entry.use_best:
-            return best
-        untried = entry.tune and not self.config.trials_on(dataset)
-        return {name: value for name, value in best.items() if untried and name in model.search}
-
-    def _seeds(self, entry: SystemEntry, dataset: str) -> list[int]:
-        own = entry.seeds_at.get(self.config.effort, entry.seeds)
-        return own or self.config.more_seeds.get(dataset, self.config.seeds)
-
-    def _limited(
-        self, entry: SystemEntry, model: ModelConfig, given: dict[str, Scalar], dataset: str
-    ) -> dict[str, Scalar]:
-        """Return the values that the study's effort limits, where they would be larger."""
-        values = {**{name: spec.default for name, spec in model.params.items()}, **given}
-        limits = {**self.config.limits_on(dataset), **entry.limits_at(self.config.effort, dataset)}
-        return {k: limit for k, limit in limits.items() if k in values and values[k] > limit}
-
-    def _tuning(self, entry: SystemEntry, model: ModelConfig, dataset: str, where: str) -> TuneConfig | None:
+    def _tuning(self, entry: SystemEntry, model: ModelConfig, where: str) -> TuneConfig | None:
         """Return the tuning job of an entry; None if it is not tuned or has nothing to search."""
         if not entry.tune:
             return None
@@ -334,52 +331,23 @@ class Study:
             raise ConfigError(f"{where}: `tune` and `use_best` exclude each other")
         if self.config.tuning is None:
             raise ConfigError(f"{where}: `tune` needs the study's budget; add `tuning: {{trials: 20}}`")
-        given = {**entry.params, **self._limited(entry, model, entry.params, dataset)}
-        fixed = model.resolve(given, where)
+        fixed = model.resolve(entry.params, where)
         search = {
             name: [model.resolve({name: v})[name] for v in space] if isinstance(space, list) else space
             for name, space in model.search.items()
-            if name not in given
+            if name not in entry.params
         }
-        trials = self.config.trials_on(dataset)
-        if not (search and trials):
+        if not search:
             return None
-        return TuneConfig(
+        tune = TuneConfig(
             model=model.name,
             class_name=model.class_name,
-            params={name: fixed[name] for name in sorted(given)},
+            params={name: fixed[name] for name in sorted(entry.params)},
             search=search,
-            trials=trials,
+            trials=self.scale.count_trials(self.config.tuning.trials),
             seed=self.config.tuning.seed,
         )
-
-    def _check_limits(self, named: Sequence[SystemEntry]) -> None:
-        known = {name for entry in named for name in self.catalog.model(entry.model).params}
-        efforts = self.config.efforts
-        for effort, entry in efforts.items():
-            where = f"{self.origin}: efforts.{effort}"
-            self._check_names("parameter", list(entry.limits), known, f"{where}.limits")
-            for name in entry.seeds_on:
-                self.catalog.dataset(name, f"{where}.seeds_on")
-            for name in entry.trials_on:
-                self.catalog.dataset(name, f"{where}.trials_on")
-            for name, limits in entry.limits_on.items():
-                self.catalog.dataset(name, f"{where}.limits_on")
-                self._check_names("parameter", list(limits), known, f"{where}.limits_on.{name}")
-        for index, system in enumerate(self.config.systems):
-            self._check_own_limits(system, f"{self.origin}: systems[{index}]")
-
-    def _check_own_limits(self, system: SystemEntry, where: str) -> None:
-        named = [*system.limits, *system.limits_on, *system.datasets_at, *system.seeds_at]
-        self._check_names("effort", named, self.config.efforts, f"{where}.limits")
-        own = self.catalog.model(system.model).params
-        for effort, limits in system.limits.items():
-            self._check_names("parameter", list(limits), own, f"{where}.limits.{effort}")
-        for effort, on in system.limits_on.items():
-            for name, limits in on.items():
-                spot = f"{where}.limits_on.{effort}"
-                self.catalog.dataset(name, spot)
-                self._check_names("parameter", list(limits), own, f"{spot}.{name}")
+        return tune.model_copy(update={"epochs": self.scale.caps_of(model, tune).epochs})
 
     def _check_labels(self) -> None:
         """One label must not stand for two configurations, nor two entries for one run."""
@@ -399,7 +367,7 @@ class Study:
 
     def _check_drawings(self) -> None:
         groups = {entry.group for entry in self.config.systems}
-        for kind in ("tables", "figures", "findings"):
+        for kind in DRAWN:
             for index, item in enumerate(getattr(self.config, kind)):
                 where = f"{self.origin}: {kind}[{index}]"
                 for place, protocol, metrics, k in _measured(kind, item):
@@ -409,11 +377,11 @@ class Study:
                 self._check_names("group", groups_of(item), groups, where)
                 self._check_names("dataset", item.datasets or [], self.config.datasets, where)
 
-    def _check_models_of_drawings(self, named: Sequence[SystemEntry]) -> None:
+    def _check_models_of_drawings(self, whole: StudyConfig) -> None:
         """Refuse a figure, finding or runtime table about a system that no entry of the study's file is."""
-        known = list(dict.fromkeys(entry.model for entry in named))
-        for kind in ("tables", "figures", "findings"):
-            for index, item in enumerate(getattr(self.config, kind)):
+        known = list(dict.fromkeys(name for entry in whole.systems for name in entry.models))
+        for kind in DRAWN:
+            for index, item in enumerate(getattr(whole, kind)):
                 for key, models in _named_models(kind, item).items():
                     self._check_models(models, known, f"{self.origin}: {kind}[{index}].{key}")
 
@@ -427,12 +395,6 @@ class Study:
 
     def _check_names(self, what: str, names: list[str], known: Collection[str], where: str) -> None:
         for name in names:
-            if name not in known and what in ("parameter", "effort"):
-                raise ConfigError(
-                    f"{where}: no system of the study has a parameter '{name}'{nearest(name, known)}"
-                    if what == "parameter"
-                    else f"{where}: the study has no effort '{name}'; it has {', '.join(known) or 'none'}"
-                )
             if name not in known and what == "group":
                 raise ConfigError(
                     f"{where}: no system is in group '{name}'; groups: "
@@ -554,8 +516,12 @@ def variant_label(variant: str, swept: dict[str, Scalar]) -> str:
 def load_settings(root: Path | str, overrides: dict[str, Any]) -> Settings:
     """Return `config/config.yaml` with command-line values (`--config k=v`) on top."""
     path = Path(root) / "config" / "config.yaml"
-    # `effort=` says nothing: the file decides.
-    given = {k: _typed(v) if isinstance(v, dict) else v for k, v in overrides.items() if v is not None}
+    # `scale=` says nothing: the file decides. make hands numbers on as texts.
+    given = {
+        k: _typed(v) if isinstance(v, dict) or k in NUMBERS else v
+        for k, v in overrides.items()
+        if v is not None
+    }
     return validate(Settings, {**read_yaml(path), **given}, "config/config.yaml (and --config)")
 
 

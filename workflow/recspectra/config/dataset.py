@@ -23,7 +23,7 @@ ROLES = ("user", "item", "rating", "time")
 # The keys that each recipe of a split reads.
 SHARES = ("valid", "test", "valid_of")
 USED = {
-    "shipped": ("exchange",),
+    "shipped": ("exchange", "valid", "seed"),
     "random": (*SHARES, "seed"),
     "random-user": (*SHARES, "seed"),
     "temporal": SHARES,
@@ -39,13 +39,15 @@ class SourceFile(Strict):
 
     `member` names a file inside a zip archive; it is read in place, never extracted.
     `part: order` marks a file that gives `reader.order_from` the order of the others'
-    interactions, and none of its own. A `url` is https (`insecure: true` allows http as well), and
-    what it gives may have `max_gb` gigabytes (10^9 bytes) at most.
+    interactions, and none of its own. `git` is what `git hash-object` says of another version of the
+    file with the same interactions, which is accepted, too. A `url` is https (`insecure: true` allows
+    http as well), and what it gives may have `max_gb` gigabytes (10^9 bytes) at most.
     """
 
     path: str = Field(pattern=r"^[A-Za-z0-9._][A-Za-z0-9._/-]*$")
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
     md5: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")
+    git: str | None = Field(None, pattern=r"^[0-9a-f]{40}$")
     part: Literal["all", "train", "valid", "test", "order"] = "all"
     url: str | None = None
     insecure: bool = False
@@ -136,7 +138,8 @@ class SplitConfig(Strict):
 
     `valid` and `test` are shares of all interactions (of a user, for recipes by user);
     with `valid_of: train` the share of valid is taken from what test leaves.
-    `exchange` swaps valid and test of a shipped split.
+    `exchange` swaps valid and test of a shipped split. `valid` of a shipped split is the share of its train
+    part that is drawn, with `seed`, as the validation part that its files lack.
     """
 
     recipe: Literal["shipped", "random", "random-user", "temporal", "temporal-user", "leave-one-out"]
@@ -159,9 +162,24 @@ class SplitConfig(Strict):
             )
         return self
 
+    @property
+    def draws_valid(self) -> bool:
+        """Whether a shipped split is to get a validation part out of its train part."""
+        return self.recipe == "shipped" and "valid" in self.model_fields_set
+
+    @model_validator(mode="after")
+    def _draws_from_shipped_train(self) -> SplitConfig:
+        if self.draws_valid and self.exchange:
+            raise ValueError("exchange: there is nothing to exchange where `valid` is drawn from train")
+        if self.draws_valid and self.valid == 0:
+            raise ValueError("valid: a share above 0 is needed, or no validation part is drawn")
+        if self.recipe == "shipped" and "seed" in self.model_fields_set and not self.draws_valid:
+            raise ValueError("seed: nothing is drawn; give `valid`, the share of train to draw, as well")
+        return self
+
     @model_validator(mode="after")
     def _leaves_train(self) -> SplitConfig:
-        if self.valid_of == "all" and self.valid + self.test >= 1:
+        if self.recipe != "shipped" and self.valid_of == "all" and self.valid + self.test >= 1:
             raise ValueError("valid + test must be below 1, or nothing is left to train on")
         return self
 
@@ -281,9 +299,10 @@ class DatasetConfig(Strict):
         files = sum(f.part == "order" for f in self.source.files)
         if files != (self.reader.order_from is not None):
             raise ValueError("reader.order_from and one file with `part: order` belong together")
-        if files and (self.split.recipe != "shipped" or self.split.exchange or not self.ordered):
+        plain = self.split.recipe == "shipped" and not (self.split.exchange or self.split.draws_valid)
+        if files and not (plain and self.ordered):
             raise ValueError(
-                "reader.order_from needs `split: {recipe: shipped}` without exchange, and `ordered: true`"
+                "reader.order_from needs `split: {recipe: shipped}` without other keys, and `ordered: true`"
             )
         return self
 

@@ -183,6 +183,8 @@ class TuneConfig(Strict):
         Values that are fixed, not searched.
     search : dict
         What is searched: the system's space without what is fixed.
+    epochs : int, optional
+        Most epochs of a trial, where that is fewer than its own; no part of the key where it is not.
     """
 
     model: str
@@ -191,6 +193,11 @@ class TuneConfig(Strict):
     search: dict[str, list[Scalar] | SearchRange]
     trials: int
     seed: int
+    epochs: int | None = Field(None, ge=1)
+
+    @model_serializer(mode="wrap")
+    def _leave_out_what_is_not_there(self, handler: Any) -> dict[str, Any]:
+        return {k: v for k, v in handler(self).items() if not (k == "epochs" and v is None)}
 
     def of_class(self, model: ModelConfig) -> TuneConfig:
         """Return the job with the class that the model's YAML names; one given by hand may lack it."""
@@ -298,6 +305,14 @@ def tuning_spectra(model: ModelConfig, tune: TuneConfig) -> list[tuple[str, int]
     return [(f"{operator}@train", rank) for operator, rank in _operators(model, _possible(model, tune))]
 
 
+def most_epochs(model: ModelConfig, job: RunConfig | TuneConfig) -> int | None:
+    """Return the most epochs that a fit or a trial may have by its own configuration; None if not known."""
+    tune = job if isinstance(job, TuneConfig) else job.tune
+    fixed = {name: [value] for name, value in job.params.items()} if job is not tune else {}
+    values = {**(_possible(model, tune) if tune else {}), **fixed}
+    return max(values["epochs"]) if "epochs" in values else None
+
+
 def _possible(model: ModelConfig, tune: TuneConfig) -> dict[str, list[Scalar]]:
     """Return the values that each parameter can take in a tuning job (of a range, both ends)."""
     values: dict[str, list[Scalar]] = {k: [v] for k, v in model.resolve(tune.params).items()}
@@ -312,10 +327,15 @@ def _operators(model: ModelConfig, values: dict[str, list[Scalar]]) -> list[tupl
     """Return (operator, rank on the ladder), every operator once and at its largest rank."""
     needs: dict[str, int] = {}
     for need in model.spectra:
-        for operator in _filled(need.operator, values):
+        for operator in map(plain_operator, _filled(need.operator, values)):
             rank = max(int(text) for text in _filled(need.rank, values))
             needs[operator] = max(rank, needs.get(operator, 0))
     return [(name, next((r for r in RANK_LADDER if r >= rank), rank)) for name, rank in needs.items()]
+
+
+def plain_operator(name: str) -> str:
+    """Return the one name of an operator that has two: with an exponent of .5 it is the usual one."""
+    return "item-similarity" if name == "item-similarity-u0.5" else name
 
 
 def _filled(template: str, values: dict[str, list[Scalar]]) -> list[str]:

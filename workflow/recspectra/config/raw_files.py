@@ -8,7 +8,7 @@ from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog
 from recspectra.config.dataset import SourceFile
 
-KINDS = ("sha256", "md5")
+KINDS = ("sha256", "md5", "git")
 
 
 @dataclass(frozen=True)

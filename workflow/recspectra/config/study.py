@@ -5,10 +5,23 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from recspectra import registry
-from recspectra.config.base import SAFE_NAME, ConfigError, CutOff, Part, Scalar, Seed, Strict, nearest, twice
+from recspectra.config.base import (
+    BY_NAME,
+    ONE_LIST,
+    ONE_TEXT,
+    SAFE_NAME,
+    CutOff,
+    Part,
+    Scalar,
+    Seed,
+    Strict,
+    kind_of_list,
+    nearest,
+    twice,
+)
 
 METRICS = (
     "recall",
@@ -87,19 +100,21 @@ class TuningConfig(Strict):
     seed: Seed = 0
 
 
+Models = Annotated[
+    Annotated[str, Tag(ONE_TEXT)] | Annotated[list[str], Field(min_length=1), Tag(ONE_LIST)],
+    Discriminator(lambda value: ONE_LIST if isinstance(value, list) else ONE_TEXT),
+]
+
+
 class SystemEntry(Strict):
     """A system in a study, once or along a sweep of parameter values.
 
     `tune` searches on validation with the study's budget whatever `params` does not fix;
     `after` and `sweep` then set values on top of those chosen, so an ablation shares the
-    tuning of the whole system. `limits` (effort -> parameter -> largest value) take the place
-    of the study's for this entry: an epoch of one system is not that of another. `limits_on`
-    (effort -> dataset -> parameter -> largest value) takes the place of both on a dataset.
-    `datasets_at` (effort -> datasets) names fewer datasets, or none, at an effort that would be too
-    small for all, `seeds_at` (effort -> seeds) the seeds there.
+    tuning of the whole system. `model` may be a list: the entry is then that of each of them.
     """
 
-    model: str
+    model: Models
     variant: str = "default"
     params: dict[str, Scalar] = {}
     use_best: bool = False
@@ -110,14 +125,11 @@ class SystemEntry(Strict):
     group: str = "main"
     seeds: list[Seed] | None = Field(None, min_length=1)
     datasets: list[str] | None = Field(None, min_length=1)
-    limits: dict[str, dict[str, int | float]] = {}
-    limits_on: dict[str, dict[str, dict[str, int | float]]] = {}
-    datasets_at: dict[str, list[str]] = {}
-    seeds_at: dict[str, Annotated[list[Seed], Field(min_length=1)]] = {}
 
-    def limits_at(self, effort: str, dataset: str) -> dict[str, int | float]:
-        """Return this entry's own limits at an effort on a dataset."""
-        return {**self.limits.get(effort, {}), **self.limits_on.get(effort, {}).get(dataset, {})}
+    @property
+    def models(self) -> list[str]:
+        """The systems that the entry names."""
+        return [self.model] if isinstance(self.model, str) else self.model
 
 
 class TableConfig(Strict):
@@ -275,43 +287,20 @@ class FindingConfig(Strict):
         return pairs
 
 
-class EffortConfig(Strict):
-    """What a study spends at one level of effort.
-
-    Attributes
-    ----------
-    trials : int, optional
-        In place of the study's number of tuning trials.
-    trials_on : dict
-        Dataset -> trials that take their place on it. 0 is no search: every system has what a search would
-        try first, known settings for the dataset (`best`) or else its defaults.
-    seeds : list of int, optional
-        In place of the study's seeds, also on datasets that have more; a system's own stay.
-    seeds_on : dict
-        Dataset -> seeds that take the place of these on it.
-    limits : dict
-        Upper limits of hyperparameters (`epochs: 100`), for every system that has them.
-    limits_on : dict
-        Dataset -> limits that take the place of these on it.
-    datasets : list of str, optional
-        Which of the study's datasets take part, unless others are asked for by name
-        (`--config datasets=...`).
-    """
-
-    trials: int | None = Field(None, ge=1, le=10_000)
-    trials_on: dict[str, Annotated[int, Field(ge=0, le=10_000)]] = {}
-    seeds: list[Seed] | None = Field(None, min_length=1)
-    seeds_on: dict[str, Annotated[list[Seed], Field(min_length=1)]] = {}
-    limits: dict[str, int | float] = {}
-    limits_on: dict[str, dict[str, int | float]] = {}
-    datasets: list[str] | None = Field(None, min_length=1)
+DEFAULT = "default"  # the key of seeds on all datasets that have none of their own
+DRAWN = ("tables", "figures", "findings")
+Seeds = Annotated[list[Seed], Field(min_length=1)]
+StudySeeds = Annotated[
+    Annotated[Seeds, Tag(ONE_LIST)] | Annotated[dict[str, Seeds], Tag(BY_NAME)],
+    Discriminator(kind_of_list),
+]
 
 
 class StudyConfig(Strict):
     """What to run and what to draw: `config/studies/<name>.yaml` or any file.
 
-    `more_seeds` (dataset -> seeds) take the place of `seeds` on a dataset whose test set is so
-    small that a mean over few seeds says little.
+    `seeds` may be a mapping (dataset -> seeds, `default` for all others): a dataset with a small test set
+    needs more of them. A scale says how much of all this is spent.
     """
 
     name: str = Field(pattern=SAFE_NAME)
@@ -319,11 +308,8 @@ class StudyConfig(Strict):
     description: str = ""
     datasets: list[str] = Field(min_length=1)
     optional_datasets: list[str] = []
-    seeds: list[Seed] = Field([0], min_length=1)
-    more_seeds: dict[str, Annotated[list[Seed], Field(min_length=1)]] = {}
+    seeds: StudySeeds = [0]
     tuning: TuningConfig | None = None
-    efforts: dict[str, EffortConfig] = {}
-    effort: str = ""
     protocols: list[str] = Field(["standard"], min_length=1)
     views: list[View] | None = None
     top: int = Field(50, ge=1, le=10_000)
@@ -333,116 +319,84 @@ class StudyConfig(Strict):
     findings: list[FindingConfig] = []
 
     @model_validator(mode="after")
+    def _seeds_have_a_default(self) -> StudyConfig:
+        if isinstance(self.seeds, dict) and DEFAULT not in self.seeds:
+            raise ValueError("seeds: by dataset they need `default`, the seeds of all other datasets")
+        return self
+
+    @model_validator(mode="after")
     def _names_are_unique(self) -> StudyConfig:
         """Two of one name would write the same files; some file systems do not tell `A` from `a`."""
-        for kind in ("tables", "figures", "findings"):
+        for kind in DRAWN:
             if problem := twice([item.name.lower() for item in getattr(self, kind)]):
                 raise ValueError(f"{kind}: name {problem}; both would write the same files")
         return self
 
-    @property
-    def limits(self) -> dict[str, int | float]:
-        """Upper limits of hyperparameters at the effort that was chosen."""
-        return self.efforts[self.effort].limits if self.effort else {}
-
-    def limits_on(self, dataset: str) -> dict[str, int | float]:
-        """Return the upper limits of hyperparameters on a dataset."""
-        own = self.efforts[self.effort].limits_on if self.effort else {}
-        return {**self.limits, **own.get(dataset, {})}
-
-    def trials_on(self, dataset: str) -> int:
-        """Return the tuning trials of each system on a dataset; 0 where nothing is searched."""
-        own = self.efforts[self.effort].trials_on if self.effort else {}
-        return own.get(dataset, self.tuning.trials if self.tuning else 0)
+    def seeds_on(self, dataset: str) -> list[int]:
+        """Return the seeds of a system without its own on a dataset."""
+        if isinstance(self.seeds, list):
+            return self.seeds
+        return self.seeds.get(dataset, self.seeds[DEFAULT])
 
 
 # ------------------------------------------------------------------------- parts of a study
 
 
-def check_datasets(names: list[str], config: StudyConfig, where: str) -> None:
-    """Refuse a name that is none of the study's datasets."""
-    known = [*config.datasets, *config.optional_datasets]
-    for name in names:
-        if name not in known:
-            raise ConfigError(f"{where}: '{name}' is not among the study's datasets{nearest(name, known)}")
+def narrow(config: StudyConfig, datasets: Collection[str], models: Collection[str] = ()) -> StudyConfig:
+    """Return a study on some of its datasets and, where any are named, with some of its systems.
 
-
-def spent(config: StudyConfig, effort: str, origin: str) -> StudyConfig:
-    """Return a study at one of its levels of effort; one without any as it is."""
-    if config.effort:
-        raise ConfigError(f"{origin}: effort: is chosen by `--config effort=...`, not in the study")
-    if not config.efforts:
-        return config
-    if effort not in config.efforts:
-        raise ConfigError(
-            f"{origin}: the study has no effort '{effort}'; it has {', '.join(config.efforts)}"
-            f"{nearest(effort, config.efforts)}"
-        )
-    chosen = config.efforts[effort]
-    update: dict[str, Any] = {"effort": effort}
-    if chosen.seeds:
-        update |= {"seeds": chosen.seeds, "more_seeds": {}}
-    update["more_seeds"] = {**update.get("more_seeds", config.more_seeds), **chosen.seeds_on}
-    if chosen.trials:
-        tuning = config.tuning or TuningConfig(trials=chosen.trials)
-        update["tuning"] = tuning.model_copy(update={"trials": chosen.trials})
-    return config.model_copy(update=update)
-
-
-def narrowed(config: StudyConfig, present: Collection[str]) -> StudyConfig:
-    """Return a study without the optional datasets that are not in `present`."""
-    taken = [name for name in config.optional_datasets if name in present]
-    whole = config.model_copy(update={"datasets": [*config.datasets, *config.optional_datasets]})
-    return without(whole, set(config.optional_datasets) - set(taken))
-
-
-def without(config: StudyConfig, absent: Collection[str]) -> StudyConfig:
-    """Return a study without some of its datasets, and without what is for these alone."""
-    parts = {
-        kind: [item for item in (_without(item, absent) for item in getattr(config, kind)) if item]
-        for kind in ("systems", "tables", "figures", "findings")
-    }
-    lost = {entry.group for entry in config.systems} - {entry.group for entry in parts["systems"]}
-    for kind in ("tables", "figures", "findings"):
-        parts[kind] = [item for item in parts[kind] if not groups_of(item) or set(groups_of(item)) - lost]
-    kept = [name for name in config.datasets if name not in absent]
-    return config.model_copy(update={"datasets": kept, **parts})
-
-
-def at_effort(config: StudyConfig) -> StudyConfig:
-    """Return a study whose entries, tables, figures and findings have the datasets of its effort alone.
-
-    What has none at all is left out. What names an unknown group or dataset stays as it is, to be refused.
+    Tables, figures and findings keep the datasets on which one of their groups has a run. One without any, or
+    about a system that takes no part, goes. One that names an unknown group or dataset stays, to be refused.
     """
-    systems = []
-    for entry in config.systems:
-        own = entry.datasets or config.datasets
-        kept = [name for name in own if name in entry.datasets_at.get(config.effort, own)]
-        if kept:
-            systems.append(entry if kept == own else entry.model_copy(update={"datasets": kept}))
+    absent = set(config.datasets) - set(datasets)
+    kept = config.model_copy(update={"datasets": [d for d in config.datasets if d not in absent]})
+    systems = [_on_part(entry, absent, models) for entry in config.systems]
+    update: dict[str, Any] = {"systems": [entry for entry in systems if entry]}
     places: dict[str, set[str]] = {}
-    for entry in systems:
-        places.setdefault(entry.group, set()).update(entry.datasets or config.datasets)
-    known, parts = {entry.group for entry in config.systems}, {}
-    for kind in ("tables", "figures", "findings"):
-        items = [
+    for entry in update["systems"]:
+        places.setdefault(entry.group, set()).update(entry.datasets or kept.datasets)
+    known = {entry.group for entry in config.systems}, set(config.datasets)
+    for kind in DRAWN:
+        parts = [
             item
-            if set(groups_of(item)) - known or set(item.datasets or []) - set(config.datasets)
-            else _where_it_has_runs(item, config.datasets, places)
-            for item in getattr(config, kind)
+            if set(groups_of(item)) - known[0] or set(item.datasets or []) - known[1]
+            else _where_it_has_runs(item, kept.datasets, places)
+            for item in (_with_models(item, models) for item in getattr(config, kind))
+            if item
         ]
-        parts[kind] = [item for item in items if item]
-    return config.model_copy(update={"systems": systems, **parts})
+        update[kind] = [item for item in parts if item]
+    return kept.model_copy(update=update)
+
+
+def _on_part(entry: SystemEntry, absent: Collection[str], models: Collection[str]) -> SystemEntry | None:
+    """Return an entry without absent datasets and other systems than `models`; None if nothing is left."""
+    left = [name for name in entry.models if not models or name in models]
+    on = None if entry.datasets is None else [name for name in entry.datasets if name not in absent]
+    if not left or on == []:
+        return None
+    models = left if isinstance(entry.model, list) else entry.model
+    return entry.model_copy(update={"model": models, "datasets": on})
+
+
+def _with_models(item: Any, models: Collection[str]) -> Any:
+    """Return a drawn item with the systems among `models` (all, if it is empty); None if it needs another."""
+    if not models:
+        return item
+    against = [name for name in getattr(item, "against", []) if name in models]
+    other = getattr(item, "model", None) and item.model not in models
+    if other or (getattr(item, "against", []) and not against):
+        return None
+    return item.model_copy(update={"against": against}) if against else item
 
 
 def _where_it_has_runs(item: Any, datasets: list[str], places: dict[str, set[str]]) -> Any:
     """Return an item on those of its datasets on which one of its groups has a run; None if on none."""
-    named, own = groups_of(item), item.datasets or datasets
+    named, own = groups_of(item), [name for name in item.datasets or datasets if name in datasets]
     there = set().union(*(places.get(group, set()) for group in named)) if named else set(own)
     kept = [name for name in own if name in there]
     if not kept:
         return None
-    update: dict[str, Any] = {} if kept == own else {"datasets": kept}
+    update: dict[str, Any] = {} if kept == (item.datasets or datasets) else {"datasets": kept}
     if set(named) - set(places):
         update["groups"] = [group for group in named if group in places]
     return item.model_copy(update=update)
@@ -451,11 +405,3 @@ def _where_it_has_runs(item: Any, datasets: list[str], places: dict[str, set[str
 def groups_of(item: Any) -> list[str]:
     """Return the groups of systems that a table, figure or finding shows; none for all of them."""
     return ([item.group] if item.group else []) if isinstance(item, FigureConfig) else item.groups
-
-
-def _without(item: Any, absent: Collection[str]) -> Any:
-    """Return an entry without absent datasets, or None if it is for these alone."""
-    if item.datasets is None or not set(absent) & set(item.datasets):
-        return item
-    kept = [name for name in item.datasets if name not in absent]
-    return item.model_copy(update={"datasets": kept}) if kept else None

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from recspectra.config.base import ConfigError, nearest
+from recspectra.config.base import BY_NAME, ONE_LIST, ONE_TEXT, ConfigError, nearest
 
 # What a plain scalar (one without quotes) means: YAML 1.2's core schema, without the spellings below.
 _MEANINGS = {
@@ -250,8 +250,12 @@ def _in_words(error: Exception) -> str:
     return " ".join(said.split())
 
 
+# What pydantic adds to a path for the members of a union.
+_TAGS = ("bool", "int", "float", "str", ONE_TEXT, ONE_LIST, BY_NAME)
+
+
 def _explain(model: type[BaseModel], problem: dict) -> str:
-    loc = tuple(p for p in problem["loc"] if p not in ("bool", "int", "float", "str"))
+    loc = tuple(p for p in problem["loc"] if p not in _TAGS)
     where = _path_of(loc)
     if problem["type"] == "extra_forbidden":
         allowed = _fields_at(model, loc)

@@ -129,6 +129,8 @@ def _split_in_words(config: DatasetConfig) -> str:
     if split.recipe not in ("shipped", "leave-one-out"):
         of = " of the rest" if split.valid_of == "train" else ""
         shares = f", test {split.test:g}, valid {split.valid:g}{of}"
+    if split.draws_valid:
+        shares = f", valid {split.valid:g} of train"
     order = "rows of a user are ordered in time" if config.ordered else "no order in time"
     return f"{split.recipe}{shares}; {order}"
 

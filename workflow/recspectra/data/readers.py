@@ -223,8 +223,19 @@ def _parts(file: SourceFile | None, rows: int) -> np.ndarray | None:
     return np.full(rows, PARTS.index(file.part), dtype=np.int8)
 
 
-def read_sequences(path: Path, file: SourceFile | None) -> InteractionTable:
-    """Read one user a line, `user item item ...` from the oldest to the newest (S3Rec)."""
+def read_sequences(path: Path, file: SourceFile | None, sort: bool = False) -> InteractionTable:
+    """Read one user a line, `user item item ...` from the oldest to the newest (S3Rec).
+
+    Parameters
+    ----------
+    path : Path
+        The local file.
+    file : SourceFile or None
+        Its entry in the dataset YAML.
+    sort : bool
+        Sort rows by user and item: for files whose order says nothing, so that all versions of them
+        are read alike (LightGCN).
+    """
     users, items, dropped = [], [], {}
     for number, line in lines_of(path, file):
         cells = line.split()
@@ -243,6 +254,9 @@ def read_sequences(path: Path, file: SourceFile | None) -> InteractionTable:
         raise DataError(f"{path}: the file is empty")
     none = np.zeros(0, dtype=np.int64)
     user, item = np.concatenate([none, *users]), np.concatenate([none, *items])
+    if sort:
+        order = np.lexsort((item, user))
+        user, item = user[order], item[order]
     account = Account(len(user) + sum(dropped.values()), dropped)
     return InteractionTable(user, item, None, None, _parts(file, len(user)), account)
 

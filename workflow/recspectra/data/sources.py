@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from recspectra.config.dataset import DatasetConfig, SourceFile
 from recspectra.data.interactions import DataError
-from recspectra.files import atomic
+from recspectra.files import atomic, git_id
 
 BLOCK = 1 << 17
 HASHES = {"sha256": hashlib.sha256, "md5": functools.partial(hashlib.md5, usedforsecurity=False)}
@@ -77,7 +77,8 @@ def check_raw(dataset: DatasetConfig, folder: Path) -> None:
 
 def how_to_get(dataset: DatasetConfig, file: SourceFile, problem: str) -> str:
     """Return the message that tells a user what to fetch and where to put it."""
-    known = [f"{kind}: {value}" for kind, value in _expected(file).items()]
+    known = [f"{kind}: {value}" for kind, value in _checksums(file).items()]
+    known += [f"or, by `git hash-object`: {file.git}"] if file.git else []
     return (
         f"dataset '{dataset.name}' needs the file '{file.path}': {problem}.\n"
         f"  Where to get it: {_where(dataset, file)}\n"
@@ -136,7 +137,7 @@ def _download(dataset: DatasetConfig, file: SourceFile, stream: BinaryIO, proble
 # ---------------------------------------------------------------------------- checksums
 
 
-def _expected(file: SourceFile) -> dict[str, str]:
+def _checksums(file: SourceFile) -> dict[str, str]:
     """Return the checksums that are known of a file."""
     known = {"sha256": file.sha256, "md5": file.md5}
     return {kind: value for kind, value in known.items() if value}
@@ -148,8 +149,10 @@ def _digest(path: Path, kind: str) -> str:
 
 
 def _check(dataset: DatasetConfig, file: SourceFile, path: Path, origin: str) -> None:
-    """Refuse a file whose checksum is wrong."""
-    for kind, expected in _expected(file).items():
+    """Refuse a file whose checksum is wrong, unless it is the other version that git knows."""
+    if file.git and git_id(path) == file.git:
+        return
+    for kind, expected in _checksums(file).items():
         if (found := _digest(path, kind)) != expected:
             raise DataError(
                 f"{_named(dataset, file, origin)} has {kind} {found}, expected {expected} "
@@ -161,7 +164,7 @@ def _check(dataset: DatasetConfig, file: SourceFile, path: Path, origin: str) ->
 def _accept(dataset: DatasetConfig, file: SourceFile, path: Path, origin: str) -> None:
     """Refuse a file whose checksum is wrong; warn of one that has nothing to be checked against."""
     _check(dataset, file, path, origin)
-    if not _expected(file):
+    if not _checksums(file):
         found, name = _digest(path, "sha256"), _named(dataset, file, origin)
         print(f"warning: {name} was not checked, no checksum is known; sha256: {found}", file=sys.stderr)
 

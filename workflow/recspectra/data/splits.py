@@ -25,16 +25,32 @@ from recspectra.runtime import axis_seed
 
 Recipe = Callable[[InteractionTable, SplitConfig], np.ndarray]
 TRAIN, VALID, TEST, DROPPED = 0, 1, 2, -1
-DRAWN = ("random", "random-user")  # a user's train and valid interleave
+DRAWN = ("random", "random-user")
 
 
 def shipped(table: InteractionTable, config: SplitConfig) -> np.ndarray:
-    """Keep the split of the source's own files (valid and test swapped on `exchange`)."""
+    """Keep the split of the source's own files (valid and test swapped on `exchange`).
+
+    With `valid`, that share of train (rounded down) is drawn as the validation part that the files lack:
+    train and valid together are what the files call train.
+    """
     if table.parts is None:
         raise DataError("split 'shipped' needs files with `part: train|valid|test`")
+    if config.draws_valid:
+        return _with_valid_drawn(table.parts, config)
     if not config.exchange:
         return table.parts
     return np.array([TRAIN, TEST, VALID], dtype=np.int8)[table.parts]
+
+
+def _with_valid_drawn(shipped: np.ndarray, config: SplitConfig) -> np.ndarray:
+    """Return the parts of the files with some of train as validation."""
+    if (shipped == VALID).any():
+        raise DataError("split 'shipped': the files have a validation part; take `valid` (and `seed`) out")
+    rows, parts = np.flatnonzero(shipped == TRAIN), shipped.copy()
+    order = np.random.default_rng(axis_seed(config.seed, "split")).permutation(rows)
+    parts[order[: int(len(rows) * config.valid + 1e-9)]] = VALID
+    return parts
 
 
 def random(table: InteractionTable, config: SplitConfig) -> np.ndarray:
@@ -157,7 +173,9 @@ def split(table: InteractionTable, config: DatasetConfig) -> tuple[dict[str, Int
     for code, name in enumerate(PARTS):
         rows = parts == code
         if not rows.any():
-            raise DataError(f"dataset '{config.name}': the {name} part of the split is empty")
+            drawn = "; `split: {recipe: shipped, valid: 0.1}` draws one from train"
+            hint = drawn if name == "valid" and config.split.recipe == "shipped" else ""
+            raise DataError(f"dataset '{config.name}': the {name} part of the split is empty{hint}")
         of_part = None if times is None else times[rows]
         pieces[name] = from_pairs(dense.users[rows], dense.items[rows], of_part, shape)
     refuse_masked(config.name, pieces)
@@ -173,7 +191,8 @@ def _times_of(table: InteractionTable, parts: np.ndarray, config: DatasetConfig)
     """
     if not config.ordered:
         return None
-    if table.times is None and config.split.recipe in DRAWN:
+    interleaved = config.split.recipe in DRAWN or config.split.draws_valid  # a user's train and valid
+    if table.times is None and interleaved:
         return alignment.times_by_part(table.users, np.arange(len(table)), parts)
     return table.times
 

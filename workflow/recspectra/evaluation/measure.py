@@ -13,6 +13,7 @@ import pandas as pd
 
 from recspectra import registry
 from recspectra.config.model import PlannedRun
+from recspectra.config.scale import USABLE
 from recspectra.config.study import PER_USER_METRICS, ProtocolConfig, View
 from recspectra.data.interactions import Interactions
 from recspectra.data.reach import warm_users
@@ -89,7 +90,7 @@ def measure(
         for protocol, view in _views(protocols, item.run.fit):
             head, truth = _labels(item, protocol, view), pieces[protocol.target]
             groups = _groups(protocol, np.flatnonzero(truth.lengths > 0), warm)
-            if status != "ok":
+            if status not in USABLE:
                 nothing = dict.fromkeys(product(protocol.metrics, protocol.k))
                 for group in groups:
                     rows += _rows(head | {"users": group}, nothing, status)
@@ -98,7 +99,7 @@ def measure(
             values, ids = _values(lists, name, truth, protocol)
             for group, members in groups.items():
                 own = {point: column[members] for point, column in values.items()}
-                rows += _rows(head | {"users": group}, own, "ok" if members.any() else NO_USERS)
+                rows += _rows(head | {"users": group}, own, status if members.any() else NO_USERS)
                 if group == protocol.users:
                     users += _per_user(head, own, ids[members])
     frame = pd.DataFrame(rows, columns=COLUMNS)
@@ -139,10 +140,10 @@ def _groups(protocol: ProtocolConfig, users: np.ndarray, warm: np.ndarray) -> di
 def _rows(
     head: dict[str, Any], values: dict[tuple[str, int], np.ndarray | None], status: str
 ) -> list[dict[str, Any]]:
-    """Return one row for each metric and cut-off, with the mean over users where the status is `ok`."""
+    """Return one row for each metric and cut-off, with the mean over users where the run has lists."""
     return [
         {**head, "metric": metric, "k": k, "status": status,
-         "value": float(column.mean()) if status == "ok" else None}
+         "value": float(column.mean()) if status in USABLE else None}
         for (metric, k), column in values.items()
     ]  # fmt: skip
 

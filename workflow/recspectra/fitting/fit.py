@@ -17,9 +17,10 @@ import numpy as np
 
 from recspectra.config.base import Scalar
 from recspectra.config.model import Budget, ModelConfig, RunConfig
+from recspectra.config.scale import NO_CAPS, USABLE, Caps
 from recspectra.files import atomic, provenance, write_json, write_npz
 from recspectra.fitting.scoring import NOT_LISTS, Inputs, all_lists
-from recspectra.fitting.statuses import attempt, peak_megabytes
+from recspectra.fitting.statuses import attempt, ended_by_cap, peak_megabytes
 from recspectra.fitting.validation import validator
 from recspectra.recommender import ContractError, Recommender, Refused, Run, Task, create, fitted
 
@@ -29,7 +30,8 @@ class Job:
     """Everything that says what one run is.
 
     `params` are the values that it runs with: those of `config`, or where that is tuned,
-    those chosen with the values of `config` on top. `twin` is the record of the same run on
+    those chosen with the values of `config` on top. `caps` are those in force; `caps_text` is
+    written down for the workflow (see `config.scale.caps_text`). `twin` is the record of the same run on
     `train`: with it a refit learns for as many epochs as did best there, without it for all.
     """
 
@@ -43,6 +45,8 @@ class Job:
     budget: Budget
     code: str
     checkpoints: Path | None = None
+    caps: Caps = NO_CAPS
+    caps_text: str = ""
     twin: Mapping[str, Any] | None = None
 
 
@@ -66,6 +70,9 @@ def execute(job: Job, inputs: Inputs, folder: Path, save_model: bool = False) ->
         "provenance": provenance(),
         "status": "ok",
         "reason": "",
+        "caps": job.caps.text,
+        "caps_text": job.caps_text or job.caps.text,
+        "capped": "",
     }
     system = create(job.model, params)
     lists: dict[str, np.ndarray] = {}
@@ -80,7 +87,10 @@ def execute(job: Job, inputs: Inputs, folder: Path, save_model: bool = False) ->
         save_system(system, folder / "model.safetensors")
     words = {name: np.str_(record[name]) for name in NOT_LISTS}
     write_npz(folder / "rankings.npz", **words, **lists)
-    _discard(job.checkpoints)
+    if not record["capped"]:  # else it goes on from there under a higher cap
+        _discard(job.checkpoints)
+    for other in _of_other_code(job):
+        _discard(other)
     return record["status"]
 
 
@@ -92,7 +102,7 @@ def best_epochs(twin: Mapping[str, Any] | None) -> dict[str, int]:
     ContractError
         The log of the run on `train` does not say which epoch did best.
     """
-    if not (twin and twin["status"] == "ok"):
+    if not (twin and twin["status"] in USABLE):
         return {}
     best = twin["log"].get("best_epoch")
     if type(best) is not int:
@@ -108,18 +118,18 @@ def best_epochs(twin: Mapping[str, Any] | None) -> dict[str, int]:
 def _fit_and_rank(
     job: Job, system: Recommender, inputs: Inputs, record: dict[str, Any]
 ) -> dict[str, np.ndarray]:
-    if job.twin and job.twin["status"] != "ok":
+    if job.twin and job.twin["status"] not in USABLE:
         raise Refused(f"how long to learn is not known: the run on train ended as {job.twin['status']}")
     refit = job.config.fit == "train+valid"
     task = Task(inputs.part(job.config.fit), None if refit else inputs.valid, inputs.ordered, inputs.spectra)
     validate = None if refit else validator(inputs)
     label = f"{job.model.name} {job.dataset} seed {job.seed}"
-    run = Run(
-        job.seed, job.device, label, job.checkpoints, validate, made_from(job, inputs, record["params"])
-    )
+    made = made_from(job, inputs, record["params"])
+    run = Run(job.seed, job.device, label, job.checkpoints, validate, made, job.caps)
     record["spectrum_seconds"] = round(sum(s.seconds for s in inputs.spectra.values()), 4)
     started = time.perf_counter()
     record["log"] = fitted(system, task, run)
+    record.update(ended_by_cap(record["log"], job.caps, job.twin))
     earlier = record["log"].get("resumed_seconds", 0.0)
     record["fit_seconds"] = round(earlier + time.perf_counter() - started, 4)
     started = time.perf_counter()
@@ -135,6 +145,14 @@ def made_from(job: Job, inputs: Inputs, params: Mapping[str, Any]) -> dict[str, 
         "key": job.config.key, "seed": job.seed, "code": job.code, "data": inputs.digest,
         "spectra": spectra, "params": dict(params),
     }  # fmt: skip
+
+
+def _of_other_code(job: Job) -> list[Path]:
+    """Return the checkpoints of the same run that other code made: no fit goes on from them."""
+    if job.checkpoints is None:
+        return []
+    alike = job.checkpoints.parent.glob(f"{job.config.key}-*-{job.seed}")
+    return [folder for folder in alike if folder != job.checkpoints]
 
 
 def _discard(folder: Path | None) -> None:

@@ -1,13 +1,14 @@
-"""Failures that are results: out of memory or time, diverged, refused."""
+"""Statuses that are results: out of memory or time, diverged, refused, or ended by a cap."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any
 
 from recspectra.config.model import Budget
+from recspectra.config.scale import CAPPED, Caps
 from recspectra.recommender import Refused
 from recspectra.runtime import Diverged, OutOfTime, memory_budget, peak_memory_mb, time_budget
 
@@ -39,6 +40,27 @@ def attempt(work: Callable[[], None], record: dict[str, Any], budget: Budget, de
         if not OUT_OF_MEMORY.search(str(error)):
             raise
         record.update(status="oom", reason=_out_of_memory(error, budget, device, started_with))
+
+
+def ended_by_cap(log: Mapping[str, Any], caps: Caps, twin: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """Return `status`, `reason` and `capped` of a fit that a cap ended, nothing of any other.
+
+    Parameters
+    ----------
+    log : mapping
+        What `fit` returned.
+    caps : Caps
+        The caps in force.
+    twin : mapping, optional
+        Record of the run on `train`: a refit learns for as long as that one, which a cap may have ended.
+    """
+    cap = log.get("capped")
+    if cap:
+        most = getattr(caps, cap)
+        return {"status": CAPPED, "reason": f"ended by the cap of {most:.15g} {cap}", "capped": cap}
+    if twin and twin["status"] == CAPPED:
+        return {"status": CAPPED, "reason": f"the run on train was {twin['reason']}"}
+    return {}
 
 
 def _out_of_memory(error: Exception, budget: Budget, device: str, started_with: float) -> str:

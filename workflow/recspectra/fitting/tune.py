@@ -30,10 +30,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from recspectra.config.base import Scalar
 from recspectra.config.model import Budget, ModelConfig, TuneConfig
+from recspectra.config.scale import USABLE, Caps
 from recspectra.config.yaml_io import canonical_json
 from recspectra.files import provenance, write_json, write_text
 from recspectra.fitting.scoring import Inputs
-from recspectra.fitting.statuses import attempt
+from recspectra.fitting.statuses import attempt, ended_by_cap
 from recspectra.fitting.validation import validator
 from recspectra.identity import hash_of
 from recspectra.recommender import Run, Task, create, fitted
@@ -48,7 +49,11 @@ Params = dict[str, Scalar]
 
 @dataclass
 class TuneJob:
-    """Everything that says what one tuning job is."""
+    """Everything that says what one tuning job is.
+
+    `minutes` are the most that a trial learns; `caps_text` is written down for the workflow (see
+    `config.scale.caps_text`).
+    """
 
     dataset: str
     model: ModelConfig
@@ -56,7 +61,14 @@ class TuneJob:
     device: str
     budget: Budget
     code: str = ""
+    minutes: float | None = None
+    caps_text: str = ""
     cache: dict = field(default_factory=dict)
+
+    @property
+    def caps(self) -> Caps:
+        """Return the caps of a trial: on epochs that of the job's configuration."""
+        return Caps(epochs=self.config.epochs, minutes=self.minutes)
 
     @property
     def fixed(self) -> Params:
@@ -92,13 +104,15 @@ def trials_file(job: TuneJob, inputs: Inputs) -> str:
     """Return the name of the SQLite file of a job's trials.
 
     It follows from all that a trial's value is made from and that the job's key does not say: code, data,
-    eigenpairs, the values that are fixed and those that are tried first. Trials made from anything else
-    stay, in a file of their own.
+    eigenpairs, the cap on minutes, the values that are fixed and those that are tried first. Trials made from
+    anything else stay, in a file of their own.
     """
     made_from = {
         "code": job.code, "data": inputs.digest, "fixed": job.fixed, "first": job.first,
         "spectra": {name: spectrum.digest for name, spectrum in inputs.spectra.items()},
     }  # fmt: skip
+    if job.minutes:
+        made_from["minutes"] = job.minutes
     return f"trials-{hash_of(made_from)[:16]}.sqlite"
 
 
@@ -179,13 +193,14 @@ def _drawn(
 
 def _try(job: TuneJob, inputs: Inputs, validate: Any, final: Any, params: Params) -> dict[str, Any]:
     """Fit one point and measure it on validation; a failure is a record with a status."""
-    record: dict[str, Any] = {"status": "ok", "reason": "", "value": None}
+    record: dict[str, Any] = {"status": "ok", "reason": "", "value": None, "capped": ""}
     task = Task(inputs.train, inputs.valid, inputs.ordered, inputs.spectra, job.cache)
 
     def work() -> None:
         system = create(job.model, params)
         label = f"tune {job.model.name} {job.dataset}"
-        fitted(system, task, Run(job.config.seed, job.device, label, None, validate))
+        log = fitted(system, task, Run(job.config.seed, job.device, label, None, validate, caps=job.caps))
+        record.update(ended_by_cap(log, job.caps))
         record["value"] = final(system.score)
 
     started = time.perf_counter()
@@ -198,8 +213,9 @@ def _try(job: TuneJob, inputs: Inputs, validate: Any, final: Any, params: Params
 
 
 def _frozen(job: TuneJob, params: Params, record: dict[str, Any]) -> FrozenTrial:
-    attributes = {k: record[k] for k in ("status", "reason", "seconds")} | {"params": canonical_json(params)}
-    ok = record["status"] == "ok"
+    attributes = {k: record[k] for k in ("status", "reason", "seconds", "capped")}
+    attributes["params"] = canonical_json(params)
+    ok = record["status"] in USABLE
     return optuna.trial.create_trial(
         state=TrialState.COMPLETE if ok else TrialState.FAIL,
         value=record["value"] if ok else None,
@@ -251,6 +267,9 @@ def chosen(job: TuneJob, study: optuna.Study) -> dict[str, Any]:
         "finished": len(finished),
         "budget": job.config.trials,
         "search": job.config.model_dump()["search"],
+        "caps": (now := Caps(minutes=job.minutes)).text,
+        "caps_text": job.caps_text or now.text,
+        "capped": "minutes" if any(t.user_attrs["capped"] == "minutes" for t in trials) else "",
     }
 
 

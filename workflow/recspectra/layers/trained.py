@@ -79,10 +79,10 @@ class Trained(Recommender):
         loop = TrainingLoop(
             self.module, self.batches(task), self.loss, self._settings(), run.seed,
             validate if run.validate else None, run.checkpoints, self.notes,
-            run.made_from,
+            run.made_from, run.caps,
         )  # fmt: skip
         try:
-            log = loop.run(run.progress(self.params.epochs))
+            log = loop.run(run.progress(min(self.params.epochs, run.caps.epochs or self.params.epochs)))
         except NothingToLearn as error:
             raise Refused(
                 f"{type(self).__name__} finds nothing to learn in the {task.train.nnz:,} interactions that "

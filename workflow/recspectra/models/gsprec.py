@@ -15,6 +15,12 @@ stands on both sides of the filter. Each way to read it is a named variant (`eq8
 Eq. 7 rescales eigenvalues by lambda_min and lambda_max, of the r computed pairs
 (`truncated`) or of the whole Laplacian (`full`): `eigenvalue_range`.
 
+C_U of Eq. 9 is X~_U X~_U^T with X~_U = D_U^-1/2 X as printed (`user_similarity: paper`) or
+R R^T with R = D_U^-1/2 X D_I^-1/2, as in PGSP, where the equation comes from (`pgsp`).
+
+Eq. 9 has all r pairs pass the low-pass filter; the caption of Figure 6 keeps the lower 30 % of
+the spectrum. `low_cut: 0.3` reads it as rescaled eigenvalues of at most 0.3.
+
 The variants of Tables 5 and 6 are parameters: `phi: 0` has no band-pass part (NB), `phi: 1`
 no low-pass part (NL), `depth: 0` no sequence graph (NS): the sum of Eq. 2 over no hops is
 0, which leaves the bipartite graph. The text never says what SE is. `depth: 1`, sequence
@@ -33,8 +39,8 @@ import scipy.sparse as sp
 
 from recspectra.data.interactions import Interactions
 from recspectra.recommender import History, Recommender, Run, Task, refuse_without_order
-from recspectra.spectral.filters import gaussian_bandpass, rescaled
-from recspectra.spectral.operators import degrees, power, spectral_radius, transition_graph
+from recspectra.spectral.filters import gaussian_bandpass, ideal_lowpass, rescaled
+from recspectra.spectral.operators import degrees, normalised, power, spectral_radius, transition_graph
 from recspectra.spectral.spectrum import Spectrum
 
 
@@ -58,8 +64,9 @@ class GSPRec(Recommender):
             warnings.warn(note, stacklevel=2)
         spectrum = task.spectrum(f"unified-d{p.depth}-a{p.decay}", p.rank)
         span = eigenvalue_span(spectrum, p.eigenvalue_range)
-        gain = gaussian_bandpass(rescaled(1.0 - spectrum.values, *span), p.center, p.width)
-        self._set_factors(task.train, spectrum, p.phi * gain, (1.0 - p.phi) * np.ones_like(gain))
+        position = rescaled(1.0 - spectrum.values, *span)
+        band, low = gaussian_bandpass(position, p.center, p.width), ideal_lowpass(position, p.low_cut)
+        self._set_factors(task.train, spectrum, p.phi * band, (1.0 - p.phi) * low)
         frequencies = 1.0 - spectrum.values
         return {
             "eigenvalues": frequencies.tolist(),
@@ -90,7 +97,7 @@ class GSPRec(Recommender):
         """Put the gains of both filters, shape (r,), into factors."""
         _, d_item = degrees(train.matrix)
         items = spectrum.vectors[train.n_users :].astype(np.float64)
-        users = similar_users(train, spectrum.vectors[: train.n_users])
+        users = similar_users(train, spectrum.vectors[: train.n_users], self.params.user_similarity)
         down, up = power(d_item, -0.5)[:, None] * items, power(d_item, 0.5)[:, None] * items
         parts = [(down * (low + band), users * low, up)]
         if self.params.eq8 == "augmented":
@@ -109,17 +116,28 @@ class GSPRec(Recommender):
         return (history.matrix @ self.left + scaled @ self.left_scaled) @ self.right.T
 
 
-def similar_users(train: Interactions, user_vectors: np.ndarray) -> np.ndarray:
-    """Return X~_U^T D_b^-1/2 U_users, shape (n, r): the user columns of Eq. 9 in a factor.
+def similar_users(train: Interactions, user_vectors: np.ndarray, user_similarity: str) -> np.ndarray:
+    """Return the user columns of Eq. 9 in a factor, shape (n, r), so that C_U (m x m) is never formed.
 
-    C_U = X~_U X~_U^T with X~_U = D_U^-1/2 X; its column sums are the user part of D_b.
-    Row u of C_U times the factor's left part is x_u / sqrt(d_u) times this matrix, so
-    the m x m matrix C_U is never formed.
+    C_U = X~ X~^T, whose column sums are the user part of D_b. With X~ = D_U^-1/2 X D_I^-e, row u of
+    C_U D_b^-1/2 U_users is x_u / sqrt(d_u) times D_I^-e X~^T D_b^-1/2 U_users.
+
+    Parameters
+    ----------
+    train : Interactions
+        X.
+    user_vectors : array, shape (m, r)
+        U_users.
+    user_similarity : {"paper", "pgsp"}
+        e = 0, or e = 1/2 so that X~ is R.
     """
-    d_user, _ = degrees(train.matrix)
-    scaled = sp.diags_array(power(d_user, -0.5)) @ train.matrix.astype(np.float64)
+    d_user, d_item = degrees(train.matrix)
+    if user_similarity == "pgsp":
+        scaled, again = normalised(train.matrix), power(d_item, -0.5)[:, None]
+    else:
+        scaled, again = sp.diags_array(power(d_user, -0.5)) @ train.matrix.astype(np.float64), 1.0
     sums = scaled @ (scaled.T @ np.ones(train.n_users))
-    return scaled.T @ (power(sums, -0.5)[:, None] * user_vectors)
+    return again * (scaled.T @ (power(sums, -0.5)[:, None] * user_vectors))
 
 
 def eigenvalue_span(spectrum: Spectrum, eigenvalue_range: str) -> tuple[float, float]:

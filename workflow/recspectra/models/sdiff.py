@@ -1,9 +1,10 @@
 """S-Diff: anisotropic diffusion in the graph spectral domain (Xia et al., WSDM 2025).
 
 A user's row x becomes v = U^T x with the leading K eigenvectors of the item
-similarity A = X~^T X~; d = 1 - eigenvalue is the frequency. Noise is added per
-frequency (Eqs. 9-14), a denoiser guided by the user's history recovers v (Algorithms
-1 and 2), and scores are U v.
+similarity A = X~^T X~ with X~ = D_U^-e X D_I^-1/2; d = 1 - eigenvalue is the frequency, of
+eigenvalues over the largest. Noise is added per frequency (Eqs. 9-14), a denoiser guided by
+the user's history recovers v (Algorithms 1 and 2), and scores are U v. The paper has e = 1/2;
+e = 1/4 is GiffCF's graph.
 
 What the paper leaves open is a parameter, see the YAML.
 """
@@ -119,7 +120,7 @@ class SDiff(Trained):
     basis : float32 array, shape (n, K)
         Eigenvectors U.
     frequencies : float64 array, shape (K,)
-        Eigenvalues d of I - A.
+        Eigenvalues d of I - A over the largest of A.
     scale : float32 array, shape (K,)
         What each frequency of a signal is divided by.
     item_scale : float32 array, shape (n,)
@@ -137,9 +138,11 @@ class SDiff(Trained):
 
     def prepare(self, task: Task, run: Run) -> None:
         """Take the eigenpairs and what signals are divided by."""
-        spectrum = task.spectrum("item-similarity", self.params.rank)
+        exponent = self.params.user_exponent
+        spectrum = task.spectrum(f"item-similarity-u{exponent}", self.params.rank)
+        largest = 1.0 if exponent == 0.5 else spectrum.values[0]  # for 1/2 it is 1 but for rounding
         self.basis = spectrum.vectors
-        self.frequencies = np.clip(1.0 - spectrum.values, 0.0, None)
+        self.frequencies = np.clip(1.0 - spectrum.values / largest, 0.0, None)
         self.noise_seed = np.array(axis_seed(run.seed, "inference"), dtype=np.int64)
         degree = np.bincount(task.train.matrix.indices, minlength=task.train.n_items)
         exponent = -0.5 if self.params.basis == "degree" else 0.0

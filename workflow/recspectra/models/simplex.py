@@ -104,20 +104,22 @@ class SharedNegatives:
 
 
 class Aggregator(nn.Module):
-    """Free vectors of users and items, the map V of the history, and biases of items."""
+    """Free vectors of users and items, the map V of the history, and biases."""
 
     def __init__(self, tables: Tables, items: int) -> None:
         super().__init__()
         self.tables = tables
         self.history = nn.Linear(tables.weight.shape[1], tables.weight.shape[1], bias=False)
         nn.init.xavier_uniform_(self.history.weight)
-        self.bias = nn.Parameter(torch.zeros(items))
+        self.bias, self.user_bias = nn.Parameter(torch.zeros(items)), nn.Parameter(torch.zeros(tables.users))
+        self.global_bias = nn.Parameter(torch.zeros(()))
 
 
 class SimpleX(Trained):
     """s_ui = cos(gamma e_u + (1 - gamma) V mean of e_j over the history, e_i), plus a bias b_i if wanted.
 
-    Learned by the cosine contrastive loss. With gamma = 1 it is MF-CCL.
+    Learned by the cosine contrastive loss. With gamma = 1 it is MF-CCL. Biases of users and of all
+    pairs (`training_bias`) move scores against the margin while it learns and change no ranking.
     """
 
     def prepare(self, task: Task, run: Run) -> None:
@@ -143,7 +145,7 @@ class SimpleX(Trained):
         apart = p.own_item == "removed" and p.gamma < 1.0  # then each pair has another user vector
         means = None if p.gamma == 1.0 else self._means(free_items, batch, apart)
         found = self.fuse(free_users.index_select(0, batch.users if apart else batch.distinct), means)
-        found = normalize(dropped(found, p.dropout, generator), dim=1)
+        found = self._directions(found, generator)
         picked = free_items.index_select(0, batch.items)
         targets, others = normalize(picked, dim=1), normalize(free_items[batch.negatives], dim=1)
         positive = ((found if apart else found.index_select(0, batch.place)) * targets).sum(dim=1)
@@ -153,11 +155,22 @@ class SimpleX(Trained):
             shares = (shares / pairs[:, None])[batch.place]
         if p.item_bias:
             positive, negative = positive + m.bias[batch.items], negative + m.bias[batch.negatives]
+        if p.training_bias:
+            shift = m.user_bias + m.global_bias
+            positive = positive + shift[batch.users]
+            negative = negative + shift[batch.users if apart else batch.distinct][:, None]
         squares = half_squares(free_users.index_select(0, batch.users), picked)
         return (
             cosine_contrastive(positive, negative, shares, p.margin, p.negative_weight)
             + p.regularization * squares
         )
+
+    def _directions(self, users: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Return users' vectors at length 1, some entries dropped before or after that."""
+        rate = self.params.dropout
+        if self.params.dropout_at == "after":
+            return dropped(normalize(users, dim=1), rate, generator)
+        return normalize(dropped(users, rate, generator), dim=1)
 
     def _means(self, items: torch.Tensor, batch: SharedBatch, apart: bool) -> torch.Tensor:
         """Return the mean item of each distinct user or, without the pair's own item, of each pair."""

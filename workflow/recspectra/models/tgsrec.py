@@ -1,9 +1,15 @@
 """TGSRec: attention over the graph of users and items, with codes of time (Fan et al., CIKM 2021).
 
-The paper embeds every item at the time of every query. Histories here come without times,
-and all items are ranked, so this is an adaptation: time is the position in the history, the
-items of the history attend to their users (layer 1), the user to those items (layer 2), and
-scores are products with the items' free vectors.
+Layer l makes the state of a node v at time t from those below, of v and of its neighbours n:
+
+    h_v^(l)(t) = merge(attention of [h_v^(l-1)(t); Phi(0)] over [h_n^(l-1)(t_n); Phi(t - t_n)])
+
+Phi is a code of the time that has passed, h_v^(0) a free vector. Histories here come without
+times and all items are ranked, so this is an adaptation: time is the position in the history.
+In layer 1 the items of the history attend to their users and the user attends to the items'
+free vectors; in layer 2 the user asks with that state and attends to the items' states. The
+paper scores with an item's own state at the time of the query, which would have to be made
+anew for every query: here the item's vector is the free one.
 """
 
 from __future__ import annotations
@@ -24,7 +30,7 @@ ITEMS = 4096  # items whose users are attended to at once outside of training
 
 
 class TGSRec(SequenceSystem):
-    """h_u(t) = merge(attention of u over its items before t), scored against items' free vectors."""
+    """Scores are <h_u^(2)(t), e_i>, the user's state after two layers and items' free vectors."""
 
     targets = "all"
     state_names = ("neighbours",)
@@ -81,7 +87,7 @@ def neighbours_of(train: Interactions, count: int, seed: int) -> np.ndarray:
 
 
 class Temporal(nn.Module):
-    """Two layers of attention on the graph: items to users, then the user to items with ages.
+    """Two layers of attention on the graph; items are asked for after the first, users after both.
 
     Parameters
     ----------
@@ -106,8 +112,7 @@ class Temporal(nn.Module):
         nn.init.normal_(self.users.weight, std=0.02)
         nn.init.normal_(self.items.weight, std=0.02)
         self.register_buffer("neighbours", neighbours, persistent=False)
-        self.by_users = Gather(dimensions, heads, hidden, dropout) if neighbours is not None else None
-        self.by_items = Gather(dimensions, heads, hidden, dropout)
+        self.first, self.second = (Gather(dimensions, heads, hidden, dropout) for _ in range(2))
         self.frequency = nn.Parameter(max_len ** -torch.linspace(0, 1, dimensions))
         self.phase = nn.Parameter(torch.zeros(dimensions))
         self.outward = nn.LayerNorm(dimensions, eps=EPS)
@@ -124,11 +129,11 @@ class Temporal(nn.Module):
     def item_states(self, ids: torch.Tensor) -> torch.Tensor:
         """Return the states of some items after layer 1, shape (len(ids), d)."""
         vectors = self.items(ids)
-        if self.by_users is None:
+        if self.neighbours is None:
             return vectors
         users = self.neighbours[ids]
         there = (users < self.n_users)[:, None, None, :]
-        return self.by_users(vectors, self.users(users), None, there, last=True)[:, 0]
+        return self.first(vectors[:, None], self.users(users), self.ages(1), there)[:, 0]
 
     def forward(
         self, users: torch.Tensor, inputs: torch.Tensor, states: torch.Tensor, last: bool = True
@@ -145,19 +150,20 @@ class Temporal(nn.Module):
         last : bool
             Whether the last column alone is wanted.
         """
-        frame = Frame.of(inputs, self.n_items, causal=True)
+        frame, codes = Frame.of(inputs, self.n_items, causal=True), self.ages(inputs.shape[1])
         attend = frame.attend[:, :, -1:] if last else frame.attend
-        found = self.by_items(self.users(users), states, self.ages(inputs.shape[1]), attend, last)
-        found = self.outward(found)
+        asking = self.first(self.users(users)[:, None], self.items(inputs), codes, attend, aged=True)
+        found = self.outward(self.second(asking, states, codes, attend, aged=True))
         return found[:, 0] if last else found
 
 
 class Gather(nn.Module):
-    """Attention of one vector over others, each with a code of its age, merged with the vector.
+    """Attention of states v over others, each with a code of its age, merged with v.
 
-    a_s = softmax_s(q (K_s + K' code(age_s)) / sqrt(d_h)), out = LN(v + W_o sum_s a_s (V_s + V' code(age_s))),
-    merged = W_2 relu(W_1 [out; v]). What is asked at column t of what stands at column s has
-    age t - s, so codes enter as products with one row per age, not with one per pair.
+    a_s = softmax_s((Q v + Q' code(0)) (K_s + K' code(age_s)) / sqrt(d_h)),
+    out = LN(v + W_o sum_s a_s (V_s + V' code(age_s))), merged = W_2 relu(W_1 [out; v]).
+    What is asked at column t of what stands at column s has age t - s, so codes enter as
+    products with one row per age, not with one per pair.
 
     Parameters
     ----------
@@ -170,7 +176,7 @@ class Gather(nn.Module):
     def __init__(self, dimensions: int, heads: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.heads = heads
-        self.query, self.outward = (nn.Linear(dimensions, dimensions, bias=False) for _ in range(2))
+        self.query, self.now, self.outward = (nn.Linear(dimensions, dimensions, bias=False) for _ in range(3))
         self.pairs, self.codes = (nn.Linear(dimensions, 2 * dimensions, bias=False) for _ in range(2))
         self.norm, self.dropout = nn.LayerNorm(dimensions, eps=EPS), Dropout(dropout)
         self.merge = nn.Sequential(
@@ -178,43 +184,53 @@ class Gather(nn.Module):
         )
 
     def forward(
-        self, asking: torch.Tensor, others: torch.Tensor, codes: torch.Tensor | None, attend: torch.Tensor,
-        last: bool,
+        self, asking: torch.Tensor, others: torch.Tensor, codes: torch.Tensor, attend: torch.Tensor,
+        aged: bool = False,
     ) -> torch.Tensor:  # fmt: skip
-        """Return the merged states, shape (b, 1, d) or (b, t, d).
+        """Return the merged states, shape (b, q, d).
 
         Parameters
         ----------
-        asking : tensor, shape (b, d)
+        asking : tensor, shape (b, q, d) or (b, 1, d)
+            What asks at each of the last q columns, or at all of them.
         others : tensor, shape (b, t, d)
-        codes : tensor, shape (t, d), or None
-            Code of each age.
-        attend : bool tensor, shape (b, 1, 1, t) or (b, 1, t, t)
+        codes : tensor, shape (a, d)
+            Code of each age; the first one is that of the query.
+        attend : bool tensor, shape (b, 1, q, t)
             What each column may look at.
-        last : bool
-            Whether the last column alone asks.
+        aged : bool
+            Whether the ages of the others are known; they count for nothing where they are not.
         """
         split = (self.heads, -1)
-        query = self.query(asking).unflatten(1, split)[:, :, None] * (asking.shape[1] / self.heads) ** -0.5
+        query = self.query(asking) + self.now(codes[0])
+        query = query.unflatten(2, split).transpose(1, 2) * (query.shape[2] / self.heads) ** -0.5
         key, value = (x.unflatten(2, split).transpose(1, 2) for x in self.pairs(others).chunk(2, dim=2))
         scores = query @ key.transpose(2, 3)
-        if codes is not None:
-            ages = _ages(others.shape[1], last, others.device)
-            code_key, code_value = (x.unflatten(1, split) for x in self.codes(codes).chunk(2, dim=1))
-            scores = scores + torch.einsum("bhod,ahd->bha", query, code_key)[:, :, ages]
+        if aged:
+            ages = _ages(*attend.shape[2:], others.device)
+            code_key, code_value = (
+                x.unflatten(1, split).transpose(0, 1) for x in self.codes(codes).chunk(2, dim=1)
+            )
+            scores = scores + _by_age(query @ code_key.transpose(1, 2), ages)
         weights = self.dropout(_softmax(scores, attend))
         found = weights @ value
-        if codes is not None:
-            found = found + torch.einsum("bhts,tshd->bhtd", weights, code_value[ages])
+        if aged:
+            found = found + torch.einsum("bhts,htsd->bhtd", weights, code_value[:, ages])
         found = self.dropout(self.outward(found.transpose(1, 2).flatten(2)))
-        out = self.norm(asking[:, None] + found)
-        return self.merge(torch.cat([out, asking[:, None].expand_as(out)], dim=2))
+        asking = asking.expand_as(found)
+        return self.merge(torch.cat([self.norm(asking + found), asking], dim=2))
 
 
-def _ages(size: int, last: bool, device: torch.device) -> torch.Tensor:
-    """Return max(0, t - s), int64 (size, size), or of the last t alone, (1, size)."""
+def _by_age(products: torch.Tensor, ages: torch.Tensor) -> torch.Tensor:
+    """Return the products at the age of each pair: (b, h, q or 1, a) and (q, t) to (b, h, q, t)."""
+    shape = (*products.shape[:2], *ages.shape)
+    return products.expand(*shape[:3], -1).gather(3, ages.expand(shape))
+
+
+def _ages(asked: int, size: int, device: torch.device) -> torch.Tensor:
+    """Return max(0, t - s) of the last `asked` of `size` columns t and all columns s, int64."""
     places = torch.arange(size, device=device)
-    return (places[-1 if last else 0 :, None] - places).clamp(min=0)
+    return (places[size - asked :, None] - places).clamp(min=0)
 
 
 def _softmax(scores: torch.Tensor, attend: torch.Tensor) -> torch.Tensor:

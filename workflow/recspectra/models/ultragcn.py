@@ -12,7 +12,7 @@ from recspectra.models.mf import MF
 from recspectra.models.simplex import SharedBatch, SharedNegatives
 from recspectra.recommender import Run, Task
 from recspectra.spectral.operators import degrees, power
-from recspectra.training.losses import half_squares, weighted_logistic
+from recspectra.training.losses import half_squares, squares, weighted_logistic
 
 
 class UltraGCN(MF):
@@ -22,6 +22,9 @@ class UltraGCN(MF):
 
         (w1 + w2 beta_ui) softplus(-s_ui) + W mean over j of (w3 + w4 beta_uj) softplus(s_uj)
         + lambda sum over the nearest items j of i of omega_ij softplus(-s_uj).
+
+    To their mean over a batch of b pairs comes gamma/2 times the squared norms of the vectors in
+    it, averaged over the pairs, or (`penalty: all`) times those of all vectors, divided by b.
     """
 
     def prepare(self, task: Task, run: Run) -> None:
@@ -43,7 +46,7 @@ class UltraGCN(MF):
         return SharedNegatives(task.train, p.batch_size, p.negatives, p.rejected, str(self.device))
 
     def loss(self, batch: SharedBatch, generator: torch.Generator) -> torch.Tensor:
-        """Return the loss averaged over the pairs, with L2 on the vectors in the batch."""
+        """Return the loss averaged over the pairs, with its L2."""
         p = self.params
         users, items = self.vectors()
         own, targets = users.index_select(0, batch.users), items.index_select(0, batch.items)
@@ -57,6 +60,8 @@ class UltraGCN(MF):
             near = (own[:, None] * near).sum(dim=2)
             relations = (self.omega[batch.items] * softplus(-near)).sum(dim=1).mean()
             loss = loss + p.item_weight * relations
+        if p.penalty == "all":
+            return loss + p.regularization / len(own) * squares(users, items) / 2.0
         return loss + p.regularization * half_squares(own, targets)
 
 

@@ -241,15 +241,16 @@ def response_points(study: Study, planned: PlannedRun, record: dict[str, Any]) -
     import numpy as np
 
     from recspectra.reporting.curves import points
-    from recspectra.spectral.filters import gaussian_bandpass, rescaled
+    from recspectra.spectral.filters import gaussian_bandpass, ideal_lowpass, rescaled
 
     log, p = record.get("log", {}), record["params"]
     if "eigenvalues" not in log:
         return points(planned, {})
     last = max(log["eigenvalues"])
     x = np.union1d(np.linspace(0.0, log["highest"], RESPONSE_POINTS), [last, last + 1e-6])
-    low = (x <= last).astype(np.float64)
-    band = low * gaussian_bandpass(rescaled(x, *log["range"]), p["center"], p["width"])
+    inside, position = (x <= last).astype(np.float64), rescaled(x, *log["range"])
+    low = inside * ideal_lowpass(position, p["low_cut"])
+    band = inside * gaussian_bandpass(position, p["center"], p["width"])
     label = f"c={p['center']:g} w={p['width']:g}"
     combined = p["phi"] * band + (1.0 - p["phi"]) * low
     curves = {f"band-pass {label}": band, "low-pass": low, f"combined {label} phi={p['phi']:g}": combined}

@@ -364,6 +364,7 @@ register(
         source=OfRuns(band_runs, band_rows),
         data=band_data,
         render="columns",
+        of_fits=True,
     ),
     RunColumns("summaries", ("mode", "gradient_cosine"), ("gradient_cosine",), way_of),
     Notes("summaries", way_notes),

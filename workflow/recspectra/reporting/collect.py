@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from recspectra.config.catalog import Study
+from recspectra.config.scale import Choice
 from recspectra.data import reach
 from recspectra.data.tables import counts_in_words
 from recspectra.evaluation.measure import learning_curves, run_records
@@ -26,8 +27,8 @@ TUNING_COLUMNS = [
 ]  # fmt: skip
 
 
-def collect(study: Study, results: Path) -> None:
-    """Write the study's metrics.csv, runs.csv, learning.csv, ... and study.json.
+def collect(study: Study, results: Path, choice: Choice | None = None) -> None:
+    """Write the study's metrics.csv, runs.csv, learning.csv, ... and study.json, which holds `choice`.
 
     `metrics.csv` holds no timing: the same configuration gives the same bytes.
     """
@@ -42,7 +43,9 @@ def collect(study: Study, results: Path) -> None:
     _write_csv(folder / "learning.csv", learning_curves(study.runs, results))
     _write_csv(folder / "tuning.csv", tuning_trials(study, results))
     _write_csv(folder / "datasets.csv", dataset_table(study, results))
-    write_json(folder / "study.json", description(study, models) | {"digests": split_digests(study, results)})
+    chosen = choice.model_dump(exclude_none=True) if choice else {}
+    also = {"choice": chosen, "digests": split_digests(study, results)}
+    write_json(folder / "study.json", description(study, models) | also)
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -81,6 +84,7 @@ def description(study: Study, models: dict[str, Any]) -> dict[str, Any]:
     kept = {"title", "paper", "kind", "notes", "search"}
     return {
         **study.config.model_dump(),
+        "scale": study.scale.model_dump(),
         "origin": str(Path(study.origin).resolve()),
         "provenance": provenance(),
         "models": {name: m.model_dump(include=kept) for name, m in models.items()},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from recspectra import registry
+from recspectra.config.scale import USABLE
 from recspectra.config.study import TableConfig
 from recspectra.reporting import runtime, tables
 from recspectra.reporting.audit import draw_audit
@@ -76,7 +77,7 @@ def summary_text(folder: Path | str, root: Path | str) -> str:
 def failures(files: StudyFiles) -> list[str]:
     """Return a line for each system and dataset without a number: its status and the reason."""
     runs = select_runs(files)
-    runs = runs[runs["status"] != "ok"].drop_duplicates(["dataset", "label", "status", "reason"])
+    runs = runs[~runs["status"].isin(USABLE)].drop_duplicates(["dataset", "label", "status", "reason"])
     return [
         one_line(f"{run.label} on {files.titles.get(run.dataset, run.dataset)}: {run.status}, {run.reason}")
         for run in runs.itertuples()

@@ -29,6 +29,7 @@ LATEX = {
     "\u00d7": r"$\times$",
     "\u2020": r"\dag{}",
     "\u2021": r"\ddag{}",
+    "\u00b6": r"\P{}",
 } | {character: f"\\{character}" for character in "&%$#_{}"}
 ACCENTS = dict(zip("\u0300\u0301\u0302\u0303\u0308\u030a\u030c\u0327", "`'^~\"rvc", strict=True))
 UPPER_GREEK = {"GAMMA", "DELTA", "THETA", "LAMBDA", "XI", "PI", "SIGMA", "UPSILON", "PHI", "PSI", "OMEGA"}

@@ -1,8 +1,8 @@
 """Results frozen in `results/reference/`, and how far a study of today is from them.
 
-`{study}/{effort}/{dataset}/` (`only` for a study without efforts) holds that dataset's rows of the study's
-files and `about.json`: versions, machine, seeds, budget. Datasets are apart, so those of several runs can
-stand side by side.
+`{study}/{scale}/{dataset}/` (`only` without a scale) holds that dataset's rows of the study's files and
+`about.json`: versions, machine, scale with its caps, seeds, trials. Datasets are apart,
+so those of several runs can stand side by side.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FROZEN = ("metrics", "runs", "tuning")
 RUN = ["dataset", "model", "variant", "fit", "seed"]
 NUMBER = [*RUN, "key", "protocol", "history", "mask", "users", "metric", "k"]
 OUTCOMES = ["dataset", "model", "variant", "runs", "numbers", "equal", "largest difference", "of", "outcome"]
-ABOUT = ("name", "effort", "seeds", "more_seeds", "tuning", "efforts", "provenance")
+ABOUT = ("name", "scale", "seeds", "tuning", "provenance")
 
 
 def freeze(folder: Path | str, target: Path | str) -> list[Path]:
@@ -61,7 +61,7 @@ def freeze(folder: Path | str, target: Path | str) -> list[Path]:
 
 
 def compare(folder: Path | str, target: Path | str) -> pd.DataFrame:
-    """Set the numbers of a study beside the frozen ones of the same effort.
+    """Set the numbers of a study beside the frozen ones of the same scale.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def compare(folder: Path | str, target: Path | str) -> pd.DataFrame:
     Raises
     ------
     StudyError
-        Nothing is frozen of this study and effort, or a file is wrong.
+        Nothing is frozen of this study and scale, or a file is wrong.
     """
     files = StudyFiles(folder)
     frozen = _place(files, target)
@@ -98,19 +98,19 @@ def compare(folder: Path | str, target: Path | str) -> pd.DataFrame:
 
 
 def about(target: Path | str, study: str) -> list[str]:
-    """Return a line for each frozen dataset of a study: effort, machine and versions."""
+    """Return a line for each frozen dataset of a study: scale, machine and versions."""
     lines = []
     for path in sorted(Path(target).glob(f"{study}/*/*/about.json")):
         made = read_json(path)["provenance"]
         versions = ", ".join(f"{name} {version}" for name, version in sorted(made["packages"].items()))
         lines.append(
-            f"{path.parent.name}, effort {path.parts[-3]}: {made['processor']}, {made['machine']}; {versions}"
+            f"{path.parent.name}, scale {path.parts[-3]}: {made['processor']}, {made['machine']}; {versions}"
         )
     return lines
 
 
 def _place(files: StudyFiles, target: Path | str) -> Path:
-    return Path(target) / files.config.name / (files.config.effort or "only")
+    return Path(target) / files.config.name / (files.study.get("scale", {}).get("name") or "only")
 
 
 def _numbers(path: Path) -> pd.DataFrame:

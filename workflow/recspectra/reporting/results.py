@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from recspectra import registry
+from recspectra.config.scale import CAPPED, USABLE
 from recspectra.config.study import StudyConfig, View
 from recspectra.config.yaml_io import validate
 from recspectra.data import reach
@@ -312,7 +313,7 @@ def aggregate(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
         `by`, `mean`, `se` (sample standard deviation / sqrt(seeds), NaN for one seed),
         `seeds` (those that finished) and `status` (see `joint_status`).
     """
-    finished = rows["value"].where(rows["status"] == "ok")
+    finished = rows["value"].where(rows["status"].isin(USABLE))
     groups = rows.assign(value=finished).groupby(by, sort=False, dropna=False)
     result = groups.agg(
         mean=("value", "mean"),
@@ -325,15 +326,16 @@ def aggregate(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 def joint_status(statuses: Iterable[str]) -> str:
-    """Return one status for several seeds: `ok`, `oom`, or `ok (1/3 oom)`."""
+    """Return one status for several seeds: `ok`, `capped`, `oom`, `ok (1/3 oom)` or `ok (1/3 capped)`."""
     counts = Counter(statuses)
-    failed = sorted(name for name in counts if name != "ok")
-    if not failed:
-        return "ok"
-    if not counts["ok"]:
-        return "+".join(failed)
-    lost = sum(counts[name] for name in failed)
-    return f"ok ({lost}/{counts.total()} {'+'.join(failed)})"
+    failed = sorted(name for name in counts if name not in USABLE)
+    if not any(counts[name] for name in USABLE):
+        return "+".join(failed) or "ok"
+    first = "ok" if counts["ok"] else CAPPED
+    parts = [[CAPPED]] if first == "ok" and counts[CAPPED] else []
+    parts += [failed] if failed else []
+    shares = [f"{sum(counts[n] for n in part)}/{counts.total()} {'+'.join(part)}" for part in parts]
+    return f"{first} ({', '.join(shares)})" if shares else first
 
 
 # ------------------------------------------------------------------------ words

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from recspectra.config.scale import USABLE
 from recspectra.config.study import TableConfig
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import (
@@ -43,7 +44,7 @@ def build(files: StudyFiles, table: TableConfig, published: Published) -> pd.Dat
     by = ["dataset", "label", "model", "variant", "fit"]
     lines = []
     for key, part in runs.groupby(by, sort=False):
-        done = part[part["status"] == "ok"]
+        done = part[part["status"].isin(USABLE)]
         seconds = done[STAGES].median().tolist() if len(done) else [np.nan] * 3
         total = done[STAGES].fillna(0.0).sum(axis=1).median() if len(done) else np.nan
         memory = part["peak_memory_mb"].max()

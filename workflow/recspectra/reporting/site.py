@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from markupsafe import Markup
 
 from recspectra.config.base import ConfigError
+from recspectra.config.scale import USABLE
 from recspectra.config.study import FigureConfig, FindingConfig, TableConfig
 from recspectra.files import PACKAGE_DIR, ArtifactError, read_json, write_text
 from recspectra.reporting import findings
@@ -303,7 +304,7 @@ def _count(text: str) -> str:
 
 def _failures(files: StudyFiles, runs: pd.DataFrame) -> Table:
     """Return the runs that did not finish, one line for the seeds that share a reason."""
-    failed = runs[runs["status"] != "ok"]
+    failed = runs[~runs["status"].isin(USABLE)]
     groups = failed.groupby(["dataset", "label", "status", "reason"], sort=False)["seed"]
     rows = [
         [files.titles.get(dataset, dataset), label, ", ".join(dict.fromkeys(seeds)), status, reason]

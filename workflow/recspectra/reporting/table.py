@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
 
+from recspectra.config.scale import CAPPED_MARK
 from recspectra.reporting.escape import csv_text, html, markdown, shorten
 
 DASH = "\u2013"
@@ -273,8 +274,10 @@ def to_text(table: Table, width: int = 100, word_width: int = WORD_WIDTH) -> str
         lines += ["", shorten(heading, width)] if heading else [""]
         lines += _text_part(table, columns, width, word_width)
     used = {cell.mark for cell in table.cells()}
+    capped = any(cell.text.endswith(CAPPED_MARK) for cell in table.cells())
     told = ["* best of its column"] if any(cell.rank for cell in table.cells()) else []
     told += ["[ ] published"] if any(cell.published for cell in table.cells()) else []
+    told += [f"{CAPPED_MARK} a cap of the scale ended the fit"] if capped else []
     told += [f"{PLAIN_MARKS[mark]} {text}" for mark, text in table.marks.items() if mark in used]
     told = [line for text in told for line in textwrap.wrap(text, width)]
     return _ascii("\n".join([*lines, *(["", *told] if told else [])]) + "\n")
@@ -323,4 +326,4 @@ def _fitting(columns: list[list[str]], room: int) -> list[list[list[str]]]:
 
 
 def _ascii(text: str) -> str:
-    return text.replace(DASH, "-").encode("ascii", "replace").decode("ascii")
+    return text.replace(DASH, "-").replace(CAPPED_MARK, "^").encode("ascii", "replace").decode("ascii")

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from recspectra.config.scale import CAPPED, CAPPED_MARK, USABLE
 from recspectra.config.study import TableConfig
 from recspectra.reporting.footnotes import footnotes
 from recspectra.reporting.published import Printed, Published
@@ -41,6 +42,7 @@ COLUMNS = [
 SPOT = ["dataset", "history", "mask", "users", "metric", "k"]  # what makes a column of a table
 NUMBERS = ("k", "mean", "se", "seeds", "published", "difference")
 OTHER, UNKNOWN, ELSEWHERE = "\u2020", "\u2021", "\u00a7"
+CAPPED_NOTE = f"{CAPPED_MARK} a cap of the scale ended the fit; a higher one may change the number."
 OPEN = "open"  # status of a published system that the study does not run
 MARK_NOTES = {
     OTHER: "the published value was made with another definition of this metric",
@@ -163,7 +165,7 @@ def layout(
         [Cell(row), *(cells.get((row, point), blank) for point in ordered)]
         for row in dict.fromkeys(frame["row"])
     ]
-    told = [*_wins(rows), *_open(rows), *notes]
+    told = [*_wins(rows), *_capped(rows), *_open(rows), *notes]
     words = (table.title, table.caption) if table else ("", "")
     return Table(words[0], columns, rows, words[1], told, MARK_NOTES)
 
@@ -182,6 +184,11 @@ def _wins(rows: list[list[Cell]]) -> list[str]:
     shown = len(rows[0]) - 1 if rows else 0
     told = f"Best in how many of the {shown} columns (ties count for all): {', '.join(words)}."
     return [told] if words else []
+
+
+def _capped(rows: list[list[Cell]]) -> list[str]:
+    there = any(cell.text.endswith(CAPPED_MARK) for row in rows for cell in row)
+    return [CAPPED_NOTE] if there else []
 
 
 def _open(rows: list[list[Cell]]) -> list[str]:
@@ -205,11 +212,12 @@ def _cell(line: tuple) -> Cell:
     mark = MARKS.get(str(line.same_definition).lower(), UNKNOWN) if published else ""
     extra = {"published": published, "difference": difference, "mark": mark}
     if pd.isna(line.mean):
-        failed = not line.status.startswith("ok") and line.status != "missing"
+        failed = not line.status.startswith(USABLE) and line.status != "missing"
         return Cell(line.status if failed else DASH, failed=failed, **extra)
     error = f"{line.se:.4f}" if line.seeds > 1 and line.se > 0 else ""
-    note = line.status.removeprefix("ok").strip(" ()")
-    return Cell(f"{line.mean:.4f}", error, line.rank, note=note, **extra)
+    note = line.status.removeprefix("ok").removeprefix(CAPPED).strip(" ()")
+    text = f"{line.mean:.4f}" + (CAPPED_MARK if CAPPED in line.status else "")
+    return Cell(text, error, line.rank, note=note, **extra)
 
 
 # ----------------------------------------------------------------------------- writing

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from recspectra.config.scale import USABLE
 from recspectra.reporting.figures.tuning import tuning_labels
 from recspectra.reporting.footnotes import value_text, values_text
 from recspectra.reporting.results import StudyFiles
@@ -21,7 +22,7 @@ def tuning_table(files: StudyFiles) -> Table:
     rows = []
     for (dataset, model, _), part in trials.groupby(["dataset", "model", "key"], sort=False):
         best = _best(part)
-        failed = int((part["status"] != "ok").sum())
+        failed = int((~part["status"].isin(USABLE)).sum())
         rows.append(
             [
                 files.titles.get(dataset, dataset),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog
+from recspectra.config.scale import NUMBERS, Choice
 from recspectra.config.study import StudyConfig
 from recspectra.config.yaml_io import read_yaml, validate
 
@@ -55,15 +56,18 @@ def _is_name(given: str) -> bool:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that every target of `make` hands on: OPTIONS in the Makefile."""
     parser.add_argument("--mirror", default="", help="folder with the datasets' files")
-    parser.add_argument("--effort", default="")
-    parser.add_argument("--datasets", default="", help="some of the study's datasets: a,b")
+    parser.add_argument("--scale", default="", help="a name of config/scales or the path of a YAML file")
+    for name in NUMBERS:
+        parser.add_argument(f"--{name}", default="", help="in place of the scale's")
+    for name in ("datasets", "models"):
+        parser.add_argument(f"--{name}", default="", help=f"some of the study's {name}: a,b")
     parser.add_argument("--cores", default="2")
     parser.add_argument("--gpus", default="", help="by default those that nvidia-smi lists")
 
 
 def config(args: argparse.Namespace) -> dict[str, str]:
     """Return those of `add_options` that are words for `--config`."""
-    return {"mirror": args.mirror, "effort": args.effort, "datasets": args.datasets}
+    return {"mirror": args.mirror, **{name: getattr(args, name) for name in Choice.model_fields}}
 
 
 def snakemake(target: str, cores: str, gpus: str, config: Mapping[str, str]) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from recspectra.config.base import Strict
+from recspectra.config.scale import NUMBERS, Choice
 from recspectra.config.yaml_io import validate
 from recspectra.files import ArtifactError, read_json, write_json
 
@@ -17,23 +18,34 @@ NAME = ".redo.json"
 
 
 class Settings(Strict):
-    """With what a study was run: its datasets (none: all of its own), its effort, if any, and its file."""
+    """With what a study was run: what was chosen of scale, datasets and models, and its file."""
 
-    datasets: list[str] = []
-    effort: str = ""
+    choice: dict[str, Any] = {}
     origin: str = ""
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> Settings:
         """Return them from a `study.json`, which may be empty."""
-        datasets = [str(name) for name in record.get("datasets") or []]
-        words = {name: str(record.get(name) or "") for name in ("effort", "origin")}
-        return cls(datasets=datasets, **words)
+        choice = dict(record.get("choice") or {})
+        if record.get("datasets"):  # those that took part, also where none was asked for
+            choice["datasets"] = [str(name) for name in record["datasets"]]
+        return cls(choice=choice, origin=str(record.get("origin") or ""))
 
     @property
-    def words(self) -> dict[str, str]:
-        """Words for `--config`; in brackets Snakemake reads `007` as a text."""
-        return {"datasets": f"[{','.join(self.datasets)}]" if self.datasets else "", "effort": self.effort}
+    def chosen(self) -> Choice:
+        """What was chosen.
+
+        Raises
+        ------
+        ConfigError
+            A value is wrong.
+        """
+        return validate(Choice, self.choice, "what the study was run with")
+
+    def words(self, scale: str = "") -> dict[str, str]:
+        """Return words for `--config`; with another `scale` without values that were set on the old."""
+        words = {name: text for name, text in self.chosen.words.items() if name in self.choice}
+        return {name: text for name, text in words.items() if not (scale and name in ("scale", *NUMBERS))}
 
 
 class Pending(Strict):

@@ -58,7 +58,9 @@ def redo(
     """
     own = _own_study(catalog, study) if study else {}
     given = {key: value for key, value in workflow.config.items() if value}
-    mirror = planning.mirror_of(load_settings(catalog.root, given))
+    settings = load_settings(catalog.root, given)
+    catalog.scale(settings.chosen)
+    mirror = planning.mirror_of(settings)
     if locks.busy(results):
         raise ArtifactError(f"{NOTHING}: {locks.explanation(results)}")
     if what == DAMAGED:
@@ -68,6 +70,8 @@ def redo(
         print(f"not finished yet: make redo WHAT={other} (run it again: it goes on)")
     folder = Results(results, catalog, mirror)
     entry = begun.get(what) or _new(what, folder)
+    for kept in entry.studies.values():
+        catalog.scale(kept.chosen)
     folder.check_inside([] if entry.removed else entry.paths)
     _print_plan(what, entry, results, begun=what in begun)
     again = _studies_to_run(entry, catalog, study, what)
@@ -134,7 +138,8 @@ def _run_again(entry: Pending, results: Path, catalog: Catalog, workflow: Workfl
         return status
     for study in again:
         name = _name(catalog, study)
-        config = _own_study(catalog, study) | entry.studies.get(name, Settings()).words
+        words = entry.studies.get(name, Settings()).words(workflow.config.get("scale", ""))
+        config = _own_study(catalog, study) | words
         found = workflow.build([name], config)
         if found > STOPPED:
             return found

@@ -18,10 +18,10 @@ from recspectra.config.base import ConfigError, nearest
 from recspectra.config.catalog import Catalog
 from recspectra.config.dataset import SourceFile
 from recspectra.config.model import RunConfig
-from recspectra.files import ArtifactError, read_json
+from recspectra.files import ArtifactError, git_id, read_json
 
 DAMAGED = "damaged"
-STATUSES = ("timeout", "oom", "diverged", "skipped")
+STATUSES = ("capped", "timeout", "oom", "diverged", "skipped")
 KEPT = "reference"  # committed, never forgotten
 NOTHING = "nothing was forgotten"
 DRAWN = ("table-*", "sheet-*", "fig-*", "finding-*", "audit.csv")
@@ -162,6 +162,8 @@ class Results:
         if self.mirror and theirs.is_file():
             return planning.raw_digests().differ(ours, theirs)
         known = {kind: value for kind in ("sha256", "md5") if (value := getattr(file, kind))}
+        if file.git and git_id(ours) == file.git:
+            return False
         return file.url is not None and any(_digest(ours, kind) != value for kind, value in known.items())
 
     def _of_model(self, name: str) -> Forgotten:

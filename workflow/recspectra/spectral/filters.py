@@ -14,3 +14,8 @@ def rescaled(frequencies: np.ndarray, lowest: float, highest: float) -> np.ndarr
 def gaussian_bandpass(position: np.ndarray, center: float, width: float) -> np.ndarray:
     """Return exp(-(position - center)^2 / width), GSPRec Eq. 7; `position` is in [0, 1]."""
     return np.exp(-((position - center) ** 2) / width)
+
+
+def ideal_lowpass(position: np.ndarray, cut: float) -> np.ndarray:
+    """Return 1 up to a position in [0, 1] and 0 above; a cut of 1 lets everything through."""
+    return (position <= cut).astype(np.float64) if cut < 1.0 else np.ones(len(position))

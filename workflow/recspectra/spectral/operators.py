@@ -335,7 +335,7 @@ def _rows(scale: np.ndarray, block: np.ndarray) -> np.ndarray:
 
 
 PATTERNS: dict[str, Callable[..., Operator]] = {
-    r"item-similarity": ItemSimilarity,
+    r"item-similarity(?:-u0\.5)?": ItemSimilarity,
     r"item-similarity-u(?P<exponent>[0-9.e-]+)": TemperedSimilarity,
     r"bipartite": Bipartite,
     r"augmented": Augmented,

@@ -12,6 +12,7 @@ as one that was not.
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +24,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from recspectra.config.scale import NO_CAPS, Caps
 from recspectra.files import atomic
 from recspectra.runtime import Diverged, axis_seed
 from recspectra.training import device
@@ -112,6 +114,9 @@ class TrainingLoop:
     made_from : mapping, optional
         What the run is made from (data, code, parameters), as JSON knows it. A checkpoint of anything
         else is removed.
+    caps : Caps
+        Most epochs and minutes. The checkpoint of a run that one of them ended is that of a run that goes on:
+        under higher caps it ends with the same bytes as one that had these at once.
     """
 
     def __init__(
@@ -125,6 +130,7 @@ class TrainingLoop:
         checkpoints: Path | None = None,
         notes: dict[str, Any] | None = None,
         made_from: Mapping[str, Any] | None = None,
+        caps: Caps = NO_CAPS,
     ) -> None:
         self.module, self.batches, self.loss = module, batches, loss
         self.settings, self.seed, self.validate = settings, seed, validate
@@ -138,6 +144,7 @@ class TrainingLoop:
         self.file = checkpoints / "checkpoint.safetensors" if checkpoints else None
         self.notes = {} if notes is None else notes
         self.made_from = json.loads(json.dumps(dict(made_from or {})))
+        self.caps = caps
 
     def run(self, progress: Any) -> dict[str, Any]:
         """Train until done and load the best weights.
@@ -146,6 +153,7 @@ class TrainingLoop:
         -------
         dict
             `epochs`, `best_epoch`, `best_validation`, `loss_curve`, `validation_curve`,
+            `capped` (the cap that ended it, `epochs` or `minutes`, or ""),
             `training_seconds` and, of these, `resumed_seconds` that an interrupted run took
             up to the checkpoint from which this one went on.
 
@@ -159,7 +167,7 @@ class TrainingLoop:
         self._resume()
         resumed = self.state.seconds
         saved_at = time.monotonic()
-        while not self._finished():
+        while not (self._finished() or self._cap_met()):
             started = time.monotonic()
             loss = self._epoch()
             self._validate_if_due()
@@ -170,10 +178,14 @@ class TrainingLoop:
                 self._checkpoint()
                 saved_at = time.monotonic()
         progress.close()
+        capped = "" if self._finished() else self._cap_met()
+        if capped:
+            self._checkpoint()  # before a validation that a run with higher caps would not have
+            self._validate_once()
         if self.validate is not None:
             self.module.load_state_dict(self.best)
         self.module.eval()
-        return self._log() | {"resumed_seconds": resumed}
+        return self._log() | {"capped": capped, "resumed_seconds": resumed}
 
     def discard_checkpoint(self) -> None:
         """Remove the checkpoint once the results of the run are safely on disk."""
@@ -184,6 +196,12 @@ class TrainingLoop:
         s = self.state
         stopped = self.validate is not None and s.since_best >= self.settings.patience
         return s.epoch >= self.settings.epochs or stopped
+
+    def _cap_met(self) -> str:
+        """Return the cap that a run has met, `epochs` or `minutes`; "" for none."""
+        if self.state.epoch >= (self.caps.epochs or math.inf):
+            return "epochs"
+        return "minutes" if self.state.seconds >= 60 * (self.caps.minutes or math.inf) else ""
 
     def _epoch(self) -> float:
         epoch_seed = axis_seed(self.seed, f"epoch-{self.state.epoch}")
@@ -214,9 +232,14 @@ class TrainingLoop:
         return any(p.grad is not None and bool(p.grad.any()) for p in self.module.parameters())
 
     def _validate_if_due(self) -> None:
+        last = self.state.epoch == self.settings.epochs
+        if self.state.epoch % self.settings.eval_every == 0 or last:
+            self._validate_once()
+
+    def _validate_once(self) -> None:
+        """Validate the module as it stands, keep its weights if they are the best; once an epoch at most."""
         s = self.state
-        last = s.epoch == self.settings.epochs
-        if self.validate is None or not (s.epoch % self.settings.eval_every == 0 or last):
+        if self.validate is None or [epoch for epoch, _ in s.validation[-1:]] == [s.epoch]:
             return
         self.module.eval()
         metric = self.validate()
@@ -267,6 +290,8 @@ class TrainingLoop:
                     self.file.unlink()
                     return
                 meta, notes = json.loads(words["state"]), json.loads(words.get("notes", "{}"))
+                if meta["epoch"] > (self.caps.epochs or math.inf):
+                    return  # of a run under a higher cap: this one would depend on it
                 tensors = {k: stream.get_tensor(k) for k in stream.keys()}  # noqa: SIM118
             self._restore(meta, tensors)
             self.notes.update(notes)

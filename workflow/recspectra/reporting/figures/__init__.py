@@ -6,6 +6,7 @@ A kind that every study can have is a module here; kinds of papers are registere
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -13,10 +14,11 @@ from matplotlib import style
 from matplotlib.figure import Figure
 
 from recspectra import registry
+from recspectra.config.scale import CAPPED, CAPPED_MARK
 from recspectra.config.study import FigureConfig
 from recspectra.files import atomic
 from recspectra.reporting.escape import one_line
-from recspectra.reporting.figures.base import DPI, STYLE, FigureData, nothing
+from recspectra.reporting.figures.base import DPI, STYLE, FigureData, nothing, runs_of
 from recspectra.reporting.figures.columns import columns
 from recspectra.reporting.figures.heatmap import heat, heatmap
 from recspectra.reporting.figures.learning_curves import curves, learning_curves
@@ -46,11 +48,31 @@ GENERIC: dict[
 
 
 def figure_data(files: StudyFiles, figure: FigureConfig) -> FigureData:
-    """Return what a figure of any kind draws."""
+    """Return what a figure of any kind draws; what a cap of the scale ended has a mark."""
     if figure.kind in GENERIC:
-        return GENERIC[figure.kind][0](files, figure)
-    rows = files.numbers(figure.kind)
-    return registry.figure(figure.kind).data(files, figure, rows[rows["figure"] == figure.name])
+        what, fitted = GENERIC[figure.kind][0](files, figure), figure.kind != "tuning"
+    else:
+        kind, rows = registry.figure(figure.kind), files.numbers(figure.kind)
+        what, fitted = kind.data(files, figure, rows[rows["figure"] == figure.name]), kind.of_fits
+    return _marked(what, _capped_labels(files, figure)) if fitted and not what.reason else what
+
+
+def _capped_labels(files: StudyFiles, figure: FigureConfig) -> list[str]:
+    """Return the systems of a figure that had a fit which a cap ended; of a sweep without its points."""
+    runs = runs_of(files, figure)
+    return list(dict.fromkeys(runs.loc[runs["status"] == CAPPED, "title" if figure.param else "label"]))
+
+
+def _marked(what: FigureData, labels: list[str]) -> FigureData:
+    """Return data in which the lines and bars of some systems have a mark, and the caption says why."""
+    if not labels:
+        return what
+    note = f"{CAPPED_MARK} a cap of the scale ended fits of {', '.join(labels)}."
+    frame = what.frame
+    if "series" in frame:
+        marked = {label: f"{CAPPED_MARK} {label}" for label in labels}
+        frame = frame.assign(series=frame["series"].replace(marked))
+    return replace(what, frame=frame, caption=f"{what.caption} {note}")
 
 
 def draw_figure(files: StudyFiles, figure: FigureConfig) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from recspectra.config.catalog import variant_label
+from recspectra.config.scale import CAPPED, CAPPED_MARK
 from recspectra.config.study import FigureConfig, View
 from recspectra.reporting.figures.base import LINES, FigureData, drawn, runs_of
 from recspectra.reporting.figures.lines import positions
@@ -65,10 +66,12 @@ def _named_lines(files: StudyFiles, points: pd.DataFrame) -> pd.DataFrame:
     inside = [c for c in ("title", "base", "fit", "others") if points[c].nunique() > 1]
     split = points["dataset"].nunique() > 1 and bool(inside)
     parts = inside if inside or points["dataset"].nunique() == 1 else ["name"]
+    names = pd.Series(_joined(points, parts or ["title"]), index=points.index)
+    capped = points["status"].str.contains(CAPPED).groupby([points["name"], names]).transform("any")
     frame = pd.DataFrame(
         {
             "panel": points["name"] if split else "",
-            "series": _joined(points, parts or ["title"]),
+            "series": names.where(~capped, f"{CAPPED_MARK} " + names),
             "x": points["x"],
             "y": points["mean"],
             "se": points["se"],

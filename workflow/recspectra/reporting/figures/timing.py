@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from recspectra.config.scale import USABLE
 from recspectra.config.study import FigureConfig
 from recspectra.reporting.figures.base import (
     COLOURS,
@@ -29,7 +30,7 @@ BARS = ["panel", "series", "stage", "seconds", "runs"]
 def timing(files: StudyFiles, figure: FigureConfig) -> FigureData:
     """Return the median seconds of the eigenpairs, fit and scoring of each system, fastest first."""
     runs = plain_runs(files, figure)
-    runs = runs[runs["status"] == "ok"].drop_duplicates([*JOIN, "label"])
+    runs = runs[runs["status"].isin(USABLE)].drop_duplicates([*JOIN, "label"])
     runs = runs.assign(panel=panels(files, runs["dataset"]), series=runs["label"])
     stages = {"eigenpairs": "spectrum_seconds", "fit": "fit_seconds", "scoring": "score_seconds"}
     parts = [_median(runs, stage, column) for stage, column in stages.items()]

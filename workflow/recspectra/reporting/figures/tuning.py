@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from recspectra.config.scale import USABLE
 from recspectra.config.study import FigureConfig
 from recspectra.reporting.figures.base import LINES, FigureData, drawn, panels
 from recspectra.reporting.results import StudyFiles
@@ -15,7 +16,7 @@ def tuning(files: StudyFiles, figure: FigureConfig) -> FigureData:
     rows = files.tuning
     for column, wanted in (("dataset", figure.datasets), ("model", [figure.model] if figure.model else None)):
         rows = rows[rows[column].isin(wanted)] if wanted else rows
-    failed = int((rows["status"] != "ok").sum())
+    failed = int((~rows["status"].isin(USABLE)).sum())
     rows = rows.dropna(subset=["trial", "best"]).sort_values("trial", kind="stable")
     rows = rows.assign(panel=panels(files, rows["dataset"]), series=tuning_labels(rows), se=float("nan"))
     frame = rows.assign(x=rows["trial"].astype("int64"), y=rows["best"], seeds=1)
