@@ -10,6 +10,7 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow"))
 
 from recspectra import planning
+from recspectra import registry
 from recspectra.running import interrupts
 from recspectra.running import locks
 from recspectra.running import messages

@@ -22,6 +22,7 @@ rule report:
         folders=[f"results/studies/{name}" for name in PLAN.requested],
         also=PLAN.finished_others,
         code=code_hash("recspectra.reporting.site", scripts=[SCRIPTS / "report.py"]),
+        papers=[registry.drawing_code(PLAN.studies[study].config) for study in PLAN.requested],
     message:
         "report: {params.folders} {params.also}"
     shell:

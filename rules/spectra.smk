@@ -23,25 +23,3 @@ rule spectrum:
         "OMP_NUM_THREADS={threads} {resources.python}/spectrum.py"
         " --data results/data/{wildcards.dataset} --operator {wildcards.operator}"
         " --rank {wildcards.rank} --code {params.code} --output {output:q} > {log:q} 2>&1"
-
-
-# How much of the users' signals lies in which band of a spectrum.
-rule energy:
-    input:
-        train="results/data/{dataset}/train.npz",
-        spectrum="results/spectra/{dataset}/{operator}-r{rank}.npz",
-    output:
-        "results/energy/{dataset}/{operator}-r{rank}.csv",
-    log:
-        "results/logs/energy/{dataset}/{operator}-r{rank}.log",
-    conda:
-        "../envs/recspectra.yaml"
-    resources:
-        python=PYTHON,
-    params:
-        code=code_hash("recspectra.papers.gsprec", scripts=[SCRIPTS / "energy.py"]),
-    message:
-        "energy per band of {wildcards.operator} on {wildcards.dataset}"
-    shell:
-        "OMP_NUM_THREADS=1 {resources.python}/energy.py --data results/data/{wildcards.dataset}"
-        " --spectrum {input.spectrum:q} --output {output:q} > {log:q} 2>&1"

@@ -1,55 +1,52 @@
 # A study: gather its numbers, draw its tables and figures.
 
 
-# How long one batch takes as users and items grow; random weights, no data set.
-rule inference:
+# What papers measure in jobs of their own (see recspectra/registry.py): of a dataset, or of random data.
+rule measure:
+    input:
+        lambda w: PLAN.measure_inputs(w.target),
     output:
-        "results/inference/times.csv",
+        "results/measured/{target}.csv",
     log:
-        "results/logs/inference.log",
+        "results/logs/measure/{target}.log",
     conda:
         "../envs/recspectra.yaml"
     threads: 1
     resources:
         python=PYTHON,
     params:
-        device=PLAN.settings.device,
-        code=code_hash(
-            "recspectra.papers.sdiff",
-            "recspectra.models.sdiff",
-            "recspectra.models.diffrec",
-            scripts=[SCRIPTS / "inference.py"],
-        ),
+        job=lambda w: PLAN.measure_params(w.target),
+        code=lambda w: PLAN.measure_code(w.target, SCRIPTS / "measure.py"),
     message:
-        "inference times"
+        "measure {wildcards.target}"
     shell:
-        "OMP_NUM_THREADS={threads} {resources.python}/inference.py --device {params.device} --output {output:q}"
-        " > {log:q} 2>&1"
+        "OMP_NUM_THREADS={threads} {resources.python}/measure.py --kind {params.job[0]} --options {params.job[1]:q}"
+        " --device {params.job[2]} --inputs {input:q} --output {output:q} > {log:q} 2>&1"
 
 
-# Time and memory of a training step of WPGRec as its sizes grow; no data set.
-rule complexity:
+rule gather:
+    input:
+        lambda w: PLAN.gathered(w.study, w.kind),
     output:
-        "results/complexity/costs.csv",
+        "results/studies/{study}/{kind}.csv",
     log:
-        "results/logs/complexity.log",
+        "results/logs/gather/{study}-{kind}.log",
+    wildcard_constraints:
+        kind="|".join(registry.figures()) or "(?!)",
     conda:
         "../envs/recspectra.yaml"
-    threads: 1
     resources:
         python=PYTHON,
+        study=lambda w: PLAN.studies[w.study].origin,
     params:
-        device=PLAN.settings.device,
-        code=code_hash(
-            "recspectra.papers.wpgrec",
-            "recspectra.models.wpgrec",
-            scripts=[SCRIPTS / "complexity.py"],
-        ),
+        plan=lambda w: PLAN.gather_params(w.study, w.kind),
+        choice=lambda w: PLAN.choice_json(w.study),
+        code=lambda w: registry.gathering_code(registry.figure(w.kind), SCRIPTS / "gather.py"),
     message:
-        "complexity"
+        "gather {wildcards.kind} of {wildcards.study}"
     shell:
-        "OMP_NUM_THREADS={threads} {resources.python}/complexity.py --device {params.device} --output {output:q}"
-        " > {log:q} 2>&1"
+        "{resources.python}/gather.py --study {resources.study:q} --kind {wildcards.kind}"
+        " --choice {params.choice:q} > {log:q} 2>&1"
 
 
 rule collect:
@@ -58,9 +55,6 @@ rule collect:
         records=lambda w: PLAN.records(w.study),
         stats=lambda w: PLAN.stats(w.study),
         tuning=lambda w: PLAN.tunings(w.study),
-        energy=lambda w: PLAN.energies(w.study),
-        inference=lambda w: PLAN.inference(w.study),
-        complexity=lambda w: PLAN.complexity(w.study),
     output:
         expand("results/studies/{{study}}/{name}", name=planning.COLLECTED),
     log:
@@ -74,6 +68,7 @@ rule collect:
         config=lambda w: PLAN.study_params(w.study),
         choice=lambda w: PLAN.choice_json(w.study),
         code=code_hash("recspectra.reporting.collect", scripts=[SCRIPTS / "collect.py"]),
+        columns=registry.collecting_code(),
     message:
         "collect {wildcards.study}"
     shell:
@@ -88,6 +83,7 @@ for study in PLAN.studies:
             f"draw_{study}"
         input:
             expand("results/studies/{study}/{name}", study=study, name=planning.COLLECTED),
+            PLAN.numbers(study),
             PLAN.per_user(study),
             PLAN.published,
             words=[ROOT / "workflow" / "report" / f"{name}.j2" for name in ("claims", "footnotes")],
@@ -102,6 +98,7 @@ for study in PLAN.studies:
         params:
             study=study,
             code=code_hash("recspectra.reporting.draw", scripts=[SCRIPTS / "draw.py"]),
+            papers=registry.drawing_code(PLAN.studies[study].config),
         message:
             f"draw {study}"
         shell:

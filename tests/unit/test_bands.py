@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from recspectra.config.catalog import Catalog
-from recspectra.papers.wpgrec import BATCH, Sizes, costs, memory_formula, points, time_formula
-from recspectra.reporting.collect import band_statistics
-from recspectra.reporting.figures import draw_figure
-from recspectra.reporting.results import COLUMNS, StudyFiles
-from recspectra.reporting.series import drawing
+from recspectra.papers.wpgrec import (
+    BATCH,
+    COLUMNS,
+    Sizes,
+    costs,
+    memory_formula,
+    points,
+    time_formula,
+)
+from recspectra.reporting import results
+from recspectra.reporting.figures import draw_figure, figure_data
+from recspectra.reporting.gather import gather
+from recspectra.reporting.results import StudyFiles
 
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES = [
@@ -29,8 +38,8 @@ STUDY = {
 
 
 def band_rows(seed: int, shift: float) -> list[dict]:
-    head = {"dataset": "synthetic", "model": "wpgrec", "title": "WPGRec", "variant": "default",
-            "group": "main", "seed": seed, "fit": "train"}  # fmt: skip
+    head = {"figure": "bands", "dataset": "synthetic", "model": "wpgrec", "title": "WPGRec",
+            "variant": "default", "group": "main", "seed": seed, "fit": "train"}  # fmt: skip
     return [
         {**head, "low": low, "high": low + 0.25, "quantity": name, "mean": mean + shift, "sd": 0.1}
         for low, values in ((0.0, (0.7, 0.3, 0.6)), (0.25, (0.3, 0.8, 0.4)))
@@ -44,24 +53,24 @@ def files(tmp_path: Path) -> StudyFiles:
     folder.mkdir()
     about = {"name": "b", "provenance": {}, "models": {}} | STUDY
     (folder / "study.json").write_text(json.dumps(about))
-    names = COLUMNS["datasets"].split()
+    names = results.COLUMNS["datasets"].split()
     row = ["synthetic", "Synthetic", *["1"] * (len(names) - 2)]
     datasets = pd.DataFrame([row], columns=names)
     datasets.to_csv(folder / "datasets.csv", index=False)
-    run = dict.fromkeys(COLUMNS["runs"].split(), "") | {"dataset": "synthetic", "model": "wpgrec"}
+    run = dict.fromkeys(results.COLUMNS["runs"].split(), "") | {"dataset": "synthetic", "model": "wpgrec"}
     run |= {"title": "WPGRec", "variant": "default", "group": "main", "fit": "train", "status": "capped"}
     pd.DataFrame([run | {"key": "k", "seed": seed} for seed in (0, 1)]).to_csv(
         folder / "runs.csv", index=False
     )
     pd.DataFrame(band_rows(0, -0.02) + band_rows(1, 0.02)).to_csv(folder / "bands.csv", index=False)
     sizes = [("users", 10, 2.0, 100), ("users", 20, 6.0, 150), ("bands", 1, 1.0, 50), ("bands", 2, 4.0, 100)]
-    rows = [[a, s, m, y, f, "cpu", 1] for m in ("seconds", "megabytes") for a, s, y, f in sizes]
-    pd.DataFrame(rows, columns=COLUMNS["complexity"].split()).to_csv(folder / "complexity.csv", index=False)
+    rows = [["costs", a, s, m, y, f, "cpu", 1] for m in ("seconds", "megabytes") for a, s, y, f in sizes]
+    pd.DataFrame(rows, columns=["figure", *COLUMNS]).to_csv(folder / "complexity.csv", index=False)
     return StudyFiles(folder)
 
 
 def test_bars_are_means_over_seeds_in_the_order_of_frequency(files: StudyFiles) -> None:
-    frame = drawing(files, files.config.figures[0]).frame
+    frame = figure_data(files, files.config.figures[0]).frame
     assert frame["x"].tolist() == ["0 to 0.25"] * 3 + ["0.25 to 0.5"] * 3
     assert frame["series"].tolist() == ["share of energy", "gate weight", "spectral flatness"] * 2
     assert frame["y"].tolist() == pytest.approx([0.7, 0.6, 0.3, 0.3, 0.4, 0.8])
@@ -70,12 +79,12 @@ def test_bars_are_means_over_seeds_in_the_order_of_frequency(files: StudyFiles) 
 
 def test_the_caption_names_systems_that_a_cap_ended(files: StudyFiles) -> None:
     said = "\u00b6 a cap of the scale ended fits of WPGRec."
-    assert drawing(files, files.config.figures[0]).caption.endswith(said)
-    assert said not in drawing(files, files.config.figures[1]).caption
+    assert figure_data(files, files.config.figures[0]).caption.endswith(said)
+    assert said not in figure_data(files, files.config.figures[1]).caption
 
 
 def test_costs_are_relative_to_the_smallest_size(files: StudyFiles) -> None:
-    drawn = drawing(files, files.config.figures[1])
+    drawn = figure_data(files, files.config.figures[1])
     panel = drawn.frame[drawn.frame["panel"] == "seconds against |U|, users"]
     assert panel.groupby("series")["y"].apply(list).to_dict() == {
         "formula of the paper": [1.0, 1.5],
@@ -90,7 +99,7 @@ def test_figures_are_drawn_and_say_so_where_nothing_is_there(files: StudyFiles, 
     assert all((files.folder / name).stat().st_size > 0 for name in names)
     for name in ("bands.csv", "complexity.csv"):
         (files.folder / name).unlink()
-    assert drawing(StudyFiles(files.folder), files.config.figures[number]).reason
+    assert figure_data(StudyFiles(files.folder), files.config.figures[number]).reason
 
 
 def test_band_statistics_are_read_from_the_runs_that_a_figure_shows(tmp_path: Path) -> None:
@@ -104,8 +113,9 @@ def test_band_statistics_are_read_from_the_runs_that_a_figure_shows(tmp_path: Pa
         folder.mkdir(parents=True)
         log = {"bands": bands} if r.run.model == "wpgrec" else {}
         (folder / "run.json").write_text(json.dumps({"log": log}))
-    found = band_statistics(study, tmp_path)
-    assert found["seed"].tolist() == [0, 0, 0, 1, 1, 1]
+    gather(study, "bands", tmp_path)
+    found = StudyFiles.numbers(SimpleNamespace(folder=tmp_path / "studies" / "b"), "bands")
+    assert found["seed"].tolist() == [*"000111"]
     assert found["quantity"].tolist() == ["energy", "flatness", "gate"] * 2
     assert found["mean"].tolist() == [1.0, 0.2, 1.0] * 2
 

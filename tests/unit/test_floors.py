@@ -16,9 +16,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "workflow" / "recspectra"
 
 FLOORS = {
-    "config": 1, "files": 1, "identity": 1, "planning": 1, "runtime": 1, "devices": 1, "running": 1,
-    "data": 2, "spectral": 2, "recommender": 3, "training": 3, "layers": 3, "models": 3, "fitting": 4,
-    "evaluation": 5, "reporting": 6, "papers": 7,
+    "config": 1, "files": 1, "registry": 1, "identity": 1, "planning": 1, "runtime": 1, "devices": 1,
+    "running": 1, "data": 2, "spectral": 2, "recommender": 3, "training": 3, "layers": 3, "models": 3,
+    "fitting": 4, "evaluation": 5, "reporting": 6, "papers": 7,
 }  # fmt: skip
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
 
@@ -79,11 +79,7 @@ def test_torch_is_imported_by_training_and_trained_systems_alone() -> None:
         names[catalog.model(name).kind].add(name)
     found = {str(p.relative_to(PACKAGE)) for p in MODULES if top_level_torch(p)}
     assert {"training/loop.py", "layers/trained.py", "spectral/torch_operators.py"} <= found
-    elsewhere = {n for n in found if not n.startswith("training/")} - {
-        "spectral/torch_operators.py",
-        "papers/wpgrec.py",
-        "papers/sdiff.py",
-    }
+    elsewhere = {n for n in found if not n.startswith("training/")} - {"spectral/torch_operators.py"}
     assert elsewhere <= models_behind(names["trained"]) - models_behind(names["closed-form"])
 
 
@@ -94,7 +90,10 @@ def test_torch_is_named_elsewhere_only_inside_functions_of_jobs() -> None:
         if "torch" in {n.split(".")[0] for n in imports(ast.parse(p.read_text(encoding="utf-8")))}
         and not top_level_torch(p)
     }
-    assert named == {"runtime.py", "fitting/statuses.py", "spectral/solver_block.py"}
+    assert named == {
+        "runtime.py", "fitting/statuses.py", "spectral/solver_block.py", "papers/sdiff.py",
+        "papers/wpgrec.py",
+    }  # fmt: skip
 
 
 def loaded_after(code: str) -> set[str]:
@@ -122,3 +121,29 @@ def test_evaluating_a_closed_form_system_does_not_load_torch() -> None:
     loaded = loaded_after(code)
     assert "scipy" in loaded
     assert "torch" not in loaded
+
+
+PAPERS = {path.stem for path in (PACKAGE / "papers").glob("*.py")} - {"__init__"}
+# Names of what one paper measures, as no module below papers/ may write them.
+OWN = {"energy", "complexity", "inference", "snr", "frequency-response", "bands", "mode", "gradient_cosine"}
+
+
+def test_no_module_below_names_a_paper() -> None:
+    for path in MODULES:
+        if room(path) != "papers":
+            names = set(imports(ast.parse(path.read_text(encoding="utf-8"))))
+            assert not any(name.startswith("recspectra.papers") for name in names), path
+
+
+def test_what_one_paper_measures_is_wired_into_no_general_module() -> None:
+    """Models keep a log of their own; reporting, planning, evaluation and configuration do not know it."""
+    for path in MODULES:
+        if room(path) in ("config", "planning", "reporting", "evaluation", "fitting", "registry", "running"):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+            assert not {word for word in words if isinstance(word, str)} & OWN, path
+
+
+def test_loading_the_papers_needs_no_numerical_library() -> None:
+    loaded = loaded_after("from recspectra import registry; assert registry.figures()")
+    assert {"numpy", "scipy", "pandas", "torch", "matplotlib"} & loaded == set()

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from recspectra.reporting.draw import draw
+from recspectra.reporting.figures import figure_data
 from recspectra.reporting.results import StudyFiles
-from recspectra.reporting.series import drawing
 from recspectra.reporting.site import render
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,18 +78,19 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 runs.append(run_row(dataset, "sdiff", 0, "bounds", {"alpha_min": alpha, "sigma_max": sigma}))
                 metrics.append(metric_row(runs[-1], TRAIN, alpha + sigma))
     about = "title users items interactions train valid test test_users density mean_length ordered licence"
-    times = [["sdiff", axis, u, i, "denoiser", 0.01, "cpu", 1]
+    times = [["times", "sdiff", axis, u, i, "denoiser", 0.01, "cpu", 1]
              for axis, u, i in (("users", 100, 50), ("users", 200, 50), ("items", 100, 70))]  # fmt: skip
     tables = {
         "runs": pd.DataFrame(runs),
         "metrics": pd.DataFrame(metrics),
         "learning": pd.DataFrame(columns=LEARNING),
-        "spectral": pd.DataFrame(
+        "snr": pd.DataFrame(
             [["snr", "ml-1m.diffrec", name, x, y] for name in ("vp", "ve") for x, y in ((2, 1.0), (1, 3.0))],
             columns=["figure", "dataset", "series", "x", "y"],
         ),
         "inference": pd.DataFrame(
-            times, columns=["system", "axis", "users", "items", "part", "seconds", "device", "threads"]
+            times,
+            columns=["figure", "system", "axis", "users", "items", "part", "seconds", "device", "threads"],
         ),
         "datasets": pd.DataFrame(
             [[d, d.upper(), *["1"] * 9, "true", "l", "c", ""] for d in "ab"],
@@ -108,7 +109,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_heat_map_has_a_cell_for_every_point(drawn: Path) -> None:
     files = StudyFiles(drawn)
-    frame = drawing(files, files.config.figures[0]).frame
+    frame = figure_data(files, files.config.figures[0]).frame
     assert len(frame) == 2 * 6
     one = frame[(frame["panel"] == "A") & (frame["x"] == 0.5) & (frame["y"] == 0.1)]
     assert one["value"].tolist() == pytest.approx([0.6])
@@ -117,12 +118,12 @@ def test_a_heat_map_has_a_cell_for_every_point(drawn: Path) -> None:
 def test_a_heat_map_without_points_says_why(drawn: Path) -> None:
     files = StudyFiles(drawn)
     other = files.config.figures[0].model_copy(update={"other_param": "tau"})
-    assert "'sigma_max' and 'tau'" in drawing(files, other).caption
+    assert "'sigma_max' and 'tau'" in figure_data(files, other).caption
 
 
 def test_inference_times_stand_against_the_axis_that_grows(drawn: Path) -> None:
     files = StudyFiles(drawn)
-    frame = drawing(files, files.config.figures[1]).frame
+    frame = figure_data(files, files.config.figures[1]).frame
     assert frame.groupby("panel")["x"].apply(list).to_dict() == {
         "more items, same users": [70],
         "more users, same items": [100, 200],

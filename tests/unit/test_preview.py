@@ -130,7 +130,4 @@ def test_the_table_of_datasets_says_what_was_dropped_and_unified(project: Path, 
     row = next(line for line in table.splitlines() if line.startswith("mine"))
     assert words in row and " 51 " in row
     written = (tmp_path / "datasets/datasets.csv").read_text().splitlines()
-    assert (
-        'mine,6.0,6.0,31.0,50.0,5.0,,,,,54.0,51.0,"2 blank line, 1 missing rating",20 rating below 4.0,3.0'
-        in written[1]
-    )
+    assert 'mine,6,6,31,50,5,,,,,54,51,"2 blank line, 1 missing rating",20 rating below 4.0,3,' in written[1]

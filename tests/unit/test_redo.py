@@ -65,7 +65,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         write_npz(place / "interactions" / f"{dataset}.npz", users=1)
         write_json(place / "data" / dataset / "stats.json", {})
         write_npz(place / "spectra" / dataset / "s.npz", values=1)
-        write_text(place / "energy" / dataset / "s.csv", "")
+        write_text(place / "measured" / dataset / "s.csv", "")
     write_json(place / "tuning" / "synthetic" / "ease" / SEARCH.key / "best.json", {"status": "oom"})
     write_text(place / RAW, "raw")
     write_text(place / "datasets" / "datasets.csv", "")
@@ -172,7 +172,7 @@ def test_a_system_takes_its_runs_searches_and_checkpoints(results: Path, command
 
 def test_a_dataset_takes_all_that_was_made_from_it(results: Path, command: list[str]) -> None:
     gone = forgets(command, "ml-1m")
-    made = {"data/ml-1m/stats.json", "energy/ml-1m/s.csv", "datasets/datasets.csv", RAW}
+    made = {"data/ml-1m/stats.json", "measured/ml-1m/s.csv", "datasets/datasets.csv", RAW}
     made |= {"interactions/ml-1m.npz", "spectra/ml-1m/s.npz"}
     assert gone == {f"results/{name}" for name in made} | run_files("elsewhere") | shown("mine", "ml-1m")
 

@@ -194,7 +194,7 @@ def test_without_a_terminal_there_is_one_line_for_each_job(finished: Finished) -
     assert "\r" not in finished.printed and "\033" not in finished.printed
     lines = finished.printed.splitlines()
     jobs = finished_jobs(finished.printed)
-    assert len(jobs) == len(set(jobs)) == TINY_FITS.total() + 9
+    assert len(jobs) == len(set(jobs)) == TINY_FITS.total() + 11
     assert [line.split()[0] for line in lines if line.startswith("[")] == [
         f"[{i}/{len(jobs)}]" for i in range(1, len(jobs) + 1)
     ]

@@ -16,6 +16,7 @@ from harness import TINY_FITS, TINY_STUDY, Finished, Job, by_rule, changed, edit
 pytestmark = pytest.mark.slow
 PACKAGE = Path("workflow/recspectra")
 AFTER_FITS = {"evaluate", "collect", "draw_tiny-study", "report", "all"}
+DRAWN = {"draw_tiny-study", "report", "all"}
 
 
 def plan(finished: Finished, *options: str) -> list[Job]:
@@ -63,7 +64,7 @@ def test_code_of_one_system_reruns_its_fits(finished: Finished) -> None:
     with edited(file, "(1.0 - p.phi)", "(1.0 - 1.0 * p.phi)"):
         jobs = plan(finished)
     assert fitted(jobs) == {"gsprec": TINY_FITS["gsprec"]}
-    assert set(by_rule(jobs)) == {"fit", *AFTER_FITS}
+    assert set(by_rule(jobs)) == {"fit", "gather", *AFTER_FITS}
 
 
 def test_code_of_the_training_loop_reruns_trained_systems(finished: Finished) -> None:
@@ -71,7 +72,7 @@ def test_code_of_the_training_loop_reruns_trained_systems(finished: Finished) ->
     with edited(file, "best_metric: float = -1.0", "best_metric: float = -2.0"):
         jobs = plan(finished)
     assert fitted(jobs) == {"sdiff": TINY_FITS["sdiff"]}
-    assert set(by_rule(jobs)) == {"fit", *AFTER_FITS}
+    assert set(by_rule(jobs)) == {"fit", "gather", *AFTER_FITS}
 
 
 def test_code_of_the_metrics_reruns_no_fit(finished: Finished) -> None:
@@ -82,9 +83,26 @@ def test_code_of_the_metrics_reruns_no_fit(finished: Finished) -> None:
 
 
 def test_code_of_the_figures_reruns_the_drawing_alone(finished: Finished) -> None:
-    with added_line(finished.project.root / PACKAGE / "reporting" / "figures.py", "EDITED = True"):
+    with added_line(finished.project.root / PACKAGE / "reporting" / "figures" / "lines.py", "EDITED = True"):
         jobs = plan(finished)
     assert set(by_rule(jobs)) == {"draw_tiny-study", "report", "all"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "rules"),
+    [
+        ('"diffusion step"', '"step"', DRAWN),  # a label of the SNR figure
+        ("STEPS = 1000", "STEPS = 900", {"gather", *DRAWN}),  # what the SNR figure is drawn from
+        ("PER_USER = 10 ", "PER_USER = 11 ", set()),  # of a measurement that the study does not have
+    ],
+)
+def test_code_of_a_paper_reruns_what_it_made_alone(
+    finished: Finished, old: str, new: str, rules: set[str]
+) -> None:
+    with edited(finished.project.root / PACKAGE / "papers" / "sdiff.py", old, new):
+        jobs = plan(finished)
+    assert set(by_rule(jobs)) == rules
+    assert by_rule(jobs)["gather"] == ("gather" in rules)
 
 
 def test_code_of_the_ranking_reruns_every_fit(finished: Finished) -> None:
@@ -175,7 +193,7 @@ def test_new_yaml_files_rerun_nothing(finished: Finished) -> None:
         assert plan(finished) == []
         more = plan(finished, "another", *finished.options)
     assert Counter(by_rule(more)) == Counter(
-        {"evaluate": 1, "collect": 1, "draw_another": 1, "another": 1, "report": 1}
+        {"evaluate": 1, "collect": 1, "gather": 2, "draw_another": 1, "another": 1, "report": 1}
     )
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import copy
 import functools
 import hashlib
+import inspect
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -226,6 +228,7 @@ NEUTRAL = {
         "files",
         "identity",
         "planning",
+        "registry",
         "running.cli",
     )
 }
@@ -277,7 +280,11 @@ def _tree(path: Path) -> ast.Module:
 
 @functools.cache
 def _fingerprint(path: Path) -> str:
-    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    return _dumped(ast.parse(path.read_text(encoding="utf-8"), filename=str(path)))
+
+
+def _dumped(tree: ast.AST) -> str:
+    """Return the hash of a syntax tree without its docstrings; the tree is changed."""
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_docstring(body[0]):
@@ -297,8 +304,13 @@ def _is_docstring(node: ast.AST) -> bool:
 def _imports(path: Path, name: str) -> tuple[str, ...]:
     """Return the package modules that a file imports (`from x import y` gives x and x.y)."""
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    return tuple(_imported(_tree(path), package))
+
+
+def _imported(tree: ast.AST, package: str) -> list[str]:
+    """Return the package modules that a piece of code imports; `package` is where it stands."""
     found: list[str] = []
-    for node in ast.walk(_tree(path)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -306,7 +318,60 @@ def _imports(path: Path, name: str) -> tuple[str, ...]:
             prefix = ".".join(parents) if node.level else ""
             base = ".".join(filter(None, [prefix, node.module]))
             found += [base, *(f"{base}.{alias.name}" for alias in node.names)]
-    return tuple(n for n in found if n.split(".")[0] == PACKAGE)
+    return [n for n in found if n.split(".")[0] == PACKAGE]
+
+
+def function_hash(function: Callable) -> str:
+    """Hash what one function does: its syntax, all of its module that it uses, and what these import.
+
+    An edit of anything else in the module changes nothing, other than with `code_hash`.
+
+    Parameters
+    ----------
+    function : callable
+        Defined at the top of a module.
+    """
+    path, module = Path(inspect.getfile(function)), function.__module__
+    used = list(_used(path, function.__qualname__.partition(".")[0]))
+    imported = [name for node in used for name in _imported(node, module.rpartition(".")[0])]
+    digest = hashlib.sha256("\n".join(sorted(_dumped(copy.deepcopy(node)) for node in used)).encode())
+    digest.update(code_hash(*imported).encode())
+    return digest.hexdigest()[:12]
+
+
+def _used(path: Path, name: str) -> Iterator[ast.stmt]:
+    """Yield the statements at the top of a module that define a name and all names that these use.
+
+    Without a definition of the name (a lambda) the whole module counts.
+    """
+    defined = _definitions(_tree(path))
+    left, seen = ([name] if name in defined else list(defined)), set()
+    while left:
+        name = left.pop()
+        if name in defined and name not in seen:
+            seen.add(name)
+            yield from defined[name]
+            left += [n.id for part in defined[name] for n in ast.walk(part) if isinstance(n, ast.Name)]
+
+
+def _definitions(tree: ast.Module) -> dict[str, list[ast.stmt]]:
+    """Return the statements at the top of a module, or in an `if` there, by the names that they define."""
+    found: dict[str, list[ast.stmt]] = {}
+    body = [part for node in tree.body for part in (node.body if isinstance(node, ast.If) else [node])]
+    for node in body:
+        for name in _names(node):
+            found.setdefault(name, []).append(node)
+    return found
+
+
+def _names(node: ast.stmt) -> list[str]:
+    """Return the names that a statement defines."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return [(alias.asname or alias.name).partition(".")[0] for alias in node.names]
+    stores = (n for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+    return [n.id for n in stores]
 
 
 @functools.cache

@@ -15,23 +15,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from recspectra import devices, identity
+from recspectra import devices, identity, registry
 from recspectra.config.base import ConfigError, nearest
 from recspectra.config.catalog import Catalog, Settings, Study, check_texts, harmful, load_settings
 from recspectra.config.dataset import SHORT_FORM
 from recspectra.config.model import PlannedRun, RunConfig, TuneConfig, spectra_of, tuning_spectra
 from recspectra.config.raw_files import RawFile, raw_files
 from recspectra.config.scale import Caps, caps_text
+from recspectra.config.study import FigureConfig
 from recspectra.config.yaml_io import canonical_json
 from recspectra.files import ArtifactError, read_json
 
-COLLECTED = [
-    "metrics.csv", "runs.csv", "learning.csv", "spectral.csv", "tuning.csv", "energy.csv", "bands.csv",
-    "inference.csv", "complexity.csv", "datasets.csv", "study.json",
-]  # fmt: skip
+COLLECTED = ["metrics.csv", "runs.csv", "learning.csv", "tuning.csv", "datasets.csv", "study.json"]
 RESERVED = {
-    "all", "fetch", "prepare", "split", "datasets", "spectrum", "energy", "fit", "tune", "inference",
-    "complexity", "evaluate", "collect", "draw", "report", "figures",
+    "all", "fetch", "prepare", "split", "datasets", "spectrum", "fit", "tune", "measure", "gather",
+    "evaluate", "collect", "draw", "report", "figures",
 }  # fmt: skip
 PUBLISHED = ("results.csv", "datasets.csv", "claims.csv", "mapping.yaml")
 
@@ -620,11 +618,6 @@ class Plan:
         jobs = {(r.dataset, r.run.tune.key): r.run.tune for r in self._planned(study) if r.run.tune}
         return [f"{tuning_folder(dataset, tune)}/trials.csv" for (dataset, _), tune in jobs.items()]
 
-    def energies(self, study: str) -> list[str]:
-        """Return the energies per band that a study's figures are drawn from."""
-        return [f"results/energy/{d}/{operator}-r{rank}.csv"
-                for d, operator, rank in self.studies[study].energy_spectra()]  # fmt: skip
-
     def parts(self, study: str) -> list[str]:
         """Return the metrics of a study by dataset."""
         return [f"results/studies/{study}/parts/{d}.csv" for d in self.studies[study].config.datasets]
@@ -635,16 +628,72 @@ class Plan:
         choice = self.settings.chosen.model_copy(update={"datasets": datasets})
         return canonical_json(choice.model_dump(exclude_none=True))
 
-    def inference(self, study: str) -> list[str]:
-        """Return the inference times that a study's figures are drawn from."""
-        return ["results/inference/times.csv"] if "inference" in self._kinds(study) else []
+    # -------------------------------------------------------- what papers measure
 
-    def complexity(self, study: str) -> list[str]:
-        """Return the costs by size that a study's figures are drawn from."""
-        return ["results/complexity/costs.csv"] if "complexity" in self._kinds(study) else []
+    @cached_property
+    def _targets(self) -> dict[str, tuple[str, dict[str, Any], registry.Target]]:
+        """Name of a measured file -> kind of figure, options that are set, target; over all studies."""
+        return {
+            target.name: (figure.kind, figure.options, target)
+            for study in self.studies.values()
+            for figure in study.config.figures
+            for target in registry.targets(study, figure)
+        }
 
-    def _kinds(self, study: str) -> set[str]:
-        return {figure.kind for figure in self.studies[study].config.figures}
+    def _target(self, name: str) -> tuple[registry.FigureKind, dict[str, Any], registry.Target]:
+        if name not in self._targets:
+            raise ConfigError(f"no figure of a study is drawn from results/measured/{name}.csv")
+        kind, options, target = self._targets[name]
+        return registry.figure(kind), options, target
+
+    def measure_inputs(self, target: str) -> list[str]:
+        """Return the files that a measurement reads."""
+        return list(self._target(target)[2].inputs)
+
+    def measure_params(self, target: str) -> list[str]:
+        """Return what a measurement is told: its kind, its options as JSON and its device."""
+        kind, options, _ = self._target(target)
+        device = self.settings.device if kind.source.on_device else "cpu"
+        return [kind.name, canonical_json({**kind.source.options, **options}), device]
+
+    def measure_code(self, target: str, script: Path) -> str:
+        """Return the hash of the code that a measurement runs through."""
+        return registry.measuring_code(self._target(target)[0], script)
+
+    def numbers(self, study: str) -> list[str]:
+        """Return the files of numbers that papers give a study, in the order of its figures."""
+        kinds = dict.fromkeys(figure.kind for figure in self.studies[study].config.figures)
+        return [f"results/studies/{study}/{kind}.csv" for kind in kinds if kind in registry.figures()]
+
+    def gathered(self, study: str, kind: str) -> list[str]:
+        """Return the files that the numbers of a kind are gathered from."""
+        plan, figures = self.studies[study], self._figures(study, kind)
+        targets = [target for figure in figures for target in registry.targets(plan, figure)]
+        found = [f"results/measured/{target.name}.csv" for target in targets]
+        found += [
+            f"results/runs/{r.dataset}/{r.run.model}/{r.run.key}/seed-{r.seed}/run.json"
+            for r in self._shown(study, kind)
+        ]
+        return list(dict.fromkeys(found))
+
+    def gather_params(self, study: str, kind: str) -> str:
+        """Return what the numbers of a kind depend on besides files, as text."""
+        figures = [f.model_dump(exclude={"title", "caption"}) for f in self._figures(study, kind)]
+        runs = [
+            (r.dataset, self.catalog.model(r.run.model).title, r.run.key, r.variant, r.group, r.seed)
+            for r in self._shown(study, kind)
+        ]
+        return canonical_json([figures, runs])
+
+    def _figures(self, study: str, kind: str) -> list[FigureConfig]:
+        return [figure for figure in self.studies[study].config.figures if figure.kind == kind]
+
+    def _shown(self, study: str, kind: str) -> list[PlannedRun]:
+        """Return the runs whose records a kind's numbers are read from."""
+        source, plan = registry.figure(kind).source, self.studies[study]
+        if not isinstance(source, registry.OfRuns):
+            return []
+        return [run for figure in self._figures(study, kind) for run in source.runs(plan, figure)]
 
     def stats(self, study: str) -> list[str]:
         """Return the statistics of a study's datasets."""
@@ -665,6 +714,7 @@ class Plan:
         """Return the tables and figures of a study."""
         config = self.studies[study].config
         names = [f"table-{t.name}.{e}" for t in config.tables for e in ("csv", "md", "tex")]
+        names += [f"sheet-{t.name}.csv" for t in config.tables]
         names += [f"fig-{f.name}.{e}" for f in config.figures for e in ("svg", "png", "csv")]
         names += ["claims.csv", "claims.md"] if config.claims else []
         return [f"results/studies/{study}/{name}" for name in [*names, "audit.csv"]]

@@ -13,7 +13,7 @@ def run() -> None:
     parser.add_argument("folder", type=Path, help="results/studies/STUDY")
     parser.add_argument("--report", type=Path, default=Path("results/report/index.html"))
     args = parser.parse_args()
-    print(summary_text(args.folder), end="")
+    print(summary_text(args.folder, cli.catalog().root), end="")
     print(f"\nReport: {args.report.resolve()}")
 
 

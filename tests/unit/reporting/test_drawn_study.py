@@ -13,12 +13,12 @@ import pytest
 from recspectra.config.base import ConfigError
 from recspectra.config.study import FigureConfig, StudyConfig, TableConfig
 from recspectra.config.yaml_io import validate
-from recspectra.papers.gsprec import BEYOND
-from recspectra.reporting import plain, runtime
+from recspectra.papers.gsprec import BEYOND, COLUMNS
+from recspectra.reporting import runtime
 from recspectra.reporting.draw import draw, summary_text
+from recspectra.reporting.figures import figure_data
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyFiles
-from recspectra.reporting.series import drawing
 from recspectra.reporting.site import render
 from recspectra.reporting.tuning import tuning_table
 
@@ -153,9 +153,7 @@ def shares() -> pd.DataFrame:
             [("low", 0, 0.3), ("middle", 0.3, 0.8), ("high", 0.8, 2), (BEYOND, 0.9, 2)], parts, strict=True
         )
     ]
-    return pd.DataFrame(
-        rows, columns=["dataset", "operator", "rank", "signal", "band", "low", "high", "pairs", "share"]
-    )
+    return pd.DataFrame(rows, columns=COLUMNS).assign(figure="energy")
 
 
 @pytest.fixture(scope="module")
@@ -205,13 +203,13 @@ def test_runtime_table_sets_ratios_beside_published_ones(on_ml_1m: Path) -> None
     assert np.isnan(frame.loc["EASE", "published_minutes"])
     text = (on_ml_1m / "table-time.md").read_text()
     assert "published on ml-1m (min)" in text and "another machine" in text
-    assert r"\begin{tabular}" in (on_ml_1m / "table-time.tex").read_text()
+    assert r"\begin{longtable}" in (on_ml_1m / "table-time.tex").read_text()
 
 
 def test_minutes_of_another_dataset_are_not_set_beside(drawn: Path) -> None:
     assert runtime.read(drawn, "time")["published_minutes"].isna().all()
     assert "published" not in (drawn / "table-time.md").read_text()
-    summary = summary_text(drawn)
+    summary = summary_text(drawn, ROOT)
     assert "GSPRec" in summary and max(map(len, summary.splitlines())) <= 100
 
 
@@ -225,14 +223,6 @@ def test_runtimes_of_groups_without_runs(tmp_path: Path) -> None:
     assert "No run belongs to this table." in render([folder], ROOT)
 
 
-def test_plain_table_wraps_columns_and_escapes() -> None:
-    table = plain.Plain(["name", "x" * 20, "y" * 20], [["a|b", "1", "2"]], words={0}, bold={(0, 1)})
-    assert plain.to_markdown(table).splitlines()[-1] == "| a\\|b | **1** | 2 |"
-    text = plain.to_text(table, 30)
-    assert max(map(len, text.splitlines())) <= 30 and text.count("a|b") == 2
-    assert r"\textbf{1}" in plain.to_latex(table, "100%", "l", ["note_1"])
-
-
 # ------------------------------------------------------------------- tuning and energy
 
 
@@ -240,9 +230,9 @@ def test_tuning_figure_and_table(drawn: Path) -> None:
     frame = pd.read_csv(drawn / "fig-tuning.csv")
     assert list(frame["x"]) == [2, 3, 4] and list(frame["y"]) == [0.2, 0.3, 0.3]
     files = StudyFiles(drawn)
-    assert "1 trial(s) failed" in drawing(files, files.config.figures[0]).caption
+    assert "1 trial(s) failed" in figure_data(files, files.config.figures[0]).caption
     (row,) = tuning_table(files).rows
-    assert row == [
+    assert [cell.text for cell in row] == [
         "ML-100K", "GSPRec", "center 0.0001 to 1 (log); rank in {32, 64}", "4 of 5", "1",
         "center = 0.2, rank = 96", "0.3000", "1",
     ]  # fmt: skip
@@ -260,8 +250,8 @@ def test_a_study_without_tuning_or_energy_files_says_so(tmp_path: Path) -> None:
         (folder / f"{name}.csv").unlink()
     draw(folder, ROOT)
     files = StudyFiles(folder)
-    assert drawing(files, files.config.figures[0]).reason == "no system of this figure was tuned"
-    assert "energy.csv has no numbers" in drawing(files, files.config.figures[1]).reason
+    assert figure_data(files, files.config.figures[0]).reason == "no system of this figure was tuned"
+    assert "energy.csv has no numbers" in figure_data(files, files.config.figures[1]).reason
     assert tuning_table(files).rows == []
 
 
@@ -284,14 +274,14 @@ def test_filters_of_several_datasets_share_names_and_get_panels(tmp_path: Path) 
         for x in (0.0, 1.0)
     ]
     pd.DataFrame(points, columns=["figure", "dataset", "series", "x", "y"]).to_csv(
-        folder / "spectral.csv", index=False
+        folder / "frequency-response.csv", index=False
     )
     figure = FigureConfig(name="response", title="R", kind="frequency-response")
-    frame = drawing(StudyFiles(folder), figure).frame
+    frame = figure_data(StudyFiles(folder), figure).frame
     assert set(frame["series"]) == {"low-pass", "band-pass", "combined"}
     assert set(frame["panel"]) == {"ML-100K (c=0.2 w=0.1 phi=0.5)", "other (c=0.8 w=0.3 phi=0.5)"}
     two = [["response", "other", "band-pass c=0.4 w=0.3", 0.0, 1.0]]
     pd.DataFrame(points + two, columns=["figure", "dataset", "series", "x", "y"]).to_csv(
-        folder / "spectral.csv", index=False
+        folder / "frequency-response.csv", index=False
     )
-    assert "band-pass c=0.4 w=0.3" in set(drawing(StudyFiles(folder), figure).frame["series"])
+    assert "band-pass c=0.4 w=0.3" in set(figure_data(StudyFiles(folder), figure).frame["series"])

@@ -8,12 +8,14 @@ from pathlib import Path
 import pandas as pd
 
 from recspectra.reporting.results import StudyFiles
+from recspectra.reporting.table import Cell, Table
 from recspectra.reporting.tables import layout, read
 
 ROOT = Path(__file__).resolve().parents[3]
 HOSTILE = "no<script>alert(1)</script>|a\\b&c$d_e{f}%`g`\nh\x1b[31m"
 TITLES = {"ease": "EASE", "sdiff": "S-Diff", "gfcf": "GF-CF", "giffcf": "Giff", "bspm": "BSPM"}
 DATASETS = ["ml-1m.diffrec", "tiny"]
+CURVE = ["figure", "dataset", "series", "x", "y"]
 VIEWS = [("train", "train+valid"), ("train+valid", "train+valid")]
 
 # (model, variant, group, dataset) -> recall@10 of each seed; a word is a failed run
@@ -117,8 +119,8 @@ def write_study(folder: Path) -> Path:
         common = {"dataset": "tiny", "model": "sdiff", "variant": "default", "group": "main", "fit": "train"}
         learning.append(common | {"seed": 0, "curve": "loss", "epoch": epoch, "value": 1 / epoch})
         learning.append(common | {"seed": 0, "curve": "recall@20", "epoch": epoch, "value": epoch / 10})
-    spectral = [("snr", "tiny", name, x, y - x) for name, y in (("vp", 9), ("_ve$", 7)) for x in (1, 2, 3)]
-    spectral += [("response", "tiny", "low-pass", x / 10, 1.0) for x in range(30)]
+    noise = [("snr", "tiny", name, x, y - x) for name, y in (("vp", 9), ("_ve$", 7)) for x in (1, 2, 3)]
+    gains = [("response", "tiny", "low-pass", x / 10, 1.0) for x in range(30)]
     datasets = [
         [
             name,
@@ -144,7 +146,8 @@ def write_study(folder: Path) -> Path:
         "runs": pd.DataFrame(runs),
         "metrics": pd.DataFrame(metrics),
         "learning": pd.DataFrame(learning),
-        "spectral": pd.DataFrame(spectral, columns=["figure", "dataset", "series", "x", "y"]),
+        "snr": pd.DataFrame(noise, columns=CURVE),
+        "frequency-response": pd.DataFrame(gains, columns=CURVE),
         "datasets": pd.DataFrame(
             datasets, columns=[*columns.split(), "ordered", "licence", "citation", "notes"]
         ),
@@ -155,11 +158,12 @@ def write_study(folder: Path) -> Path:
     return folder
 
 
-def grid_of(folder: Path, name: str):
+def laid(folder: Path, name: str) -> Table:
     return layout(read(folder, name), StudyFiles(folder).titles)
 
 
-def cell(folder: Path, row: str, dataset: str, name: str, table: str = "first"):
-    grid = grid_of(folder, table)
-    columns = [(c.dataset, c.name) for c in grid.columns]
-    return grid.cells[grid.rows.index(row)][columns.index((dataset, name))]
+def cell(folder: Path, row: str, dataset: str, name: str, table: str = "first") -> Cell:
+    found = laid(folder, table)
+    columns = [(column.levels[:1], column.title) for column in found.columns]
+    (line,) = (cells for cells in found.rows if cells[0].text == row)
+    return line[columns.index(((f"Title of {dataset}",), name))]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from small_study import DATASETS, ROOT, cell, grid_of, study_json, write_study
+from small_study import DATASETS, ROOT, cell, laid, study_json, write_study
 
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyFiles
@@ -99,14 +99,14 @@ def test_a_system_that_ran_elsewhere_alone_is_missing(as_it_is: Path) -> None:
 
 def test_only_a_table_without_rows_says_that_no_run_belongs_to_it(tmp_path: Path, as_it_is: Path) -> None:
     empty = drawn_with(tmp_path / "s", groups=["nobody"])
-    assert grid_of(empty, "first").rows == []
+    assert laid(empty, "first").rows == []
     assert all(NOTHING in text for text in texts(empty))
     for folder, name in ((empty, "wide"), (as_it_is, "first"), (as_it_is, "wide")):
-        assert grid_of(folder, name).rows
+        assert laid(folder, name).rows
         assert all(NOTHING not in text for text in texts(folder, name))
 
 
 def test_a_table_of_one_dataset_has_no_column_of_another(tmp_path: Path) -> None:
     folder = drawn_with(tmp_path / "s", datasets=DATASETS[1:])
-    assert {column.dataset for column in grid_of(folder, "first").columns} == {"tiny"}
+    assert {column.levels[0] for column in laid(folder, "first").columns[1:]} == {"Title of tiny"}
     assert set(read(folder, "first")["status"]) == {"ok"}

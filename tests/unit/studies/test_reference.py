@@ -52,7 +52,10 @@ def test_each_dataset_has_a_folder_of_the_rows_that_are_its_own(folder: Path, fr
     places = sorted(p.relative_to(frozen).as_posix() for p in frozen.glob("*/*/*"))
     assert places == ["fixture/only/ml-1m.diffrec", "fixture/only/tiny"]
     whole = pd.read_csv(folder / "metrics.csv", dtype=str)
-    parts = [pd.read_csv(frozen / place / "metrics.csv", dtype=str) for place in places]
+    parts = [
+        from_spreadsheet(pd.read_csv(frozen / place / "metrics.csv", dtype=str, keep_default_na=False))
+        for place in places
+    ]
     assert [set(part["dataset"]) for part in parts] == [{"ml-1m.diffrec"}, {"tiny"}]
     assert (
         pd.concat(parts).sort_values(list(whole)).values.tolist()

@@ -19,9 +19,9 @@ from small_study import (
 )
 
 from recspectra.reporting.draw import draw
-from recspectra.reporting.figures import _places, powers_like
+from recspectra.reporting.figures import figure_data
+from recspectra.reporting.figures.lines import places, powers_like
 from recspectra.reporting.results import StudyError, StudyFiles, read_csv
-from recspectra.reporting.series import drawing
 from recspectra.reporting.site import METRICS, render
 
 # ------------------------------------------------------------------------------ figures
@@ -44,7 +44,7 @@ def test_sensitivity_draws_one_line_for_each_other_value(drawn: Path) -> None:
 
 def test_sensitivity_prefers_the_full_history(drawn: Path) -> None:
     files = StudyFiles(drawn)
-    assert "history train+valid, mask train+valid" in drawing(files, files.config.figures[0]).caption
+    assert "history train+valid, mask train+valid" in figure_data(files, files.config.figures[0]).caption
 
 
 def test_timing_is_the_median_over_seeds(drawn: Path) -> None:
@@ -53,7 +53,7 @@ def test_timing_is_the_median_over_seeds(drawn: Path) -> None:
     assert (line["seconds"], line["runs"]) == (2.0, 2)
     assert "BSPM" not in frame.index.get_level_values("series")
     files = StudyFiles(drawn)
-    assert "cpu, 2 threads" in drawing(files, files.config.figures[5]).caption
+    assert "cpu, 2 threads" in figure_data(files, files.config.figures[5]).caption
 
 
 def test_spectral_figures_draw_their_own_rows(drawn: Path) -> None:
@@ -65,7 +65,7 @@ def test_spectral_figures_draw_their_own_rows(drawn: Path) -> None:
 def test_nothing_to_draw_gives_a_reason(drawn: Path, html: str) -> None:
     for number, name in ((1, "none"), (4, "empty")):
         files = StudyFiles(drawn)
-        what = drawing(files, files.config.figures[number])
+        what = figure_data(files, files.config.figures[number])
         assert what.frame.empty and what.reason
         assert len((drawn / f"fig-{name}.csv").read_text().splitlines()) == 1
     assert "sweeps &#39;other&#39;" in html
@@ -83,7 +83,7 @@ def test_nothing_to_draw_gives_a_reason(drawn: Path, html: str) -> None:
     ],
 )
 def test_scale_of_the_x_axis(values: list, scale: str) -> None:
-    assert _places(pd.Series(values, dtype=object))[0] == scale
+    assert places(pd.Series(values, dtype=object))[0] == scale
 
 
 def test_powers_like_needs_three_growing_numbers() -> None:
@@ -94,7 +94,7 @@ def test_two_draws_give_equal_bytes(drawn: Path, tmp_path: Path) -> None:
     again = write_study(tmp_path / "elsewhere")
     names = draw(again, ROOT)
     assert sorted(names) == sorted(
-        p.name for p in drawn.iterdir() if p.name.startswith(("table-", "fig-", "audit"))
+        p.name for p in drawn.iterdir() if p.name.startswith(("table-", "sheet-", "fig-", "audit"))
     )
     for name in names:
         assert (again / name).read_bytes() == (drawn / name).read_bytes(), name

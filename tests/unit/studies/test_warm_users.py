@@ -16,7 +16,8 @@ from recspectra.reporting import site as report
 from recspectra.reporting.footnotes import footnotes
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyFiles
-from recspectra.reporting.tables import build, draw_table, layout, read, to_text
+from recspectra.reporting.table import to_text
+from recspectra.reporting.tables import build, draw_table, layout, read
 
 ROOT = Path(__file__).resolve().parents[3]
 PUBLISHED = Published(ROOT)
@@ -75,19 +76,19 @@ def test_a_protocol_of_warm_users_has_these_as_its_own(folder: Path) -> None:
 def test_a_table_has_a_block_of_warm_users_where_some_are_cold(folder: Path) -> None:
     table = table_of(folder, "first")
     draw_table(StudyFiles(folder), table, PUBLISHED)
-    grid = layout(read(folder, "first"), StudyFiles(folder).titles)
-    blocks = [grid.columns[block[0]].block for block in grid.blocks()]
+    laid = layout(read(folder, "first"), StudyFiles(folder).titles)
+    blocks = [heading for heading, _ in laid.parts()]
     view = "history train+valid, mask train+valid"
     assert blocks == [
         f"Title of ml-1m.diffrec, {view}", f"Title of tiny, {view}", f"Title of tiny, {view}, warm users only"
     ]  # fmt: skip
-    row = grid.cells[grid.rows.index("EASE")]
-    found = {(c.dataset, c.users, c.name): cell.text for c, cell in zip(grid.columns, row, strict=True)}
-    assert found["tiny", "all", "recall@10"] == "0.3000"
-    assert found["tiny", "warm", "recall@10"] == "0.0300"
+    (row,) = (row for row in laid.rows if row[0].text == "EASE")
+    found = {(*c.levels, c.title): cell.text for c, cell in zip(laid.columns, row, strict=True)}
+    assert found["Title of tiny", view, "recall@10"] == "0.3000"
+    assert found["Title of tiny", f"{view}, warm users only", "recall@10"] == "0.0300"
     for suffix in ("md", "tex"):
         assert "warm users only" in (folder / f"table-first.{suffix}").read_text()
-    assert "warm users only" in to_text(grid, table)
+    assert "warm users only" in to_text(laid)
 
 
 def test_notes_say_who_is_cold_under_tables_of_that_dataset_alone(folder: Path) -> None:
@@ -136,6 +137,6 @@ def test_the_table_of_datasets_shows_what_cannot_be_found(tmp_path: Path) -> Non
     place.parent.mkdir(parents=True)
     place.write_text(json.dumps(stats | COUNTS | {"unknown_items": 7, "masked_targets_with_valid": 5}))
     text = datasets.write(Catalog(ROOT), ["ml-100k.higsp"], tmp_path)
-    assert "mean length  test users  cold  unknown items  masked  rows read" in text.splitlines()[0]
-    assert text.splitlines()[1].split()[6:10] == ["169", "120", "7", "5"]
+    assert "mean length  test users  cold  unknown items  masked  rows read" in text.splitlines()[2]
+    assert text.splitlines()[3].split()[6:10] == ["169", "120", "7", "5"]
     assert "| 169 | 120 | 7 | 5 |" in (tmp_path / "datasets" / "datasets.md").read_text()

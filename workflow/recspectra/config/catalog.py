@@ -13,7 +13,7 @@ import contextlib
 import itertools
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,11 +21,12 @@ from pydantic import Field
 
 from recspectra.config.base import SAFE_NAME, ConfigError, Scalar, nearest
 from recspectra.config.dataset import DatasetConfig, read_dataset
-from recspectra.config.model import Budget, ModelConfig, PlannedRun, RunConfig, TuneConfig, spectra_of
+from recspectra.config.model import Budget, ModelConfig, PlannedRun, RunConfig, TuneConfig
 from recspectra.config.scale import NUMBERS, Choice, Scale, ScaleConfig
 from recspectra.config.study import (
     DEFAULT,
     DRAWN,
+    FigureConfig,
     ProtocolConfig,
     StudyConfig,
     SystemEntry,
@@ -469,17 +470,26 @@ class Study:
                     f"only top: {self.config.top} are kept; raise `top`"
                 )
 
-    def energy_spectra(self) -> list[tuple[str, str, int]]:
-        """Return (dataset, operator id, rank) of each spectrum that an energy figure is drawn from."""
-        found: dict[str, tuple[str, str, int]] = {}
-        for figure in self.config.figures:
-            if figure.kind == "energy":
-                for r in self.runs:
-                    wanted = r.run.model == (figure.model or "gsprec") and figure.group in (None, r.group)
-                    needs = spectra_of(self.catalog.model(r.run.model), r.run) if wanted else []
-                    if needs and r.dataset in (figure.datasets or [r.dataset]) and r.run.fit == "train":
-                        operator, size = needs[0]
-                        found.setdefault(r.dataset, (r.dataset, operator, figure.rank or size))
+    def examples(
+        self, figure: FigureConfig, model: str, label: Callable[[PlannedRun], str]
+    ) -> list[PlannedRun]:
+        """Return one run on train for each dataset and label, of what a figure shows.
+
+        Parameters
+        ----------
+        figure : FigureConfig
+            Names a group, datasets and a system, or some of these.
+        model : str
+            The system, where the figure names none.
+        label : callable
+            Planned run -> what tells examples apart.
+        """
+        found: dict[tuple[str, str], PlannedRun] = {}
+        for planned in self.runs:
+            in_group = figure.group in (None, planned.group) and planned.run.fit == "train"
+            in_data = figure.datasets is None or planned.dataset in figure.datasets
+            if planned.run.model == (figure.model or model) and in_group and in_data:
+                found.setdefault((planned.dataset, label(planned)), planned)
         return list(found.values())
 
     def views(self, protocol: ProtocolConfig) -> list[View]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from recspectra import registry
 from recspectra.config.base import (
     BY_NAME,
     ONE_LIST,
@@ -134,15 +135,15 @@ class SystemEntry(Strict):
 class TableConfig(Strict):
     """One table of a study, drawn from `metrics.csv` or, of kind `runtime`, from `runs.csv`.
 
-    One of kind `snr` has the numbers of a `figure` of that kind. A runtime table sets every system in
-    relation to the system `reference`. `printed` names
+    Kinds that papers add (see `recspectra.registry`) have the numbers of a `figure`. A runtime table sets
+    every system in relation to the system `reference`. `printed` names
     the published dataset that stands beside one of ours where `mapping.yaml` maps none,
     because the files differ. `open_rows` adds the published systems that the study lacks.
     """
 
     name: str = Field(pattern=SAFE_NAME)
     title: str
-    kind: Literal["metrics", "runtime", "snr"] = "metrics"
+    kind: str = "metrics"
     protocol: str = "standard"
     metrics: list[str] = []
     k: list[CutOff] = []
@@ -157,19 +158,28 @@ class TableConfig(Strict):
     open_rows: bool = False
     caption: str = ""
 
+    @field_validator("kind")
+    @classmethod
+    def _kind_is_known(cls, kind: str) -> str:
+        return registry.check_kind(kind, "table")
+
     @model_validator(mode="after")
-    def _metrics_are_named(self) -> TableConfig:
+    def _has_what_its_kind_needs(self) -> TableConfig:
         if self.kind == "metrics" and not (self.metrics and self.k):
             raise ValueError("a table of metrics needs `metrics` and `k`")
-        if self.kind == "snr" and not self.figure:
-            raise ValueError("a table of kind snr needs `figure`, the name of a figure of that kind")
+        paper = registry.tables().get(self.kind)
+        if paper and not self.figure:
+            raise ValueError(
+                f"a table of kind {self.kind} needs `figure`, the name of a figure of kind {paper.figure}"
+            )
         return self
 
 
 class FigureConfig(Strict):
     """One figure of a study, drawn from a CSV on disk.
 
-    `rank` is how many eigenpairs an `energy` figure looks at; by default those of the run.
+    Papers add kinds of their own (see `recspectra.registry`); `options` are what such a kind is measured
+    with.
     A `heatmap` has `param` on its horizontal axis and `other_param` on its vertical one.
     `view` is what the metric of a sweep is measured with; by default history and mask
     train+valid, where the protocol has it.
@@ -177,10 +187,7 @@ class FigureConfig(Strict):
 
     name: str = Field(pattern=SAFE_NAME)
     title: str
-    kind: Literal[
-        "sensitivity", "heatmap", "snr", "frequency-response", "timing", "inference", "complexity",
-        "learning-curves", "tuning", "energy", "bands",
-    ]  # fmt: skip
+    kind: str
     group: str | None = None
     param: str | None = None
     other_param: str | None = None
@@ -189,9 +196,19 @@ class FigureConfig(Strict):
     metric: str = "ndcg"
     k: CutOff = 10
     model: str | None = None
-    rank: int | None = Field(None, ge=1)
+    options: dict[str, Scalar | list[Scalar]] = {}
     datasets: list[str] | None = None
     caption: str = ""
+
+    @field_validator("kind")
+    @classmethod
+    def _kind_is_known(cls, kind: str) -> str:
+        return registry.check_kind(kind, "figure")
+
+    @model_validator(mode="after")
+    def _options_are_known(self) -> FigureConfig:
+        registry.check_options(self.kind, self.options)
+        return self
 
 
 class PairConfig(Strict):

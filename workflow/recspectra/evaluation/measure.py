@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from recspectra import registry
 from recspectra.config.model import PlannedRun
 from recspectra.config.scale import USABLE
 from recspectra.config.study import PER_USER_METRICS, ProtocolConfig, View
@@ -178,11 +179,11 @@ def _per_user(
 def run_records(
     planned: list[PlannedRun], titles: dict[str, Any], results: Path, data: dict[str, str]
 ) -> pd.DataFrame:
-    """Return one row per run for `runs.csv`, from the `run.json` files.
+    """Return one row per run for `runs.csv`, from the `run.json` files; papers add columns.
 
     `data` has the digest of what fits see of each dataset on disk; a record of another split is refused.
     """
-    rows = []
+    rows, added = [], registry.run_columns()
     for item in planned:
         folder = run_folder(results, item.dataset, item)
         record = read_json(folder / "run.json")
@@ -206,16 +207,11 @@ def run_records(
                 "peak_memory_mb": record["peak_memory_mb"], "device": record["device"],
                 "threads": record["threads"], "epochs": log.get("epochs"),
                 "best_epoch": log.get("best_epoch"), "best_validation": log.get("best_validation"),
-                "mode": log.get("summaries"), "gradient_cosine": _least(log.get("gradient_cosine")),
+                **{name: value for part in added for name, value in part.values(record).items()},
                 "params": record["params"], "swept": item.swept,
             }
         )  # fmt: skip
     return pd.DataFrame(rows)
-
-
-def _least(points: list[list[float]] | None) -> float | None:
-    """Return the smallest value of (epoch, value) points."""
-    return min(value for _, value in points) if points else None
 
 
 def learning_curves(planned: list[PlannedRun], results: Path) -> pd.DataFrame:

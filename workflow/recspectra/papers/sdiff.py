@@ -1,6 +1,6 @@
-"""Time to score one batch of users against the numbers of users and of items (S-Diff's Figure 5).
+"""S-Diff: its noise schedules (SNR), and the time to score one batch of users by size (Figure 5).
 
-Nothing is trained: a system is built with random weights, its eigenvectors are the
+For the times nothing is trained: a system is built with random weights, its eigenvectors are the
 orthonormal factor of a random matrix and the histories are random. What is done in
 scoring does not depend on the values of any of them, only on their sizes.
 """
@@ -13,23 +13,51 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
-
-import numpy as np
-import pandas as pd
-import torch
+from typing import TYPE_CHECKING, Any
 
 from recspectra.config.model import ModelConfig, RunConfig, spectra_of
-from recspectra.data.interactions import Interactions
-from recspectra.data.synthetic import generate
-from recspectra.layers.trained import Trained
-from recspectra.recommender import History, Run, Task, create
-from recspectra.spectral.spectrum import Spectrum
+from recspectra.registry import FigureKind, Job, OfJobs, OfRuns, TableKind, register
 
-COLUMNS = ["system", "axis", "users", "items", "part", "seconds", "device", "threads"]
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import torch
+
+    from recspectra.config.catalog import Study
+    from recspectra.config.model import PlannedRun
+    from recspectra.config.study import FigureConfig, TableConfig
+    from recspectra.data.interactions import Interactions
+    from recspectra.layers.trained import Trained
+    from recspectra.reporting.figures.base import FigureData
+    from recspectra.reporting.published import Published
+    from recspectra.reporting.results import StudyFiles
+    from recspectra.reporting.table import Table
+    from recspectra.spectral.spectrum import Spectrum
+
+# ------------------------------------------------------------------------ seconds of a batch
+
+COLUMNS = ("system", "axis", "users", "items", "part", "seconds", "device", "threads")
+SIZES = {
+    "systems": ["sdiff", "diffrec"],
+    "users": [1000, 3000, 10_000, 30_000, 100_000],
+    "items": [1000, 3000, 10_000, 30_000, 100_000],
+    "fixed_users": 1000,  # while items grow
+    "fixed_items": 3000,  # while users grow
+    "repetitions": 7,
+}
 BATCH = 100
 HISTORY = 50  # interactions of a user on average
 PER_USER = 10  # the same, of users outside the batch that is timed
+
+
+def measure_inference(job: Job) -> pd.DataFrame:
+    """Return the times of the systems and sizes that a figure's options name, columns `COLUMNS`."""
+    from recspectra.runtime import limit_threads
+
+    limit_threads(job.threads)
+    options = dict(job.options)
+    configs = [job.model(name) for name in options.pop("systems")]
+    return inference_times(configs, **options, device=job.device)
 
 
 def inference_times(
@@ -56,6 +84,9 @@ def inference_times(
     DataFrame
         Columns `COLUMNS`; a row for each part of a system, and one for the whole, `total`.
     """
+    import pandas as pd
+    import torch
+
     sizes = [("users", m, fixed_items) for m in users] + [("items", fixed_users, n) for n in items]
     rows = []
     for axis, m, n in sizes:
@@ -64,7 +95,7 @@ def inference_times(
             system = untrained(config, train, device)
             for part, seconds in medians(system, train, repetitions).items():
                 rows.append([config.name, axis, m, n, part, seconds, device, torch.get_num_threads()])
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def random_interactions(users: int, items: int, seed: int = 0) -> Interactions:
@@ -77,6 +108,11 @@ def random_interactions(users: int, items: int, seed: int = 0) -> Interactions:
     seed : int
         Seed of the generator.
     """
+    import numpy as np
+
+    from recspectra.data.interactions import Interactions
+    from recspectra.data.synthetic import generate
+
     first, length = min(BATCH, users), max(1, min(HISTORY, items // 4))
     table = generate(first, items, first * length, min_length=min(PER_USER, length), seed=seed)
     order = np.argsort(table.users, kind="stable")
@@ -90,6 +126,8 @@ def random_interactions(users: int, items: int, seed: int = 0) -> Interactions:
 
 def _rows_without_repeats(rng: np.random.Generator, rows: int, items: int) -> np.ndarray:
     """Return `PER_USER` items of each row: a random start, then equal steps."""
+    import numpy as np
+
     start = rng.integers(items, size=(rows, 1))
     return (start + np.arange(PER_USER) * (items // PER_USER)) % items
 
@@ -113,6 +151,12 @@ def untrained(config: ModelConfig, train: Interactions, device: str = "cpu", see
     TypeError
         The system is none of the trained ones.
     """
+    import numpy as np
+    import torch
+
+    from recspectra.layers.trained import Trained
+    from recspectra.recommender import Run, Task, create
+
     params = config.resolve({})
     if "rank" in params:
         params["rank"] = min(params["rank"], train.n_items)
@@ -132,6 +176,10 @@ def untrained(config: ModelConfig, train: Interactions, device: str = "cpu", see
 
 def random_spectrum(size: int, rank: int, seed: int = 0) -> Spectrum:
     """Return random orthonormal vectors under eigenvalues that fall evenly from 1 to 0."""
+    import numpy as np
+
+    from recspectra.spectral.spectrum import Spectrum
+
     rank = min(rank, size)
     normal = np.random.default_rng(seed).standard_normal((size, rank), dtype=np.float32)
     vectors = np.linalg.qr(normal)[0]
@@ -144,6 +192,10 @@ def medians(system: Trained, train: Interactions, repetitions: int) -> dict[str,
     Parts are the methods that the class names in `parts` (part -> method); a system
     without has its total alone. The history is handed over as a sparse matrix.
     """
+    import numpy as np
+
+    from recspectra.recommender import History
+
     users = np.arange(min(BATCH, train.n_users))
     history = History.of(train, users)
     system.score(users, history)
@@ -178,6 +230,138 @@ def _timed(
     started = time.perf_counter()
     result = function(*args)
     if device.type == "cuda":
+        import torch
+
         torch.cuda.synchronize(device)
     seconds[part] += time.perf_counter() - started
     return result
+
+
+def inference_data(files: StudyFiles, figure: FigureConfig, rows: pd.DataFrame) -> FigureData:
+    """Return the seconds of one batch against the numbers of users and of items, part by part."""
+    from recspectra.reporting.figures.base import LINES, drawn
+    from recspectra.reporting.results import machines
+
+    rows = rows.dropna(subset="seconds")
+    rows = rows[rows["system"] == figure.model] if figure.model else rows
+    words = {"users": "more users, same items", "items": "more items, same users"}
+    size = rows["items"].where(rows["axis"] == "items", rows["users"]).astype("int64")
+    frame = rows.assign(
+        panel=rows["axis"].map(words).fillna(rows["axis"]), series=rows["system"] + ", " + rows["part"],
+        x=size, y=rows["seconds"], se=float("nan"), seeds=1,
+    )[LINES]  # fmt: skip
+    caption = f"Median seconds to score one batch of 100 users, random weights, on {machines(rows)}."
+    axes = ("number of users or items", "seconds for a batch of 100 users")
+    return drawn(frame, caption, *axes, "no inference time is on disk")
+
+
+# -------------------------------------------------------------------------- noise schedules
+
+MODEL = "sdiff"  # where a figure names no system
+STEPS = 1000
+
+
+def snr_runs(study: Study, figure: FigureConfig) -> list[PlannedRun]:
+    """Return one run per dataset."""
+    return study.examples(figure, MODEL, lambda planned: "")
+
+
+def snr_points(study: Study, planned: PlannedRun, record: dict[str, Any]) -> pd.DataFrame:
+    """Return log SNR against diffusion step for every schedule, at a run's frequencies."""
+    import numpy as np
+
+    from recspectra.reporting.curves import points
+    from recspectra.spectral.schedules import SCHEDULES, log_snr, schedule
+
+    log, p = record.get("log", {}), record["params"]
+    if "frequencies" not in log:
+        return points(planned, {})
+    steps, frequencies = np.arange(1, STEPS + 1), np.array(log["frequencies"])
+    times = steps / STEPS * p["tau"]
+    levels = {name: schedule(name, times, frequencies, p["alpha_min"], p["sigma_max"]) for name in SCHEDULES}
+    return points(planned, {name: (steps, log_snr(*level)) for name, level in levels.items()})
+
+
+def snr_data(files: StudyFiles, figure: FigureConfig, rows: pd.DataFrame) -> FigureData:
+    """Return log SNR against the diffusion step."""
+    from recspectra.reporting.curves import curve_data
+
+    caption = "Logarithm of the signal-to-noise ratio at each diffusion step."
+    return curve_data(files, rows, caption, "diffusion step", "log SNR (natural logarithm)")
+
+
+SNR_COLUMNS = ("dataset", "schedule", "last", "mean", "published")
+SNR_NOTE = (
+    "log SNR is the natural logarithm of mean signal power over mean noise power, both averaged over the "
+    "frequencies that are kept: at the last step (t = tau), and as the mean over all steps that are drawn. "
+    "The paper defines SNR for each frequency and does not say how its one number comes about."
+)
+
+
+def snr_table(files: StudyFiles, table: TableConfig, published: Published) -> pd.DataFrame:
+    """Return one line a dataset and schedule from the points of the table's figure, columns `SNR_COLUMNS`."""
+    import numpy as np
+
+    rows = files.numbers("snr")
+    rows = rows[rows["figure"] == table.figure].sort_values("x", kind="stable")
+    rows = rows[rows["dataset"].isin(table.datasets)] if table.datasets else rows
+    groups = rows[np.isfinite(rows["y"])].groupby(["dataset", "series"], sort=False)["y"]
+    frame = groups.agg(last="last", mean="mean").reset_index().rename(columns={"series": "schedule"})
+    pairs = frame[["dataset", "schedule"]].itertuples(index=False)
+    return frame.assign(published=[_printed_snr(published, table, *pair) for pair in pairs])[
+        list(SNR_COLUMNS)
+    ]
+
+
+def _printed_snr(published: Published, table: TableConfig, dataset: str, schedule: str) -> float:
+    if not table.published:
+        return float("nan")
+    entry, values = published.table(table.published), published.values(table.published)
+    theirs = {ours: name for name, ours in entry.datasets.items()}.get(dataset)
+    method = entry.method_of(MODEL, f"schedule={schedule}")
+    same = (values["dataset"] == theirs) & (values["method"] == method) & (values["metric"] == "log_snr")
+    return float(values[same]["value"].iloc[0]) if same.any() else float("nan")
+
+
+def lay_out_snr(files: StudyFiles, table: TableConfig, published: Published) -> Table:
+    """Return the table as it is printed, from its long form on disk."""
+    from recspectra.reporting.results import read_csv
+    from recspectra.reporting.table import DASH, plain_table
+
+    path = files.folder / f"table-{table.name}.csv"
+    frame = read_csv(path, SNR_COLUMNS, SNR_COLUMNS[2:], "draw the study first")
+    header = ["dataset", "schedule", "log SNR at the last step", "mean over steps", "published"]
+    rows = [
+        [files.titles.get(dataset, dataset), schedule, *(f"{n:.2f}" if n == n else DASH for n in numbers)]
+        for dataset, schedule, *numbers in frame[list(SNR_COLUMNS)].itertuples(index=False)
+    ]
+    return plain_table(header, rows, {0, 1}, table.title, table.caption, [SNR_NOTE], keys=2)
+
+
+def draw_snr_table(files: StudyFiles, table: TableConfig, published: Published) -> list[str]:
+    """Write the table's files and return their names."""
+    from recspectra.reporting.results import write_csv
+    from recspectra.reporting.writers import write
+
+    write_csv(files.folder / f"table-{table.name}.csv", snr_table(files, table, published))
+    return write(files, table.name, lay_out_snr(files, table, published))
+
+
+register(
+    FigureKind(
+        "inference",
+        columns=COLUMNS,
+        numbers=("users", "items", "seconds"),
+        source=OfJobs(measure_inference, options=SIZES, on_device=True, models=("sdiff", "diffrec")),
+        data=inference_data,
+        render="log",
+    ),
+    FigureKind(
+        "snr",
+        columns=("dataset", "series", "x", "y"),
+        numbers=("x", "y"),
+        source=OfRuns(snr_runs, snr_points),
+        data=snr_data,
+    ),
+    TableKind("snr", figure="snr", draw=draw_snr_table, lay_out=lay_out_snr),
+)

@@ -1,4 +1,4 @@
-"""Time and memory of a training step of WPGRec against the sizes in its Section 3.7.
+"""WPGRec: the bands that its gate sees, the cost of a step by size, and how its runs were trained.
 
 Eq. 17 counts |U| B T d for summaries, B L_g K |E| d for propagation, N d^2 for projections and
 b |I| d for the softmax of a batch of b; Eq. 18 counts L_g (K + 1) d^2 for filters, |E| for the
@@ -13,23 +13,30 @@ Each point has a process of its own, because a process never gives its peak of m
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import resource
 import statistics
 import time
 from dataclasses import asdict, dataclass, replace
-from typing import Any
-
-import numpy as np
-import pandas as pd
-import torch
+from typing import TYPE_CHECKING, Any
 
 from recspectra.config.model import ModelConfig
-from recspectra.data.interactions import Interactions
-from recspectra.recommender import Run, Task, create
-from recspectra.training.device import generator as seeded
+from recspectra.registry import Doubt, FigureKind, Job, Notes, OfJobs, OfRuns, RunColumns, register
 
-COLUMNS = ["axis", "size", "measure", "measured", "formula", "device", "threads"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from recspectra.config.catalog import Study
+    from recspectra.config.model import PlannedRun
+    from recspectra.config.study import FigureConfig
+    from recspectra.data.interactions import Interactions
+    from recspectra.reporting.figures.base import FigureData
+    from recspectra.reporting.results import StudyFiles
+
+# ------------------------------------------------------------------ time and memory of a step
+
+COLUMNS = ("axis", "size", "measure", "measured", "formula", "device", "threads")
 BATCH = 128
 
 
@@ -124,6 +131,8 @@ def costs(
     DataFrame
         Columns `COLUMNS`; `measure` is `seconds` or `megabytes` (peak beyond what is loaded before).
     """
+    import pandas as pd
+
     rows = []
     for axis, size, sizes in points(base, factors):
         params = config.resolve({"max_len": sizes.steps, "levels": sizes.levels, "wavelet": "haar",
@@ -135,7 +144,7 @@ def costs(
             )
         formulas = {"seconds": time_formula(sizes, params), "megabytes": memory_formula(sizes, params)}
         rows += [[axis, size, name, found[name], formulas[name], device, threads] for name in formulas]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def measured(
@@ -143,6 +152,10 @@ def measured(
     threads: int,
 ) -> dict[str, float]:  # fmt: skip
     """Return the median seconds of a step and the megabytes that it takes at most."""
+    import torch
+
+    from recspectra.training.device import generator as seeded
+
     torch.set_num_threads(threads)
     system, batch = _ready(ModelConfig.model_validate(config), params, Sizes(**sizes), device)
     before, seconds = _peak_megabytes(device), []
@@ -159,6 +172,11 @@ def measured(
 
 def _ready(config: ModelConfig, params: dict[str, Any], sizes: Sizes, device: str) -> tuple[Any, Any]:
     """Return a system with random weights and a batch of it."""
+    import numpy as np
+    import torch
+
+    from recspectra.recommender import Run, Task, create
+
     train, system = random_rows(sizes), create(config, params)
     task = Task(train, None, True)
     system.device, system.shape = torch.device(device), np.array(train.shape, dtype=np.int64)
@@ -171,6 +189,10 @@ def _ready(config: ModelConfig, params: dict[str, Any], sizes: Sizes, device: st
 
 def random_rows(sizes: Sizes) -> Interactions:
     """Return users with `length` items each, at equal distances from a random start."""
+    import numpy as np
+
+    from recspectra.data.interactions import Interactions
+
     rng = np.random.default_rng(0)
     start = rng.integers(sizes.items, size=(sizes.users, 1))
     step = max(1, sizes.items // sizes.length)
@@ -181,5 +203,179 @@ def random_rows(sizes: Sizes) -> Interactions:
 
 def _peak_megabytes(device: str) -> float:
     if device == "cuda":
+        import torch
+
         return torch.cuda.max_memory_allocated() / 1024.0**2
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+
+
+def measure_costs(job: Job) -> pd.DataFrame:
+    """Return the costs at the sizes that a figure's options name, columns `COLUMNS`."""
+    options = job.options
+    base = Sizes(options["users"], options["items"])
+    return costs(job.model(MODEL), base, options["factors"], options["repetitions"], job.device, job.threads)
+
+
+def cost_data(files: StudyFiles, figure: FigureConfig, rows: pd.DataFrame) -> FigureData:
+    """Return time and memory of a training step against each size, beside what the formula says.
+
+    Both are relative to the smallest size.
+    """
+    import pandas as pd
+
+    from recspectra.reporting.figures.base import LINES, drawn
+
+    rows = rows.dropna(subset=["measured", "formula"])
+    first = rows.groupby(["axis", "measure"], sort=False)[["measured", "formula"]].transform("first")
+    words = {"users": "|U|, users", "bands": "B, bands", "steps": "T, length of histories",
+             "edges": "|E|, edges"}  # fmt: skip
+    panel = rows["measure"] + " against " + rows["axis"].map(words).fillna(rows["axis"])
+    parts = [
+        pd.DataFrame({"panel": panel, "series": name, "x": rows["size"], "y": rows[column] / first[column]})
+        for name, column in (("measured", "measured"), ("formula of the paper", "formula"))
+    ]
+    frame = pd.concat(parts).assign(se=float("nan"), seeds=1)[LINES]
+    order = {name: i for i, name in enumerate(dict.fromkeys(panel))}
+    frame = frame.sort_values("panel", key=lambda names: names.map(order), kind="stable")
+    base = rows.groupby("measure", sort=False)["measured"].min()
+    caption = (
+        "One training step of WPGRec (all users summarised, all nodes filtered, 128 targets, gradients) on "
+        f"random data, {', '.join(rows['device'].unique())}; the smallest takes "
+        f"{base.get('seconds', math.nan):.3g} s and {base.get('megabytes', math.nan):.3g} MB beyond what is "
+        "loaded."
+    )
+    return drawn(frame, caption, "size", "relative to the smallest size", "no cost is on disk")
+
+
+# ------------------------------------------------------------------------- bands of the gate
+
+MODEL = "wpgrec"
+BAND_COLUMNS = ("dataset", "model", "title", "variant", "group", "seed", "fit", "low", "high", "quantity",
+                "mean", "sd")  # fmt: skip
+# name in the log of a fit -> in a figure
+QUANTITIES = {"energy": "share of energy", "gate": "gate weight", "flatness": "spectral flatness"}
+
+
+def band_runs(study: Study, figure: FigureConfig) -> list[PlannedRun]:
+    """Return the runs of a figure's group, system and datasets."""
+    return [
+        r for r in study.runs
+        if figure.group in (None, r.group)
+        and figure.model in (None, r.run.model)
+        and r.dataset in (figure.datasets or [r.dataset])
+    ]  # fmt: skip
+
+
+def band_rows(study: Study, planned: PlannedRun, record: dict[str, Any]) -> pd.DataFrame:
+    """Return energy, flatness and gate weight of each band of a run, columns `BAND_COLUMNS`."""
+    import pandas as pd
+
+    title = study.catalog.model(planned.run.model).title
+    labels = (planned.dataset, planned.run.model, title, planned.variant, planned.group, planned.seed,
+              planned.run.fit)  # fmt: skip
+    rows = [
+        (*labels, band["low"], band["high"], name, band[name], band[f"{name}_sd"])
+        for band in record.get("log", {}).get("bands", [])
+        for name in sorted(QUANTITIES)
+    ]
+    return pd.DataFrame(rows, columns=list(BAND_COLUMNS))
+
+
+def band_data(files: StudyFiles, figure: FigureConfig, rows: pd.DataFrame) -> FigureData:
+    """Return energy, gate weight and flatness of each wavelet packet band, a panel a dataset and variant."""
+    from recspectra.reporting.figures.base import LINES, drawn
+
+    titles = rows["dataset"].map(lambda name: files.titles.get(name, name))
+    variant = rows["variant"].where(rows["variant"] != "default", "")
+    rows = rows.assign(
+        panel=[f"{t}, {v}" if v else t for t, v in zip(titles, variant, strict=True)],
+        series=rows["quantity"].map(QUANTITIES),
+        x=[f"{low:.3g} to {high:.3g}" for low, high in zip(rows["low"], rows["high"], strict=True)],
+    )
+    groups = rows.groupby(["panel", "low", "x", "series"], sort=False)
+    frame = groups.agg(y=("mean", "mean"), se=("sd", "mean"), seeds=("seed", "nunique")).reset_index()
+    order = {name: i for i, name in enumerate(dict.fromkeys(rows["panel"]))}
+    series = {name: i for i, name in enumerate(QUANTITIES.values())}
+    frame = frame.assign(place=frame["panel"].map(order), rank=frame["series"].map(series))
+    frame = frame.sort_values(["place", "low", "rank"], kind="stable")[LINES]
+    caption = (
+        "What the gate sees and gives in each band of the wavelet packets, from slow to fast changes of a "
+        "history: the band's share of the energy, its weight (both sum to 1) and its spectral flatness "
+        "(1: noise, 0: a single frequency). Bars are means, whiskers standard deviations over users."
+    )
+    axes = ("frequency (cycles per interaction)", "mean over users")
+    return drawn(frame, caption, *axes, "no finished run of this figure has bands")
+
+
+# ------------------------------------------------------------------- how a run was trained
+
+WAYS = {
+    "cached": "with the summaries of all other users as they were at the start of each epoch",
+    "exact": "with the summaries of all users made anew for every batch",
+}
+
+
+def way_of(record: dict[str, Any]) -> dict[str, Any]:
+    """Return how a run made its summaries, and the least cosine of its gradients with exact ones."""
+    log = record.get("log", {})
+    points = log.get("gradient_cosine")
+    least = min(value for _, value in points) if points else None
+    return {"mode": log.get("summaries"), "gradient_cosine": least}
+
+
+LEAST_COSINE = 0.9  # of approximate with exact gradients, for a run to stand for its model
+
+
+def rough_gradients(runs: pd.DataFrame) -> str:
+    """Return that runs were trained with gradients too far from exact ones, and how far; or ""."""
+    least = runs["gradient_cosine"].min()
+    return f"trained with approximate gradients (cosine {least:.2f})" if least < LEAST_COSINE else ""
+
+
+def way_notes(files: StudyFiles, groups: list[str], datasets: list[str], fits: list[str] | None) -> list[str]:
+    """Return a sentence for each system of a table and each way that its runs were trained in.
+
+    Where gradients of the cheaper way were compared with exact ones, it gives the least cosine.
+    """
+    from recspectra.reporting.results import select_runs
+
+    runs = select_runs(files, groups, datasets, fits)
+    notes = []
+    for (title, mode), rows in runs[runs["mode"] != ""].groupby(["title", "mode"], sort=False):
+        places = ", ".join(files.titles.get(d, d) for d in dict.fromkeys(rows["dataset"]))
+        least = rows["gradient_cosine"].min()
+        cosine = ""
+        if least == least:  # NaN where none was compared
+            floor = math.floor(100 * least) / 100
+            cosine = f"; the cosine of its gradients with exact ones was {floor:.2f} or more"
+        notes.append(f"{title} was trained {WAYS.get(mode, mode)} ({mode}; {places}){cosine}.")
+    return notes
+
+
+register(
+    FigureKind(
+        "complexity",
+        columns=COLUMNS,
+        numbers=("size", "measured", "formula"),
+        source=OfJobs(
+            measure_costs,
+            options={"users": Sizes.users, "items": Sizes.items, "factors": [1, 2, 4, 8], "repetitions": 3},
+            on_device=True,
+            models=(MODEL,),
+        ),
+        data=cost_data,
+        render="log-log",
+    ),
+    FigureKind(
+        "bands",
+        columns=BAND_COLUMNS,
+        numbers=("low", "high", "mean", "sd"),
+        source=OfRuns(band_runs, band_rows),
+        data=band_data,
+        render="columns",
+        of_fits=True,
+    ),
+    RunColumns("summaries", ("mode", "gradient_cosine"), ("gradient_cosine",), way_of),
+    Notes("summaries", way_notes),
+    Doubt("summaries", rough_gradients),
+)

@@ -17,18 +17,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from recspectra import registry
 from recspectra.config.scale import CAPPED
 from recspectra.config.study import ClaimConfig, View
 from recspectra.evaluation import simultaneous
 from recspectra.evaluation.simultaneous import Comparison, Pair, Panel
 from recspectra.files import write_text
-from recspectra.reporting import plain
 from recspectra.reporting.escape import markdown
 from recspectra.reporting.published import Published, PublishedValues
 from recspectra.reporting.results import (
     StudyError,
     StudyFiles,
     not_converged,
+    preferred,
     read_csv,
     seed_values,
     select_runs,
@@ -36,7 +37,7 @@ from recspectra.reporting.results import (
     write_csv,
 )
 from recspectra.reporting.results import systems as systems_of
-from recspectra.reporting.series import preferred
+from recspectra.reporting.table import Table, plain_table, to_markdown
 from recspectra.reporting.words import p_value, paragraphs, percent, points, signed
 
 COLUMNS = [
@@ -53,7 +54,6 @@ NUMBERS = [name for name in COLUMNS if name not in TEXTS]
 
 REPRODUCED, NOT_REPRODUCED, CANNOT_TELL = "reproduced", "not reproduced", "cannot tell"
 ALPHA = 1.0 - simultaneous.LEVEL
-LEAST_COSINE = 0.9  # of approximate with exact gradients, for a run to stand for its model
 HALF_DIGIT = 5e-5  # printed values have four digits
 RULES = {
     "gain": "reproduced if the interval of the gain over the best rival, whichever it is, lies above 0; not "
@@ -64,10 +64,10 @@ RULES = {
     "value": "reproduced if the interval of ours minus printed lies within the margin of the claim (5 % of "
     "the printed value unless it names another); not reproduced if it lies outside",
     "all": "cannot tell otherwise. Cannot tell as well where the claimed model has no number, was ended by "
-    "a cap, was still gaining on validation when its epochs ran out, or was trained with gradients whose "
-    f"cosine with exact ones is below {LEAST_COSINE}. A rival that is capped, still gaining or without a "
-    "number bars reproduced, but not its opposite: a rival that is above already stays above with more "
-    "epochs. A printed value of another definition, of other files or of another protocol is never compared "
+    "a cap, was still gaining on validation when its epochs ran out, or was trained with an approximation "
+    "that is too rough to stand for it (the reason says which). A rival that is capped, still gaining or "
+    "without a number bars reproduced, but not its opposite: a rival that is above already stays above with "
+    "more epochs. A printed value of another definition, of other files or of another protocol is never compared "
     "with ours",
 }
 
@@ -173,8 +173,7 @@ class Case:
             lack = "ended by a cap"
         elif place in self.ending:
             lack = "still gaining on validation when its epochs ran out"
-        least = runs["gradient_cosine"].min()
-        rough = f"trained with approximate gradients (cosine {least:.2f})" if least < LEAST_COSINE else ""
+        rough = "; ".join(filter(None, (doubt.reason(runs) for doubt in registry.doubts())))
         printed, mismatch = self.printed.value(*place), self.printed.mismatch(*place, *measure)
         return Side(*place, label, measure, values, bool(varies), lack, rough, printed, mismatch)
 
@@ -581,7 +580,7 @@ def tell(files: StudyFiles, claim: ClaimConfig, rows: pd.DataFrame) -> list[str]
     return paragraphs("claims.j2", claim=claim, rows=lines, titles=files.titles, draws=simultaneous.DRAWS)
 
 
-def layout(files: StudyFiles, claim: ClaimConfig, rows: pd.DataFrame) -> plain.Plain:
+def layout(files: StudyFiles, claim: ClaimConfig, rows: pd.DataFrame) -> Table:
     """Lay out the rows of a claim as a small table."""
     if claim.kind == "order":
         return _order_table(files, rows[rows["scope"] == "model"])
@@ -607,10 +606,10 @@ def layout(files: StudyFiles, claim: ClaimConfig, rows: pd.DataFrame) -> plain.P
              "note")  # fmt: skip
     header = [name for name in order if any(cells[name])]
     lines = [list(row) for row in zip(*(cells[name] for name in header), strict=True)]
-    return plain.Plain(header, lines, {i for i, name in enumerate(header) if name in words})
+    return plain_table(header, lines, {i for i, name in enumerate(header) if name in words})
 
 
-def _order_table(files: StudyFiles, rows: pd.DataFrame) -> plain.Plain:
+def _order_table(files: StudyFiles, rows: pd.DataFrame) -> Table:
     """Lay out places: a line a model, its number and place in every setting."""
     models = list(dict.fromkeys(rows.sort_values("rank", kind="stable")["subject"]))
     header, columns = ["model"], [models]
@@ -622,7 +621,7 @@ def _order_table(files: StudyFiles, rows: pd.DataFrame) -> plain.Plain:
         columns.append(own["ours"].map(points))
         spans = own[["rank", "rank_low", "rank_high"]].itertuples(index=False)
         columns.append(["" if pd.isna(a) else f"{a:.0f} ({b:.0f} to {c:.0f})" for a, b, c in spans])
-    return plain.Plain(header, [list(row) for row in zip(*columns, strict=True)], words={0})
+    return plain_table(header, [list(row) for row in zip(*columns, strict=True)], words={0})
 
 
 def draw_claims(files: StudyFiles, published: Published) -> list[str]:
@@ -637,6 +636,6 @@ def draw_claims(files: StudyFiles, published: Published) -> list[str]:
         table = layout(files, claim, rows)
         parts += [f"### {markdown(claim.title)}", markdown(claim.caption)]
         parts += [markdown(text) for text in tell(files, claim, rows)]
-        parts += [plain.to_markdown(table)] if table.rows else []
+        parts += [to_markdown(table)] if table.rows else []
     write_text(path.with_suffix(".md"), "\n\n".join(filter(None, parts)) + "\n")
     return ["claims.csv", "claims.md"]

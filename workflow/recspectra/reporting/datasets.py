@@ -10,7 +10,9 @@ import pandas as pd
 from recspectra.config.catalog import Catalog
 from recspectra.data.tables import counts_in_words
 from recspectra.files import read_json, write_text
-from recspectra.reporting import escape
+from recspectra.reporting.latex import to_latex
+from recspectra.reporting.results import write_csv
+from recspectra.reporting.table import Table, plain_table, to_markdown, to_text
 
 COUNTS = ("users", "items", "interactions")
 REACH = ("test_users", "cold_users", "unknown_items", "masked_targets_with_valid")
@@ -102,35 +104,19 @@ HEADER = [
     "dataset", "users", "items", "interactions", "density in %", "mean length", "test users", "cold",
     "unknown items", "masked", "rows read", "dropped and unified", "published in", "published", "verdict",
 ]  # fmt: skip
+WORDS = {0, 11, 12, 13, 14}
 
 
-def to_text(frame: pd.DataFrame) -> str:
-    """Return the table for a terminal."""
-    rows = [HEADER, *cells(frame)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER) - 1)]
-    lines = ["  ".join([c.ljust(w) for c, w in zip(r, widths, strict=False)] + [r[-1]]) for r in rows]
-    return "\n".join(line.rstrip() for line in lines) + "\n"
-
-
-def to_markdown(frame: pd.DataFrame) -> str:
-    """Return the table as Markdown."""
-    rule = "| --- " + "| ---: " * 10 + "| --- " * 4 + "|"
-    body = ["| " + " | ".join(escape.markdown(c) for c in row) + " |" for row in cells(frame)]
-    return "\n".join(["| " + " | ".join(HEADER) + " |", rule, *body]) + "\n"
-
-
-def to_latex(frame: pd.DataFrame) -> str:
-    """Return the table as LaTeX (booktabs)."""
-    lines = [" & ".join(escape.latex(c) for c in row) + r" \\" for row in [HEADER, *cells(frame)]]
-    head = [r"\begin{tabular}{lrrrrrrrrrrp{4cm}llp{6cm}}", r"\toprule", lines[0], r"\midrule"]
-    return "\n".join([*head, *lines[1:], r"\bottomrule", r"\end{tabular}"]) + "\n"
+def laid_out(frame: pd.DataFrame) -> Table:
+    """Return the table as it is printed."""
+    return plain_table(HEADER, cells(frame), WORDS, "Datasets, found beside published")
 
 
 def write(catalog: Catalog, names: list[str], results: Path) -> str:
     """Write `results/datasets/datasets.{csv,md,tex}`; return the table as text."""
     frame = build(catalog, names, results)
-    folder = results / "datasets"
-    write_text(folder / "datasets.csv", escape.spreadsheet(frame).to_csv(index=False, lineterminator="\n"))
-    write_text(folder / "datasets.md", to_markdown(frame))
-    write_text(folder / "datasets.tex", to_latex(frame))
-    return to_text(frame)
+    folder, table = results / "datasets", laid_out(frame)
+    write_csv(folder / "datasets.csv", frame)
+    write_text(folder / "datasets.md", to_markdown(table))
+    write_text(folder / "datasets.tex", to_latex(table, "datasets"))
+    return to_text(table, 10_000, 1000)

@@ -4,17 +4,35 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from recspectra import registry
 from recspectra.config.scale import USABLE
-from recspectra.reporting import noise, plain, runtime
+from recspectra.config.study import TableConfig
+from recspectra.reporting import runtime, tables
 from recspectra.reporting.audit import draw_audit
 from recspectra.reporting.claims import draw_claims
 from recspectra.reporting.escape import one_line
 from recspectra.reporting.figures import draw_figure
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyFiles, select_runs
-from recspectra.reporting.tables import draw_table, layout, read, to_text
+from recspectra.reporting.table import Table, to_text
 
-DRAWERS = {"metrics": draw_table, "runtime": runtime.draw_runtime, "snr": noise.draw_noise}
+# kind -> what writes a table, and what lays it out from its long form on disk
+GENERIC = {
+    "metrics": (tables.draw_table, tables.laid_out),
+    "runtime": (runtime.draw_runtime, runtime.laid_out),
+}
+
+
+def draw_any(files: StudyFiles, table: TableConfig, published: Published) -> list[str]:
+    """Write the files of a table of any kind and return their names."""
+    generic = GENERIC.get(table.kind)
+    return (generic[0] if generic else registry.tables()[table.kind].draw)(files, table, published)
+
+
+def lay_out(files: StudyFiles, table: TableConfig, published: Published) -> Table:
+    """Return a table of any kind as it is printed."""
+    generic = GENERIC.get(table.kind)
+    return (generic[1] if generic else registry.tables()[table.kind].lay_out)(files, table, published)
 
 
 def draw(folder: Path | str, root: Path | str) -> list[str]:
@@ -40,7 +58,7 @@ def draw(folder: Path | str, root: Path | str) -> list[str]:
     files, published = StudyFiles(folder), Published(root)
     written: list[str] = []
     for table in files.config.tables:
-        written += DRAWERS[table.kind](files, table, published)
+        written += draw_any(files, table, published)
     for figure in files.config.figures:
         written += draw_figure(files, figure)
     written += draw_claims(files, published)
@@ -48,11 +66,11 @@ def draw(folder: Path | str, root: Path | str) -> list[str]:
     return written + draw_audit(files.folder, published, referred)
 
 
-def summary_text(folder: Path | str) -> str:
+def summary_text(folder: Path | str, root: Path | str) -> str:
     """Return the first table of a drawn study as text of at most 100 columns, and why runs failed."""
     files = StudyFiles(folder)
     lost = failures(files)
-    return _first_table(files) + "".join(f"{line}\n" for line in ["", *lost] if lost)
+    return _first_table(files, Published(root)) + "".join(f"{line}\n" for line in ["", *lost] if lost)
 
 
 def failures(files: StudyFiles) -> list[str]:
@@ -65,16 +83,8 @@ def failures(files: StudyFiles) -> list[str]:
     ]
 
 
-def _first_table(files: StudyFiles) -> str:
+def _first_table(files: StudyFiles, published: Published) -> str:
     if not files.config.tables:
         return f"Study '{files.config.name}' has no table.\n"
     table = files.config.tables[0]
-    if table.kind == "runtime":
-        laid = runtime.layout(
-            runtime.read(files.folder, table.name), files.titles, runtime.title_of(files, table.reference)
-        )
-        return f"{table.title}\n\n{plain.to_text(laid)}\n"
-    if table.kind == "snr":
-        laid = noise.layout(noise.read(files.folder, table.name), files.titles)
-        return f"{table.title}\n\n{plain.to_text(laid)}\n"
-    return to_text(layout(read(files.folder, table.name), files.titles), table)
+    return to_text(lay_out(files, table, published))

@@ -1,4 +1,4 @@
-"""Text made safe for Markdown, LaTeX, terminals, spreadsheets and figures.
+"""Text made safe for Markdown, LaTeX, HTML, spreadsheets, terminals and figures.
 
 Names of datasets and variants come from files that anyone may write, so no name may
 change the layout of what it is printed in.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
+from html import escape
 
 import pandas as pd
 
@@ -106,6 +107,11 @@ def markdown(text: object) -> str:
     """Escape text for a cell of a Markdown table; HTML in it shows as text."""
     plain = re.sub(r"([\\`*_\[\]|~$#])", r"\\\1", one_line(text).replace("&", "&amp;"))
     return plain.replace("<", "&lt;").replace(">", "&gt;")
+
+
+def html(text: object) -> str:
+    """Escape text for HTML, in an element or an attribute in quotes."""
+    return escape(one_line(text))
 
 
 def latex(text: object) -> str:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from recspectra import registry
 from recspectra.config.scale import CAPPED, Scale
 from recspectra.config.study import SystemEntry, TableConfig, narrow
 from recspectra.config.yaml_io import validate
@@ -29,12 +29,17 @@ def footnotes(files: StudyFiles, table: TableConfig, published: Published) -> li
         reached=_reached(files, datasets),
         spent=spent(files, table.groups, datasets),
         ending=_by_dataset(files, not_converged(files, runs)),
-        modes=_modes(files, runs),
+        told=_told(files, table.groups, datasets, table.fit),
         seeds=_seeds(runs),
         tuned=tuned(files, table.groups, datasets),
         published=published.notes(table.published) if table.published else [],
         bound=bound(files, table, published),
     )
+
+
+def _told(files: StudyFiles, *shown: Any) -> list[str]:
+    """Return what papers say of the groups, datasets and fits that a table shows."""
+    return [line for part in registry.notes() for line in part.told(files, *shown)]
 
 
 def _reached(files: StudyFiles, datasets: list[str]) -> dict[str, list[str]]:
@@ -86,23 +91,6 @@ def _by_dataset(files: StudyFiles, rows: pd.DataFrame) -> dict[str, list[str]]:
     """Return the labels of some runs by the title of their dataset."""
     groups = rows.groupby("dataset", sort=False)["label"]
     return {files.titles.get(name, name): list(dict.fromkeys(labels)) for name, labels in groups}
-
-
-def _modes(files: StudyFiles, runs: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return each system and each mode that its runs were trained in, where there are several.
-
-    Where gradients of the cheaper way were compared with exact ones, `cosine` is the least.
-    """
-    groups = runs[runs["mode"] != ""].groupby(["title", "mode"], sort=False)
-    return [
-        {
-            "model": title,
-            "mode": mode,
-            "places": [files.titles.get(name, name) for name in rows["dataset"].unique()],
-            "cosine": np.floor(100 * rows["gradient_cosine"].min()) / 100,  # NaN where none was compared
-        }
-        for (title, mode), rows in groups
-    ]
 
 
 def _seeds(runs: pd.DataFrame) -> dict[int, list[str]]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from recspectra import registry
 from recspectra.config.scale import CAPPED, USABLE
 from recspectra.config.study import StudyConfig, View
 from recspectra.config.yaml_io import validate
@@ -22,15 +23,9 @@ from recspectra.reporting.escape import from_spreadsheet, spreadsheet
 COLUMNS = {
     "metrics": "dataset model variant key seed protocol fit history mask users metric k value status",
     "runs": "dataset model title kind variant group key seed fit status reason spectrum_seconds "
-    "fit_seconds score_seconds peak_memory_mb device threads epochs best_epoch best_validation "
-    "mode gradient_cosine params swept",
+    "fit_seconds score_seconds peak_memory_mb device threads epochs best_epoch best_validation params swept",
     "learning": "dataset model variant group seed fit curve epoch value",
-    "spectral": "figure dataset series x y",
     "tuning": "dataset model title key budget trial value best status reason seconds params",
-    "energy": "dataset operator rank signal band low high pairs share",
-    "bands": "dataset model title variant group seed fit low high quantity mean sd",
-    "inference": "system axis users items part seconds device threads",
-    "complexity": "axis size measure measured formula device threads",
     "datasets": "dataset title users items interactions train valid test test_users density "
     f"{' '.join(reach.COLUMNS)} mean_length ordered licence citation notes",
 }
@@ -44,15 +39,9 @@ NUMBERS = {
         "score_seconds",
         "peak_memory_mb",
         "best_validation",
-        "gradient_cosine",
     ),
     "learning": ("epoch", "value"),
-    "spectral": ("x", "y"),
     "tuning": ("budget", "trial", "value", "best", "seconds"),
-    "energy": ("low", "high", "pairs", "share"),
-    "bands": ("low", "high", "mean", "sd"),
-    "inference": ("users", "items", "seconds", "threads"),
-    "complexity": ("size", "measured", "formula", "threads"),
     "datasets": ("density", "mean_length"),
 }
 JOIN = ["dataset", "model", "variant", "key", "seed", "fit"]
@@ -178,8 +167,10 @@ class StudyFiles:
 
     @cached_property
     def runs(self) -> pd.DataFrame:
-        """One row a run; `params` and `swept` are dictionaries."""
-        frame = self._read("runs")
+        """One row a run; `params` and `swept` are dictionaries. Papers add columns of their own."""
+        added = registry.run_columns()
+        names, numbers = ([n for part in added for n in getattr(part, k)] for k in ("columns", "numbers"))
+        frame = self._read("runs", numbers, dict.fromkeys(names, ""))
         for name in ("params", "swept"):
             frame[name] = [self._json(text, name) for text in frame[name]]
         return frame
@@ -190,34 +181,17 @@ class StudyFiles:
         return self._read("learning")
 
     @cached_property
-    def spectral(self) -> pd.DataFrame:
-        """Noise schedules and frequency responses."""
-        return self._read("spectral")
-
-    @cached_property
     def tuning(self) -> pd.DataFrame:
         """One row a trial; none where nothing was tuned."""
         return self._optional("tuning")
 
-    @cached_property
-    def energy(self) -> pd.DataFrame:
-        """Energy of the users' signals per band of a spectrum; none where nothing asked for it."""
-        return self._optional("energy")
-
-    @cached_property
-    def bands(self) -> pd.DataFrame:
-        """What WPGRec's gate sees and gives in each band; none where nothing asked for it."""
-        return self._optional("bands")
-
-    @cached_property
-    def complexity(self) -> pd.DataFrame:
-        """Time and memory of a training step by size; none where nothing asked for it."""
-        return self._optional("complexity")
-
-    @cached_property
-    def inference(self) -> pd.DataFrame:
-        """Seconds of one batch by the number of users and items; none where nothing asked for it."""
-        return self._optional("inference")
+    def numbers(self, kind: str) -> pd.DataFrame:
+        """Return what figures of a paper's kind are drawn from; no row where nothing asked for it."""
+        about = registry.figure(kind)
+        columns, path = ["figure", *about.columns], self.folder / f"{kind}.csv"
+        if path.is_file():
+            return read_csv(path, columns, about.numbers)
+        return pd.DataFrame(columns=columns).astype(dict.fromkeys(about.numbers, "float64"))
 
     @cached_property
     def datasets(self) -> pd.DataFrame:
@@ -240,10 +214,13 @@ class StudyFiles:
         seen = rows[["history", "mask"]].drop_duplicates()
         return [View(history=h, mask=m) for h, m in seen.itertuples(index=False)]
 
-    def _read(self, name: str) -> pd.DataFrame:
+    def _read(
+        self, name: str, numbers: Iterable[str] = (), absent: Mapping[str, str] | None = None
+    ) -> pd.DataFrame:
         path = self.folder / f"{name}.csv"
         hint = f"make it with `snakemake results/studies/{self.config.name}/{name}.csv`"
-        return read_csv(path, COLUMNS[name].split(), NUMBERS[name], hint, ABSENT.get(name))
+        lacking = {**ABSENT.get(name, {}), **(absent or {})}
+        return read_csv(path, COLUMNS[name].split(), (*NUMBERS[name], *numbers), hint, lacking)
 
     def _optional(self, name: str) -> pd.DataFrame:
         """Read a file that a study of an older version lacks."""
@@ -429,3 +406,25 @@ def joint_status(statuses: Iterable[str]) -> str:
     parts += [failed] if failed else []
     shares = [f"{sum(counts[n] for n in part)}/{counts.total()} {'+'.join(part)}" for part in parts]
     return f"{first} ({', '.join(shares)})" if shares else first
+
+
+# ------------------------------------------------------------------------ words
+
+
+def preferred(files: StudyFiles, protocol: str) -> View | None:
+    """Return the view train+valid/train+valid if there is one, else the first."""
+    views = files.views(protocol)
+    full = View(history="train+valid", mask="train+valid")
+    return full if full in views else views[0] if views else None
+
+
+def seen(view: View) -> str:
+    """Return a view in words."""
+    return f"history {view.history}, mask {view.mask}"
+
+
+def machines(runs: pd.DataFrame) -> str:
+    """Return devices and threads in words: `cpu, 2 threads; cuda, 4 threads`."""
+    pairs = runs[["device", "threads"]].drop_duplicates().sort_values(["device", "threads"])
+    words = [f"{d}, {t} thread{'' if t == '1' else 's'}" for d, t in pairs.itertuples(index=False) if d]
+    return "; ".join(words) or "an unknown device"

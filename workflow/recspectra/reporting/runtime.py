@@ -14,20 +14,19 @@ import pandas as pd
 
 from recspectra.config.scale import USABLE
 from recspectra.config.study import TableConfig
-from recspectra.files import write_text
-from recspectra.reporting import plain
-from recspectra.reporting.escape import markdown
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import (
     JOIN,
     StudyFiles,
     by_dataset,
     joint_status,
+    machines,
     read_csv,
     select_runs,
     write_csv,
 )
-from recspectra.reporting.series import machines
+from recspectra.reporting.table import DASH, Table, plain_table
+from recspectra.reporting.writers import write
 
 COLUMNS = [
     "row", "dataset", "model", "variant", "fit", "runs", "status", "spectrum_seconds", "fit_seconds",
@@ -99,8 +98,9 @@ def read(folder: Path, name: str) -> pd.DataFrame:
     return read_csv(Path(folder) / f"table-{name}.csv", COLUMNS, NUMBERS, "draw the study first")
 
 
-def layout(frame: pd.DataFrame, titles: dict[str, str], reference: str) -> plain.Plain:
-    """Lay out a runtime table; `reference` is the title of the reference system."""
+def layout(frame: pd.DataFrame, files: StudyFiles, table: TableConfig, told: list[str]) -> Table:
+    """Lay out a runtime table; `told` is what must be known beside it."""
+    titles, reference = files.titles, title_of(files, table.reference)
     beside = frame.loc[frame["published_minutes"].notna(), "dataset"]
     where = ", ".join(dict.fromkeys(name.split(".")[0] for name in beside))
     header = [
@@ -122,21 +122,22 @@ def layout(frame: pd.DataFrame, titles: dict[str, str], reference: str) -> plain
         cells += [_minutes(line.published_minutes), _ratio(line.published_ratio)] if some else []
         memory = "" if pd.isna(line.peak_memory_mb) else f"{line.peak_memory_mb:,.0f}"
         rows.append([line.row, titles.get(line.dataset, line.dataset), *cells, memory, line.status])
-    return plain.Plain(header, rows, words={0, 1, len(header) - 1})
+    words = {0, 1, len(header) - 1}
+    return plain_table(header, rows, words, table.title, table.caption, told, keys=2)
 
 
 def _seconds(value: float) -> str:
     if pd.isna(value):
-        return "\u2013"
+        return DASH
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _minutes(value: float) -> str:
-    return "\u2013" if pd.isna(value) else f"{value:g}"
+    return DASH if pd.isna(value) else f"{value:g}"
 
 
 def _ratio(value: float) -> str:
-    return "\u2013" if pd.isna(value) else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return DASH if pd.isna(value) else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def notes(files: StudyFiles, table: TableConfig, published: Published) -> list[str]:
@@ -161,16 +162,13 @@ def title_of(files: StudyFiles, model: str) -> str:
     return known.get(model, model)
 
 
+def laid_out(files: StudyFiles, table: TableConfig, published: Published) -> Table:
+    """Return a runtime table as it is printed, from its long form on disk."""
+    frame = read(files.folder, table.name)
+    return layout(frame, files, table, notes(files, table, published))
+
+
 def draw_runtime(files: StudyFiles, table: TableConfig, published: Published) -> list[str]:
-    """Write `table-{name}.csv`, `.md` and `.tex`; return their names."""
-    path = files.folder / f"table-{table.name}.csv"
-    write_csv(path, build(files, table, published))
-    laid = layout(read(files.folder, table.name), files.titles, title_of(files, table.reference))
-    told = notes(files, table, published)
-    parts = [f"### {markdown(table.title)}", markdown(table.caption), plain.to_markdown(laid)]
-    text = "\n\n".join([part for part in parts if part] + [markdown(note) for note in told])
-    write_text(path.with_suffix(".md"), text + "\n")
-    caption = " ".join(filter(None, [table.title + ".", table.caption]))
-    label = f"{files.config.name}-{table.name}"
-    write_text(path.with_suffix(".tex"), plain.to_latex(laid, caption, label, told))
-    return [path.with_suffix(suffix).name for suffix in (".csv", ".md", ".tex")]
+    """Write `table-{name}.csv`, `.md`, `.tex` and `sheet-{name}.csv`; return their names."""
+    write_csv(files.folder / f"table-{table.name}.csv", build(files, table, published))
+    return write(files, table.name, laid_out(files, table, published))

@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+from markupsafe import Markup
 
 from recspectra.config.base import ConfigError
 from recspectra.config.scale import USABLE
 from recspectra.config.study import ClaimConfig, FigureConfig, TableConfig
 from recspectra.files import PACKAGE_DIR, ArtifactError, open_regular, read_json, write_text
-from recspectra.reporting import claims, noise, runtime
+from recspectra.reporting import claims
 from recspectra.reporting.audit import read_audit
+from recspectra.reporting.draw import lay_out
 from recspectra.reporting.escape import printable
-from recspectra.reporting.footnotes import footnotes
-from recspectra.reporting.plain import Plain
+from recspectra.reporting.figures import figure_data
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import StudyError, StudyFiles, select_runs
-from recspectra.reporting.series import drawing, machines
-from recspectra.reporting.tables import MARK_NOTES, OTHER, UNKNOWN, Grid, layout, read
+from recspectra.reporting.results import StudyError, StudyFiles, machines, select_runs
+from recspectra.reporting.table import Table, plain_table, to_html
+from recspectra.reporting.tables import MARK_NOTES, OTHER, UNKNOWN
 from recspectra.reporting.tuning import tuning_table
 
 TEMPLATE = "report.html.j2"
 PNG = b"\x89PNG\r\n\x1a\n"
+AUDIT = ["table", "dataset", "method", "rule", "cells", "detail"]
 
 # name, formula in words, why it is here
 METRICS = (
@@ -116,42 +118,12 @@ TERMS = (
 
 @dataclass(frozen=True)
 class TableView:
-    """A table as the template shows it."""
+    """A table as the template shows it: sentences and a table."""
 
     config: TableConfig
-    grid: Grid
+    table: Table
     source: str
-    notes: list[str]
-    published_title: str
-
-    @property
-    def kind(self) -> str:
-        """Return what the configuration calls it."""
-        return self.config.kind
-
-    @property
-    def starts(self) -> set[int]:
-        """Return the first column of every dataset and view."""
-        return {block[0] for block in self.grid.blocks()}
-
-    @property
-    def headers(self) -> list[list[tuple[str, int]]]:
-        """Return the two upper header rows: (text, columns spanned) of datasets and views."""
-        columns = self.grid.columns
-        return [
-            _spans([(c.dataset, c.title) for c in columns]),
-            _spans([(c.dataset + c.view, c.view) for c in columns]),
-        ]
-
-
-@dataclass(frozen=True)
-class PlainView:
-    """A runtime table as the template shows it: sentences and a small table."""
-
-    config: TableConfig
-    table: Plain
-    texts: list[str]
-    source: str
+    texts: list[str] = field(default_factory=list)
 
     @property
     def kind(self) -> str:
@@ -166,7 +138,7 @@ class ClaimView:
     config: ClaimConfig
     verdicts: list[tuple[str, str]]
     texts: list[str]
-    table: Plain
+    table: Table
     source: str
 
 
@@ -191,12 +163,13 @@ class StudyView:
     models: dict[str, dict[str, Any]]
     datasets: list[dict[str, Any]]
     claims: list[ClaimView]
-    tables: list[TableView | PlainView]
+    tables: list[TableView]
     figures: list[FigureView]
-    tuning: Plain
-    failures: list[dict[str, Any]]
-    runs: list[dict[str, Any]]
-    audit: list[dict[str, Any]]
+    tuning: Table
+    failures: Table
+    runs: Table
+    audit: Table
+    rules: list[str]
     provenance: list[tuple[str, str]]
 
 
@@ -254,6 +227,7 @@ def render(folders: list[Path], root: Path | str) -> str:
             other=OTHER,
             unknown=UNKNOWN,
             rules=claims.RULES,
+            html=lambda table: Markup(to_html(table)),  # noqa: S704 - `to_html` escapes
         )
         return "\n".join(map(printable, html.split("\n")))  # a page of control characters is no HTML
     except TemplateError as error:
@@ -263,7 +237,7 @@ def render(folders: list[Path], root: Path | str) -> str:
 def study_view(folder: Path, published: Published) -> StudyView:
     """Gather everything about one study from its folder."""
     files = StudyFiles(folder)
-    config, runs = files.config, select_runs(files)
+    config, runs, checks = files.config, select_runs(files), read_audit(folder)
     return StudyView(
         name=config.name,
         title=config.title,
@@ -272,12 +246,13 @@ def study_view(folder: Path, published: Published) -> StudyView:
         models=files.study.get("models", {}),
         datasets=_datasets(files),
         claims=_claims(files),
-        tables=[_any_table(files, table, published) for table in config.tables],
+        tables=[_table(files, table, published) for table in config.tables],
         figures=[_figure(files, figure) for figure in config.figures],
         tuning=tuning_table(files),
         failures=_failures(files, runs),
         runs=_settings(files, runs),
-        audit=read_audit(folder).to_dict("records"),
+        audit=plain_table(AUDIT, checks[AUDIT].to_numpy().tolist(), set(range(len(AUDIT))), "Audit findings"),
+        rules=[f"{rule} {len(part)}" for rule, part in checks.groupby("rule")],
         provenance=_provenance(files, runs),
     )
 
@@ -310,29 +285,15 @@ def _claim(files: StudyFiles, claim: ClaimConfig, rows: pd.DataFrame) -> ClaimVi
     return ClaimView(claim, verdicts, texts, table, _source(files, "claims.csv"))
 
 
-def _any_table(files: StudyFiles, table: TableConfig, published: Published) -> TableView | PlainView:
-    if table.kind == "metrics":
-        return _table(files, table, published)
-    if table.kind == "snr":
-        laid = noise.layout(noise.read(files.folder, table.name), files.titles)
-        return PlainView(table, laid, [noise.NOTE], _source(files, f"table-{table.name}.csv"))
-    frame = runtime.read(files.folder, table.name)
-    laid = runtime.layout(frame, files.titles, runtime.title_of(files, table.reference))
-    notes = runtime.notes(files, table, published)
-    return PlainView(table, laid, notes, _source(files, f"table-{table.name}.csv"))
-
-
 def _table(files: StudyFiles, table: TableConfig, published: Published) -> TableView:
-    grid = layout(read(files.folder, table.name), files.titles)
-    printed = published.table(table.published).title if table.published else ""
-    notes = footnotes(files, table, published)
-    return TableView(table, grid, _source(files, f"table-{table.name}.csv"), notes, printed)
+    laid = lay_out(files, table, published)
+    return TableView(table, laid, _source(files, f"table-{table.name}.csv"))
 
 
 def _figure(files: StudyFiles, figure: FigureConfig) -> FigureView:
     path = files.folder / f"fig-{figure.name}.png"
     data = base64.b64encode(_png(path)).decode("ascii")
-    caption = " ".join(filter(None, [figure.caption, drawing(files, figure).caption]))
+    caption = " ".join(filter(None, [figure.caption, figure_data(files, figure).caption]))
     return FigureView(figure, data, _source(files, f"fig-{figure.name}.csv"), caption)
 
 
@@ -352,17 +313,6 @@ def _png(path: Path) -> bytes:
 
 def _source(files: StudyFiles, name: str) -> str:
     return f"results/studies/{files.config.name}/{name}"
-
-
-def _spans(keys: list[tuple[str, str]]) -> list[tuple[str, int]]:
-    """Return runs of equal neighbours as (text, how many)."""
-    spans: list[tuple[tuple[str, str], int]] = []
-    for key in keys:
-        if spans and spans[-1][0] == key:
-            spans[-1] = (key, spans[-1][1] + 1)
-        else:
-            spans.append((key, 1))
-    return [(text, count) for (_, text), count in spans]
 
 
 UNREACHED = ("cold_users", "unknown_items", "masked_targets_with_valid")
@@ -386,35 +336,33 @@ def _count(text: str) -> str:
         return text
 
 
-def _failures(files: StudyFiles, runs: pd.DataFrame) -> list[dict[str, Any]]:
+def _failures(files: StudyFiles, runs: pd.DataFrame) -> Table:
     """Return the runs that did not finish, one line for the seeds that share a reason."""
     failed = runs[~runs["status"].isin(USABLE)]
     groups = failed.groupby(["dataset", "label", "status", "reason"], sort=False)["seed"]
-    lines = groups.agg(lambda seeds: ", ".join(dict.fromkeys(seeds))).reset_index()
-    return lines.assign(title=lines["dataset"].map(lambda d: files.titles.get(d, d))).to_dict("records")
+    rows = [
+        [files.titles.get(dataset, dataset), label, ", ".join(dict.fromkeys(seeds)), status, reason]
+        for (dataset, label, status, reason), seeds in groups
+    ]
+    header = ["dataset", "system", "seeds", "status", "reason"]
+    return plain_table(header, rows, set(range(5)), "Failed runs", keys=2)
 
 
-def _settings(files: StudyFiles, runs: pd.DataFrame) -> list[dict[str, Any]]:
+SETTINGS = ["dataset", "system", "group", "key", "fit", "seeds", "hyperparameters", "best epoch", "fit (s)",
+            "peak memory (MB)"]  # fmt: skip
+
+
+def _settings(files: StudyFiles, runs: pd.DataFrame) -> Table:
     """Return one line for each configuration: its seeds, hyperparameters and costs."""
-    lines = []
+    rows = []
     by = ["dataset", "label", "group", "key", "fit"]
-    for (dataset, label, group, key, fit), part in runs.groupby(by, sort=False):
-        first = part.iloc[0]
-        lines.append(
-            {
-                "title": files.titles.get(dataset, dataset),
-                "label": label,
-                "group": group,
-                "key": key,
-                "fit": fit,
-                "seeds": ", ".join(dict.fromkeys(part["seed"])),
-                "params": _params(first["params"]),
-                "best_epoch": ", ".join(e for e in dict.fromkeys(part["best_epoch"]) if e),
-                "fit_seconds": _number(part["fit_seconds"].median()),
-                "memory": _number(part["peak_memory_mb"].max()),
-            }
-        )
-    return lines
+    for (dataset, *labels), part in runs.groupby(by, sort=False):
+        epochs = ", ".join(e for e in dict.fromkeys(part["best_epoch"]) if e)
+        costs = [_number(part["fit_seconds"].median()), _number(part["peak_memory_mb"].max())]
+        seeds = ", ".join(dict.fromkeys(part["seed"]))
+        head = [files.titles.get(dataset, dataset), *labels, seeds]
+        rows.append([*head, _params(part.iloc[0]["params"]), epochs, *costs])
+    return plain_table(SETTINGS, rows, set(range(7)), "Hyperparameters", keys=2)
 
 
 def _params(params: dict) -> str:

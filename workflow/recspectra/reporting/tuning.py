@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 
 from recspectra.config.scale import USABLE
+from recspectra.reporting.figures.tuning import tuning_labels
 from recspectra.reporting.footnotes import value_text, values_text
-from recspectra.reporting.plain import Plain
 from recspectra.reporting.results import StudyFiles
-from recspectra.reporting.series import tuning_labels
+from recspectra.reporting.table import Table, plain_table
 
 
-def tuning_table(files: StudyFiles) -> Plain:
+def tuning_table(files: StudyFiles) -> Table:
     """Return one line a tuning job; without any, a table without rows."""
     header = ["dataset", "system", "searched", "trials", "failed", "chosen", "validation recall@20", "hours"]
     trials = files.tuning
@@ -35,7 +35,7 @@ def tuning_table(files: StudyFiles) -> Plain:
                 f"{part['seconds'].sum() / 3600.0:.2g}",
             ]
         )
-    return Plain(header, rows, words={0, 1, 2, 5})
+    return plain_table(header, rows, words={0, 1, 2, 5})
 
 
 def _best(trials: pd.DataFrame) -> pd.Series | None:

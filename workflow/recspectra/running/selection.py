@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recspectra import planning
+from recspectra import planning, registry
 from recspectra.config.base import ConfigError, nearest
 from recspectra.config.catalog import Catalog
 from recspectra.config.dataset import SourceFile
@@ -24,8 +24,8 @@ DAMAGED = "damaged"
 STATUSES = ("capped", "timeout", "oom", "diverged", "skipped")
 KEPT = "reference"  # committed, never forgotten
 NOTHING = "nothing was forgotten"
-DRAWN = ("table-*", "fig-*", "claims.*", "audit.csv")
-BY_DATASET = ("data", "spectra", "tuning", "runs", "checkpoints", "energy")
+DRAWN = ("table-*", "sheet-*", "fig-*", "claims.*", "audit.csv")
+BY_DATASET = ("data", "spectra", "tuning", "runs", "checkpoints", "measured")
 
 
 class Run(NamedTuple):
@@ -271,7 +271,8 @@ class Results:
 def _drawn_in(folder: Path, datasets: set[str]) -> list[Path]:
     """Return what a study has from some of its datasets: numbers, collected tables and drawings."""
     parts = [folder / kind for d in datasets for kind in (f"parts/{d}.csv", f"per_user/{d}.parquet")]
-    collected = [folder / name for name in planning.COLLECTED]
+    names = [*planning.COLLECTED, *(f"{kind}.csv" for kind in registry.figures())]
+    collected = [folder / name for name in names]
     return [*parts, *collected, *(p for pattern in DRAWN for p in sorted(folder.glob(pattern)))]
 
 
