@@ -10,6 +10,7 @@ import pytest
 from small_study import write_study
 
 from recspectra.reporting import reference
+from recspectra.reporting.escape import from_spreadsheet
 from recspectra.reporting.results import StudyError
 
 
