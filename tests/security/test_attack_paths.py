@@ -58,10 +58,13 @@ def test_freeze_takes_the_name_of_a_study_by_its_schema(name: str, folder: Path,
     assert digests(tmp_path) == before
 
 
-def test_freeze_takes_the_scale_of_a_study_by_its_schema(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "scale", [{"name": "../../../outside"}, {"name": 3}, "../../../outside", [3]], ids=str
+)
+def test_freeze_takes_the_scale_of_a_study_by_its_schema(scale: object, folder: Path, tmp_path: Path) -> None:
     _metrics(folder, "tiny")
     record = json.loads((folder / "study.json").read_text())
-    (folder / "study.json").write_text(json.dumps(record | {"scale": {"name": "../../../outside"}}))
+    (folder / "study.json").write_text(json.dumps(record | {"scale": scale}))
     done = REPO.script("reference", tmp_path / "work", "freeze", folder)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert not list(tmp_path.glob("outside*"))

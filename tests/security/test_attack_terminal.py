@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -64,6 +65,19 @@ def test_what_snakemake_says_is_visible(tmp_path: Path, capsys: pytest.CaptureFi
     handler.live = False
     handler._print(EVIL)
     assert not STEERS.search(capsys.readouterr().err + record.msg)
+
+
+def test_a_log_that_is_no_file_is_said(tmp_path: Path) -> None:
+    def fail(record: logging.LogRecord) -> str:
+        return (tmp_path / "missing.log").read_text()
+
+    handler = LogHandler.__new__(LogHandler)
+    handler.formatter_ = SimpleNamespace(format=fail)
+    record = logging.LogRecord("x", logging.ERROR, "x", 1, "Error in rule split", None, None)
+    assert (
+        handler._formatted(record)
+        == f"Error in rule split ({tmp_path / 'missing.log'}: No such file or directory)"
+    )
 
 
 def test_the_reason_of_a_server_is_visible(
