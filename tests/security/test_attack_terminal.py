@@ -135,3 +135,12 @@ def test_the_report_forbids_scripts_and_the_network() -> None:
     assert rules["default-src"] == "'none'" and rules["img-src"] == "data:" and "script-src" not in rules
     assert template.index(policy) < template.index("<title>")
     assert "<script" not in template and not re.search(r"<[^>]+\son\w+=", template)
+
+
+def test_streams_are_guarded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", plain)
+    monkeypatch.setattr(sys, "stderr", plain)
+    for _ in range(3):
+        terminal.guard()
+    assert sys.stdout._stream is plain and sys.stderr._stream is plain
