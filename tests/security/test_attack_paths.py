@@ -131,6 +131,19 @@ def test_braces_in_the_path_of_own_data_are_said(word: str, tmp_path: Path) -> N
         Catalog(tmp_path / "project").dataset("mine")
 
 
+@pytest.mark.parametrize("name", ["{x}", "a b", "$(touch harmed)", "a\nb", "-x"])
+def test_folders_of_studies_that_are_no_names_take_no_part(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in (name, "mine"):
+        (tmp_path / "results" / "studies" / folder).mkdir(parents=True)
+        for file in ("metrics.csv", "audit.csv"):
+            (tmp_path / "results" / "studies" / folder / file).touch()
+    monkeypatch.chdir(tmp_path)
+    plan = planning.load(ROOT, {}, [])
+    assert plan.on_disk == plan.finished_others == ["results/studies/mine"]
+
+
 @pytest.mark.parametrize("word", ["a{x}b", "{dataset}"])
 def test_a_working_folder_may_have_braces(word: str, tmp_path: Path) -> None:
     done = REPO.snakemake(tmp_path / word, "results/interactions/synthetic.npz", "--dry-run", profile=False)
