@@ -191,3 +191,14 @@ def test_folders_are_looked_at_before_a_scheduler_gets_jobs() -> None:
     assert start.index("if not workflow.local_exec:") < start.index(
         "planning.check_spawned([ROOT, Path.cwd()])"
     )
+
+
+def test_no_module_is_taken_from_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`python -m` looks there first."""
+    (tmp_path / "psutil.py").write_text("open('harmed', 'w')")
+    monkeypatch.chdir(tmp_path)
+    start = command.start("1", "0")
+    subprocess.run([*start[: start.index("snakemake") + 1], "--version"], check=True, capture_output=True)
+    code = [*start[: start.index("-m")], "-c", "import psutil"]
+    subprocess.run(code, check=True)
+    assert not (tmp_path / "harmed").exists()

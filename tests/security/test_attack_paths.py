@@ -58,10 +58,13 @@ def test_freeze_takes_the_name_of_a_study_by_its_schema(name: str, folder: Path,
     assert digests(tmp_path) == before
 
 
-def test_freeze_takes_the_scale_of_a_study_by_its_schema(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "scale", [{"name": "../../../outside"}, {"name": 3}, "../../../outside", [3]], ids=str
+)
+def test_freeze_takes_the_scale_of_a_study_by_its_schema(scale: object, folder: Path, tmp_path: Path) -> None:
     _metrics(folder, "tiny")
     record = json.loads((folder / "study.json").read_text())
-    (folder / "study.json").write_text(json.dumps(record | {"scale": {"name": "../../../outside"}}))
+    (folder / "study.json").write_text(json.dumps(record | {"scale": scale}))
     done = REPO.script("reference", tmp_path / "work", "freeze", folder)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert not list(tmp_path.glob("outside*"))
@@ -126,6 +129,19 @@ def test_braces_in_the_path_of_own_data_are_said(word: str, tmp_path: Path) -> N
     write_yaml(config / "datasets" / "mine.yaml", {"name": "mine", "path": str(data)})
     with pytest.raises(ConfigError, match=r"path: .* holds a brace"):
         Catalog(tmp_path / "project").dataset("mine")
+
+
+@pytest.mark.parametrize("name", ["{x}", "a b", "$(touch harmed)", "a\nb", "-x"])
+def test_folders_of_studies_that_are_no_names_take_no_part(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in (name, "mine"):
+        (tmp_path / "results" / "studies" / folder).mkdir(parents=True)
+        for file in ("metrics.csv", "audit.csv"):
+            (tmp_path / "results" / "studies" / folder / file).touch()
+    monkeypatch.chdir(tmp_path)
+    plan = planning.load(ROOT, {}, [])
+    assert plan.on_disk == plan.finished_others == ["results/studies/mine"]
 
 
 @pytest.mark.parametrize("word", ["a{x}b", "{dataset}"])

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -66,6 +67,19 @@ def test_what_snakemake_says_is_visible(tmp_path: Path, capsys: pytest.CaptureFi
     assert not STEERS.search(capsys.readouterr().err + record.msg)
 
 
+def test_a_log_that_is_no_file_is_said(tmp_path: Path) -> None:
+    def fail(record: logging.LogRecord) -> str:
+        return (tmp_path / "missing.log").read_text()
+
+    handler = LogHandler.__new__(LogHandler)
+    handler.formatter_ = SimpleNamespace(format=fail)
+    record = logging.LogRecord("x", logging.ERROR, "x", 1, "Error in rule split", None, None)
+    assert (
+        handler._formatted(record)
+        == f"Error in rule split ({tmp_path / 'missing.log'}: No such file or directory)"
+    )
+
+
 def test_the_reason_of_a_server_is_visible(
     capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,3 +135,12 @@ def test_the_report_forbids_scripts_and_the_network() -> None:
     assert rules["default-src"] == "'none'" and rules["img-src"] == "data:" and "script-src" not in rules
     assert template.index(policy) < template.index("<title>")
     assert "<script" not in template and not re.search(r"<[^>]+\son\w+=", template)
+
+
+def test_streams_are_guarded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", plain)
+    monkeypatch.setattr(sys, "stderr", plain)
+    for _ in range(3):
+        terminal.guard()
+    assert sys.stdout._stream is plain and sys.stderr._stream is plain

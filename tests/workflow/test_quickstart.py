@@ -72,10 +72,10 @@ def test_make_quickstart_runs_the_study_and_prints_its_summary() -> None:
     assert words[:3] == [".venv/bin/python", "workflow/scripts/run.py", "study"]
     assert "--study=quickstart" in words and "--cores=$CORES" in words
     assert snakemake("", "2", "0", {"study": "quickstart", "mirror": ""})[1:] == [
-        "-m", "snakemake", "--profile", "workflow/profiles/default", "--cores", "2",
+        "-P", "-m", "snakemake", "--profile", "workflow/profiles/default", "--cores", "2",
         "--config", "study=quickstart",
     ]  # fmt: skip
-    assert snakemake("datasets", "3", "2", {})[3:] == [
+    assert snakemake("datasets", "3", "2", {})[4:] == [
         "--profile", "workflow/profiles/default", "--resources", "gpu=2", "--cores", "3", "datasets",
     ]  # fmt: skip
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from recspectra import devices, identity, registry
-from recspectra.config.base import ConfigError, nearest
+from recspectra.config.base import ConfigError, is_safe, nearest
 from recspectra.config.catalog import Catalog, Settings, Study, check_texts, harmful, load_settings
 from recspectra.config.dataset import SHORT_FORM
 from recspectra.config.model import PlannedRun, RunConfig, TuneConfig, spectra_of, tuning_spectra
@@ -732,8 +732,9 @@ class Plan:
 
     @cached_property
     def on_disk(self) -> list[str]:
-        """Folders of all studies whose numbers are on disk."""
-        return sorted(str(p.parent) for p in Path("results/studies").glob("*/metrics.csv"))
+        """Folders of all studies whose numbers are on disk; one that no study can have is not counted."""
+        found = sorted(p.parent for p in Path("results/studies").glob("*/metrics.csv"))
+        return [str(folder) for folder in found if is_safe(folder.name)]
 
     @cached_property
     def finished_others(self) -> list[str]:

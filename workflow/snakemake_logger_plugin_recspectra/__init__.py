@@ -71,7 +71,7 @@ class LogHandler(LogHandlerBase):
         """Take in one event."""
         event = getattr(record, "event", None)
         if self.common_settings.dryrun:
-            self._print(self.formatter_.format(record))
+            self._print(self._formatted(record))
         elif event == LogEvent.JOB_INFO:
             self.names[record.jobid] = record.rule_msg or record.rule_name
         elif event == LogEvent.JOB_STARTED:
@@ -83,9 +83,16 @@ class LogHandler(LogHandlerBase):
         elif event == LogEvent.RUN_INFO:
             self.total = sum(getattr(record, "stats", {}).values()) // 2 or self.total
         elif _worth_showing(event, record):
-            self._print(self.formatter_.format(record))
+            self._print(self._formatted(record))
             if explained := _explained(getattr(record, "exception", None)):
                 self._print(f"RecSpectra: {explained}")
+
+    def _formatted(self, record: LogRecord) -> str:
+        """Return a message with what Snakemake adds, such as the log of a job."""
+        try:
+            return self.formatter_.format(record)
+        except OSError as error:  # what has the log's name is no file
+            return f"{record.msg} ({error.filename}: {error.strerror})"
 
     def close(self) -> None:
         """End the line and remove the folder of progress files."""

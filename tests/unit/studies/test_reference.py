@@ -10,8 +10,7 @@ import pytest
 from small_study import write_study
 
 from recspectra.reporting import reference
-from recspectra.reporting.escape import from_spreadsheet
-from recspectra.reporting.results import StudyError
+from recspectra.reporting.results import StudyError, read_csv
 
 
 @pytest.fixture
@@ -52,11 +51,8 @@ def outcome(found: pd.DataFrame) -> pd.Series:
 def test_each_dataset_has_a_folder_of_the_rows_that_are_its_own(folder: Path, frozen: Path) -> None:
     places = sorted(p.relative_to(frozen).as_posix() for p in frozen.glob("*/*/*"))
     assert places == ["fixture/only/ml-1m.diffrec", "fixture/only/tiny"]
-    whole = pd.read_csv(folder / "metrics.csv", dtype=str)
-    parts = [
-        from_spreadsheet(pd.read_csv(frozen / place / "metrics.csv", dtype=str, keep_default_na=False))
-        for place in places
-    ]
+    whole = read_csv(folder / "metrics.csv", [])
+    parts = [read_csv(frozen / place / "metrics.csv", []) for place in places]
     assert [set(part["dataset"]) for part in parts] == [{"ml-1m.diffrec"}, {"tiny"}]
     assert (
         pd.concat(parts).sort_values(list(whole)).values.tolist()

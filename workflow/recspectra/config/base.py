@@ -42,6 +42,11 @@ class Strict(BaseModel):
         return value
 
 
+def is_safe(name: Any) -> bool:
+    """Return whether a name is of the pattern `SAFE_NAME`, to its very end."""
+    return isinstance(name, str) and re.fullmatch(SAFE_NAME.strip("^$"), name) is not None
+
+
 def safe_name(name: Any, where: str) -> str:
     """Return a name that is about to become part of a path or a command; refuse one that YAML may not have.
 
@@ -50,7 +55,7 @@ def safe_name(name: Any, where: str) -> str:
     ConfigError
         It is not of the pattern `SAFE_NAME`; `where` opens the message.
     """
-    if not (isinstance(name, str) and re.fullmatch(SAFE_NAME.strip("^$"), name)):
+    if not is_safe(name):
         raise ConfigError(
             f"{where}: {str(name)[:80]!r} is no name: at most 64 letters, digits and ._- are, the first of "
             "them a letter or digit"

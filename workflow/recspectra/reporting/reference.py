@@ -112,7 +112,8 @@ def about(target: Path | str, study: str) -> list[str]:
 
 
 def _place(files: StudyFiles, target: Path | str) -> Path:
-    scale = files.study.get("scale", {}).get("name") or "only"
+    scale = files.study.get("scale") or {}
+    scale = (scale.get("name") or "only") if isinstance(scale, dict) else scale
     place = Path(target) / safe_name(files.config.name, f"{files.folder}: name")
     return place / safe_name(scale, f"{files.folder / 'study.json'}: scale.name")
 

@@ -97,7 +97,8 @@ def start(cores: str, gpus: str) -> list[str]:
         raise ConfigError(f"CORES: must be a whole number from 1, or all, not '{cores}'")
     count = gpus or str(_count_gpus())
     limit = ["--resources", f"gpu={count}"] if count != "0" else []
-    return [sys.executable, "-m", "snakemake", "--profile", str(PROFILE), *limit, "--cores", cores]
+    # -P: no module is taken from the working folder, where somebody else's files may lie.
+    return [sys.executable, "-P", "-m", "snakemake", "--profile", str(PROFILE), *limit, "--cores", cores]
 
 
 @dataclass(frozen=True)

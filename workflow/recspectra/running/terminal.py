@@ -49,4 +49,7 @@ class _Visible:
 
 def guard() -> None:
     """Let all that this process prints from now on be `visible`."""
-    sys.stdout, sys.stderr = _Visible(sys.stdout), _Visible(sys.stderr)  # type: ignore[assignment]
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if not isinstance(stream, _Visible):
+            setattr(sys, name, _Visible(stream))
