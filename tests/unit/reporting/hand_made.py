@@ -78,10 +78,11 @@ def write(
     rows = [
         dict.fromkeys(COLUMNS["datasets"].split(), "1") | {"dataset": d, "title": d.upper()} for d in datasets
     ]
-    tables = {"runs": runs, "metrics": metrics, "learning": curves, "datasets": rows, "spectral": []}
+    tables = {"runs": runs, "metrics": metrics, "learning": curves, "datasets": rows}
     for name, lines in tables.items():
         frame = pd.DataFrame(lines).drop_duplicates()
-        frame.reindex(columns=COLUMNS[name].split()).to_csv(folder / f"{name}.csv", index=False)
+        columns = [*COLUMNS[name].split(), *(["mode", "gradient_cosine"] if name == "runs" else [])]
+        frame.reindex(columns=columns).to_csv(folder / f"{name}.csv", index=False)
     known = {"wpgrec": {"title": "W", "why": "w", "target": "test", "metrics": ["ndcg"], "k": [10],
                         "views": [BOTH]}}  # fmt: skip
     study = {"name": "hand", "title": "By hand", "datasets": list(datasets), "systems": [{"model": "ease"}],

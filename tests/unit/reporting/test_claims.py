@@ -490,7 +490,7 @@ def test_every_kind_is_told_and_laid_out(tmp_path: Path) -> None:
         rows = frame[frame["claim"] == claim.name]
         told, table = claims.tell(files, claim, rows), claims.layout(files, claim, rows)
         assert len(told) >= 2 and told[-1].startswith("Measured: ndcg@10, protocol wpgrec")
-        assert table.rows and all(len(row) == len(table.header) for row in table.rows)
+        assert table.rows and all(len(row) == len(table.columns) for row in table.rows)
         assert not any("nan" in part.lower().split() for part in told)
 
 

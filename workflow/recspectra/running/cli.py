@@ -15,8 +15,8 @@ from recspectra.running import interrupts, terminal
 
 LEAST_GB = 2.0  # a smaller limit would count what Python's libraries reserve and never use
 LIMITED = (
-    "prepare", "preview", "split", "spectrum", "energy", "evaluate", "collect", "draw", "report", "check",
-    "reference",
+    "prepare", "preview", "split", "spectrum", "measure", "gather", "evaluate", "collect", "draw", "report",
+    "check", "reference",
 )  # fmt: skip
 ROOT = Path(__file__).resolve().parents[3]
 
