@@ -40,7 +40,7 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --constraint constraints.txt --un
 	--generate-hashes --no-header --no-annotate --quiet $(UNHASHED:%=--no-emit-package %)
 
 .PHONY: help quickstart study preview datasets report figures freeze compare check redo unlock
-.PHONY: test test-fast test-cluster test-faults mutate lint format lock clean
+.PHONY: docs test test-fast test-cluster test-faults mutate lint format lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -112,6 +112,9 @@ test-faults: .venv/installed-test  ## Kill, fill the disk, damage files, start t
 
 mutate: .venv/installed-test  ## Break the modules of numbers in small ways, list what no test notices: make mutate [MODULES="ranking hits"] [MOST=30]
 	@nice $(BIN)/python tests/mutate.py --modules $$MODULES --most="$${MOST:-30}"
+
+docs: .venv/installed  ## Write docs/studies.md, the page of all keys, from the schema
+	@$(BIN)/python workflow/scripts/keys.py
 
 lint: .venv/installed-test  ## Check style of code and workflow
 	@$(BIN)/ruff check .

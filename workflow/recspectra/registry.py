@@ -135,6 +135,8 @@ class FigureKind:
         Whether it shows what was learned, so that what a cap ended must be marked.
     render : str or callable
         A renderer of `reporting.figures` by name, or `FigureData` -> picture.
+    about : str
+        What it shows, a sentence for the page of all keys.
     """
 
     name: str
@@ -144,6 +146,7 @@ class FigureKind:
     data: Callable[[Any, Any, DataFrame], Any]
     render: str | Callable[[Any], Figure] = "lines"
     of_fits: bool = False
+    about: str = ""
 
 
 @dataclass(frozen=True)
@@ -170,12 +173,15 @@ class TableKind:
         (files, table, published) -> names of the files written.
     lay_out : callable
         The same arguments -> the `Table` that is printed.
+    about : str
+        What it shows, a sentence for the page of all keys.
     """
 
     name: str
     figure: str
     draw: Callable[[Any, Any, Any], list[str]]
     lay_out: Callable[[Any, Any, Any], Any]
+    about: str = ""
 
 
 @dataclass(frozen=True)

@@ -290,6 +290,7 @@ register(
         source=OfJobs(measure_energy, energy_spectra, options={"rank": None}),
         data=energy_data,
         render=draw_energy,
+        about="Share of the users' signals in each band of frequencies.",
     ),
     FigureKind(
         "frequency-response",
@@ -297,5 +298,6 @@ register(
         numbers=("x", "y"),
         source=OfRuns(response_runs, response_points),
         data=response_data,
+        about="What filters do to each frequency.",
     ),
 )

@@ -355,6 +355,7 @@ register(
         source=OfJobs(measure_inference, options=SIZES, on_device=True, models=("sdiff", "diffrec")),
         data=inference_data,
         render="log",
+        about="Seconds of a batch of a diffusion model, against users and items.",
     ),
     FigureKind(
         "snr",
@@ -362,6 +363,13 @@ register(
         numbers=("x", "y"),
         source=OfRuns(snr_runs, snr_points),
         data=snr_data,
+        about="Signal-to-noise ratio of noise schedules, against steps.",
     ),
-    TableKind("snr", figure="snr", draw=draw_snr_table, lay_out=lay_out_snr),
+    TableKind(
+        "snr",
+        figure="snr",
+        draw=draw_snr_table,
+        lay_out=lay_out_snr,
+        about="Signal-to-noise ratios of noise schedules.",
+    ),
 )

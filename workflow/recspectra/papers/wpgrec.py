@@ -365,6 +365,7 @@ register(
         ),
         data=cost_data,
         render="log-log",
+        about="Time and memory of a training step, against size.",
     ),
     FigureKind(
         "bands",
@@ -374,6 +375,7 @@ register(
         data=band_data,
         render="columns",
         of_fits=True,
+        about="What a gate over wavelet bands sees and gives.",
     ),
     RunColumns("summaries", ("mode", "gradient_cosine"), ("gradient_cosine",), way_of),
     Notes("summaries", way_notes),

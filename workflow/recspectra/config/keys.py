@@ -1,0 +1,259 @@
+"""The page `docs/studies.md`: every key of a study and a scale, every kind of table, figure and claim.
+
+Types and defaults are those of the schema, examples those of the studies that are shipped; only what a
+key means is written here. A test compares the page with what this module makes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from recspectra import registry
+from recspectra.config.base import ConfigError
+from recspectra.config.scale import ScaleConfig
+from recspectra.config.study import (
+    ClaimConfig,
+    FigureConfig,
+    PairConfig,
+    ProtocolConfig,
+    StudyConfig,
+    SystemEntry,
+    TableConfig,
+    TuningConfig,
+)
+from recspectra.config.yaml_io import read_yaml
+
+SOURCES = ("config/studies", "tests/workflow/every_kind.yaml")
+
+MEANINGS: dict[type[BaseModel], dict[str, str]] = {
+    StudyConfig: {
+        "name": "Also the name of the folder in `results/studies/`.",
+        "title": "Stands over the report.",
+        "description": "What the study asks, in a few sentences.",
+        "datasets": "Names of `config/datasets/`.",
+        "optional_datasets": "Take part only where their files are.",
+        "seeds": "Seeds of every model, or a mapping: dataset to seeds, with `default` for all others.",
+        "tuning": "The search that models with `tune: true` get.",
+        "protocols": "Names of `config/protocols/`: what is measured.",
+        "views": "History and mask in place of the protocols' own: `[{history: train, mask: train}]`.",
+        "top": "Length of the lists that are kept.",
+        "systems": "What is run, one entry a line.",
+        "tables": "Tables of the report.",
+        "figures": "Figures of the report.",
+        "claims": "What papers say, to be judged.",
+    },
+    TuningConfig: {
+        "trials": "Trials of each model on each dataset; a scale may allow fewer.",
+        "seed": "Seed of the search.",
+    },
+    SystemEntry: {
+        "model": "A name of `config/models/`, or a list: the entry is then that of each of them.",
+        "variant": "A label that tells entries of one model apart.",
+        "params": "Values of parameters; all others have their defaults.",
+        "use_best": "Take the known good values for the dataset (`best` in the model's YAML).",
+        "tune": "Search on validation whatever `params` does not fix.",
+        "after": "Values set on top of those that were chosen: an ablation of the tuned model.",
+        "fit": "What it is fitted on: `train`, `train+valid`, or both, each with a row of its own.",
+        "sweep": "Lists of values; one run for each combination.",
+        "group": "Tables, figures and claims pick entries by their group.",
+        "seeds": "In place of the study's.",
+        "datasets": "In place of the study's.",
+    },
+    TableConfig: {
+        "name": "Name of the files `table-NAME.*`.",
+        "title": "Stands over the table.",
+        "kind": "See below.",
+        "protocol": "Of which numbers are shown.",
+        "metrics": "Columns, with `k`.",
+        "k": "Cut-offs of the lists.",
+        "reference": "Of a `runtime` table: the model that all are set in relation to.",
+        "figure": "Of a kind that a paper adds: the figure whose numbers it prints.",
+        "datasets": "In place of the study's.",
+        "groups": "Which entries are rows.",
+        "views": "In place of the protocol's.",
+        "fit": "Only rows fitted on this.",
+        "published": "A table of `config/published/`, printed next to ours.",
+        "printed": "Which published dataset stands next to ours if files differ: `{ml-1m.head: ml-1m}`.",
+        "open_rows": "Add published models that the study lacks.",
+        "caption": "Stands under the table.",
+    },
+    FigureConfig: {
+        "name": "Name of the files `fig-NAME.*`.",
+        "title": "Stands over the figure.",
+        "kind": "See below.",
+        "group": "Which entries are drawn.",
+        "param": "The parameter on the horizontal axis.",
+        "other_param": "Of a `heatmap`: the parameter on the vertical axis.",
+        "view": "History and mask; by default train+valid for both, where the protocol has it.",
+        "protocol": "Of which numbers are drawn.",
+        "metric": "What is drawn.",
+        "k": "Cut-off of the lists.",
+        "model": "Whose figure it is, for kinds about one model.",
+        "options": "What a kind that a paper adds is measured with.",
+        "datasets": "In place of the study's.",
+        "caption": "Stands under the figure.",
+    },
+    ClaimConfig: {
+        "name": "Its name in `claims.csv`.",
+        "title": "A question.",
+        "kind": "See below.",
+        "statement": "What the paper says, as a sentence.",
+        "paper": "By default that of `published`.",
+        "place": "Table, figure or section; by default that of `published`.",
+        "model": "The model that the claim is about.",
+        "variant": "Its variant.",
+        "rivals": "Models that it is set against; by default those with a row in `published`.",
+        "groups": "Which entries take part.",
+        "fit": "What they were fitted on.",
+        "view": "History and mask.",
+        "views": "Of an `order`: the views that are compared.",
+        "protocol": "Of which numbers are compared.",
+        "metric": "What is compared; it must be kept for every user.",
+        "k": "Cut-off of the lists.",
+        "rival_protocol": "Of a `gain`: the protocol that the rivals' rows were printed with.",
+        "rival_metric": "Of a `gain`: the metric that the rivals' rows were printed with.",
+        "pairs": "Of an `ablation`: which variant is above which.",
+        "within": "Of a `value`: how far ours may be from print, as a share of it.",
+        "datasets": "In place of the study's.",
+        "published": "The published table that the claim refers to.",
+        "printed": "As of a table.",
+        "caption": "Stands under the verdicts.",
+    },
+    PairConfig: {
+        "better": "The variant that is claimed to be above.",
+        "worse": "The variant that is claimed to be below.",
+        "claim": "What that would show.",
+    },
+    ProtocolConfig: {
+        "name": "Its name.",
+        "title": "Stands over its numbers.",
+        "why": "What it is for.",
+        "target": "What is to be found: `test` or `valid` items.",
+        "views": "Histories and masks.",
+        "metrics": "What is measured.",
+        "k": "Cut-offs of the lists.",
+        "ties": "Order of equal scores: `larger-id` or `smaller-id` first, or `half`: they share a place.",
+        "users": "Over which test users the mean is taken: `all`, `warm` or `cold`.",
+    },
+    ScaleConfig: {
+        "trials": "Most tuning trials of a search.",
+        "seeds": "How many of a study's seeds run, from the first on.",
+        "epochs": "Most epochs of a fit or trial by the model's `cost`: `{light: 200, heavy: 40}`.",
+        "minutes": "Most minutes that a fit or trial learns.",
+    },
+}
+KINDS: dict[str, dict[str, str]] = {
+    "tables": {
+        "metrics": "Numbers of every model, with the published ones next to them.",
+        "runtime": "Seconds and memory.",
+    },
+    "figures": {
+        "sensitivity": "A metric against a swept parameter.",
+        "heatmap": "A metric against two swept parameters.",
+        "timing": "Seconds to fit and to rank.",
+        "learning-curves": "Loss and validation metric against epochs.",
+        "tuning": "The best validation metric so far against trials.",
+    },
+    "claims": {
+        "gain": "The model is above the best of its rivals, whichever that is.",
+        "ablation": "Of each pair of variants the better is above the worse.",
+        "order": "The models stand in the same order everywhere, or in the printed one.",
+        "value": "The printed number comes out.",
+    },
+}
+SECTIONS = (
+    ("Keys of a study", StudyConfig, ""),
+    ("`tuning`", TuningConfig, ""),
+    ("`systems`", SystemEntry, ""),
+    ("`tables`", TableConfig, "tables"),
+    ("`figures`", FigureConfig, "figures"),
+    ("`claims`", ClaimConfig, "claims"),
+    ("`pairs` of a claim", PairConfig, ""),
+    ("Keys of a scale", ScaleConfig, ""),
+    ("Keys of a protocol", ProtocolConfig, ""),
+)
+HEAD = """# Studies, scales, protocols: all keys
+
+`make docs` makes this page from the schema; a test compares the two.
+
+A **study** (`config/studies/`, or a YAML file anywhere) says what is run and drawn. A **scale**
+(`config/scales/`, or a file) caps what is spent. A **protocol** (`config/protocols/`) says what is
+measured. A wrong key, type or value is an error that names the file, the place and the nearest match.
+`config/studies/quickstart.yaml` is a complete example.
+"""
+
+
+def page(root: Path) -> str:
+    """Return the page in Markdown.
+
+    Parameters
+    ----------
+    root : Path
+        The project's folder, whose studies the examples come from.
+    """
+    parts = [HEAD]
+    for title, schema, kinds in SECTIONS:
+        parts += [f"## {title}\n", _table(schema)]
+        if kinds:
+            parts += list(_kinds(kinds, _examples(root, kinds)))
+    return "\n".join(parts)
+
+
+def known_kinds(part: str) -> list[str]:
+    """Return the kinds of `tables`, `figures` or `claims` that there are."""
+    if part == "claims":
+        return list(get_args(ClaimConfig.model_fields["kind"].annotation))
+    if part == "tables":
+        return [*registry.GENERIC_TABLES, *registry.tables()]
+    return [*registry.GENERIC_FIGURES, *registry.figures()]
+
+
+def _table(schema: type[BaseModel]) -> str:
+    lines = ["| key | default | |", "|---|---|---|"]
+    for name, field in schema.model_fields.items():
+        meaning = MEANINGS[schema][name].replace("|", r"\|")
+        lines.append(f"| `{name}` | {_default(field)} | {meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def _default(field: Any) -> str:
+    value = field.get_default(call_default_factory=True)
+    if value is PydanticUndefined:
+        return "required"
+    if value is None or value in ("", [], {}) or isinstance(value, BaseModel):
+        return ""
+    return f"`{yaml.safe_dump(value, default_flow_style=True).replace('...', '').strip()}`"
+
+
+def _kinds(part: str, examples: dict[str, dict[str, Any]]) -> Iterator[str]:
+    for kind in known_kinds(part):
+        yield f"### {part[:-1].capitalize()} of kind `{kind}`\n\n{_about(part, kind)}\n"
+        text = yaml.safe_dump([examples[kind]], sort_keys=False, default_flow_style=None, width=100)
+        yield f"```yaml\n{part}:\n{re.sub('^', '  ', text.rstrip(), flags=re.MULTILINE)}\n```\n"
+
+
+def _about(part: str, kind: str) -> str:
+    """Return what a kind shows; papers say it of theirs."""
+    added = {"tables": registry.tables, "figures": registry.figures}.get(part, dict)()
+    return added[kind].about if kind in added else KINDS[part][kind]
+
+
+def _examples(root: Path, part: str) -> dict[str, dict[str, Any]]:
+    """Return the shortest example of each kind among the studies that are shipped."""
+    files = [path for name in SOURCES for path in sorted((root / name).glob("*.yaml")) or [root / name]]
+    found: dict[str, dict[str, Any]] = {}
+    for item in (item for path in files for item in read_yaml(path).get(part, [])):
+        kind = item.get("kind", "metrics")
+        if kind not in found or len(str(item)) < len(str(found[kind])):
+            found[kind] = item
+    missing = set(known_kinds(part)) - set(found)
+    if missing:
+        raise ConfigError(f"no study that is shipped has {part} of kind {', '.join(sorted(missing))}")
+    return found
