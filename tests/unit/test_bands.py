@@ -51,7 +51,7 @@ def band_rows(seed: int, shift: float) -> list[dict]:
 def files(tmp_path: Path) -> StudyFiles:
     folder = tmp_path / "b"
     folder.mkdir()
-    about = {"name": "b", "provenance": {}, "models": {}} | STUDY
+    about = {"name": "b", "provenance": {}, "about": {}} | STUDY
     (folder / "study.json").write_text(json.dumps(about))
     names = results.COLUMNS["datasets"].split()
     row = ["synthetic", "Synthetic", *["1"] * (len(names) - 2)]

@@ -26,7 +26,7 @@ MEANS = {
 }
 LEARNING = ["dataset", "model", "variant", "group", "seed", "fit", "curve", "epoch", "value"]
 STUDY = {
-    "name": "orders", "title": "Orders", "datasets": ["a", "b"], "provenance": {}, "models": {},
+    "name": "orders", "title": "Orders", "datasets": ["a", "b"], "provenance": {}, "about": {},
     "seeds": [0, 1, 2], "scale": {"name": "small", "seeds": 2, "epochs": {"light": 9}},
     "systems": [{"model": "sdiff"}, {"model": "sdiff", "group": "bounds"}],
     "protocols": {"sdiff": {"title": "S", "why": "w", "target": "test", "metrics": ["recall"], "k": [20],

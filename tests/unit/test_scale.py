@@ -403,7 +403,7 @@ def described(study: Study, statuses: list[str]) -> SimpleNamespace:
     head = {"model": "mf", "variant": "default", "fit": "train", "title": "MF", "group": "main", "seed": 0}
     runs = pd.DataFrame([head | {"dataset": "synthetic", "key": "k", "status": s} for s in statuses])
     about = {"mf": {"search": {"dimensions": [64]}}, "ease": {"search": {"regularization": [1, 3]}}}
-    record = {"scale": study.scale.model_dump(), "models": about}
+    record = {"scale": study.scale.model_dump(), "about": about}
     return SimpleNamespace(config=study.config, study=record, runs=runs, folder=Path("studies/e"))
 
 

@@ -86,7 +86,7 @@ def write(
     known = {"wpgrec": {"title": "W", "why": "w", "target": "test", "metrics": ["ndcg"], "k": [10],
                         "views": [BOTH]}}  # fmt: skip
     study = {"name": "hand", "title": "By hand", "datasets": list(datasets), "systems": [{"model": "ease"}],
-             "claims": claims, "protocols": protocols or known, "models": {}, "provenance": {}}  # fmt: skip
+             "claims": claims, "protocols": protocols or known, "about": {}, "provenance": {}}  # fmt: skip
     (folder / "study.json").write_text(json.dumps(study), encoding="utf-8")
     return StudyFiles(folder)
 

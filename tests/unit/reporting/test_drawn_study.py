@@ -89,7 +89,7 @@ def study_json() -> dict:
             {"name": "tuning", "title": "Tuning", "kind": "tuning"},
             {"name": "energy", "title": "Energy", "kind": "energy"},
         ],
-        "models": {"gsprec": {
+        "about": {"gsprec": {
             "title": "GSPRec", "kind": "closed-form", "notes": [],
             "paper": {"title": "t", "venue": "v", "citation": "c"},
             "search": {"rank": [32, 64], "center": {"low": 0.0001, "high": 1.0, "log": True}},

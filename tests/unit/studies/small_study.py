@@ -91,7 +91,7 @@ def study_json() -> dict:
                 "k": [10],
             }
         },
-        "models": {
+        "about": {
             "ease": {
                 "title": "EASE",
                 "kind": "closed-form",

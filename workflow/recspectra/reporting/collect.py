@@ -88,7 +88,7 @@ def description(study: Study, models: dict[str, Any]) -> dict[str, Any]:
         "scale": study.scale.model_dump(),
         "origin": str(Path(study.origin).resolve()),
         "provenance": provenance(),
-        "models": {name: m.model_dump(include=kept) for name, m in models.items()},
+        "about": {name: m.model_dump(include=kept) for name, m in models.items()},
         "protocols": {p.name: p.model_dump(exclude={"name"}) for p in study.protocols},
     }
 

@@ -70,7 +70,7 @@ def tuned(files: StudyFiles, groups: list[str], datasets: list[str]) -> dict[str
     entries = [entry for entry in _entries(files, groups, datasets) if entry.tune] if config.tuning else []
     spaces: dict[str, list[str]] = {}
     for entry, model in [(one, model) for one in entries for model in one.models]:
-        about = files.study.get("models", {}).get(model, {})
+        about = files.study.get("about", {}).get(model, {})
         searched = {k: v for k, v in about.get("search", {}).items() if k not in entry.params}
         if searched:
             parts = [f"{name} {values_text(space)}" for name, space in sorted(searched.items())]

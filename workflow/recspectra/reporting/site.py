@@ -243,7 +243,7 @@ def study_view(folder: Path, published: Published) -> StudyView:
         title=config.title,
         paragraphs=[*_outdated(files), *(part for part in config.description.split("\n\n") if part.strip())],
         protocols=files.protocols,
-        models=files.study.get("models", {}),
+        models=files.study.get("about", {}),
         datasets=_datasets(files),
         claims=_claims(files),
         tables=[_table(files, table, published) for table in config.tables],

@@ -54,7 +54,7 @@ def _chosen(best: pd.Series | None) -> str:
 
 def _space(files: StudyFiles, model: str, trials: pd.DataFrame) -> str:
     """Return the search space in words; a job searches what its trials vary."""
-    search: dict[str, Any] = files.study.get("models", {}).get(model, {}).get("search", {})
+    search: dict[str, Any] = files.study.get("about", {}).get(model, {}).get("search", {})
     varied = {name for text in trials["params"] if text for name in json.loads(text)}
     parts = [f"{name} {values_text(space)}" for name, space in sorted(search.items()) if name in varied]
     return "; ".join(parts) or ", ".join(sorted(varied)) or "nothing"
