@@ -91,7 +91,7 @@ compare: .venv/installed  ## Say how far a finished study is from the numbers ke
 check: .venv/installed  ## List damaged files in results/
 	@$(BIN)/python workflow/scripts/check.py
 
-redo: .venv/installed  ## Forget results and run again: make redo WHAT=DATASET, SYSTEM, RUN FOLDER, STATUS or damaged [DRY=1] [STUDY=...]
+redo: .venv/installed  ## Forget results and run again: make redo WHAT=DATASET, MODEL, RUN FOLDER, STATUS or damaged [DRY=1] [STUDY=...]
 	@$(BIN)/python workflow/scripts/redo.py --what="$$WHAT" $(if $(ASKED),--study="$$STUDY") $(if $(value DRY),--dry) $(OPTIONS) $(QUIETLY)
 
 unlock: .venv/installed  ## Remove the lock that a killed workflow left, unless one still runs

@@ -78,7 +78,7 @@ def install() -> None:
     if not missing:
         return
     if shutil.which("apt-get") is None or os.geteuid() != 0:
-        raise NoSlurm(f"no {', '.join(missing)}, and only root on a system with apt-get can install them")
+        raise NoSlurm(f"no {', '.join(missing)}, and only root on a model with apt-get can install them")
     # In runlevel 1 the packages' scripts start none of their services.
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     commands = (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *PACKAGES])

@@ -239,9 +239,7 @@ def test_a_second_run_submits_nothing(ran: Ran, project: Project, cluster: Clust
     assert len(queue(cluster)) <= before
 
 
-def test_a_trained_system_is_given_a_gpu(
-    ran: Ran, project: Project, cluster: Cluster, tmp_path: Path
-) -> None:
+def test_a_trained_model_is_given_a_gpu(ran: Ran, project: Project, cluster: Cluster, tmp_path: Path) -> None:
     (work := tmp_path / "work").mkdir()
     shutil.copytree(ran.folder / "results", work / "results")
     record = next((ran.folder / "results" / "runs" / "synthetic" / "sdiff").glob("*/seed-0/run.json"))

@@ -1,4 +1,4 @@
-"""The contract that every system keeps: applied to each YAML in config/models, without a list."""
+"""The contract that every model keeps: applied to each YAML in config/models, without a list."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from recspectra.config.model import Budget, ModelConfig, RunConfig, spectra_of
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.files import read_json, read_npz
 from recspectra.fitting import fit as run_module
-from recspectra.fitting.fit import Job, execute, load_system, save_system
+from recspectra.fitting.fit import Job, execute, load_fitted, save_fitted
 from recspectra.fitting.ranking import cut_names, list_name, positions_name
 from recspectra.fitting.scoring import NOT_LISTS, Inputs, all_lists, rank
 from recspectra.fitting.validation import mean_recall, validator
@@ -33,12 +33,12 @@ TRAINED = [n for n in MODELS if CATALOG.model(n).kind == "trained"]
 WITH_RANK = [n for n in MODELS if CATALOG.model(n).spectra and "rank" in CATALOG.model(n).params]
 ORDERED = [n for n in MODELS if CATALOG.model(n).order]
 BEST_LIST = list_name("test", "train+valid", "train+valid")
-# Small and fast; a system takes those of its parameters that are here and within bounds.
+# Small and fast; a model takes those of its parameters that are here and within bounds.
 QUICK = {"epochs": 20, "batch_size": 20, "rank": 16, "hidden": 64, "learning_rate": 3e-3, "patience": 50}
 
 SHORT = {"epochs": 4}  # where nothing has to be learned
 
-every_system = pytest.mark.parametrize("name", MODELS)
+every_model = pytest.mark.parametrize("name", MODELS)
 
 
 def params_of(config: ModelConfig, **changes: Any) -> dict[str, Any]:
@@ -48,11 +48,11 @@ def params_of(config: ModelConfig, **changes: Any) -> dict[str, Any]:
 
 @dataclass
 class Bench:
-    """The tiny data set, its spectra and the systems that were fitted on it, each made once."""
+    """The tiny data set, its spectra and the models that were fitted on it, each made once."""
 
     data: dict[str, Interactions]
     spectra: dict[str, Spectrum] = field(default_factory=dict)
-    systems: dict[str, tuple[Recommender, float]] = field(default_factory=dict)
+    models: dict[str, tuple[Recommender, float]] = field(default_factory=dict)
 
     def inputs(self, config: ModelConfig, run: RunConfig, ordered: bool = True) -> Inputs:
         return Inputs(self.data["train"], self.data["valid"], ordered, self._spectra(config, run))
@@ -70,7 +70,7 @@ class Bench:
         return found
 
     def fit(self, name: str, seed: int = 0, **changes: Any) -> Recommender:
-        """A freshly fitted system."""
+        """A freshly fitted model."""
         config = CATALOG.model(name)
         params = params_of(config, **changes)
         inputs = self.inputs(config, RunConfig(model=name, params=params))
@@ -80,11 +80,11 @@ class Bench:
         return system
 
     def fitted(self, name: str) -> Recommender:
-        """The fitted system that the tests share."""
-        if name not in self.systems:
+        """The fitted model that the tests share."""
+        if name not in self.models:
             started = time.process_time()  # of this process alone: others may load the machine
-            self.systems[name] = self.fit(name), time.process_time() - started
-        return self.systems[name][0]
+            self.models[name] = self.fit(name), time.process_time() - started
+        return self.models[name][0]
 
     def scores(self, system: Recommender, users: Any = None) -> np.ndarray:
         """Scores of some users (all of them) given what they had before the test period."""
@@ -113,7 +113,7 @@ def bench(tiny: dict[str, Interactions]) -> Bench:
 # ----------------------------------------------------------------------- configuration
 
 
-@every_system
+@every_model
 def test_resolved_parameters_resolve_to_themselves(name: str) -> None:
     config = CATALOG.model(name)
     params = config.resolve({})
@@ -137,7 +137,7 @@ def beyond(config: ModelConfig) -> list[tuple[str, Any]]:
     return found
 
 
-@every_system
+@every_model
 def test_bounds_and_types_of_parameters_are_enforced(name: str) -> None:
     config = CATALOG.model(name)
     for param, value in [*beyond(config), ("no_such_parameter", 1)]:
@@ -148,7 +148,7 @@ def test_bounds_and_types_of_parameters_are_enforced(name: str) -> None:
 # ------------------------------------------------------------------------------- scores
 
 
-@every_system
+@every_model
 def test_scores_are_finite_float32_of_users_by_items(name: str, bench: Bench) -> None:
     scores = bench.scores(bench.fitted(name), [3, 50, 7])
     assert isinstance(scores, np.ndarray)
@@ -157,7 +157,7 @@ def test_scores_are_finite_float32_of_users_by_items(name: str, bench: Bench) ->
     assert np.isfinite(scores).all()
 
 
-@every_system
+@every_model
 def test_a_user_without_history_gets_finite_scores(name: str, bench: Bench) -> None:
     nobody = from_pairs(np.array([1]), np.array([4]), np.array([1.0]), (120, 80))
     users = np.array([0, 1, 2])
@@ -166,7 +166,7 @@ def test_a_user_without_history_gets_finite_scores(name: str, bench: Bench) -> N
     assert np.isfinite(scores).all()
 
 
-@every_system
+@every_model
 @pytest.mark.parametrize("size", [1, 7, 50])
 def test_scores_and_lists_do_not_depend_on_the_batch(name: str, size: int, bench: Bench) -> None:
     system, train = bench.fitted(name), bench.data["train"]
@@ -177,7 +177,7 @@ def test_scores_and_lists_do_not_depend_on_the_batch(name: str, size: int, bench
     assert np.array_equal(*lists)
 
 
-@every_system
+@every_model
 def test_scores_belong_to_their_user_wherever_it_stands_in_the_batch(name: str, bench: Bench) -> None:
     system = bench.fitted(name)
     whole = bench.scores(system)
@@ -185,8 +185,8 @@ def test_scores_belong_to_their_user_wherever_it_stands_in_the_batch(name: str, 
     assert np.allclose(bench.scores(system, some), whole[some], rtol=1e-4, atol=1e-5 * np.abs(whole).max())
 
 
-@every_system
-def test_scoring_changes_neither_the_system_nor_the_history(name: str, bench: Bench) -> None:
+@every_model
+def test_scoring_changes_neither_the_model_nor_the_history(name: str, bench: Bench) -> None:
     system, users = bench.fitted(name), np.arange(120)
     history = History.of(bench.data["train"], users)
     before = history.matrix.toarray(), history.items.copy()
@@ -196,24 +196,24 @@ def test_scoring_changes_neither_the_system_nor_the_history(name: str, bench: Be
     assert np.array_equal(history.items, before[1])
 
 
-@every_system
-def test_a_saved_system_gives_the_same_scores(name: str, bench: Bench, tmp_path: Path) -> None:
+@every_model
+def test_a_saved_model_gives_the_same_scores(name: str, bench: Bench, tmp_path: Path) -> None:
     system, config = bench.fitted(name), CATALOG.model(name)
-    save_system(system, tmp_path / "model.safetensors")
-    again = load_system(config, params_of(config), tmp_path / "model.safetensors")
+    save_fitted(system, tmp_path / "model.safetensors")
+    again = load_fitted(config, params_of(config), tmp_path / "model.safetensors")
     assert np.array_equal(bench.scores(again), bench.scores(system))
     again.load_state(again.state())  # what was loaded can be saved and loaded once more
     assert np.array_equal(bench.scores(again), bench.scores(system))
 
 
-@every_system
+@every_model
 def test_the_same_seed_gives_the_same_scores(name: str, bench: Bench) -> None:
     one, two = (bench.fit(name, **SHORT) for _ in range(2))
     assert np.array_equal(bench.scores(one), bench.scores(two))
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_another_seed_gives_other_scores_of_a_trained_system(name: str, bench: Bench) -> None:
+def test_another_seed_gives_other_scores_of_a_trained_model(name: str, bench: Bench) -> None:
     one, two = (bench.fit(name, seed, **SHORT) for seed in (0, 1))
     assert not np.array_equal(bench.scores(one), bench.scores(two))
 
@@ -233,10 +233,10 @@ def test_the_planted_pattern_is_learned(name: str, bench: Bench) -> None:
     assert recall_of(bench.fitted(name), bench) > floor + 0.15
 
 
-@every_system
+@every_model
 def test_a_fit_takes_seconds(name: str, bench: Bench) -> None:
     bench.fitted(name)
-    assert bench.systems[name][1] < 20.0
+    assert bench.models[name][1] < 20.0
 
 
 # ------------------------------------------------------------------------ runs on disk
@@ -248,7 +248,7 @@ LISTS = {
 }
 
 
-@every_system
+@every_model
 def test_a_run_writes_its_lists_and_its_record(name: str, bench: Bench, tmp_path: Path) -> None:
     status, record, lists = bench.execute(tmp_path, name, save_model=True)
     assert status == record["status"] == str(lists.pop("status")) == "ok"
@@ -266,7 +266,7 @@ def test_a_run_writes_its_lists_and_its_record(name: str, bench: Bench, tmp_path
     assert sorted(p.name for p in tmp_path.iterdir()) == written
 
 
-@every_system
+@every_model
 def test_lists_hold_what_their_names_say(name: str, bench: Bench, tmp_path: Path) -> None:
     _, _, lists = bench.execute(tmp_path, name, epochs=QUICK["epochs"])
     train, valid = bench.data["train"], bench.data["valid"]
@@ -281,7 +281,7 @@ def test_lists_hold_what_their_names_say(name: str, bench: Bench, tmp_path: Path
     assert np.array_equal(lists["valid_train_train"], lists["test_train_train"])
 
 
-@every_system
+@every_model
 def test_a_refit_has_no_validation_list_and_sees_the_validation_items(
     name: str, bench: Bench, tmp_path: Path
 ) -> None:
@@ -295,7 +295,7 @@ def test_a_refit_has_no_validation_list_and_sees_the_validation_items(
     assert any(not np.array_equal(lists[n], other[n]) for n in LISTS)
 
 
-@every_system
+@every_model
 def test_checkpoints_are_gone_once_the_results_are_on_disk(name: str, bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "checkpoint.safetensors").write_bytes(b"of a killed run")
@@ -303,7 +303,7 @@ def test_checkpoints_are_gone_once_the_results_are_on_disk(name: str, bench: Ben
     assert sorted(p.name for p in tmp_path.iterdir()) == ["rankings.npz", "run.json"]
 
 
-@every_system
+@every_model
 def test_two_runs_write_the_same_rankings(name: str, bench: Bench, tmp_path: Path) -> None:
     for folder in ("a", "b"):
         bench.execute(tmp_path / folder, name)
@@ -332,7 +332,7 @@ def test_data_without_order_are_skipped_with_the_reason(name: str, bench: Bench,
     assert_failed(bench.execute(tmp_path, name, ordered=False), "skipped", "order")
 
 
-@every_system
+@every_model
 def test_a_run_beyond_its_time_ends_as_timeout(name: str, bench: Bench, tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGALRM)
     result = bench.execute(tmp_path, name, budget={"minutes": 1e-7})
@@ -341,7 +341,7 @@ def test_a_run_beyond_its_time_ends_as_timeout(name: str, bench: Bench, tmp_path
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
-@every_system
+@every_model
 def test_a_run_beyond_its_memory_ends_as_oom(
     name: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -375,7 +375,7 @@ def test_a_fit_that_explodes_ends_as_diverged(name: str, bench: Bench, tmp_path:
     assert_failed(bench.execute(tmp_path, name, learning_rate=1e30), "diverged", "nan")
 
 
-@every_system
+@every_model
 def test_scores_that_are_nan_end_as_diverged(
     name: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""Data that a system can learn nothing from: it is skipped with the reason, or has really learned."""
+"""Data that a model can learn nothing from: it is skipped with the reason, or has really learned."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def outcome(name: str, data: dict[str, Interactions], folder: Path, fit: str = "
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_where_every_user_has_one_item_a_system_learns_or_is_skipped(
+def test_where_every_user_has_one_item_a_model_learns_or_is_skipped(
     name: str, tmp_path: Path, moved: list[bool]
 ) -> None:
     status, reason = outcome(name, one_item_each(), tmp_path)
@@ -88,7 +88,7 @@ def test_one_step_of_one_user_is_something_to_learn(name: str, tmp_path: Path, m
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_a_system_that_serves_no_batch_is_skipped(
+def test_a_model_that_serves_no_batch_is_skipped(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = TrainingLoop.__init__

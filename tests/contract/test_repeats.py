@@ -1,4 +1,4 @@
-"""Repeats: a system that reads binary rows gives the same scores whether a pair stands once or twice."""
+"""Repeats: a model that reads binary rows gives the same scores whether a pair stands once or twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every trained system on a second device: nothing stays behind on the CPU, and the numbers are the same."""
+"""Every trained model on a second device: nothing stays behind on the CPU, and the numbers are the same."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from test_contract import CATALOG, TRAINED, Bench, params_of
 
 from recspectra.config.model import RunConfig
 from recspectra.data.interactions import Interactions
-from recspectra.fitting.fit import load_system, save_system
+from recspectra.fitting.fit import load_fitted, save_fitted
 from recspectra.fitting.validation import validator
 from recspectra.layers.trained import Trained
 from recspectra.recommender import Recommender, Run, Task, create
@@ -41,7 +41,7 @@ def bench(tiny: dict[str, Interactions]) -> Bench:
 def fitted(
     bench: Bench, name: str, place: str, checkpoints: Path | None = None, **changes: Any
 ) -> tuple[Recommender, dict[str, Any]]:
-    """Return a system after some epochs on a device, and its log."""
+    """Return a model after some epochs on a device, and its log."""
     config = CATALOG.model(name)
     # Dropout draws from PyTorch's own generator, by another algorithm on each device.
     without = {name: 0.0 for name in config.params if "dropout" in name}
@@ -95,9 +95,9 @@ def test_a_fit_gives_the_same_losses_and_scores(name: str, bench: Bench, tmp_pat
     scores = ranked_by(bench.scores(here))
     close = {"rtol": 1e-5, "atol": 1e-5 * max(1.0, float(np.abs(scores).max()))}
     assert np.allclose(ranked_by(bench.scores(there)), scores, **close)
-    save_system(there, tmp_path / "model.safetensors")
+    save_fitted(there, tmp_path / "model.safetensors")
     config = CATALOG.model(name)
-    again = load_system(config, there.params.__dict__, tmp_path / "model.safetensors")
+    again = load_fitted(config, there.params.__dict__, tmp_path / "model.safetensors")
     assert np.allclose(ranked_by(bench.scores(again)), scores, **close)
 
 

@@ -73,10 +73,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="session")
 def finished(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """The tiny study with a tuned system, run to its report; not to be changed."""
+    """The tiny study with a tuned model, run to its report; not to be changed."""
     place = tmp_path_factory.mktemp("finished")
-    systems = [*TINY_STUDY["systems"], {"model": "gsprec", "tune": True, "variant": "tuned"}]
-    content = TINY_STUDY | {"name": "whole", "systems": systems, "tuning": {"trials": 3}}
+    models = [*TINY_STUDY["models"], {"model": "gsprec", "tune": True, "variant": "tuned"}]
+    content = TINY_STUDY | {"name": "whole", "models": models, "tuning": {"trials": 3}}
     return Finished.run(project, place, place / "whole.yaml", content)
 
 

@@ -13,7 +13,7 @@ from harness import TINY_STUDY, Project, rows, write_yaml
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 BUDGET = "budget={minutes: 0.25, memory_gb: 0.6}"
 SIZE = {"users": 400, "items": 20000, "interactions": 40000, "communities": 4, "seed": 0}
-SDIFF = TINY_STUDY["systems"][4]["params"]
+SDIFF = TINY_STUDY["models"][4]["params"]
 SYSTEMS: dict[str, dict[str, Any]] = {
     "popularity": {"model": "popularity"},
     # Items x items, beyond the budget in single precision already.
@@ -38,7 +38,7 @@ REASONS = {
 
 @pytest.fixture(scope="module")
 def failed(project: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A study in which all but one system fail; its file and the folder where it ran."""
+    """A study in which all but one model fail; its file and the folder where it ran."""
     place = tmp_path_factory.mktemp("failed")
     dataset = project.root / "config" / "datasets" / "wide.yaml"
     source = {"name": "wide", "licence": "none needed", "citation": "this project"}
@@ -48,7 +48,7 @@ def failed(project: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[
                          "split": split, "ordered": True})  # fmt: skip
     tables, figures = TINY_STUDY["tables"], [{"name": "timing", "title": "Times", "kind": "timing"}]
     study = {"name": "failed", "title": "Failed fits", "datasets": ["wide"], "tables": tables}
-    file = write_yaml(place / "failed.yaml", study | {"systems": list(SYSTEMS.values()), "figures": figures})
+    file = write_yaml(place / "failed.yaml", study | {"models": list(SYSTEMS.values()), "figures": figures})
     done = project.snakemake(place / "work", "--config", f"study={file}", BUDGET, "device=cpu")
     assert done.returncode == 0, done.stdout + done.stderr
     yield place / "work", file

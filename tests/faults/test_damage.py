@@ -29,7 +29,7 @@ def flip(path: Path) -> None:
 
 
 def run_of(work: Path, model: str) -> Path:
-    """Return the folder of the first run of a system."""
+    """Return the folder of the first run of a model."""
     return min((work / "results/runs/tiny" / model).glob("*/seed-0"))
 
 

@@ -65,7 +65,7 @@ PLACES: dict[str, Callable[[dict, str], Any]] = {
     "study": lambda s, name: s.update(name=name),
     "dataset": lambda s, name: s.update(datasets=[name]),
     "protocol": lambda s, name: s.update(protocols=[name]),
-    "system": lambda s, name: s["systems"][0].update(model=name),
+    "model": lambda s, name: s["models"][0].update(model=name),
     "table": lambda s, name: s["tables"][0].update(name=name),
     "figure": lambda s, name: s.update(figures=[{"name": name, "title": "T", "kind": "timing"}]),
 }
@@ -83,7 +83,7 @@ def test_hostile_names_in_a_study_are_refused(place: str, word: str, tmp_path: P
 
 @pytest.mark.parametrize("word", HOSTILE)
 @pytest.mark.parametrize("kind", ["datasets", "models"])
-def test_hostile_names_inside_a_dataset_or_system_are_refused(kind: str, word: str, tmp_path: Path) -> None:
+def test_hostile_names_inside_a_dataset_or_model_are_refused(kind: str, word: str, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "config", tmp_path / "config")
     file = {"datasets": "synthetic", "models": "ease"}[kind]
     path = tmp_path / "config" / kind / f"{file}.yaml"
@@ -101,7 +101,7 @@ def test_hostile_file_names_are_refused(kind: str, word: str, tmp_path: Path) ->
     file = {"datasets": "synthetic", "models": "ease"}[kind]
     content = yaml.safe_load((ROOT / "config" / kind / f"{file}.yaml").read_text(encoding="utf-8"))
     write_yaml(tmp_path / "config" / kind / f"{name}.yaml", content | {"name": name})
-    used = {"datasets": [name]} if kind == "datasets" else {"systems": [{"model": name}]}
+    used = {"datasets": [name]} if kind == "datasets" else {"models": [{"model": name}]}
     made = SHORT | {"name": "mine", "datasets": ["synthetic"]} | used
     with pytest.raises(ConfigError):
         plan(tmp_path, made, tmp_path)
@@ -328,7 +328,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
     write_yaml(project.root / "config" / "datasets" / "hostile.yaml", data | columns)
     study = {
         "name": "shown", "title": TEXT, "description": TEXT, "datasets": ["hostile"],
-        "systems": [
+        "models": [
             {"model": "popularity", "variant": TEXT},
             {"model": "ease", "variant": "x" * 2000, "group": TEXT},
             {"model": "gfcf", "params": {"rank": 8}, "variant": "two\nlines"},

@@ -1,6 +1,6 @@
 """SIGKILL at random moments of every kind of job of the quickstart study, fifty times and more.
 
-The study is the one that is shipped, with two tuned systems on top, so that it has jobs of every
+The study is the one that is shipped, with two tuned models on top, so that it has jobs of every
 rule. It is run again after every kill as people would do it, until it is finished, in several
 rounds from an empty folder. In the end, and at any moment before, every file that stands under its
 name must be what it is in a run that nobody disturbed.
@@ -54,11 +54,11 @@ TUNED = [
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A checkout whose quickstart has tuned systems, and whose fits save their state every half second."""
+    """A checkout whose quickstart has tuned models, and whose fits save their state every half second."""
     made = Project.copied(tmp_path_factory.mktemp("kills") / "main")
     file = made.root / "config" / "studies" / "quickstart.yaml"
     study = yaml.safe_load(file.read_text(encoding="utf-8"))
-    study["systems"] += TUNED
+    study["models"] += TUNED
     file.write_text(yaml.safe_dump(study | {"tuning": {"trials": 4}}, sort_keys=False), encoding="utf-8")
     loop = made.root / "workflow" / "recspectra" / "training" / "loop.py"
     text, found = re.subn(r"(checkpoint_seconds: float = ).*", r"\g<1>0.5", loop.read_text(encoding="utf-8"))

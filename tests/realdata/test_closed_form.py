@@ -1,4 +1,4 @@
-"""Polynomial systems on real data: known figures come out. Needs a mirror (RECSPECTRA_MIRROR)."""
+"""Polynomial models on real data: known figures come out. Needs a mirror (RECSPECTRA_MIRROR)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from recspectra.spectral.spectrum import Spectrum
 
 
 def fitted(name: str, dataset: str, train: Interactions, seed: int = 0, **params: Any) -> Recommender:
-    """A system with the published settings for a data set, and `params` on top."""
+    """A model with the published settings for a data set, and `params` on top."""
     config = CATALOG.model(name)
     resolved = config.resolve({**config.best.get(dataset, {}), **params})
     spectra: dict[str, Spectrum] = {

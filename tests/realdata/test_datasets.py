@@ -61,8 +61,8 @@ LOO = {
 @pytest.mark.parametrize("name", LOO)
 def test_leave_one_out_anchors(name: str, mirror: Path) -> None:
     pieces, protocol = prepared(name, mirror), CATALOG.protocol("wpgrec")
-    systems = (("popularity", {}), ("gfcf", {"rank": 1, "alpha": 0.0}))
-    for (system, params), (hr, ndcg) in zip(systems, LOO[name], strict=True):
+    models = (("popularity", {}), ("gfcf", {"rank": 1, "alpha": 0.0}))
+    for (system, params), (hr, ndcg) in zip(models, LOO[name], strict=True):
         found = values(system, params, pieces, protocol)
         assert found["hr"] == pytest.approx(hr, abs=5e-4)
         assert found["ndcg"] == pytest.approx(ndcg, abs=5e-4)

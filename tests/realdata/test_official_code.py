@@ -1,4 +1,4 @@
-"""Closed-form systems give the figures of their authors' programs. Needs a mirror (RECSPECTRA_MIRROR).
+"""Closed-form models give the figures of their authors' programs. Needs a mirror (RECSPECTRA_MIRROR).
 
 The programs were run on HiGSP's ML-100K with history and mask `train`, and their scores ranked here.
 Where they divide by zero, on items without training data, the score was set to 0. Two figures that
@@ -23,7 +23,7 @@ from recspectra.spectral.spectrum import Spectrum
 SIGNED = {"eps": 0.5, "alpha": 19.0, "gamma": 0.5, "row_sums": "signed"}
 INDIVIDUAL = {"exponents": "individual", "beta_low": 1.0, "beta_high": 1.3}
 
-# System, the authors' settings, and what their program has for ndcg@10 and, where known, ndcg_set@10.
+# Model, the authors' settings, and what their program has for ndcg@10 and, where known, ndcg_set@10.
 OFFICIAL: list[tuple[str, dict[str, Any], list[float]]] = [
     ("gfcf", {"rank": 256, "alpha": 0.3}, [0.4167, 0.6539]),
     (

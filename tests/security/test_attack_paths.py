@@ -19,7 +19,7 @@ from recspectra.running import command, redo
 EVIL = ["../../../outside", "{tmp}/outside", "..", ".", "a/b", "a\n", "", ".hidden", "-rf", "x" * 65, "a b"]
 METRICS = "dataset,model,variant,key,seed,protocol,fit,history,mask,users,metric,k,value,status\n"
 PLAIN = {k: v for k, v in TINY_STUDY.items() if k not in ("figures", "tables", "claims")}
-STUDY = PLAIN | {"name": "mine", "datasets": ["tiny"], "systems": [{"model": "ease"}]}
+STUDY = PLAIN | {"name": "mine", "datasets": ["tiny"], "models": [{"model": "ease"}]}
 
 
 @pytest.fixture

@@ -101,7 +101,7 @@ def test_json_has_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def _planned(tmp_path: Path, **system: Any) -> planning.Plan:
     kept = {k: v for k, v in TINY_STUDY.items() if k not in ("figures", "tables", "claims")}
-    study = kept | {"name": "mine", "datasets": ["synthetic"], "systems": [{"model": "ease", **system}]}
+    study = kept | {"name": "mine", "datasets": ["synthetic"], "models": [{"model": "ease", **system}]}
     return planning.load(ROOT, {"study": str(write_yaml(tmp_path / "mine.yaml", study))}, [])
 
 
@@ -110,9 +110,9 @@ def test_a_sweep_has_an_end(tmp_path: Path) -> None:
     sweep = {"regularization": values}
     assert len(_planned(tmp_path, sweep=sweep).studies["mine"].runs) == 100
     sweep |= dict.fromkeys(("a", "b", "c"), values)
-    with pytest.raises(ConfigError, match=r"systems\[0\]: asks for 100,000,000 runs"):
+    with pytest.raises(ConfigError, match=r"models\[0\]: asks for 100,000,000 runs"):
         _planned(tmp_path, sweep=sweep)
-    with pytest.raises(ConfigError, match=r"systems\[0\]: asks for 20,000 runs"):
+    with pytest.raises(ConfigError, match=r"models\[0\]: asks for 20,000 runs"):
         _planned(
             tmp_path, sweep={"regularization": values, "memory_gb": values}, fit=["train", "train+valid"]
         )

@@ -64,7 +64,7 @@ def test_all_that_is_needed_is_locked_or_said_not_to_be() -> None:
         try:
             needs = metadata.requires(name) or []
         except metadata.PackageNotFoundError:
-            continue  # for another system
+            continue  # for another model
         wanted += [re.match(r"[\w.-]+", need)[0] for need in needs if "extra ==" not in need]
     here = {name for name in seen if _installed(name)}
     assert len(here) > 50 and here - {"recspectra"} <= known

@@ -119,7 +119,7 @@ HEADERS = {
     "kinds": "{'descr': 1, 'fortran_order': 0, 'shape': 'x', }",
     "objects": "{'descr': '|O', 'fortran_order': False, 'shape': (1, 2), }",
     "huge field": "{'descr': [('a', '<i8', (1000000000,))], 'fortran_order': False, 'shape': (1, 2), }",
-    "code": "__import__('os').system('touch harmed')",
+    "code": "__import__('os').model('touch harmed')",
 }
 
 
@@ -259,7 +259,7 @@ def test_records_of_a_dataset(content: str, tmp_path: Path) -> None:
     assert "split" in done.stdout + done.stderr or "configuration error: dataset 'synthetic'" in done.stderr
 
 
-def test_what_the_system_refuses_names_the_file(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+def test_what_the_model_refuses_names_the_file(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
     with pytest.raises(SystemExit):
         cli.main(lambda: (tmp_path / "nothing").read_text())
     assert capsys.readouterr().err == f"error: {tmp_path / 'nothing'}: No such file or directory\n"

@@ -1,4 +1,4 @@
-"""Pieces of the tiny data set that most tests of systems learn from."""
+"""Pieces of the tiny data set that most tests of models learn from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of systems share: scores of all users, and the matrices of formulas, formed plainly."""
+"""What tests of models share: scores of all users, and the matrices of formulas, formed plainly."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from recspectra.data.interactions import Interactions
 from recspectra.recommender import History, Recommender
 
 
-def scores_of(system: Recommender, history: Interactions) -> np.ndarray:
+def scores_of(model: Recommender, history: Interactions) -> np.ndarray:
     """Scores of all items for all users who show a history."""
     users = np.arange(history.n_users)
-    return system.score(users, History.of(history, users))
+    return model.score(users, History.of(history, users))
 
 
 def dense(part: Interactions) -> np.ndarray:

@@ -345,7 +345,7 @@ def test_an_edit_of_the_eigensolver_reruns_no_fit_by_itself(monkeypatch: pytest.
     assert not hashed & {"eigen", "solver_block", "solvers"}
 
 
-def test_hash_is_twelve_hex_digits_and_differs_between_systems() -> None:
+def test_hash_is_twelve_hex_digits_and_differs_between_models() -> None:
     names = Catalog(ROOT).names("models")
     hashes = {code_hash(f"recspectra.models.{name}") for name in names}
     assert len(hashes) == len(names)

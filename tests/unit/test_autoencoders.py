@@ -1,4 +1,4 @@
-"""Autoencoders: sparse rows and losses against plain references, and what each system does."""
+"""Autoencoders: sparse rows and losses against plain references, and what each model does."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from recspectra.training.rows import RowsLayer, SparseRows
 
 SYSTEMS = ("cdae", "multidae", "multidae_pp", "multivae", "codigem")
 FOLD_IN = SYSTEMS[1:]
-every_system = pytest.mark.parametrize("name", SYSTEMS)
+every_model = pytest.mark.parametrize("name", SYSTEMS)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -191,11 +191,11 @@ def test_the_divergence_is_that_of_two_normal_distributions() -> None:
     assert_same_values_and_gradients(gaussian_divergence(mean, log_variance), expected, [mean, log_variance])
 
 
-# ------------------------------------------------------------------------------ systems
+# ------------------------------------------------------------------------------ models
 
 
 def made(name: str, data: Interactions, **changes: Any) -> Autoencoder:
-    """A system that is built, but not trained."""
+    """A model that is built, but not trained."""
     config = Catalog(Path(__file__).resolve().parents[2]).model(name)
     system = create(config, config.resolve({"batch_size": 40} | changes))
     system.device, system.shape = torch.device("cpu"), np.array(data.shape)
@@ -412,7 +412,7 @@ def test_noise_at_scoring_belongs_to_the_user_and_the_seed(tiny: dict[str, Inter
     assert not np.allclose(noisy.score(users, history), scores, atol=1e-4)
 
 
-@every_system
+@every_model
 def test_training_lowers_the_loss(name: str, tiny: dict[str, Interactions]) -> None:
     config = Catalog(Path(__file__).resolve().parents[2]).model(name)
     small = {"epochs": 8, "batch_size": 40, "learning_rate": 3e-3, "dropout": 0.0, "anneal_cap": 0.0}
@@ -421,7 +421,7 @@ def test_training_lowers_the_loss(name: str, tiny: dict[str, Interactions]) -> N
     assert curve[-1] < 0.95 * curve[0]
 
 
-@every_system
+@every_model
 def test_users_without_training_rows_are_scored(name: str) -> None:
     data = from_pairs(np.array([0, 0, 2]), np.array([1, 2, 3]), np.arange(3.0), (4, 6))
     system = made(name, data)

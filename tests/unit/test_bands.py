@@ -32,7 +32,7 @@ FIGURES = [
 ]
 STUDY = {
     "name": "b", "title": "B", "datasets": ["synthetic"], "seeds": [0, 1], "protocols": ["standard"],
-    "systems": [{"model": "wpgrec", "params": {"levels": 1}}, {"model": "popularity"}],
+    "models": [{"model": "wpgrec", "params": {"levels": 1}}, {"model": "popularity"}],
     "figures": FIGURES,
 }  # fmt: skip
 
@@ -77,7 +77,7 @@ def test_bars_are_means_over_seeds_in_the_order_of_frequency(files: StudyFiles) 
     assert set(frame["seeds"]) == {2}
 
 
-def test_the_caption_names_systems_that_a_cap_ended(files: StudyFiles) -> None:
+def test_the_caption_names_models_that_a_cap_ended(files: StudyFiles) -> None:
     said = "\u00b6 a cap of the scale ended fits of WPGRec."
     assert figure_data(files, files.config.figures[0]).caption.endswith(said)
     assert said not in figure_data(files, files.config.figures[1]).caption

@@ -31,7 +31,7 @@ def study(project: Path) -> MakeStudy:
     """Write a study with some changes to a good one and load it."""
 
     def load(**changes: Any) -> Study:
-        good = {"name": "mine", "title": "Mine", "datasets": ["synthetic"], "systems": [{"model": "ease"}]}
+        good = {"name": "mine", "title": "Mine", "datasets": ["synthetic"], "models": [{"model": "ease"}]}
         path = project / "mine.yaml"
         path.write_text(yaml.safe_dump(good | changes), encoding="utf-8")
         return Catalog(project).study(str(path))
@@ -50,9 +50,9 @@ def yaml_file(folder: Path, text: str) -> Path:
 
 def test_unknown_key_names_file_path_allowed_keys_and_nearest(study: MakeStudy) -> None:
     with pytest.raises(ConfigError) as caught:
-        study(systems=[{"model": "ease"}, {"model": "gfcf", "varient": "x"}])
+        study(models=[{"model": "ease"}, {"model": "gfcf", "varient": "x"}])
     message = str(caught.value)
-    assert "mine.yaml: systems[1].varient: unknown key" in message
+    assert "mine.yaml: models[1].varient: unknown key" in message
     assert all(key in message for key in ("use_best", "sweep", "group"))
     assert "did you mean 'variant'?" in message
 
@@ -73,9 +73,9 @@ def test_unknown_key_at_the_top_level_lists_the_keys_of_the_top_level(study: Mak
         ({"seeds": []}, "seeds"),
         ({"datasets": "synthetic"}, "datasets"),
         ({"title": 3}, "title"),
-        ({"systems": []}, "systems"),
-        ({"systems": [{"model": "ease", "use_best": "yes"}]}, "systems[0].use_best"),
-        ({"systems": [{"model": "ease", "fit": ["test"]}]}, "systems[0].fit[0]"),
+        ({"models": []}, "models"),
+        ({"models": [{"model": "ease", "use_best": "yes"}]}, "models[0].use_best"),
+        ({"models": [{"model": "ease", "fit": ["test"]}]}, "models[0].fit[0]"),
         ({"views": [{"history": "train+valid", "mask": "train"}]}, "views[0]"),
     ],
 )
@@ -86,8 +86,8 @@ def test_wrong_type_or_value_names_its_path(study: MakeStudy, changes: dict, whe
 
 
 def test_missing_key_is_named(study: MakeStudy) -> None:
-    with pytest.raises(ConfigError, match=r"systems\[0\]\.model: this key is required"):
-        study(systems=[{"variant": "x"}])
+    with pytest.raises(ConfigError, match=r"models\[0\]\.model: this key is required"):
+        study(models=[{"variant": "x"}])
 
 
 def test_all_problems_are_named_at_once(study: MakeStudy) -> None:
@@ -184,25 +184,25 @@ def test_words_with_an_exponent_inside_stay_words(tmp_path: Path, text: str) -> 
 )
 def test_bad_parameter_is_refused(study: MakeStudy, params: dict, problem: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        study(systems=[{"model": "gsprec", "params": params}])
-    assert "mine.yaml: systems[0]: " in str(caught.value)
+        study(models=[{"model": "gsprec", "params": params}])
+    assert "mine.yaml: models[0]: " in str(caught.value)
     assert problem in str(caught.value)
 
 
 def test_sweep_value_out_of_bounds_is_refused(study: MakeStudy) -> None:
-    with pytest.raises(ConfigError, match=r"systems\[0\]\.sweep: parameter 'center' .*1\.5 .*<= 1"):
-        study(systems=[{"model": "gsprec", "sweep": {"center": [0.5, 1.5]}}])
+    with pytest.raises(ConfigError, match=r"models\[0\]\.sweep: parameter 'center' .*1\.5 .*<= 1"):
+        study(models=[{"model": "gsprec", "sweep": {"center": [0.5, 1.5]}}])
 
 
 def test_sweep_of_an_unknown_parameter_is_refused(study: MakeStudy) -> None:
     with pytest.raises(ConfigError, match=r"sweep: unknown parameter 'ranks' .*did you mean 'rank'"):
-        study(systems=[{"model": "gsprec", "sweep": {"ranks": [16]}}])
+        study(models=[{"model": "gsprec", "sweep": {"ranks": [16]}}])
 
 
 @pytest.mark.parametrize("entry", [{"sweep": {"rank": []}}, {"fit": []}, {"seeds": []}, {"datasets": []}])
 def test_an_entry_that_would_run_nothing_is_refused(study: MakeStudy, entry: dict) -> None:
-    with pytest.raises(ConfigError, match=r"systems\[0\]"):
-        study(systems=[{"model": "gsprec", **entry}])
+    with pytest.raises(ConfigError, match=r"models\[0\]"):
+        study(models=[{"model": "gsprec", **entry}])
 
 
 def test_a_whole_number_for_a_float_parameter_becomes_a_float() -> None:
@@ -234,13 +234,13 @@ def test_bad_search_and_best_values_are_refused(project: Path, block: str) -> No
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"systems": [{"model": "gsprek"}]}, "systems[0]: unknown model 'gsprek'.*did you mean 'gsprec'"),
+        ({"models": [{"model": "gsprek"}]}, "models[0]: unknown model 'gsprek'.*did you mean 'gsprec'"),
         ({"datasets": ["syntetic"]}, "datasets: unknown dataset 'syntetic'.*did you mean 'synthetic'"),
         ({"protocols": ["standart"]}, "protocols: unknown protocol 'standart'.*did you mean 'standard'"),
-        ({"systems": [{"model": "../models/ease"}]}, "unknown model '../models/ease'"),
+        ({"models": [{"model": "../models/ease"}]}, "unknown model '../models/ease'"),
         (
-            {"systems": [{"model": "ease", "datasets": ["synthetik"]}]},
-            "systems[0].datasets: 'synthetik' is not among .*did you mean 'synthetic'",
+            {"models": [{"model": "ease", "datasets": ["synthetik"]}]},
+            "models[0].datasets: 'synthetik' is not among .*did you mean 'synthetic'",
         ),
     ],
 )
@@ -271,7 +271,7 @@ def test_table_that_refers_to_nothing_is_refused(study: MakeStudy, changes: dict
 
 def test_sensitivity_figure_of_an_unknown_group_is_refused(study: MakeStudy) -> None:
     figure = {"name": "f", "title": "F", "kind": "sensitivity", "group": "centre", "param": "center"}
-    with pytest.raises(ConfigError, match=r"figures\[0\].*no system is in group 'centre'"):
+    with pytest.raises(ConfigError, match=r"figures\[0\].*no model is in group 'centre'"):
         study(figures=[figure])
 
 
@@ -377,8 +377,8 @@ def test_key_differs_with_what_is_run(changes: dict) -> None:
 
 def test_key_does_not_depend_on_labels(study: MakeStudy) -> None:
     plain = study().runs[0]
-    named = study(name="other", systems=[{"model": "ease", "variant": "mine", "group": "g"}]).runs[0]
-    written = study(systems=[{"model": "ease", "params": {"regularization": 300}}]).runs[0]
+    named = study(name="other", models=[{"model": "ease", "variant": "mine", "group": "g"}]).runs[0]
+    written = study(models=[{"model": "ease", "params": {"regularization": 300}}]).runs[0]
     assert plain.run.key == named.run.key == written.run.key
 
 
@@ -402,7 +402,7 @@ def test_a_run_survives_its_json_with_the_same_key(params: dict) -> None:
 
 def test_a_sweep_expands_into_labelled_runs(study: MakeStudy) -> None:
     entry = {"model": "gsprec", "sweep": {"center": [0.0, 0.5], "phi": [0.1, 0.3]}, "fit": ["train"]}
-    runs = study(systems=[entry], seeds=[0, 1]).runs
+    runs = study(models=[entry], seeds=[0, 1]).runs
     assert [r.variant for r in runs[::2]] == [f"center={c},phi={p}" for c in (0.0, 0.5) for p in (0.1, 0.3)]
     assert [r.seed for r in runs] == [0, 1] * 4
     assert len({r.run.key for r in runs}) == 4
@@ -417,16 +417,16 @@ def test_labels_of_sweeps_keep_the_name_of_the_variant() -> None:
 
 def test_best_settings_are_those_of_the_dataset_and_params_override_them(study: MakeStudy) -> None:
     entry = {"model": "gfcf", "use_best": True, "params": {"alpha": 0.7}}
-    runs = study(datasets=["synthetic", "ml-1m.diffrec"], systems=[entry]).runs
+    runs = study(datasets=["synthetic", "ml-1m.diffrec"], models=[entry]).runs
     assert [r.run.params for r in runs] == [{"rank": 256, "alpha": 0.7}, {"rank": 128, "alpha": 0.7}]
 
 
 def test_one_label_for_two_configurations_is_refused(study: MakeStudy) -> None:
-    systems = [{"model": "ease"}, {"model": "ease", "params": {"regularization": 5.0}}]
+    models = [{"model": "ease"}, {"model": "ease", "params": {"regularization": 5.0}}]
     with pytest.raises(ConfigError, match="two different configurations of 'ease'.*variant 'default'"):
-        study(systems=systems)
-    systems[1]["variant"] = "lambda=5"
-    assert len(study(systems=systems).runs) == 2
+        study(models=models)
+    models[1]["variant"] = "lambda=5"
+    assert len(study(models=models).runs) == 2
 
 
 def test_a_cut_off_deeper_than_the_lists_is_refused(study: MakeStudy) -> None:
@@ -471,8 +471,8 @@ def test_spectra_carry_the_parameters_of_the_operator_and_the_data() -> None:
 
 def test_spectra_depend_on_the_run_alone(study: MakeStudy) -> None:
     """Whatever else a study asks for, and whichever study asks."""
-    alone = study(systems=[{"model": "gfcf", "params": {"rank": 20}}])
-    crowd = study(systems=[{"model": "gfcf", "params": {"rank": 20}}, {"model": "sdiff"}], seeds=[4])
+    alone = study(models=[{"model": "gfcf", "params": {"rank": 20}}])
+    crowd = study(models=[{"model": "gfcf", "params": {"rank": 20}}, {"model": "sdiff"}], seeds=[4])
     first, second = alone.runs[0].run, crowd.runs[0].run
     assert spectra_of(alone.catalog.model("gfcf"), first) == [("item-similarity@train", 32)]
     assert spectra_of(crowd.catalog.model("gfcf"), second) == [("item-similarity@train", 32)]
@@ -566,17 +566,15 @@ def test_every_study_shows_what_it_measures(name: str) -> None:
         ({"claims": [CLAIM | {"rivals": ["eaze"]}]}, "claims[0].rivals"),
     ],
 )
-def test_a_drawing_of_a_system_that_the_study_lacks_is_refused(
+def test_a_drawing_of_a_model_that_the_study_lacks_is_refused(
     project: Path, changes: dict, where: str
 ) -> None:
-    study = {"name": "mine", "title": "M", "datasets": ["synthetic"], "systems": [{"model": "ease"}]}
+    study = {"name": "mine", "title": "M", "datasets": ["synthetic"], "models": [{"model": "ease"}]}
     path = project / "mine.yaml"
     path.write_text(json.dumps(study | changes))
     with pytest.raises(ConfigError) as caught:
         Catalog(project).study(str(path))
-    assert f"{where}: no system of the study is 'eaze'; it has ease; did you mean 'ease'?" in str(
-        caught.value
-    )
+    assert f"{where}: no model of the study is 'eaze'; it has ease; did you mean 'ease'?" in str(caught.value)
 
 
 @pytest.mark.parametrize("cores", ["0", "-1", "two", "", "1.5"])

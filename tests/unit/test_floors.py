@@ -60,7 +60,7 @@ ROOMS_OF_MODELS = ("recspectra.models.", "recspectra.layers.")
 
 
 def models_behind(names: Iterable[str]) -> set[str]:
-    """Modules of models/ and layers/ that some systems import as they are loaded, at any distance."""
+    """Modules of models/ and layers/ that some models import as they are loaded, at any distance."""
     found, left = set(), {f"recspectra.models.{name}" for name in names}
     while left:
         path = PACKAGE.parent / f"{left.pop().replace('.', '/')}.py"
@@ -72,8 +72,8 @@ def models_behind(names: Iterable[str]) -> set[str]:
     return found
 
 
-def test_torch_is_imported_by_training_and_trained_systems_alone() -> None:
-    """Training may, and of models/ what a trained system loads and no closed-form one does."""
+def test_torch_is_imported_by_training_and_trained_models_alone() -> None:
+    """Training may, and of models/ what a trained model loads and no closed-form one does."""
     catalog, names = Catalog(ROOT), {"trained": set(), "closed-form": set()}
     for name in catalog.names("models"):
         names[catalog.model(name).kind].add(name)
@@ -116,7 +116,7 @@ def test_planning_a_study_needs_no_numerical_library() -> None:
     assert {"numpy", "scipy", "pandas", "torch", "matplotlib"} & loaded_after(code) == set()
 
 
-def test_evaluating_a_closed_form_system_does_not_load_torch() -> None:
+def test_evaluating_a_closed_form_model_does_not_load_torch() -> None:
     code = "import recspectra.models.gsprec, recspectra.fitting.fit, recspectra.evaluation.measure"
     loaded = loaded_after(code)
     assert "scipy" in loaded

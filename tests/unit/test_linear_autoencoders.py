@@ -18,7 +18,7 @@ from recspectra.recommender import Refused, Run, Task, create
 CATALOG = Catalog(Path(__file__).resolve().parents[2])
 SYSTEMS = ("ease", "edlae", "dlae", "rlae")
 SINGLE = {"memory_gb": 0.0001}  # 80 x 80 entries of 12 bytes and the counts need 0.00012
-every_system = pytest.mark.parametrize("name", SYSTEMS)
+every_model = pytest.mark.parametrize("name", SYSTEMS)
 
 
 def fit(name: str, train: Interactions, **params: Any) -> tuple[Any, dict[str, Any]]:
@@ -95,7 +95,7 @@ def test_xi_bounds_the_diagonal_and_where_nothing_reaches_it_the_model_is_dlae(t
     np.testing.assert_allclose(system.weights, free, atol=1e-6)
 
 
-@every_system
+@every_model
 def test_items_that_nobody_has_get_zeros(name: str) -> None:
     holes = from_pairs(np.array([0, 0, 1, 1, 2]), np.array([0, 1, 1, 2, 0]), None, (4, 5))
     system, _ = fit(name, holes)
@@ -122,7 +122,7 @@ def test_the_inverse_is_found_and_scaled_in_place(monkeypatch: pytest.MonkeyPatc
     assert np.allclose(weights, np.eye(30) - wanted / 2, atol=1e-5)
 
 
-@every_system
+@every_model
 def test_a_matrix_that_fits_in_single_precision_alone_is_checked(name: str, train: Interactions) -> None:
     system, log = fit(name, train, **SINGLE)
     assert 0 < log["residual"] < 1e-4

@@ -303,7 +303,7 @@ def test_another_class_is_another_run() -> None:
 
 def test_a_study_says_the_class_of_each_run_and_search(project: Path) -> None:
     study = {"name": "s", "title": "S", "datasets": ["synthetic"], "tuning": {"trials": 3}}
-    study["systems"] = [{"model": "ease"}, {"model": "gfcf", "tune": True}]
+    study["models"] = [{"model": "ease"}, {"model": "gfcf", "tune": True}]
     (project / "s.yaml").write_text(json.dumps(study))
     before = Catalog(project).study(str(project / "s.yaml")).runs
     assert [r.run.class_name for r in before] == ["EASE", CATALOG.model("gfcf").class_name]
@@ -324,7 +324,7 @@ def test_a_run_by_hand_may_leave_the_class_out_but_not_name_another() -> None:
     filled = RunConfig(model="ease", params={}, tune=tune).of_class(model)
     assert filled.class_name == filled.tune.class_name == "EASE"
     assert filled.of_class(model) == filled
-    with pytest.raises(ConfigError, match="class_name: 'Mine' is not the class of system 'ease'"):
+    with pytest.raises(ConfigError, match="class_name: 'Mine' is not the class of model 'ease'"):
         RunConfig(model="ease", class_name="Mine", params={}).of_class(model)
 
 
@@ -401,7 +401,7 @@ def plan(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call
     own = {"name": "mine", "path": str(project / "clicks.csv"), "columns": {"user": "user", "item": "item"}}
     (project / "config/datasets/mine.yaml").write_text(json.dumps(own))
     study = {"name": "s", "title": "S", "datasets": ["mine", "ml-100k.higsp"]}
-    study |= {"tuning": {"trials": 2}, "systems": [{"model": "ease", "tune": True}]}
+    study |= {"tuning": {"trials": 2}, "models": [{"model": "ease", "tune": True}]}
     (project / "s.yaml").write_text(json.dumps(study))
     monkeypatch.chdir(tmp_path)
     words = {"study": str(project / "s.yaml"), "mirror": str(tmp_path / "mirror")}

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TRAIN = {"history": "train", "mask": "train+valid"}
 BOTH = {"history": "train+valid", "mask": "train+valid"}
 TITLES = {"sdiff": "S-Diff", "ease": "EASE", "gfcf": "GF-CF", "mf": "MF"}
-# (dataset, history) -> mean of each system; None: it failed
+# (dataset, history) -> mean of each model; None: it failed
 MEANS = {
     ("a", "train"): {"sdiff": 0.30, "ease": 0.40, "gfcf": 0.20, "mf": 0.10},
     ("a", "train+valid"): {"sdiff": 0.50, "ease": 0.40, "gfcf": 0.20, "mf": 0.10},
@@ -28,7 +28,7 @@ LEARNING = ["dataset", "model", "variant", "group", "seed", "fit", "curve", "epo
 STUDY = {
     "name": "orders", "title": "Orders", "datasets": ["a", "b"], "provenance": {}, "about": {},
     "seeds": [0, 1, 2], "scale": {"name": "small", "seeds": 2, "epochs": {"light": 9}},
-    "systems": [{"model": "sdiff"}, {"model": "sdiff", "group": "bounds"}],
+    "models": [{"model": "sdiff"}, {"model": "sdiff", "group": "bounds"}],
     "protocols": {"sdiff": {"title": "S", "why": "w", "target": "test", "metrics": ["recall"], "k": [20],
                             "views": [TRAIN, BOTH]}},
     "tables": [
@@ -90,7 +90,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         "inference": pd.DataFrame(
             times,
-            columns=["figure", "system", "axis", "users", "items", "part", "seconds", "device", "threads"],
+            columns=["figure", "model", "axis", "users", "items", "part", "seconds", "device", "threads"],
         ),
         "datasets": pd.DataFrame(
             [[d, d.upper(), *["1"] * 9, "true", "l", "c", ""] for d in "ab"],

@@ -1,4 +1,4 @@
-"""Polynomials in P = R^T R and the systems made of them, against dense formulas."""
+"""Polynomials in P = R^T R and the models made of them, against dense formulas."""
 
 from __future__ import annotations
 
@@ -489,7 +489,7 @@ def test_flags_are_those_of_exact_quantiles(users: int, share: float) -> None:
     assert np.array_equal(np.concatenate(alone), found)
 
 
-def test_a_fitted_system_raises_what_exceeds_exact_quantiles() -> None:
+def test_a_fitted_model_raises_what_exceeds_exact_quantiles() -> None:
     """The whole way: no step between the vectors and the weights is rounded to float32."""
     x = small_z(401)
     users = np.repeat(np.arange(401), np.diff(x.indptr))

@@ -23,8 +23,8 @@ DATASET = "ml-1m.diffrec"
 
 def make_study(catalog: Catalog, **changes: object) -> Study:
     """A study of two models on one dataset; one search serves both fits of one."""
-    systems = [{"model": "popularity"}, {"model": "sdiff", "tune": True, "fit": ["train", "train+valid"]}]
-    content = {"name": "s", "title": "S", "datasets": [DATASET], "seeds": [0, 1], "systems": systems}
+    models = [{"model": "popularity"}, {"model": "sdiff", "tune": True, "fit": ["train", "train+valid"]}]
+    content = {"name": "s", "title": "S", "datasets": [DATASET], "seeds": [0, 1], "models": models}
     content |= {"tuning": {"trials": 7}, **changes}
     return Study(catalog, validate(StudyConfig, content, "s.yaml"), "s.yaml")
 

@@ -131,7 +131,7 @@ def test_popularity_counts_users_not_plays() -> None:
     assert system.score(np.array([0]), None).tolist() == [[0, 1, 2, 0]]
 
 
-def test_rows_of_learned_systems_are_binary() -> None:
+def test_rows_of_learned_models_are_binary() -> None:
     part = drawn(0)["train"]
     rows = UserRows(part, 10, "cpu")
     users = np.unique(part.users)

@@ -164,7 +164,7 @@ def test_a_key_takes_all_its_seeds(results: Path, command: list[str]) -> None:
     assert gone == run_files("mf-0", "mf-1", "mf-both-0") | shown("quickstart", "synthetic")
 
 
-def test_a_system_takes_its_runs_searches_and_checkpoints(results: Path, command: list[str]) -> None:
+def test_a_model_takes_its_runs_searches_and_checkpoints(results: Path, command: list[str]) -> None:
     gone = forgets(command, "ease")
     search = {f"results/tuning/synthetic/ease/{SEARCH.key}/best.json"}
     assert gone == run_files("tuned") | search | shown("quickstart", "synthetic")
@@ -299,11 +299,11 @@ def test_a_failed_workflow_is_a_failure(results: Path) -> None:
 @pytest.mark.parametrize(
     ("what", "said"),
     [
-        ("", "datasets: ml-1m, synthetic; systems: ease, mf, popularity; statuses: ok, skipped, timeout"),
+        ("", "datasets: ml-1m, synthetic; models: ease, mf, popularity; statuses: ok, skipped, timeout"),
         ("sythetic", "did you mean 'synthetic'"),
         ("time-out", "did you mean 'timeout'"),
         ("damage", "did you mean 'damaged'"),
-        ("ok", "is no dataset, system, status or run folder"),
+        ("ok", "is no dataset, model, status or run folder"),
         ("results", "is no dataset"),
         ("a b", "'a b' is no dataset"),
         ("results/../outside", "is not in results"),

@@ -77,7 +77,7 @@ register(
 '''
 STUDY = {
     "name": "w", "title": "W", "datasets": ["synthetic"], "seeds": [0, 1], "protocols": ["standard"],
-    "systems": [{"model": "popularity"}],
+    "models": [{"model": "popularity"}],
     "figures": [{"name": "warm", "title": "Warm", "kind": "warmth"},
                 {"name": "hot", "title": "Hot", "kind": "heat", "options": {"degrees": 30}}],
 }  # fmt: skip

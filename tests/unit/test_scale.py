@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CATALOG = Catalog(ROOT)
 STUDY = {
     "name": "e", "title": "E", "datasets": ["synthetic"], "seeds": [5, 6, 7], "tuning": {"trials": 30},
-    "systems": [
+    "models": [
         {"model": "mf", "tune": True},
         {"model": "sdiff", "params": {"epochs": 10}},
         {"model": "ials", "variant": "fixed"},
@@ -140,7 +140,7 @@ def test_a_search_holds_the_cap_on_epochs_only_where_it_binds(tmp_path: Path) ->
     ]
 
 
-def test_caps_of_a_fit_follow_the_cost_of_its_system_where_they_bind(tmp_path: Path) -> None:
+def test_caps_of_a_fit_follow_the_cost_of_its_model_where_they_bind(tmp_path: Path) -> None:
     study = load(tmp_path, Choice(scale="laptop"))
     caps = {r.run.model: study.scale.caps_of(CATALOG.model(r.run.model), r.run) for r in study.runs}
     assert caps == {
@@ -265,7 +265,7 @@ def test_a_capped_run_that_snakemake_knows_nothing_of_is_refused_under_a_higher_
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "e.yaml"
-    path.write_text(yaml.safe_dump(STUDY | {"systems": [{"model": "lightgcn"}], "seeds": [0]}))
+    path.write_text(yaml.safe_dump(STUDY | {"models": [{"model": "lightgcn"}], "seeds": [0]}))
 
     def plan(epochs: int) -> Any:
         return load_plan(ROOT, {"study": str(path), "epochs": epochs}, ["snakemake"])
@@ -287,7 +287,7 @@ def test_a_capped_run_that_snakemake_knows_nothing_of_is_refused_under_a_higher_
 def test_seeds_may_differ_by_dataset(tmp_path: Path) -> None:
     changes = {
         "datasets": ["synthetic", "lastfm.loo"], "seeds": {"default": [1], "lastfm.loo": [1, 2, 3]},
-        "systems": [{"model": "ease"}, {"model": "gfcf", "seeds": [8]}],
+        "models": [{"model": "ease"}, {"model": "gfcf", "seeds": [8]}],
     }  # fmt: skip
     found = [(r.run.model, r.dataset, r.seed) for r in load(tmp_path, Choice(scale="laptop"), **changes).runs]
     assert found == [
@@ -298,15 +298,15 @@ def test_seeds_may_differ_by_dataset(tmp_path: Path) -> None:
 
 def test_an_entry_may_name_several_models(tmp_path: Path) -> None:
     entries = [{"model": ["ease", "gfcf"], "group": "g"}, {"model": "popularity"}]
-    runs = load(tmp_path, None, systems=entries, seeds=[0]).runs
+    runs = load(tmp_path, None, models=entries, seeds=[0]).runs
     assert [(r.run.model, r.group) for r in runs] == [("ease", "g"), ("gfcf", "g"), ("popularity", "main")]
-    with pytest.raises(ConfigError, match=r"systems\[0\]: unknown model 'eas'.*did you mean 'ease'"):
-        load(tmp_path, None, systems=[{"model": ["gfcf", "eas"]}])
+    with pytest.raises(ConfigError, match=r"models\[0\]: unknown model 'eas'.*did you mean 'ease'"):
+        load(tmp_path, None, models=[{"model": ["gfcf", "eas"]}])
 
 
 NARROW = {
     "datasets": ["synthetic", "lastfm.loo"], "seeds": [0],
-    "systems": [
+    "models": [
         {"model": ["popularity", "ease"]},
         {"model": "gfcf", "group": "some", "datasets": ["lastfm.loo"]},
         {"model": "gsprec", "group": "none"},
@@ -360,7 +360,7 @@ def test_a_study_that_has_none_of_what_is_asked_for_keeps_its_own(tmp_path: Path
 @pytest.mark.parametrize(
     ("place", "said"),
     [
-        ({"groups": ["soem"]}, "no system is in group 'soem'"),
+        ({"groups": ["soem"]}, "no model is in group 'soem'"),
         ({"datasets": ["lastfm"]}, "'lastfm' is not among the study's datasets"),
     ],
 )
@@ -374,7 +374,7 @@ def test_wrong_names_are_refused_also_where_a_study_is_narrowed(
 
 def test_models_of_drawings_are_checked_against_the_whole_study(tmp_path: Path) -> None:
     figures = [{"name": "one", "title": "O", "kind": "frequency-response", "model": "gsprc"}]
-    with pytest.raises(ConfigError, match="no system of the study is 'gsprc'"):
+    with pytest.raises(ConfigError, match="no model of the study is 'gsprc'"):
         load(tmp_path, Choice(models=["ease"]), **(NARROW | {"figures": figures}))
 
 
@@ -424,9 +424,9 @@ def test_one_sentence_says_which_caps_were_met(tmp_path: Path) -> None:
 
 
 def test_trials_under_a_table_are_those_that_were_made(tmp_path: Path) -> None:
-    study = load(tmp_path, Choice(scale="laptop"), systems=[{"model": ["mf", "ease"], "tune": True}])
+    study = load(tmp_path, Choice(scale="laptop"), models=[{"model": ["mf", "ease"], "tune": True}])
     note = notes(described(study, ["ok"]))[-1]
-    assert "4 trials for each system and dataset" in note
+    assert "4 trials for each model and dataset" in note
     assert note.endswith("Searched: mf: dimensions in {64}; ease: regularization in {1, 3}.")
 
 

@@ -41,7 +41,7 @@ def test_a_tuning_job_asks_for_its_trials_and_never_for_more_than_a_day() -> Non
 
 
 @pytest.mark.parametrize(("device", "expected"), [("auto", 1), ("cuda", 1), ("cpu", 0)])
-def test_trained_systems_ask_for_a_gpu_unless_told_not_to(root: Path, device: str, expected: int) -> None:
+def test_trained_models_ask_for_a_gpu_unless_told_not_to(root: Path, device: str, expected: int) -> None:
     plan = planning.load(root, {"device": device}, [])
     assert (plan.gpu("sdiff"), plan.gpu("ease")) == (expected, 0)
 

@@ -1,4 +1,4 @@
-"""What a system hands over is checked where it is taken: scores, and the log of a fit."""
+"""What a model hands over is checked where it is taken: scores, and the log of a fit."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CATALOG = Catalog(Path(__file__).resolve().parents[2])
 
 
 class Mine(Recommender):
-    """A system that returns what it is told to."""
+    """A model that returns what it is told to."""
 
     def __init__(self, make: Callable[[int], Any]) -> None:
         super().__init__({})
@@ -255,7 +255,7 @@ def from_saved(data: Interactions, folder: Path) -> Interactions:
     return Interactions.load(folder / "train.npz")
 
 
-def test_a_matrix_whose_arrays_are_exchanged_is_the_system_s_own(tiny: dict[str, Interactions]) -> None:
+def test_a_matrix_whose_arrays_are_exchanged_is_the_model_s_own(tiny: dict[str, Interactions]) -> None:
     train = tiny["train"]
     before = train.matrix.toarray()
     x = train.matrix
@@ -298,7 +298,7 @@ def test_a_trial_without_a_log_is_refused(
 
 
 class Quiet(Popularity):
-    """A system whose fit says nothing."""
+    """A model whose fit says nothing."""
 
     def fit(self, *args: Any) -> None:
         super().fit(*args)

@@ -454,7 +454,7 @@ def test_stopwatches_sum_calls_and_leave_no_trace(timed: SDiff, monkeypatch: pyt
     assert vars(timed) == before
 
 
-def test_a_system_without_weights_is_not_timed() -> None:
+def test_a_model_without_weights_is_not_timed() -> None:
     with pytest.raises(TypeError, match="ease"):
         untrained(CATALOG.model("ease"), random_interactions(20, 30))
 

@@ -1,4 +1,4 @@
-"""Sequence systems: each fast path equals its formula, padding changes nothing, order counts."""
+"""Sequence models: each fast path equals its formula, padding changes nothing, order counts."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ CAUSAL = ["sasrec", "gru4rec", "tgsrec"]
 FILTERS = ["fmlprec", "bsarec", "fearec", "waverec"]
 SMALL = {"max_len": 12, "dimensions": 8, "hidden": 16, "heads": 2}
 
-every_system = pytest.mark.parametrize("name", SYSTEMS)
+every_model = pytest.mark.parametrize("name", SYSTEMS)
 
 
 def built(name: str, train: Interactions, seed: int = 0, **params: Any) -> Any:
-    """A system that could start to learn, in evaluation mode."""
+    """A model that could start to learn, in evaluation mode."""
     config = CATALOG.model(name)
     given = {k: v for k, v in (SMALL | params).items() if k in config.params}
     system = create(config, config.resolve(given))
@@ -68,10 +68,10 @@ def some_inputs(n: int, width: int, reals: list[int]) -> torch.Tensor:
     return torch.where(torch.arange(width) >= width - torch.tensor(reals)[:, None], inputs, n)
 
 
-# ------------------------------------------------------------------------ every system
+# ------------------------------------------------------------------------ every model
 
 
-@every_system
+@every_model
 def test_the_loss_starts_near_the_logarithm_of_the_number_of_items(name: str, train: Interactions) -> None:
     system = built(name, train, dimensions=64, contrast=0.0, spectrum=0.0)
     batch = next(iter(system.batches(Task(train, None, True))(torch.Generator().manual_seed(0))))
@@ -103,7 +103,7 @@ def test_sasrec_with_sampled_negatives_is_a_loop_over_targets(train: Interaction
     assert found[0] == pytest.approx(sum(costs) / len(costs), rel=1e-4)
 
 
-@every_system
+@every_model
 def test_columns_that_are_padding_change_nothing(name: str, train: Interactions) -> None:
     system = bold(built(name, train))
     n, users = train.n_items, torch.arange(4)
@@ -122,7 +122,7 @@ def test_the_last_state_is_the_last_of_all_states(name: str, train: Interactions
 
 
 @pytest.mark.parametrize("name", [n for n in SYSTEMS if n != "bert4rec"])
-def test_only_systems_trained_on_all_positions_must_not_look_ahead(name: str, train: Interactions) -> None:
+def test_only_models_trained_on_all_positions_must_not_look_ahead(name: str, train: Interactions) -> None:
     system = bold(built(name, train, reach="same"))
     inputs, users = some_inputs(train.n_items, 8, [8, 8, 6]), torch.arange(3)
     other = inputs.clone()
@@ -133,7 +133,7 @@ def test_only_systems_trained_on_all_positions_must_not_look_ahead(name: str, tr
     assert not torch.allclose(before[:, -1], after[:, -1], atol=1e-3)
 
 
-@every_system
+@every_model
 def test_the_order_of_a_history_counts(name: str, train: Interactions) -> None:
     system = bold(built(name, train))
     history = History.of(train, np.arange(4))
@@ -142,18 +142,18 @@ def test_the_order_of_a_history_counts(name: str, train: Interactions) -> None:
     assert not np.allclose(system.score(np.arange(4), history), system.score(np.arange(4), turned), atol=1e-3)
 
 
-@every_system
+@every_model
 def test_histories_score_the_same_alone_and_in_groups_of_any_length(
     name: str, train: Interactions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sequential.SequenceSystem.encode, "__defaults__", (7,))
+    monkeypatch.setattr(sequential.SequenceModel.encode, "__defaults__", (7,))
     system, users = bold(built(name, train)), np.array([8, 1, 60, 33, 2, 99, 7, 54, 110, 5])
     together = system.score(users, History.of(train, users))
     alone = [system.score(users[[i]], History.of(train, users[[i]]))[0] for i in range(len(users))]
     assert np.allclose(together, alone, atol=1e-4)
 
 
-@every_system
+@every_model
 @pytest.mark.parametrize("max_len", [1, 2, 5])
 def test_short_windows_learn_and_score(name: str, max_len: int, train: Interactions) -> None:
     system = built(name, train, max_len=max_len, epochs=1, batch_size=64)
@@ -162,7 +162,7 @@ def test_short_windows_learn_and_score(name: str, max_len: int, train: Interacti
     assert np.isfinite(system.score(np.arange(3), History.of(nobody, np.arange(3)))).all()
 
 
-@every_system
+@every_model
 def test_an_interrupted_run_ends_with_the_same_bytes(
     name: str, train: Interactions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

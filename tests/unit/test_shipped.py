@@ -1,4 +1,4 @@
-"""Every file that is shipped loads; systems and their YAML agree."""
+"""Every file that is shipped loads; models and their YAML agree."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_shipped_study_loads(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_shipped_system_has_its_module_and_class(name: str) -> None:
+def test_shipped_model_has_its_module_and_class(name: str) -> None:
     config = CATALOG.model(name)
     system = create(config, config.resolve({}))
     assert isinstance(system, Recommender)
@@ -72,7 +72,7 @@ def test_params_of_the_yaml_are_those_that_the_file_uses(name: str) -> None:
     assert own <= set(config.params) <= known
 
 
-def test_a_system_without_a_file_or_class_is_named() -> None:
+def test_a_model_without_a_file_or_class_is_named() -> None:
     data = {"name": "nobody", "class_name": "Nobody", "title": "-", "kind": "closed-form"}
     paper = {"title": "-", "venue": "-", "citation": "-"}
     with pytest.raises(ContractError, match=r"no workflow/recspectra/models/nobody\.py"):

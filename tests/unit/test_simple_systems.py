@@ -1,4 +1,4 @@
-"""Strong simple systems: each equals its formula written plainly; bad input is defined."""
+"""Strong simple models: each equals its formula written plainly; bad input is defined."""
 
 from __future__ import annotations
 

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from recspectra.config.model import PlannedRun, RunConfig
-from recspectra.config.study import FigureConfig
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.files import ArtifactError, write_npz
-from recspectra.reporting.collect import response_points
+from recspectra.papers.gsprec import response_points
 from recspectra.spectral import eigen
 from recspectra.spectral.eigen import SpectrumError, leading
 from recspectra.spectral.filters import gaussian_bandpass, ideal_lowpass, rescaled
@@ -317,8 +316,7 @@ def test_the_drawn_response_of_gsprec_has_the_cut_and_ends_with_the_last_pair() 
     log = {"eigenvalues": [0.0, 0.4, 1.2], "range": [0.0, 2.0], "highest": 2.0}
     params = {"center": 0.5, "width": 0.1, "phi": 0.4, "low_cut": 0.25}
     run = PlannedRun(dataset="d", run=RunConfig(model="gsprec", params={}), variant="v", group="g", seed=0)
-    figure = FigureConfig(name="response", title="R", kind="frequency-response")
-    points = response_points(figure, run, {"log": log, "params": params}).set_index("series")
+    points = response_points(None, run, {"log": log, "params": params}).set_index("series")
     low, band, both = (points[points.index.str.startswith(n)] for n in ("low", "band", "combined"))
     assert low[low["y"] > 0]["x"].max() == pytest.approx(0.5, abs=0.02)
     assert band[band["y"] > 0]["x"].max() == pytest.approx(1.2, abs=1e-5)

@@ -26,7 +26,7 @@ CATALOG = Catalog(Path(__file__).resolve().parents[2])
 
 
 def task_of(name: str, train: Interactions, ordered: bool = True, **params: Any) -> Task:
-    """A task with the spectra that the system's YAML asks for."""
+    """A task with the spectra that the model's YAML asks for."""
     config = CATALOG.model(name)
     run = RunConfig(model=name, params=config.resolve(params))
     needs = [(o.partition("@")[0], r) for o, r in spectra_of(config, run)]

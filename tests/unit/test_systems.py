@@ -1,4 +1,4 @@
-"""Floor 3: each system equals its formula, written densely and plainly."""
+"""Floor 3: each model equals its formula, written densely and plainly."""
 
 from __future__ import annotations
 

@@ -56,14 +56,14 @@ def study(project: Path) -> Study:
             json.dumps({**made, "name": name, "expected": None})
         )
     values = [with_key(digits_alone), with_key(power_of_ten)]
-    systems = [
+    models = [
         {"model": "ease", "variant": variant, "params": {"regularization": values[i] if i < 2 else 2.0 + i}}
         for i, variant in enumerate(v for v in VARIANTS if v)
     ]
-    systems += [{"model": "ease", "tune": True, "group": "007"}, {"model": "popularity"}]
+    models += [{"model": "ease", "tune": True, "group": "007"}, {"model": "popularity"}]
     table = {"title": "T", "metrics": ["recall"], "k": [10]}
     config = {
-        "name": "1e5", "title": "1e5", "datasets": DATASETS, "systems": systems, "tuning": {"trials": 2},
+        "name": "1e5", "title": "1e5", "datasets": DATASETS, "models": models, "tuning": {"trials": 2},
         "top": 20, "tables": [table | {"name": "0e1"}, table | {"name": "tuned", "groups": ["007"]}],
     }  # fmt: skip
     path = project / "1e5.yaml"

@@ -1,4 +1,4 @@
-"""A system that gives every candidate of every user one score has learned nothing, and says so."""
+"""A model that gives every candidate of every user one score has learned nothing, and says so."""
 
 from __future__ import annotations
 

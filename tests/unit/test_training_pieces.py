@@ -1,4 +1,4 @@
-"""Floor 3: sampled pairs, graph products, losses, and the base of trained systems."""
+"""Floor 3: sampled pairs, graph products, losses, and the base of trained models."""
 
 from __future__ import annotations
 
@@ -294,7 +294,7 @@ def test_the_loss_of_pairs_equals_a_loop_over_pairs(loss: str, negatives: int, o
 
 
 @pytest.mark.parametrize("name", ["mf", "lightgcn", "lrgccf", "impgcn", "jgcf", "ngcf", "sgl", "dgrec"])
-def test_systems_learn_by_a_softmax_over_all_items_without_negatives(name: str, tiny: dict) -> None:
+def test_models_learn_by_a_softmax_over_all_items_without_negatives(name: str, tiny: dict) -> None:
     """The loss of the first epoch is of the size of log n, and it falls."""
     config = Catalog(Path(__file__).resolve().parents[2]).model(name)
     settings = {"loss": "softmax", "dimensions": 8, "epochs": 15, "learning_rate": 0.05, "batch_size": 200}

@@ -38,7 +38,7 @@ PARAMS = {
 
 
 class Hill(Recommender):
-    """A system whose validation value is a function of its parameters."""
+    """A model whose validation value is a function of its parameters."""
 
     fitted: list[dict[str, Any]] = []
     die_at: int | None = None
@@ -274,13 +274,13 @@ def test_a_tuned_run_asks_for_all_spectra_that_may_be_chosen() -> None:
 
 def study(catalog: Catalog, tmp_path: Path, **entry: Any) -> Any:
     text = {"name": "s", "title": "S", "datasets": ["synthetic"], "tuning": {"trials": 3}}
-    text["systems"] = [{"model": "gsprec", "tune": True, **entry}]
+    text["models"] = [{"model": "gsprec", "tune": True, **entry}]
     path = tmp_path / "s.yaml"
     path.write_text(json.dumps({k: v for k, v in text.items() if v is not None}))
     return catalog.study(str(path))
 
 
-def test_ablations_share_the_tuning_of_the_whole_system(catalog: Catalog, tmp_path: Path) -> None:
+def test_ablations_share_the_tuning_of_the_whole_model(catalog: Catalog, tmp_path: Path) -> None:
     whole = study(catalog, tmp_path).runs[0].run
     part = study(catalog, tmp_path, after={"phi": 0.0}).runs[0].run
     assert part.tune == whole.tune
@@ -294,7 +294,7 @@ def test_fixed_values_leave_the_search(catalog: Catalog, tmp_path: Path) -> None
     assert run.tune.params == {"phi": 0.25}
 
 
-def test_a_system_without_anything_to_search_is_an_ordinary_run(catalog: Catalog, tmp_path: Path) -> None:
+def test_a_model_without_anything_to_search_is_an_ordinary_run(catalog: Catalog, tmp_path: Path) -> None:
     assert study(catalog, tmp_path, model="popularity").runs[0].run.tune is None
 
 
@@ -303,10 +303,10 @@ def test_tuning_and_best_settings_exclude_each_other(catalog: Catalog, tmp_path:
         study(catalog, tmp_path, use_best=True)
 
 
-def test_a_tuned_system_needs_a_budget(catalog: Catalog, tmp_path: Path) -> None:
+def test_a_tuned_model_needs_a_budget(catalog: Catalog, tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
     entry = {"model": "ease", "tune": True}
-    path.write_text(json.dumps({"name": "s", "title": "S", "datasets": ["synthetic"], "systems": [entry]}))
+    path.write_text(json.dumps({"name": "s", "title": "S", "datasets": ["synthetic"], "models": [entry]}))
     with pytest.raises(ConfigError, match="tuning: {trials: 20}"):
         catalog.study(str(path))
 
@@ -318,12 +318,12 @@ def test_a_run_that_is_not_tuned_has_no_tuning_in_its_key() -> None:
 
 def test_optional_datasets_take_part_only_where_they_are_present(catalog: Catalog, tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
-    systems = [
+    models = [
         {"model": "ease"},
         {"model": "gfcf", "datasets": ["lastfm.loo"]},
         {"model": "popularity", "datasets": ["synthetic", "ml-1m.loo"]},
     ]
-    content = {"name": "s", "title": "S", "datasets": ["synthetic"], "systems": systems}
+    content = {"name": "s", "title": "S", "datasets": ["synthetic"], "models": models}
     path.write_text(json.dumps(content | {"optional_datasets": ["lastfm.loo", "ml-1m.loo"]}))
 
     def runs(*present: str) -> list[tuple[str, str]]:
@@ -348,9 +348,9 @@ def test_optional_datasets_take_part_only_where_they_are_present(catalog: Catalo
         ({"rank": "0"}, "rank: '0' gives '0', not a whole number of at least 1"),
         (
             {"rank": "{zzz}"},
-            r"rank: '\{zzz\}' names '\{zzz\}', but the system has no such .*; it has rank",
+            r"rank: '\{zzz\}' names '\{zzz\}', but the model has no such .*; it has rank",
         ),
-        ({"rank": "{}"}, r"names '\{\}', but the system has no such parameter"),
+        ({"rank": "{}"}, r"names '\{\}', but the model has no such parameter"),
         ({"rank": "{rank"}, r"rank: '\{rank' cannot be read"),
         ({"operator": "unified-d{depht}"}, r"spectra\[0\]\.operator: .*names '\{depht\}'"),
         ({"operator": "unified-d{kind:.2f}"}, r"operator: .* cannot be filled in"),

@@ -45,7 +45,7 @@ def train() -> Interactions:
 
 @pytest.fixture
 def built(train: Interactions) -> Make:
-    """A factory of systems that are ready to be trained on `train`, or on other interactions."""
+    """A factory of models that are ready to be trained on `train`, or on other interactions."""
 
     def make(data: Interactions = train, **changes: Any) -> WPGRec:
         system = WPGRec(CONFIG.resolve(SMALL | changes))
@@ -161,7 +161,7 @@ def test_an_item_that_occurs_twice_in_a_history_counts_once(train: Interactions)
     assert torch.equal(once, twice)
 
 
-# ------------------------------------------------------------------------------ system
+# ------------------------------------------------------------------------------ model
 
 
 @pytest.mark.parametrize("graph", ["query", "last-only", "literal"])

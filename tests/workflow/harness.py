@@ -183,7 +183,7 @@ def by_rule(jobs: list[Job]) -> Counter[str]:
 
 
 def fitted(jobs: list[Job]) -> Counter[str]:
-    """Count fits by system."""
+    """Count fits by model."""
     return Counter(job.wildcards["model"] for job in jobs if job.rule == "fit")
 
 

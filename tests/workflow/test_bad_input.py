@@ -54,8 +54,8 @@ def message_of(study: dict[str, Any] | str, place: Path) -> tuple[Path, str]:
 
 WRONG_STUDIES: dict[str, tuple[Callable[[dict], Any], list[str]]] = {
     "unknown key": (
-        lambda s: s["systems"][1].update(parms={}),
-        ["systems[1].parms", "unknown key", "allowed: ", "did you mean 'params'?"],
+        lambda s: s["models"][1].update(parms={}),
+        ["models[1].parms", "unknown key", "allowed: ", "did you mean 'params'?"],
     ),
     "unknown key at the top": (
         lambda s: s.update(seed=[0]),
@@ -63,12 +63,12 @@ WRONG_STUDIES: dict[str, tuple[Callable[[dict], Any], list[str]]] = {
     ),
     "wrong type": (lambda s: s.update(seeds=["zero"]), ["seeds[0]", "integer", "'zero'"]),
     "number as text": (
-        lambda s: s["systems"][1]["params"].update(regularization="30"),
-        ["systems[1]", "'regularization'", "not of type float"],
+        lambda s: s["models"][1]["params"].update(regularization="30"),
+        ["models[1]", "'regularization'", "not of type float"],
     ),
-    "unknown system": (
-        lambda s: s["systems"][3].update(model="gsprek"),
-        ["systems[3]", "unknown model 'gsprek'", "known: ", "did you mean 'gsprec'?"],
+    "unknown model": (
+        lambda s: s["models"][3].update(model="gsprek"),
+        ["models[3]", "unknown model 'gsprek'", "known: ", "did you mean 'gsprec'?"],
     ),
     "unknown dataset": (
         lambda s: s.update(datasets=["syntetic"]),
@@ -83,24 +83,24 @@ WRONG_STUDIES: dict[str, tuple[Callable[[dict], Any], list[str]]] = {
         ["tables[0]", "metric 'ndgc'", "recall, ndcg", "did you mean 'ndcg'?"],
     ),
     "unknown hyperparameter": (
-        lambda s: s["systems"][3]["params"].update(centre=0.2),
-        ["systems[3]", "unknown parameter 'centre'", "allowed: ", "did you mean 'center'?"],
+        lambda s: s["models"][3]["params"].update(centre=0.2),
+        ["models[3]", "unknown parameter 'centre'", "allowed: ", "did you mean 'center'?"],
     ),
     "unknown choice": (
-        lambda s: s["systems"][3]["params"].update(eq8="balance"),
-        ["systems[3]", "'eq8'", "'literal'", "did you mean 'balanced'?"],
+        lambda s: s["models"][3]["params"].update(eq8="balance"),
+        ["models[3]", "'eq8'", "'literal'", "did you mean 'balanced'?"],
     ),
     "sweep out of bounds": (
-        lambda s: s["systems"][5]["sweep"].update(center=[0.2, 1.5]),
-        ["systems[5].sweep", "'center'", "1.5 is out of bounds", "<= 1"],
+        lambda s: s["models"][5]["sweep"].update(center=[0.2, 1.5]),
+        ["models[5].sweep", "'center'", "1.5 is out of bounds", "<= 1"],
     ),
     "unknown group in a figure": (
         lambda s: s["figures"][0].update(group="sweeps"),
-        ["figures[0]", "no system is in group 'sweeps'", "did you mean 'sweep'?"],
+        ["figures[0]", "no model is in group 'sweeps'", "did you mean 'sweep'?"],
     ),
     "a name that leaves the folder": (lambda s: s.update(name="../outside"), ["name", "pattern"]),
-    "one label for two systems": (
-        lambda s: s["systems"].append({"model": "gsprec", "params": {"rank": 8}}),
+    "one label for two models": (
+        lambda s: s["models"].append({"model": "gsprec", "params": {"rank": 8}}),
         ["'gsprec'", "share the variant 'default'", "another `variant`"],
     ),
 }
@@ -159,7 +159,7 @@ def test_wrong_setting(setting: dict[str, Any], expected: list[str]) -> None:
     [
         (
             ["study={file}"],
-            ["{file}", "systems[0]", "unknown model 'poplarity'", "did you mean 'popularity'?"],
+            ["{file}", "models[0]", "unknown model 'poplarity'", "did you mean 'popularity'?"],
         ),
         (
             ["miror=/data", "budget={{minutes: none}}"],
@@ -170,7 +170,7 @@ def test_wrong_setting(setting: dict[str, Any], expected: list[str]) -> None:
 def test_snakemake_shows_the_message_and_writes_nothing(
     options: list[str], expected: list[str], tmp_path: Path
 ) -> None:
-    wrong = changed(SHIPPED, lambda s: s["systems"][0].update(model="poplarity"))
+    wrong = changed(SHIPPED, lambda s: s["models"][0].update(model="poplarity"))
     file = write_yaml(tmp_path / "mine.yaml", wrong)
     done = REPO.snakemake(tmp_path / "work", "--config", *(option.format(file=file) for option in options))
     assert done.returncode != 0
@@ -310,7 +310,7 @@ def test_pickled_artefact_is_refused(data: Path) -> None:
 def test_truncated_rankings_are_named(data: Path) -> None:
     study = SHIPPED | {
         "datasets": ["tiny"],
-        "systems": [{"model": "popularity"}],
+        "models": [{"model": "popularity"}],
         "tables": [],
         "figures": [],
     }
@@ -360,7 +360,7 @@ def test_full_disk_leaves_no_rankings(data: Path, small_disk: Path) -> None:
 
 
 def test_file_size_limit_leaves_no_rankings(data: Path) -> None:
-    """The same without root: the system refuses files above a few KiB."""
+    """The same without root: the model refuses files above a few KiB."""
     limit = 8 * 1024
     code = (
         f"import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
@@ -423,8 +423,8 @@ def test_the_time_limit_is_not_lost_where_errors_are_swallowed(
 @pytest.mark.slow
 def test_a_run_out_of_time_is_a_result_and_the_study_goes_on(finished: Finished, tmp_path: Path) -> None:
     endless = {"epochs": 1_000_000, "patience": 1_000_000, "eval_every": 1000}
-    study = changed(TINY_STUDY | {"name": "late"}, lambda s: s["systems"][4]["params"].update(endless))
-    study["systems"] = [study["systems"][0], study["systems"][4]]
+    study = changed(TINY_STUDY | {"name": "late"}, lambda s: s["models"][4]["params"].update(endless))
+    study["models"] = [study["models"][0], study["models"][4]]
     study["figures"] = [f for f in study["figures"] if f["kind"] in ("timing", "learning-curves", "snr")]
     file = write_yaml(tmp_path / "late.yaml", study)
     work = finished.copy(tmp_path / "work")

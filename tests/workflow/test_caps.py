@@ -21,7 +21,7 @@ STUDY = {
     "seeds": [0, 1],
     "tuning": {"trials": 2},
     "protocols": ["standard"],
-    "systems": [
+    "models": [
         {"model": "popularity"},
         {"model": "mf", "params": STEADY},
         # Learns nothing: ends by patience after two epochs.

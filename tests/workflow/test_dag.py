@@ -26,10 +26,10 @@ def read(kind: str, name: str) -> dict[str, Any]:
 
 
 def expected_fits(name: str) -> set[str]:
-    """Expand a study by hand, at the default scale: the distinct (dataset, system, parameters, fit, seed)."""
+    """Expand a study by hand, at the default scale: the distinct (dataset, model, parameters, fit, seed)."""
     study, scale, found = read("studies", name), read("scales", "laptop"), set()
     present = study["datasets"]  # optional ones are not there: no mirror is named
-    for entry, model in ((e, read("models", m)) for e in study["systems"] for m in _listed(e["model"])):
+    for entry, model in ((e, read("models", m)) for e in study["models"] for m in _listed(e["model"])):
         defaults = {k: spec["default"] for k, spec in model.get("params", {}).items()}
         datasets = [d for d in entry.get("datasets", present) if d in present]
         points = list(itertools.product(*entry.get("sweep", {}).values()))
@@ -72,7 +72,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> list[Job]:
         "name": "mine",
         "title": "Mine",
         "datasets": ["synthetic", "ml-100k.higsp"],
-        "systems": [
+        "models": [
             {"model": "gsprec", "variant": "as in quickstart", "params": {"rank": 64}},
             {"model": "gfcf", "variant": "a rank below 64", "params": {"rank": 50}},
         ],

@@ -104,9 +104,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     project = Project.copied(place / "checkout")
     shutil.copy(TINY / "dataset.yaml", project.root / "config" / "datasets" / "tiny.yaml")
     params = {"epochs": 100, "eval_every": 10, "patience": 1000, "batch_size": 10}
-    systems = [{"model": "sdiff", "params": TINY_STUDY["systems"][4]["params"] | params}]
+    models = [{"model": "sdiff", "params": TINY_STUDY["models"][4]["params"] | params}]
     study = {k: v for k, v in TINY_STUDY.items() if k not in ("tables", "figures")}
-    file = write_yaml(place / "long.yaml", study | {"name": "long", "systems": systems})
+    file = write_yaml(place / "long.yaml", study | {"name": "long", "models": models})
     return Checkout(project, file)
 
 

@@ -61,9 +61,9 @@ def trial(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Trial
     assert found == 1
     loop.write_text(text, encoding="utf-8")
     params = {"epochs": EPOCHS, "eval_every": 10, "patience": 1000, "batch_size": 10}
-    systems = [{"model": "sdiff", "params": TINY_STUDY["systems"][4]["params"] | params}]
+    models = [{"model": "sdiff", "params": TINY_STUDY["models"][4]["params"] | params}]
     study = {k: v for k, v in TINY_STUDY.items() if k not in ("tables", "figures")}
-    file = write_yaml(place / "killed.yaml", study | {"name": "killed", "systems": systems})
+    file = write_yaml(place / "killed.yaml", study | {"name": "killed", "models": models})
     base = finished.copy(place / "base")
     for name in ("runs", "studies", "report", "checkpoints"):
         shutil.rmtree(base / "results" / name, ignore_errors=True)

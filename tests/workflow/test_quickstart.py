@@ -140,7 +140,7 @@ def test_make_with_a_wrong_study_is_one_clear_line(
     target: str, study: str, expected: str, tmp_path: Path
 ) -> None:
     flow = tmp_path / "my {flow} study.yaml"
-    flow.write_text("{name: flow, title: T, datasets: [synthetic], systems: [{model: popularity}]}\n")
+    flow.write_text("{name: flow, title: T, datasets: [synthetic], models: [{model: popularity}]}\n")
     done = subprocess.run(
         [MAKE, "-o", ".venv/installed", f"BIN={Path(sys.executable).parent}", target,
          f"STUDY={study.format(flow=flow)}"],
@@ -157,7 +157,7 @@ def test_make_with_a_wrong_study_is_one_clear_line(
 def test_make_study_runs_a_study_in_flow_style_under_a_strange_name(tmp_path: Path) -> None:
     project = Project.copied(tmp_path / "it's a checkout")
     (project.root / "o'clock {x}").mkdir()
-    flow = "{name: flow, title: T, datasets: [synthetic], systems: [{model: popularity}], tables: [%s]}"
+    flow = "{name: flow, title: T, datasets: [synthetic], models: [{model: popularity}], tables: [%s]}"
     table = "{name: main, title: Flow, metrics: [recall], k: [10]}"
     (project.root / "o'clock {x}" / "my flow.yaml").write_text(flow % table, encoding="utf-8")
     done = subprocess.run(

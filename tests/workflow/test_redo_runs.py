@@ -170,7 +170,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Place:
     })  # fmt: skip
     study = write_yaml(root / "both.yaml", {
         "name": "both", "title": "Both", "datasets": ["mine", "mirrored"], "tuning": {"trials": 2},
-        "systems": [{"model": "ease", "tune": True, "datasets": ["mine"]}, {"model": "popularity"}],
+        "models": [{"model": "ease", "tune": True, "datasets": ["mine"]}, {"model": "popularity"}],
         "tables": TINY_STUDY["tables"],
     })  # fmt: skip
     place = Place(project, root / "work", own, mirror, study)

@@ -1,4 +1,4 @@
-"""A refit of a trained system on train and validation learns for as long as did best on validation."""
+"""A refit of a trained model on train and validation learns for as long as did best on validation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ENTRY = {"model": "lightgcn", "fit": BOTH, "params": {"epochs": 40, "eval_every"
 
 def study(place: Path, entry: dict[str, Any]) -> Path:
     tables = [{"name": "main", "title": "The table", "metrics": ["recall"], "k": [10]}]
-    content = {**TINY_STUDY, "name": "twice", "systems": [entry], "tables": tables, "figures": []}
+    content = {**TINY_STUDY, "name": "twice", "models": [entry], "tables": tables, "figures": []}
     return write_yaml(place / "twice.yaml", content)
 
 
@@ -50,11 +50,11 @@ def test_a_closed_form_waits_for_none(finished: Finished, tmp_path: Path) -> Non
     assert "--twin" not in next(job for job in jobs if job.rule == "fit").command
 
 
-def test_a_trained_system_is_not_fitted_on_both_alone(tmp_path: Path) -> None:
+def test_a_trained_model_is_not_fitted_on_both_alone(tmp_path: Path) -> None:
     path = study(tmp_path, ENTRY | {"fit": ["train+valid"]})
     content = path.read_text().replace("- tiny\n", "- synthetic\n")
     path.write_text(content)
-    with pytest.raises(ConfigError, match=r"systems\[0\]\.fit: .*write `fit: \[train, train\+valid\]`"):
+    with pytest.raises(ConfigError, match=r"models\[0\]\.fit: .*write `fit: \[train, train\+valid\]`"):
         Catalog(REPO.root).study(str(path))
 
 
@@ -102,13 +102,13 @@ def test_a_log_without_a_best_epoch_is_named_at_the_refit(log: dict[str, Any]) -
         best_epochs({"status": "ok", "config": {"class_name": "Mine"}, "log": log})
 
 
-def test_a_trained_system_without_epochs_is_not_refitted(project: Path, tmp_path: Path) -> None:
+def test_a_trained_model_without_epochs_is_not_refitted(project: Path, tmp_path: Path) -> None:
     mine = yaml.safe_load((project / "config/models/mf.yaml").read_text()) | {"name": "mine", "best": {}}
     mine["params"]["n_epochs"] = mine["params"].pop("epochs")
     write_yaml(project / "config/models/mine.yaml", mine)
     path = study(tmp_path, {"model": "mine", "fit": BOTH})
     path.write_text(path.read_text().replace("- tiny\n", "- synthetic\n"))
-    with pytest.raises(ConfigError, match=r"systems\[0\]\.fit: .*mine\.yaml has no parameter `epochs`"):
+    with pytest.raises(ConfigError, match=r"models\[0\]\.fit: .*mine\.yaml has no parameter `epochs`"):
         Catalog(project).study(str(path))
     path = study(tmp_path, {"model": "mine"})
     path.write_text(path.read_text().replace("- tiny\n", "- synthetic\n"))

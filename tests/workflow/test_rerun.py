@@ -59,7 +59,7 @@ def test_comments_and_docstrings_rerun_nothing(finished: Finished) -> None:
         assert plan(finished) == []
 
 
-def test_code_of_one_system_reruns_its_fits(finished: Finished) -> None:
+def test_code_of_one_model_reruns_its_fits(finished: Finished) -> None:
     file = finished.project.root / PACKAGE / "models" / "gsprec.py"
     with edited(file, "(1.0 - p.phi)", "(1.0 - 1.0 * p.phi)"):
         jobs = plan(finished)
@@ -67,7 +67,7 @@ def test_code_of_one_system_reruns_its_fits(finished: Finished) -> None:
     assert set(by_rule(jobs)) == {"fit", "gather", *AFTER_FITS}
 
 
-def test_code_of_the_training_loop_reruns_trained_systems(finished: Finished) -> None:
+def test_code_of_the_training_loop_reruns_trained_models(finished: Finished) -> None:
     file = finished.project.root / PACKAGE / "training" / "loop.py"
     with edited(file, "best_metric: float = -1.0", "best_metric: float = -2.0"):
         jobs = plan(finished)
@@ -132,9 +132,9 @@ def test_a_new_clone_reruns_nothing(finished: Finished, work: Path) -> None:
 # ------------------------------------------------------------------------ configuration
 
 
-def test_a_hyperparameter_reruns_that_system_alone(finished: Finished) -> None:
+def test_a_hyperparameter_reruns_that_model_alone(finished: Finished) -> None:
     def change(study: dict[str, Any]) -> None:
-        study["systems"][1]["params"]["regularization"] = 31.0
+        study["models"][1]["params"]["regularization"] = 31.0
 
     with study_changed(finished, change):
         jobs = plan(finished)
@@ -143,7 +143,7 @@ def test_a_hyperparameter_reruns_that_system_alone(finished: Finished) -> None:
 
 
 def test_a_point_more_on_a_sweep_fits_that_point_alone(finished: Finished) -> None:
-    with study_changed(finished, lambda s: s["systems"][5]["sweep"]["center"].append(0.6)):
+    with study_changed(finished, lambda s: s["models"][5]["sweep"]["center"].append(0.6)):
         jobs = plan(finished)
     assert fitted(jobs) == {"gsprec": 1}
     assert "spectrum" not in by_rule(jobs)
@@ -158,7 +158,7 @@ def test_a_seed_more_fits_that_seed_alone(finished: Finished) -> None:
 
 def test_labels_and_titles_fit_nothing(finished: Finished) -> None:
     def change(study: dict[str, Any]) -> None:
-        study["systems"][0]["variant"] = "another label"
+        study["models"][0]["variant"] = "another label"
         study["tables"][0]["title"] = "Another title"
 
     with study_changed(finished, change):
@@ -168,8 +168,8 @@ def test_labels_and_titles_fit_nothing(finished: Finished) -> None:
 
 def test_order_of_keys_and_whole_floats_change_nothing(finished: Finished) -> None:
     def change(study: dict[str, Any]) -> None:
-        study["systems"][4]["params"] = dict(reversed(study["systems"][4]["params"].items()))
-        study["systems"][1]["params"]["regularization"] = 30
+        study["models"][4]["params"] = dict(reversed(study["models"][4]["params"].items()))
+        study["models"][1]["params"]["regularization"] = 30
 
     with study_changed(finished, change):
         assert not fitted(plan(finished))

@@ -1,8 +1,8 @@
-"""Real fits of every trained system, killed or capped and run again, end with the same bytes.
+"""Real fits of every trained model, killed or capped and run again, end with the same bytes.
 
 The fits are those of workflow/scripts/fit.py, each in a process of its own that SIGKILL ends.
 The processes are forked from this one, which has the libraries loaded already, so that
-trying every system takes little longer than fitting it.
+trying every model takes little longer than fitting it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ TRIALS = 3
 
 
 def quick(name: str) -> dict[str, Any]:
-    """The parameters of a short run; a system takes those that it has."""
+    """The parameters of a short run; a model takes those that it has."""
     specs = CATALOG.model(name).params
     return {k: v for k, v in QUICK.items() if k in specs and specs[k].check(v) is None}
 
@@ -73,13 +73,13 @@ class Place:
         runpy.run_path(str(ROOT / "workflow" / "scripts" / f"{name}.py"), run_name="__main__")
 
     def fit(self, name: str, folder: str, hook: Callable[[], None], *also: str) -> int:
-        """Fit a system into a folder, with checkpoints beside it."""
+        """Fit a model into a folder, with checkpoints beside it."""
         run = json.dumps({"model": name, "params": quick(name), "top": 20})
         where = ["--folder", folder, "--checkpoints", f"{folder}-checkpoints"]
         return self.script("fit", "--run", run, "--device", "cpu", *where, *also, hook=hook)
 
     def tune(self, name: str, folder: str, hook: Callable[[], None] = lambda: None) -> int:
-        """Search a system's learning rate, and its spectra are those of `quick`."""
+        """Search a model's learning rate, and its spectra are those of `quick`."""
         rates = [0.003, 0.001, 0.01, 0.03]
         job = {
             "model": name,
@@ -186,7 +186,7 @@ def dies_in_a_checkpoint(watched: Watched, which: int) -> Callable[[], None]:
 
 @pytest.fixture(scope="module")
 def whole(place: Place) -> Callable[[str], tuple[bytes, int]]:
-    """A factory: rankings and number of batches of a system's run that nobody killed."""
+    """A factory: rankings and number of batches of a model's run that nobody killed."""
     known: dict[str, tuple[bytes, int]] = {}
 
     def run(name: str) -> tuple[bytes, int]:

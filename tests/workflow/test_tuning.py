@@ -27,14 +27,14 @@ def project(finished: Finished) -> Project:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    systems = [
+    models = [
         {"model": "sdiff", "tune": True, "params": SDIFF},
         {"model": "gsprec", "tune": True},
         {"model": "gsprec", "tune": True, "variant": "no-bandpass", "after": {"phi": 0.0}, "group": "part"},
         {"model": "popularity", "tune": True},
     ]
     figures = [{"name": "tuning", "title": "Trials", "kind": "tuning"}]
-    content = {**TINY_STUDY, "name": "tuned", "systems": systems, "figures": figures}
+    content = {**TINY_STUDY, "name": "tuned", "models": models, "figures": figures}
     return write_yaml(
         tmp_path_factory.mktemp("study") / "tuned.yaml", content | {"tuning": {"trials": TRIALS}}
     )
@@ -65,7 +65,7 @@ def stored(folder: Path) -> int:
     return 0
 
 
-def test_one_tuning_job_serves_a_system_and_its_ablation(whole: Path, project: Project, study: Path) -> None:
+def test_one_tuning_job_serves_a_model_and_its_ablation(whole: Path, project: Project, study: Path) -> None:
     assert len(list(whole.glob("results/tuning/tiny/gsprec/*"))) == 1
     records = [json.loads(p.read_text()) for p in whole.glob("results/runs/tiny/gsprec/*/seed-0/run.json")]
     part, full = sorted((r["params"] for r in records), key=lambda p: p["phi"])
@@ -74,7 +74,7 @@ def test_one_tuning_job_serves_a_system_and_its_ablation(whole: Path, project: P
     assert json.loads(best.read_text())["params"] == full
 
 
-def test_every_tuned_system_gets_the_same_number_of_trials(whole: Path) -> None:
+def test_every_tuned_model_gets_the_same_number_of_trials(whole: Path) -> None:
     assert [len(trials(whole, name)) for name in ("sdiff", "gsprec")] == [TRIALS, TRIALS]
     collected = pd.read_csv(whole / "results/studies/tuned/tuning.csv")
     assert collected.groupby("model")["trial"].max().to_dict() == {"gsprec": TRIALS, "sdiff": TRIALS}
@@ -132,5 +132,5 @@ def test_a_killed_search_loses_the_running_trial_at_most(
     assert (tmp_path / target).read_bytes() == best.read_bytes()
 
 
-def test_a_system_is_not_tuned_without_need(tmp_path: Path) -> None:
+def test_a_model_is_not_tuned_without_need(tmp_path: Path) -> None:
     assert "tune" not in by_rule(REPO.planned(tmp_path, "quickstart"))

@@ -1,8 +1,8 @@
-"""Fit systems on one dataset, each in a process of its own: seconds, peak memory, status.
+"""Fit models on one dataset, each in a process of its own: seconds, peak memory, status.
 
     python workflow/benchmarks/fit.py --data results/data/synthetic.amazon-book
 
-The eigenpairs that several systems share are computed once and counted apart. Scoring is
+The eigenpairs that several models share are computed once and counted apart. Scoring is
 measured on the first users alone and stated per 1,000 users.
 """
 
@@ -34,7 +34,7 @@ HEAD = f"{'system':<14}{'status':<10}{'eigenpairs s':>13}{'fit s':>9}{'1k users 
 
 
 def one(catalog: Catalog, name: str, args: argparse.Namespace) -> dict:
-    """Fit and score one system in this process; return its record."""
+    """Fit and score one model in this process; return its record."""
     model, data = catalog.model(name), args.data.name
     params = model.resolve(model.best.get(data, {}) | json.loads(args.params).get(name, {}))
     config = RunConfig(model=name, params=params)
@@ -66,12 +66,12 @@ def _spectrum(folder: Path, operator: str, size: int, train: Interactions) -> Sp
 
 
 def run() -> None:
-    """Print one line a system."""
+    """Print one line a model."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True, help="results/data/DATASET")
-    parser.add_argument("--systems", nargs="*", help="all closed-form systems by default")
+    parser.add_argument("--models", nargs="*", help="all closed-form models by default")
     parser.add_argument("--params", default="{}", help='JSON: {"gfcf": {"rank": 200}}')
     parser.add_argument("--users", type=int, default=1000)
     parser.add_argument("--minutes", type=float, default=60.0)
@@ -87,12 +87,12 @@ def run() -> None:
     with TemporaryDirectory() as temporary:
         folder = args.folder or Path(temporary)
         print(f"{args.data.name}, {os.environ.get('OMP_NUM_THREADS', 'all')} threads", HEAD, sep="\n")
-        for name in args.systems or closed:
+        for name in args.models or closed:
             print(_line(name, _apart(name, folder)), flush=True)
 
 
 def _apart(name: str, folder: Path) -> dict:
-    """Run one system in a process of its own, so that its peak memory is its own."""
+    """Run one model in a process of its own, so that its peak memory is its own."""
     command = [sys.executable, *sys.argv, "--only", name, "--folder", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -1,4 +1,4 @@
-"""Time an epoch of trained systems, and with --peer the same epoch in RecBole 1.2.1.
+"""Time an epoch of trained models, and with --peer the same epoch in RecBole 1.2.1.
 
     python -m venv recbole
     recbole/bin/pip install recbole==1.2.1 'numpy<2' 'scipy<1.14' 'pandas<2.2' 'setuptools<80'
@@ -49,7 +49,7 @@ HERE = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Peer:
-    """One system in RecBole.
+    """One model in RecBole.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class Peer:
 
 
 def layered(p: SimpleNamespace) -> dict[str, Any]:
-    """Return what graph systems share."""
+    """Return what graph models share."""
     sizes = {"embedding_size": p.dimensions, "n_layers": p.layers}
     return sizes | {"reg_weight": p.regularization, "require_pow": True}
 
@@ -167,7 +167,7 @@ PEERS = {
     ),
 }  # fmt: skip
 
-# Systems whose fast path has a plain one beside it: what makes it plain.
+# Models whose fast path has a plain one beside it: what makes it plain.
 REFERENCES = {"wpgrec": {"propagation": "layers"}}
 FILTERS = "wpgrec-filters"
 
@@ -205,7 +205,7 @@ class TimedRun(Run):
 
 
 def own(catalog: Catalog, name: str, args: argparse.Namespace) -> dict[str, Any]:
-    """Train one of our systems in this process; return what was measured."""
+    """Train one of our models in this process; return what was measured."""
     limit_threads(args.threads)
     pieces = {part: Interactions.load(args.data / f"{part}.npz") for part in ("train", "valid")}
     ordered = catalog.dataset(args.data.name).ordered
@@ -262,12 +262,12 @@ def filters(catalog: Catalog, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def resolved(catalog: Catalog, name: str, data: Path) -> dict[str, Any]:
-    """Return the parameters of a system for the comparison.
+    """Return the parameters of a model for the comparison.
 
     Raises
     ------
     ConfigError
-        The system does not have, or does not allow, what its entry sets.
+        The model does not have, or does not allow, what its entry sets.
     """
     if name not in PEERS:
         return catalog.model(name).resolve({})
@@ -280,7 +280,7 @@ def resolved(catalog: Catalog, name: str, data: Path) -> dict[str, Any]:
 
 
 def theirs(catalog: Catalog, name: str, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """Train a system in RecBole; return what was measured."""
+    """Train a model in RecBole; return what was measured."""
     p, peer = SimpleNamespace(**resolved(catalog, name, args.data)), PEERS[name]
     size = round(p.batch_size * targets(args.data)) if peer.histories else p.batch_size
     settings = {"train_batch_size": size, "learning_rate": p.learning_rate} | peer.theirs(p)
@@ -314,7 +314,7 @@ def process(command: list[Any], threads: int) -> dict[str, Any]:
 
 def compared(catalog: Catalog, name: str, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Return one row: ours, and the peer's where there is one."""
-    row: dict[str, Any] = {"system": name}
+    row: dict[str, Any] = {"model": name}
     sides = {"ours": lambda: process([sys.executable, *sys.argv, "--only", name], args.threads)}
     if name in REFERENCES or name == FILTERS:
         plain = [sys.executable, *sys.argv, "--only", name, "--reference"]
@@ -350,11 +350,11 @@ def line(row: dict[str, Any]) -> str:
 
 
 def reason_to_skip(catalog: Catalog, name: str, data: Path) -> str | None:
-    """Return why a system cannot be timed here."""
+    """Return why a model cannot be timed here."""
     if name == FILTERS:
         name = "wpgrec"
     if name not in catalog.names("models"):
-        return "there is no such system"
+        return "there is no such model"
     if catalog.model(name).kind != "trained":
         return "it is not trained in epochs"
     try:
@@ -365,30 +365,30 @@ def reason_to_skip(catalog: Catalog, name: str, data: Path) -> str | None:
 
 
 def rows(catalog: Catalog, args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Measure all systems, printing each as it is done."""
+    """Measure all models, printing each as it is done."""
     found = []
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         if args.peer:
             pieces = {part: Interactions.load(args.data / f"{part}.npz") for part in PARTS}
             export.recbole(pieces, args.data.name, folder)
-        for name in args.systems or [*PEERS, *REFERENCES, FILTERS]:
+        for name in args.models or [*PEERS, *REFERENCES, FILTERS]:
             reason = reason_to_skip(catalog, name, args.data)
-            row = {"system": name, "skipped": reason} if reason else compared(catalog, name, folder, args)
+            row = {"model": name, "skipped": reason} if reason else compared(catalog, name, folder, args)
             found.append(row)
             print(line(row), flush=True)
     return found
 
 
 def run() -> None:
-    """Print one line a system, and write --output."""
+    """Print one line a model, and write --output."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True, help="results/data/DATASET")
     parser.add_argument("--peer", help="a Python that has RecBole; without it our times alone are printed")
     parser.add_argument(
-        "--systems", nargs="*", help=f"of {', '.join([*PEERS, *REFERENCES, FILTERS])}; all of them by default"
+        "--models", nargs="*", help=f"of {', '.join([*PEERS, *REFERENCES, FILTERS])}; all of them by default"
     )
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--threads", type=int, default=1)
@@ -405,7 +405,7 @@ def run() -> None:
     print(" " * 15 + "".join(f"{h:>12}" for h in HEAD))
     table = rows(catalog, args)
     if args.output:
-        columns = ["system", *FORMATS, "skipped"]
+        columns = ["model", *FORMATS, "skipped"]
         with atomic(args.output) as path, path.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.DictWriter(stream, columns, lineterminator="\n")
             writer.writeheader()

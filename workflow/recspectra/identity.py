@@ -382,11 +382,11 @@ def spectrum_code(script: Path) -> str:
 
 @functools.cache
 def fit_code(model: str, script: Path) -> str:
-    """Return the hash of the code that a system's fit runs through; computed once a process."""
+    """Return the hash of the code that a model's fit runs through; computed once a process."""
     return code_hash(f"{PACKAGE}.models.{model}", scripts=[script])
 
 
 @functools.cache
 def tune_code(model: str, script: Path) -> str:
-    """Return the hash of the code that a system's tuning runs through; computed once a process."""
+    """Return the hash of the code that a model's tuning runs through; computed once a process."""
     return code_hash(f"{PACKAGE}.models.{model}", f"{PACKAGE}.fitting.tune", scripts=[script])

@@ -33,7 +33,7 @@ RESERVED = {
 }  # fmt: skip
 PUBLISHED = ("results.csv", "datasets.csv", "claims.csv", "mapping.yaml")
 
-# What a scheduler is asked for, by the `cost` of a system. A first attempt asks for what most
+# What a scheduler is asked for, by the `cost` of a model. A first attempt asks for what most
 # need; later ones for more, up to what the job's own budget lets it use.
 FIT_MINUTES = {"light": 10, "medium": 30, "heavy": 90}
 TRIAL_MINUTES = {"light": 2, "medium": 8, "heavy": 30}
@@ -84,7 +84,7 @@ def load(root: Path, overrides: Mapping[str, Any], argv: Sequence[str]) -> Plan:
         also = "; optional datasets take part where their files are"
         _check_asked("datasets", name, {s.name: s.config.datasets for s in asked}, also)
     for name in settings.models or ():
-        _check_asked("models", name, {s.name: [m for e in s.config.systems for m in e.models] for s in asked})
+        _check_asked("models", name, {s.name: [m for e in s.config.models for m in e.models] for s in asked})
     _check_own_files(catalog, asked)
     return Plan(root, catalog, settings, studies, chosen.name, named or [chosen.name])
 
@@ -123,7 +123,7 @@ def _check_case(chosen: Study, studies: Mapping[str, Study]) -> None:
 
 
 def _check_asked(key: str, name: str, studies: Mapping[str, list[str]], also: str = "") -> None:
-    """Refuse a dataset or system that was asked for but that no study on the command line has."""
+    """Refuse a dataset or model that was asked for but that no study on the command line has."""
     known = sorted({name for names in studies.values() for name in names})
     if name not in known:
         raise ConfigError(
@@ -198,7 +198,7 @@ def minutes_asked(cost: str, minutes: float, trials: int = 0, attempt: int = 1) 
     Parameters
     ----------
     cost : str
-        Cost class of the system.
+        Cost class of the model.
     minutes : float
         Budget of one fit.
     trials : int
@@ -504,7 +504,7 @@ class Plan:
         return [f"{tuning_folder(dataset, tune)}/best.json"] if tune else []
 
     def run_twin(self, dataset: str, model: str, key: str, seed: str) -> list[str]:
-        """Return the record of the run whose best epoch a refit of a trained system waits for."""
+        """Return the record of the run whose best epoch a refit of a trained model waits for."""
         run = self.run_config(model, key)
         if run.fit == "train" or self.catalog.model(model).kind != "trained":
             return []
@@ -534,7 +534,7 @@ class Plan:
         return _spectrum_files(dataset, needs)
 
     def tune_code(self, model: str, script: Path) -> str:
-        """Return the hash of the code that a system's tuning runs through."""
+        """Return the hash of the code that a model's tuning runs through."""
         return identity.tune_code(model, script)
 
     def spectrum_inputs(self, dataset: str, operator: str) -> list[str]:
@@ -543,7 +543,7 @@ class Plan:
         return [f"results/data/{dataset}/{part}.npz" for part in parts]
 
     def fit_code(self, model: str, script: Path) -> str:
-        """Return the hash of the code that a system's fit runs through."""
+        """Return the hash of the code that a model's fit runs through."""
         return identity.fit_code(model, script)
 
     # ------------------------------------------------------------------- resources
@@ -562,7 +562,7 @@ class Plan:
         return memory_asked(self.catalog.model(model).cost, self.settings.budget.memory_gb, attempt)
 
     def gpu(self, model: str) -> int:
-        """Return how many GPUs a system asks for: trained ones one, unless `device` is `cpu`."""
+        """Return how many GPUs a model asks for: trained ones one, unless `device` is `cpu`."""
         return int(self.catalog.model(model).kind == "trained" and self.settings.device != "cpu")
 
     @property

@@ -1,4 +1,4 @@
-"""The contract of a system: what it gets, what it must do, and how it is saved."""
+"""The contract of a model: what it gets, what it must do, and how it is saved."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ ROUNDING = 1e-13  # relative difference of values that may be equal but for floa
 
 
 class Refused(Exception):
-    """A system cannot run on a dataset; the run ends with `status: skipped`."""
+    """A model cannot run on a dataset; the run ends with `status: skipped`."""
 
 
 class ContractError(Exception):
-    """The class of a system breaks its contract; the message names the method and what it must return."""
+    """The class of a model breaks its contract; the message names the method and what it must return."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a system may look at while it is fitted. Test data are not in it.
+    """What a model may look at while it is fitted. Test data are not in it.
 
     Attributes
     ----------
@@ -85,9 +85,9 @@ def refuse_without_order(task: Task, who: str, instead: str = "") -> None:
     Parameters
     ----------
     task : Task
-        What the system is fitted on.
+        What the model is fitted on.
     who : str
-        The system, as the reason names it.
+        The model, as the reason names it.
     instead : str
         What may be chosen instead, added in brackets.
 
@@ -172,7 +172,7 @@ class History:
 
 
 class Recommender:
-    """Base of every system.
+    """Base of every model.
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ class Recommender:
 
 
 def create(config: ModelConfig, params: Mapping[str, Any]) -> Recommender:
-    """Return a new system: module `models/<name>.py`, class `class_name` of its YAML.
+    """Return a new model: module `models/<name>.py`, class `class_name` of its YAML.
 
     Raises
     ------
@@ -242,7 +242,7 @@ def create(config: ModelConfig, params: Mapping[str, Any]) -> Recommender:
         if error.name != path:
             raise
         raise ContractError(
-            f"system '{config.name}' has a YAML, but no workflow/recspectra/models/{config.name}.py"
+            f"model '{config.name}' has a YAML, but no workflow/recspectra/models/{config.name}.py"
         ) from None
     if not hasattr(module, config.class_name):
         raise ContractError(
@@ -273,7 +273,7 @@ def unchanged_inputs(name: str) -> Iterator[None]:
 
 
 def fitted(system: Recommender, task: Task, run: Run) -> dict[str, Any]:
-    """Fit a system and return its log.
+    """Fit a model and return its log.
 
     Raises
     ------
@@ -311,7 +311,7 @@ def check_scores(score: Scorer, scores: Any, users: int, items: int) -> np.ndarr
         They are no dense NumPy array of floating point numbers, shape (users, items), or lose their
         differences in float32.
     Diverged
-        A score is infinitely large: such items would be tied, whatever the system knows of them.
+        A score is infinitely large: such items would be tied, whatever the model knows of them.
     """
     name = scorer_name(score)
     expected = f"expected a NumPy array of floats, shape ({users}, {items})"

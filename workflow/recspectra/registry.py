@@ -79,7 +79,7 @@ class Job:
     threads : int
         That it may use.
     model : callable
-        Name of a system -> its configuration.
+        Name of a model -> its configuration.
     """
 
     inputs: list[Path]
@@ -104,7 +104,7 @@ class OfJobs:
     on_device : bool
         Whether it runs where `device` says; else on the CPU.
     models : tuple of str
-        Systems whose code it runs.
+        Models whose code it runs.
     """
 
     measure: Callable[[Job], DataFrame]

@@ -1,4 +1,4 @@
-"""Fit one system on one dataset with one seed and write its rankings."""
+"""Fit one model on one dataset with one seed and write its rankings."""
 
 import argparse
 import json

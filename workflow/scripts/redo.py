@@ -14,7 +14,7 @@ from recspectra.running.redo import redo
 def run() -> None:
     """List what is forgotten, remove it, run the studies that showed it; exit with 1 if that fails."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--what", required=True, help="dataset, system, run folder, status, or damaged")
+    parser.add_argument("--what", required=True, help="dataset, model, run folder, status, or damaged")
     parser.add_argument(
         "--study", default="", help="name or path of the study to run; by default all concerned"
     )

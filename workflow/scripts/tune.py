@@ -1,4 +1,4 @@
-"""Choose a system's hyperparameters on a dataset's validation part."""
+"""Choose a model's hyperparameters on a dataset's validation part."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Graph systems after two epochs on the tiny data."""
+"""Graph models after two epochs on the tiny data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from recspectra.recommender import Recommender, Run, Task, create
 
 @pytest.fixture
 def fitted(catalog: Catalog, tiny: dict[str, Interactions]) -> Fitted:
-    """A factory of systems after two epochs on the tiny data."""
+    """A factory of models after two epochs on the tiny data."""
 
     def make(name: str, **changes: Any) -> Recommender:
         config = catalog.model(name)

@@ -1,4 +1,4 @@
-"""What tests of graph systems share: small settings, dense adjacencies, products, free vectors."""
+"""What tests of graph models share: small settings, dense adjacencies, products, free vectors."""
 
 from __future__ import annotations
 
@@ -27,6 +27,6 @@ def products(stacked: np.ndarray, users: int) -> np.ndarray:
     return stacked[:users] @ stacked[users:].T
 
 
-def free(system: Recommender) -> np.ndarray:
+def free(model: Recommender) -> np.ndarray:
     """E^0 as float64."""
-    return dict(system.module.named_parameters())["tables.weight"].detach().numpy().astype(np.float64)
+    return dict(model.module.named_parameters())["tables.weight"].detach().numpy().astype(np.float64)

@@ -1,4 +1,4 @@
-"""Floor 3: the trained graph systems against plain readings of their formulas."""
+"""Floor 3: the trained graph models against plain readings of their formulas."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_lrgccf_penalises_the_vectors_it_names(fitted: Fitted, penalty: str, wid
 
 
 def _train(system: Recommender) -> Interactions:
-    """Some interactions of the shape a system was fitted on."""
+    """Some interactions of the shape a model was fitted on."""
     m, n = map(int, system.shape)
     return from_pairs(np.arange(m), np.arange(m) % n, None, (m, n))
 

@@ -61,24 +61,24 @@ def test_losses_on_shared_negatives_are_those_of_every_pair(tiny: dict[str, Inte
 def test_simplex_scores_are_cosines_of_the_shown_history(
     fitted: Fitted, tiny: dict[str, Interactions], gamma: float
 ) -> None:
-    system = fitted("simplex", gamma=gamma, negatives=20)
-    users, items = free(system)[:120], free(system)[120:]
+    model = fitted("simplex", gamma=gamma, negatives=20)
+    users, items = free(model)[:120], free(model)[120:]
     shown = tiny["train"].merged(tiny["valid"])
-    v = system.module.history.weight.detach().numpy().astype(np.float64)
+    v = model.module.history.weight.detach().numpy().astype(np.float64)
     for user in (3, 70):
         mean = items[shown.sequence(user)].mean(0)
         vector = gamma * users[user] + (1 - gamma) * v @ mean
         cosines = items @ vector / np.linalg.norm(items, axis=1) / np.linalg.norm(vector)
-        assert np.allclose(scores_of(system, shown)[user], cosines, atol=1e-5)
+        assert np.allclose(scores_of(model, shown)[user], cosines, atol=1e-5)
 
 
 def test_a_pairs_own_item_can_be_taken_out_of_the_history(
     fitted: Fitted, tiny: dict[str, Interactions]
 ) -> None:
-    system = fitted("simplex", negatives=20, own_item="removed")
-    batch = next(iter(system.batches(Task(tiny["train"], None, True))(torch.Generator())))
-    items = system.module.tables.split()[1]
-    kept, removed = (system._means(items, batch, apart) for apart in (False, True))
+    model = fitted("simplex", negatives=20, own_item="removed")
+    batch = next(iter(model.batches(Task(tiny["train"], None, True))(torch.Generator())))
+    items = model.module.tables.split()[1]
+    kept, removed = (model._means(items, batch, apart) for apart in (False, True))
     for r in range(0, 500, 50):
         own = tiny["train"].sequence(int(batch.users[r]))
         assert torch.allclose(removed[r], items[own[own != int(batch.items[r])]].mean(0), atol=1e-5)
@@ -88,12 +88,12 @@ def test_a_pairs_own_item_can_be_taken_out_of_the_history(
 def test_both_ways_of_the_own_item_give_the_same_loss_without_a_history(
     fitted: Fitted, tiny: dict[str, Interactions]
 ) -> None:
-    system = fitted("simplex", negatives=20, dropout=0.0, gamma=0.5)
-    torch.nn.init.zeros_(system.module.history.weight)
-    batch = next(iter(system.batches(Task(tiny["train"], None, True))(torch.Generator())))
+    model = fitted("simplex", negatives=20, dropout=0.0, gamma=0.5)
+    torch.nn.init.zeros_(model.module.history.weight)
+    batch = next(iter(model.batches(Task(tiny["train"], None, True))(torch.Generator())))
     losses = []
-    for system.params.own_item in ("kept", "removed"):
-        losses.append(float(system.loss(batch, torch.Generator()).detach()))
+    for model.params.own_item in ("kept", "removed"):
+        losses.append(float(model.loss(batch, torch.Generator()).detach()))
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
@@ -112,47 +112,47 @@ def test_simplex_loss_is_that_of_its_formula(
         "own_item": own_item,
     }
     given = dict(zip(("item_bias", "training_bias"), biases, strict=True))
-    system = fitted("simplex", negatives=20, dropout=0.0, **given, **weights)
-    m = system.module
+    model = fitted("simplex", negatives=20, dropout=0.0, **given, **weights)
+    m = model.module
     with torch.no_grad():
         for bias in (m.bias, m.user_bias, m.global_bias):
             bias.normal_(generator=torch.Generator().manual_seed(1))
-    batch = next(iter(system.batches(Task(tiny["train"], None, True))(torch.Generator())))
-    users, items = system.module.tables.split()
+    batch = next(iter(model.batches(Task(tiny["train"], None, True))(torch.Generator())))
+    users, items = model.module.tables.split()
     total = torch.zeros(())
     for u, i in zip(batch.users.tolist(), batch.items.tolist(), strict=True):
         seen = set(tiny["train"].sequence(u).tolist())
         history = items[sorted(seen - {i} if own_item == "removed" else seen)]
-        own = 0.4 * users[u] + 0.6 * system.module.history(history.mean(0))
+        own = 0.4 * users[u] + 0.6 * model.module.history(history.mean(0))
         bias = biases[0] * m.bias + biases[1] * (m.user_bias[u] + m.global_bias)
         others = [j for j in batch.negatives.tolist() if j not in seen]
         cosines = cosine_similarity(own[None], items) + bias
         over = torch.relu(cosines[others] - 0.2).mean() if others else 0.0
         squares = (users[u] ** 2).sum() + (items[i] ** 2).sum()
         total = total + torch.relu(1 - cosines[i]) + 7.0 * over + 0.05 * squares
-    found = system.loss(batch, torch.Generator())
+    found = model.loss(batch, torch.Generator())
     assert float(found.detach()) == pytest.approx(float(total.detach()) / len(batch.users), rel=1e-4)
 
 
 def test_entries_are_dropped_before_or_after_users_get_length_1(fitted: Fitted) -> None:
-    system = fitted("simplex", negatives=20, dropout=0.5)
+    model = fitted("simplex", negatives=20, dropout=0.5)
     users, lengths = 3.0 + torch.rand(200, 16), {}
-    for system.params.dropout_at in ("before", "after"):
-        found = system._directions(users, torch.Generator().manual_seed(0))
+    for model.params.dropout_at in ("before", "after"):
+        found = model._directions(users, torch.Generator().manual_seed(0))
         assert 0.4 < float((found == 0).float().mean()) < 0.6
-        lengths[system.params.dropout_at] = found.norm(dim=1)
+        lengths[model.params.dropout_at] = found.norm(dim=1)
     assert torch.allclose(lengths["before"], torch.ones(200), atol=1e-5)
     assert 1.2 < float(lengths["after"].mean()) < 1.5 and float(lengths["after"].std()) > 0.05
 
 
 def test_biases_of_training_change_no_score(fitted: Fitted, tiny: dict[str, Interactions]) -> None:
-    system = fitted("simplex", negatives=20, training_bias=True)
-    assert system.module.user_bias.abs().min() > 0 and system.module.global_bias != 0
-    scores = scores_of(system, tiny["train"])
+    model = fitted("simplex", negatives=20, training_bias=True)
+    assert model.module.user_bias.abs().min() > 0 and model.module.global_bias != 0
+    scores = scores_of(model, tiny["train"])
     with torch.no_grad():
-        system.module.user_bias.add_(1.0)
-        system.module.global_bias.add_(1.0)
-    assert np.array_equal(scores_of(system, tiny["train"]), scores)
+        model.module.user_bias.add_(1.0)
+        model.module.global_bias.add_(1.0)
+    assert np.array_equal(scores_of(model, tiny["train"]), scores)
 
 
 @pytest.mark.parametrize("diagonal", ["removed", "kept", "paper"])
@@ -182,22 +182,22 @@ def test_ultragcn_loss_is_that_of_its_formula(
     fitted: Fitted, tiny: dict[str, Interactions], penalty: str
 ) -> None:
     weights = {"w1": 0.3, "w2": 0.7, "w3": 0.2, "w4": 0.9, "negative_weight": 5.0, "item_weight": 2.0}
-    system = fitted("ultragcn", negatives=20, regularization=0.1, penalty=penalty, neighbours=3, **weights)
-    batch = next(iter(system.batches(Task(tiny["train"], None, True))(torch.Generator())))
+    model = fitted("ultragcn", negatives=20, regularization=0.1, penalty=penalty, neighbours=3, **weights)
+    batch = next(iter(model.batches(Task(tiny["train"], None, True))(torch.Generator())))
     x = tiny["train"].matrix.toarray()
     d_user, d_item = x.sum(1), x.sum(0)
     beta = np.sqrt(d_user + 1)[:, None] / d_user[:, None] / np.sqrt(d_item + 1)
-    users, items = (v.detach().numpy().astype(np.float64) for v in system.vectors())
+    users, items = (v.detach().numpy().astype(np.float64) for v in model.vectors())
     cost = partial(np.logaddexp, 0.0)
     scores, expected = users @ items.T, 0.0
     for u, i in zip(batch.users.tolist(), batch.items.tolist(), strict=True):
         others = [j for j in batch.negatives.tolist() if not x[u, j]]
         expected += (0.3 + 0.7 * beta[u, i]) * cost(-scores[u, i])
         expected += 5 * np.mean((0.2 + 0.9 * beta[u, others]) * cost(scores[u, others]))
-        expected += 2 * (system.omega[i].numpy() * cost(-scores[u, system.near[i].numpy()])).sum()
+        expected += 2 * (model.omega[i].numpy() * cost(-scores[u, model.near[i].numpy()])).sum()
         if penalty == "pairs":
             expected += 0.05 * (users[u] @ users[u] + items[i] @ items[i])
     if penalty == "all":  # once a batch, as the authors add it to the sum over its pairs
         expected += 0.05 * ((users**2).sum() + (items**2).sum())
-    found = float(system.loss(batch, torch.Generator()).detach())
+    found = float(model.loss(batch, torch.Generator()).detach())
     assert found == pytest.approx(expected / len(batch.users), rel=1e-4)

@@ -85,7 +85,7 @@ def write(
         frame.reindex(columns=columns).to_csv(folder / f"{name}.csv", index=False)
     known = {"wpgrec": {"title": "W", "why": "w", "target": "test", "metrics": ["ndcg"], "k": [10],
                         "views": [BOTH]}}  # fmt: skip
-    study = {"name": "hand", "title": "By hand", "datasets": list(datasets), "systems": [{"model": "ease"}],
+    study = {"name": "hand", "title": "By hand", "datasets": list(datasets), "models": [{"model": "ease"}],
              "claims": claims, "protocols": protocols or known, "about": {}, "provenance": {}}  # fmt: skip
     (folder / "study.json").write_text(json.dumps(study), encoding="utf-8")
     return StudyFiles(folder)

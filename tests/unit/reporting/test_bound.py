@@ -49,7 +49,7 @@ def measured(ranks: np.ndarray, bonus: float = 0.0) -> pd.DataFrame:
 
 def files_with(folder: Path, metrics: pd.DataFrame, per_user: str = "1090") -> StudyFiles:
     study = {
-        "name": "w", "title": "W", "datasets": ["lastfm.loo"], "systems": [{"model": "wpgrec"}], "about": {},
+        "name": "w", "title": "W", "datasets": ["lastfm.loo"], "models": [{"model": "wpgrec"}], "about": {},
         "provenance": {},
         "tables": [{"name": "t", "title": "T", "protocol": "wpgrec", "metrics": ["hr", "ndcg"], "k": [10, 20],
                     "published": "wpgrec/table1"}],

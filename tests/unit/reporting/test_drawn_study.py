@@ -82,7 +82,7 @@ def study_json() -> dict:
         },
     }
     return {
-        "name": "claims", "title": "Claims", "datasets": [DATASET], "systems": [{"model": "gsprec"}],
+        "name": "claims", "title": "Claims", "datasets": [DATASET], "models": [{"model": "gsprec"}],
         "protocols": protocols, "provenance": {},
         "tables": [{"name": "time", "title": "Time", "kind": "runtime", "published": "gsprec/table7"}],
         "figures": [
@@ -171,7 +171,7 @@ def published() -> Published:
 def test_a_table_of_metrics_needs_metrics() -> None:
     with pytest.raises(ConfigError, match="needs `metrics` and `k`"):
         validate(TableConfig, {"name": "t", "title": "T"}, "study.yaml")
-    base = {"name": "s", "title": "S", "datasets": ["d"], "systems": [{"model": "ease"}]}
+    base = {"name": "s", "title": "S", "datasets": ["d"], "models": [{"model": "ease"}]}
     assert validate(StudyConfig, base, "study.yaml").claims == []
 
 
@@ -250,7 +250,7 @@ def test_a_study_without_tuning_or_energy_files_says_so(tmp_path: Path) -> None:
         (folder / f"{name}.csv").unlink()
     draw(folder, ROOT)
     files = StudyFiles(folder)
-    assert figure_data(files, files.config.figures[0]).reason == "no system of this figure was tuned"
+    assert figure_data(files, files.config.figures[0]).reason == "no model of this figure was tuned"
     assert "energy.csv has no numbers" in figure_data(files, files.config.figures[1]).reason
     assert tuning_table(files).rows == []
 

@@ -67,7 +67,7 @@ def study_json() -> dict:
         "description": "First.\n\nSecond.",
         "datasets": DATASETS,
         "seeds": [0, 1],
-        "systems": [{"model": "ease"}],
+        "models": [{"model": "ease"}],
         "tables": [
             table | {"name": "first", "title": "First table", "views": [view], "published": "sdiff/table1"},
             table | {"name": "wide", "title": "Wide & <b>", "k": [10, 20], "caption": "100% of $x_i$ | y"},

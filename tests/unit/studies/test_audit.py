@@ -18,7 +18,7 @@ def found(audited: pd.DataFrame, table: str, rule: str) -> pd.DataFrame:
     return audited[(audited["rule"] == rule) & (audited["table"] == table)]
 
 
-def test_audit_finds_cells_of_other_systems(audited: pd.DataFrame) -> None:
+def test_audit_finds_cells_of_other_models(audited: pd.DataFrame) -> None:
     rows = found(audited, "gsprec/table5", "repeated-across-tables").set_index("method")["detail"]
     assert set(rows.index) == {"GSPRec-NB", "GSPRec-NL"}
     assert "ndcg@10=0.6042 is HiGSP's ndcg@10 in gsprec/table4" in rows["GSPRec-NL"]
@@ -36,7 +36,7 @@ def test_audit_recomputes_improvements(audited: pd.DataFrame) -> None:
     assert found(audited, "gsprec/table6", "improvement").empty
 
 
-def test_audit_finds_one_system_with_two_values(audited: pd.DataFrame) -> None:
+def test_audit_finds_one_model_with_two_values(audited: pd.DataFrame) -> None:
     rows = found(audited, "sdiff/table3", "differs-across-tables")
     assert list(rows["cells"]) == ["recall@10=0.1255"]
     for table in ("gsprec/table5", "gsprec/table6", "wpgrec/table3"):

@@ -47,7 +47,7 @@ def as_it_is(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # -------------------------------------------------------------------------------- statuses
 
 
-def test_a_published_system_that_is_not_run_is_an_open_row(with_open_rows: Path) -> None:
+def test_a_published_model_that_is_not_run_is_an_open_row(with_open_rows: Path) -> None:
     frame = read(with_open_rows, "first")
     listed = Published(ROOT).table("sdiff/table1").methods
     run = {"ease", "sdiff", "gfcf", "giffcf", "bspm"}
@@ -82,7 +82,7 @@ def test_rows_are_open_only_where_a_table_asks_and_a_paper_lists(tmp_path: Path,
     assert all(OPEN_NOTE not in text for text in texts(folder))
 
 
-def test_a_system_that_ran_elsewhere_alone_is_missing(as_it_is: Path) -> None:
+def test_a_model_that_ran_elsewhere_alone_is_missing(as_it_is: Path) -> None:
     frame = read(as_it_is, "first")
     places = dict(list(frame.groupby(["row", "dataset"])))
     lines = places["BSPM", "tiny"]

@@ -28,7 +28,7 @@ TITLES = {Catalog(ROOT).model(path.stem).title: path.stem for path in (ROOT / "c
 
 
 def means(place: str, history: str) -> pd.Series:
-    """Return the mean over seeds of hr@10 and ndcg@10 of each system of the main group."""
+    """Return the mean over seeds of hr@10 and ndcg@10 of each model of the main group."""
     metrics, runs = (
         pd.read_csv(KEPT / place / f"{name}.csv", dtype=str, keep_default_na=False)
         for name in ("metrics", "runs")
@@ -39,7 +39,7 @@ def means(place: str, history: str) -> pd.Series:
 
 
 def cells(section: str, column: str) -> pd.Series:
-    """Return a column of that table of a section which has it, by the file name of the system."""
+    """Return a column of that table of a section which has it, by the file name of the model."""
     text = (ROOT / "RESULTS.md").read_text(encoding="utf-8").partition(f"## {section}\n")[2]
     blocks = re.findall(r"(?:^\|.*\|\n)+", text.partition("\n## ")[0], flags=re.MULTILINE)
     tables = [[[c.strip() for c in line.strip("|").split("|")] for line in b.splitlines()] for b in blocks]
@@ -52,9 +52,9 @@ def cells(section: str, column: str) -> pd.Series:
 )
 def test_a_column_is_that_of_the_kept_numbers(section: str, column: str) -> None:
     printed, kept = cells(section, column), means(*COLUMNS[section][column])
-    systems = set(kept.index.get_level_values("model"))
-    assert set(printed.index) == systems
-    assert len(systems) >= 20
+    models = set(kept.index.get_level_values("model"))
+    assert set(printed.index) == models
+    assert len(models) >= 20
     for model, cell in printed.items():
         expected = [f"{kept[model, metric]:.4f}".lstrip("0") for metric in ("hr", "ndcg")]
         assert cell.replace("*", "") == " / ".join(expected), model

@@ -42,7 +42,7 @@ PDFLATEX = shutil.which("pdflatex")
 
 def many(rows: int = 3, datasets: int = 3, columns: int = 9) -> Table:
     """A table with published values under some names that are long or hostile."""
-    names = [HOSTILE, *(f"System {i} of the longest names that there are" for i in range(rows - 1))]
+    names = [HOSTILE, *(f"Model {i} of the longest names that there are" for i in range(rows - 1))]
     heads = [Column(f"ndcg_hit@{5 * (k + 1)}", (f"Data {d}", "history train, mask train+valid"))
              for d in range(datasets) for k in range(columns)]  # fmt: skip
     cell = Cell(
@@ -50,7 +50,7 @@ def many(rows: int = 3, datasets: int = 3, columns: int = 9) -> Table:
     )
     lines = [[Cell(name), *[cell] * len(heads)] for name in names]
     marks = {"\u2020": "made with another definition", "\u2021": "never used"}
-    return Table("A title", [Column("system", words=True), *heads], lines, "100% of $x$.", [NOTE], marks)
+    return Table("A title", [Column("model", words=True), *heads], lines, "100% of $x$.", [NOTE], marks)
 
 
 def small(*texts: str) -> Table:
@@ -123,7 +123,7 @@ def test_sheet_has_a_column_for_what_stands_beside_a_number() -> None:
     table = many(rows=2, datasets=1, columns=1)
     lines = list(csv.reader(io.StringIO(to_csv(table))))
     head = "Data 0, history train, mask train+valid, ndcg_hit@5"
-    assert lines[0] == ["system", head, *(f"{head}: {n}" for n in ("error", "note", "published",
+    assert lines[0] == ["model", head, *(f"{head}: {n}" for n in ("error", "note", "published",
                                                                    "difference", "mark"))]  # fmt: skip
     assert lines[1][1:] == ["0.1234", "0.0012", "1/3 oom", "0.1255", "-0.0021", "\u2020"]
     assert [NOTE] in lines
@@ -175,7 +175,7 @@ def test_latex_is_ascii_and_every_row_has_all_cells() -> None:
     for kinds, body in pattern.findall(plain):
         rows = [line for line in body.splitlines() if "&" in line]
         assert rows and {line.count("&") for line in rows} == {len(re.sub(r"p\{.*?\}", "p", kinds)) - 1}
-    assert r"System 0 of the longest names" in text.replace(r"\allowbreak{}", "")
+    assert r"Model 0 of the longest names" in text.replace(r"\allowbreak{}", "")
     labels = re.findall(r"\\label\{(.*?)\}", text)
     assert labels == [f"tab:label-{i + 1}" for i in range(len(labels))]
 

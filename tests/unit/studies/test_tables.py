@@ -200,7 +200,7 @@ def test_summary_is_narrow_ascii(drawn: Path) -> None:
     ("values", "cut"),
     [([0.1, 0.2, 0.3], True), ([0.1, 0.3, 0.3], True), ([0.1, 0.3, 0.2], False), ([], False)],
 )
-def test_a_table_names_the_systems_whose_epochs_ran_out(tmp_path: Path, values: list, cut: bool) -> None:
+def test_a_table_names_the_models_whose_epochs_ran_out(tmp_path: Path, values: list, cut: bool) -> None:
     folder = write_study(tmp_path / "study")
     curves = pd.read_csv(folder / "learning.csv")
     rises = curves[curves["curve"] == "recall@20"]
@@ -233,7 +233,7 @@ def test_runs_that_had_no_epochs_left_are_told_by_variant(tmp_path: Path) -> Non
     assert found(default=rising, other=rising) == {"S-Diff", "S-Diff (other)"}
 
 
-def test_a_table_says_how_a_system_was_trained_that_has_a_cheaper_way(tmp_path: Path) -> None:
+def test_a_table_says_how_a_model_was_trained_that_has_a_cheaper_way(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "study")
     runs = pd.read_csv(folder / "runs.csv", dtype=str, keep_default_na=False)
     own = (runs["model"] == "sdiff") & (runs["dataset"] == "tiny") & (runs["group"] == "main")

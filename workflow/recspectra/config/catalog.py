@@ -1,6 +1,6 @@
 """Typed configuration: settings, studies, and the catalog of everything in `config/`.
 
-Schemas of datasets, studies, systems and runs are in `dataset_schema`, `study_schema` and
+Schemas of datasets, studies, models and runs are in `dataset_schema`, `study_schema` and
 `run_schema`. All of it needs only pydantic and PyYAML, so that the Snakefile can validate a whole
 study in a fraction of a second without importing NumPy, SciPy or PyTorch. An unknown key, a wrong
 type or a value out of bounds raises `ConfigError`, whose message names the file, the path of the
@@ -27,9 +27,9 @@ from recspectra.config.study import (
     DEFAULT,
     DRAWN,
     FigureConfig,
+    ModelEntry,
     ProtocolConfig,
     StudyConfig,
-    SystemEntry,
     View,
     groups_of,
     narrow,
@@ -230,7 +230,7 @@ class Catalog:
         """Load a study with everything it refers to checked.
 
         Of its optional datasets those in `present` take part. `choice` says at which scale and, where the
-        study has any of them, on which datasets and with which systems alone; without it nothing is capped.
+        study has any of them, on which datasets and with which models alone; without it nothing is capped.
         """
         path = self.study_path(name_or_path)
         config = validate(StudyConfig, read_yaml(path), str(path))
@@ -246,7 +246,7 @@ class Catalog:
         taken = [*config.datasets, *(name for name in config.optional_datasets if name in present)]
         whole = config.model_copy(update={"datasets": [*config.datasets, *config.optional_datasets]})
         asked = choice or Choice()
-        models = {name for entry in config.systems for name in entry.models}
+        models = {name for entry in config.models for name in entry.models}
         kept = [name for name in taken if name in (asked.datasets or ())] or taken
         part = narrow(whole, kept, models.intersection(asked.models or ()))
         return Study(self, part, str(path), config, self.scale(choice) if choice else Scale())
@@ -255,7 +255,7 @@ class Catalog:
 class Study:
     """A study with its references resolved: runs, protocols, views.
 
-    `whole` is the study as its file has it: what names a system is checked against all of them, also where
+    `whole` is the study as its file has it: what names a model is checked against all of them, also where
     only some take part. `scale` caps what is spent.
     """
 
@@ -270,15 +270,15 @@ class Study:
         self._check_models_of_drawings(whole)
         self.runs = [
             planned
-            for index, entry in enumerate(config.systems)
+            for index, entry in enumerate(config.models)
             for name in entry.models
-            for planned in self._expand(entry, name, f"{origin}: systems[{index}]")
+            for planned in self._expand(entry, name, f"{origin}: models[{index}]")
         ]
         self._check_labels()
         self._check_drawings()
         self._check_depth()
 
-    def _expand(self, entry: SystemEntry, name: str, where: str) -> list[PlannedRun]:
+    def _expand(self, entry: ModelEntry, name: str, where: str) -> list[PlannedRun]:
         model = self.catalog.model(name, where)
         for name in entry.datasets or []:
             if name not in self.config.datasets:
@@ -288,12 +288,12 @@ class Study:
                 )
         if model.kind == "trained" and "train" not in entry.fit:
             raise ConfigError(
-                f"{where}.fit: a trained system is fitted again for as many epochs as did best on "
+                f"{where}.fit: a trained model is fitted again for as many epochs as did best on "
                 "validation; write `fit: [train, train+valid]`, so that these are known"
             )
         if model.kind == "trained" and "train+valid" in entry.fit and "epochs" not in model.params:
             raise ConfigError(
-                f"{where}.fit: a refit of a trained system learns for as many epochs as did best on "
+                f"{where}.fit: a refit of a trained model learns for as many epochs as did best on "
                 f"validation, but config/models/{model.name}.yaml has no parameter `epochs`; call it that, "
                 "or leave `train+valid` out"
             )
@@ -327,7 +327,7 @@ class Study:
                     )
         return runs
 
-    def _check_count(self, entry: SystemEntry, datasets: Sequence[str], where: str) -> None:
+    def _check_count(self, entry: ModelEntry, datasets: Sequence[str], where: str) -> None:
         """Refuse a sweep whose runs nobody can wait for, before any of them is made."""
         seeds = max(
             (len((entry.seeds or self.config.seeds_on(dataset))[: self.scale.seeds]) for dataset in datasets),
@@ -340,7 +340,7 @@ class Study:
                 f"{MOST_RUNS:,} are possible: sweep over fewer values or share them out to several entries"
             )
 
-    def _tuning(self, entry: SystemEntry, model: ModelConfig, where: str) -> TuneConfig | None:
+    def _tuning(self, entry: ModelEntry, model: ModelConfig, where: str) -> TuneConfig | None:
         """Return the tuning job of an entry; None if it is not tuned or has nothing to search."""
         if not entry.tune:
             return None
@@ -373,7 +373,7 @@ class Study:
             label = (r.dataset, r.run.model, r.variant, r.group, r.run.fit, r.seed)
             if seen.get(label) == r.run.key:
                 raise ConfigError(
-                    f"{self.origin}: systems: '{r.run.model}' stands twice with the variant '{r.variant}' in "
+                    f"{self.origin}: models: '{r.run.model}' stands twice with the variant '{r.variant}' in "
                     f"group '{r.group}' on {r.dataset}, with the same configuration; remove one"
                 )
             if seen.setdefault(label, r.run.key) != r.run.key:
@@ -383,7 +383,7 @@ class Study:
                 )
 
     def _check_drawings(self) -> None:
-        groups = {entry.group for entry in self.config.systems}
+        groups = {entry.group for entry in self.config.models}
         for kind in DRAWN:
             for index, item in enumerate(getattr(self.config, kind)):
                 where = f"{self.origin}: {kind}[{index}]"
@@ -395,8 +395,8 @@ class Study:
                 self._check_names("dataset", item.datasets or [], self.config.datasets, where)
 
     def _check_models_of_drawings(self, whole: StudyConfig) -> None:
-        """Refuse a figure, claim or runtime table about a system that no entry of the study's file is."""
-        known = list(dict.fromkeys(name for entry in whole.systems for name in entry.models))
+        """Refuse a figure, claim or runtime table about a model that no entry of the study's file is."""
+        known = list(dict.fromkeys(name for entry in whole.models for name in entry.models))
         for kind in DRAWN:
             for index, item in enumerate(getattr(whole, kind)):
                 for key, models in _named_models(kind, item).items():
@@ -406,7 +406,7 @@ class Study:
         for model in models:
             if model not in known:
                 raise ConfigError(
-                    f"{where}: no system of the study is '{model}'; it has {', '.join(known)}"
+                    f"{where}: no model of the study is '{model}'; it has {', '.join(known)}"
                     f"{nearest(model, known)}"
                 )
 
@@ -414,7 +414,7 @@ class Study:
         for name in names:
             if name not in known and what == "group":
                 raise ConfigError(
-                    f"{where}: no system is in group '{name}'; groups: "
+                    f"{where}: no model is in group '{name}'; groups: "
                     f"{', '.join(sorted(known))}{nearest(name, known)}"
                 )
             if name not in known:
@@ -478,9 +478,9 @@ class Study:
         Parameters
         ----------
         figure : FigureConfig
-            Names a group, datasets and a system, or some of these.
+            Names a group, datasets and a model, or some of these.
         model : str
-            The system, where the figure names none.
+            The model, where the figure names none.
         label : callable
             Planned run -> what tells examples apart.
         """
@@ -513,7 +513,7 @@ def _view_text(view: View) -> str:
 
 
 def _named_models(kind: str, item: Any) -> dict[str, list[str]]:
-    """Return the systems that a table, figure or claim names, by the key that names them."""
+    """Return the models that a table, figure or claim names, by the key that names them."""
     if kind == "claims":
         return {"model": [item.model] if item.model else [], "rivals": item.rivals}
     if kind == "figures":

@@ -120,7 +120,7 @@ class FilterConfig(Strict):
         Keep ratings of at least this; the rest are dropped, not counted as negative.
     duplicates : {"first", "last", "all"}
         Which of several interactions of a user with an item is kept (in time order);
-        the matrix that systems see is binary in any case.
+        the matrix that models see is binary in any case.
     k_core_users, k_core_items : int
         Least interactions of a user and an item, applied in turn until both hold.
     sample_users : int or None

@@ -21,10 +21,10 @@ from recspectra.config.scale import ScaleConfig
 from recspectra.config.study import (
     ClaimConfig,
     FigureConfig,
+    ModelEntry,
     PairConfig,
     ProtocolConfig,
     StudyConfig,
-    SystemEntry,
     TableConfig,
     TuningConfig,
 )
@@ -44,7 +44,7 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "protocols": "Names of `config/protocols/`: what is measured.",
         "views": "History and mask in place of the protocols' own: `[{history: train, mask: train}]`.",
         "top": "Length of the lists that are kept.",
-        "systems": "What is run, one entry a line.",
+        "models": "What is run, one entry a line.",
         "tables": "Tables of the report.",
         "figures": "Figures of the report.",
         "claims": "What papers say, to be judged.",
@@ -53,7 +53,7 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "trials": "Trials of each model on each dataset; a scale may allow fewer.",
         "seed": "Seed of the search.",
     },
-    SystemEntry: {
+    ModelEntry: {
         "model": "A name of `config/models/`, or a list: the entry is then that of each of them.",
         "variant": "A label that tells entries of one model apart.",
         "params": "Values of parameters; all others have their defaults.",
@@ -171,7 +171,7 @@ KINDS: dict[str, dict[str, str]] = {
 SECTIONS = (
     ("Keys of a study", StudyConfig, ""),
     ("`tuning`", TuningConfig, ""),
-    ("`systems`", SystemEntry, ""),
+    ("`models`", ModelEntry, ""),
     ("`tables`", TableConfig, "tables"),
     ("`figures`", FigureConfig, "figures"),
     ("`claims`", ClaimConfig, "claims"),

@@ -1,4 +1,4 @@
-"""Schemas of systems, tuning jobs and runs: what a fit is given, and the spectra that it needs."""
+"""Schemas of models, tuning jobs and runs: what a fit is given, and the spectra that it needs."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ class SearchRange(Strict):
 
 
 class SpectrumNeed(Strict):
-    """A spectrum that a system asks for; `{param}` is filled from its parameters."""
+    """A spectrum that a model asks for; `{param}` is filled from its parameters."""
 
     operator: str
     rank: str
 
 
 class Paper(Strict):
-    """The paper that a system or protocol comes from."""
+    """The paper that a model or protocol comes from."""
 
     title: str
     venue: str
@@ -79,7 +79,7 @@ class Paper(Strict):
 
 
 class ModelConfig(Strict):
-    """One system: `config/models/<name>.yaml`."""
+    """One model: `config/models/<name>.yaml`."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")
     class_name: str
@@ -133,7 +133,7 @@ class ModelConfig(Strict):
         for name in names:
             if name not in self.params:
                 raise ValueError(
-                    f"{where}: '{template}' names '{{{name}}}', but the system has no such parameter; "
+                    f"{where}: '{template}' names '{{{name}}}', but the model has no such parameter; "
                     f"it has {', '.join(self.params) or 'none'}{nearest(name, self.params)}"
                 )
         if any(form or change for _, _, form, change in fields):  # a width of 2000000000 fills the memory
@@ -161,15 +161,15 @@ class ModelConfig(Strict):
     def resolve(self, overrides: dict[str, Any], where: str = "") -> dict[str, Scalar]:
         """Return all parameters, defaults filled in; raise `ConfigError` on a bad one."""
         values = {name: spec.default for name, spec in self.params.items()}
-        prefix = where or f"system '{self.name}'"
+        prefix = where or f"model '{self.name}'"
         for name, value in overrides.items():
             if name not in self.params:
                 raise ConfigError(
-                    f"{prefix}: unknown parameter '{name}' of system '{self.name}'; "
+                    f"{prefix}: unknown parameter '{name}' of model '{self.name}'; "
                     f"allowed: {', '.join(sorted(self.params)) or 'none'}{nearest(name, self.params)}"
                 )
             if problem := self.params[name].check(value):
-                raise ConfigError(f"{prefix}: parameter '{name}' of system '{self.name}': {problem}")
+                raise ConfigError(f"{prefix}: parameter '{name}' of model '{self.name}': {problem}")
             values[name] = float(value) if self.params[name].type == "float" else value
         return {k: float(v) if self.params[k].type == "float" else v for k, v in values.items()}
 
@@ -184,7 +184,7 @@ class TuneConfig(Strict):
     params : dict
         Values that are fixed, not searched.
     search : dict
-        What is searched: the system's space without what is fixed.
+        What is searched: the model's space without what is fixed.
     epochs : int, optional
         Most epochs of a trial, where that is fewer than its own; no part of the key where it is not.
     """
@@ -215,7 +215,7 @@ def _of_class(config: Any, model: ModelConfig) -> Any:
     """Return a run or tuning job with the class of its model; refuse another one."""
     if config.class_name not in ("", model.class_name):
         raise ConfigError(
-            f"class_name: '{config.class_name}' is not the class of system '{model.name}', which its YAML "
+            f"class_name: '{config.class_name}' is not the class of model '{model.name}', which its YAML "
             f"says is '{model.class_name}'; leave it out"
         )
     return config.model_copy(update={"class_name": model.class_name})
@@ -278,7 +278,7 @@ class Budget(Strict):
 # ---------------------------------------------------------------------------- spectra
 
 # A ladder makes a run ask for the same spectrum whatever else a study asks for.
-MOST_SPECTRA = 1000  # of one system on one dataset
+MOST_SPECTRA = 1000  # of one model on one dataset
 RANK_LADDER = (16, 32, 64, 128, 256, 512, 1024, 2048)
 
 

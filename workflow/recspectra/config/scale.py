@@ -22,7 +22,7 @@ UNCAPPED = "none"
 
 
 class EpochCaps(Strict):
-    """Most epochs of a fit, by the cost class (`cost`) of a trained system."""
+    """Most epochs of a fit, by the cost class (`cost`) of a trained model."""
 
     light: int | None = Field(None, ge=1)
     medium: int | None = Field(None, ge=1)
@@ -39,9 +39,9 @@ class ScaleConfig(Strict):
     seeds : int, optional
         How many of a study's seeds run, from the first on.
     epochs : EpochCaps
-        Most epochs of a trained system, in a fit and in each trial.
+        Most epochs of a trained model, in a fit and in each trial.
     minutes : float, optional
-        Most minutes that a trained system learns, in a fit and in each trial.
+        Most minutes that a trained model learns, in a fit and in each trial.
     """
 
     trials: int | None = Field(None, ge=1, le=10_000)

@@ -42,7 +42,7 @@ Users = Literal["all", "warm", "cold"]
 
 
 class View(Strict):
-    """What a system is shown at test (`history`) and what may not be recommended (`mask`)."""
+    """What a model is shown at test (`history`) and what may not be recommended (`mask`)."""
 
     history: Part
     mask: Part
@@ -94,7 +94,7 @@ class ProtocolConfig(Strict):
 
 
 class TuningConfig(Strict):
-    """The budget that every tuned system of a study gets, and the seed of the search."""
+    """The budget that every tuned model of a study gets, and the seed of the search."""
 
     trials: int = Field(ge=1, le=10_000)
     seed: Seed = 0
@@ -106,12 +106,12 @@ Models = Annotated[
 ]
 
 
-class SystemEntry(Strict):
-    """A system in a study, once or along a sweep of parameter values.
+class ModelEntry(Strict):
+    """A model in a study, once or along a sweep of parameter values.
 
     `tune` searches on validation with the study's budget whatever `params` does not fix;
     `after` and `sweep` then set values on top of those chosen, so an ablation shares the
-    tuning of the whole system. `model` may be a list: the entry is then that of each of them.
+    tuning of the whole model. `model` may be a list: the entry is then that of each of them.
     """
 
     model: Models
@@ -128,7 +128,7 @@ class SystemEntry(Strict):
 
     @property
     def models(self) -> list[str]:
-        """The systems that the entry names."""
+        """The models that the entry names."""
         return [self.model] if isinstance(self.model, str) else self.model
 
 
@@ -136,9 +136,9 @@ class TableConfig(Strict):
     """One table of a study, drawn from `metrics.csv` or, of kind `runtime`, from `runs.csv`.
 
     Kinds that papers add (see `recspectra.registry`) have the numbers of a `figure`. A runtime table sets
-    every system in relation to the system `reference`. `printed` names
+    every model in relation to the model `reference`. `printed` names
     the published dataset that stands beside one of ours where `mapping.yaml` maps none,
-    because the files differ. `open_rows` adds the published systems that the study lacks.
+    because the files differ. `open_rows` adds the published models that the study lacks.
     """
 
     name: str = Field(pattern=SAFE_NAME)
@@ -212,7 +212,7 @@ class FigureConfig(Strict):
 
 
 class PairConfig(Strict):
-    """Two variants of one system and what is claimed: that `better` is above `worse`."""
+    """Two variants of one model and what is claimed: that `better` is above `worse`."""
 
     better: str
     worse: str
@@ -319,7 +319,7 @@ class StudyConfig(Strict):
     protocols: list[str] = Field(["standard"], min_length=1)
     views: list[View] | None = None
     top: int = Field(50, ge=1, le=10_000)
-    systems: list[SystemEntry] = Field(min_length=1)
+    models: list[ModelEntry] = Field(min_length=1)
     tables: list[TableConfig] = []
     figures: list[FigureConfig] = []
     claims: list[ClaimConfig] = []
@@ -339,7 +339,7 @@ class StudyConfig(Strict):
         return self
 
     def seeds_on(self, dataset: str) -> list[int]:
-        """Return the seeds of a system without its own on a dataset."""
+        """Return the seeds of a model without its own on a dataset."""
         if isinstance(self.seeds, list):
             return self.seeds
         return self.seeds.get(dataset, self.seeds[DEFAULT])
@@ -349,19 +349,19 @@ class StudyConfig(Strict):
 
 
 def narrow(config: StudyConfig, datasets: Collection[str], models: Collection[str] = ()) -> StudyConfig:
-    """Return a study on some of its datasets and, where any are named, with some of its systems.
+    """Return a study on some of its datasets and, where any are named, with some of its models.
 
     Tables, figures and claims keep the datasets on which one of their groups has a run. One without any, or
-    about a system that takes no part, goes. One that names an unknown group or dataset stays, to be refused.
+    about a model that takes no part, goes. One that names an unknown group or dataset stays, to be refused.
     """
     absent = set(config.datasets) - set(datasets)
     kept = config.model_copy(update={"datasets": [d for d in config.datasets if d not in absent]})
-    systems = [_on_part(entry, absent, models) for entry in config.systems]
-    update: dict[str, Any] = {"systems": [entry for entry in systems if entry]}
+    entries = [_on_part(entry, absent, models) for entry in config.models]
+    update: dict[str, Any] = {"models": [entry for entry in entries if entry]}
     places: dict[str, set[str]] = {}
-    for entry in update["systems"]:
+    for entry in update["models"]:
         places.setdefault(entry.group, set()).update(entry.datasets or kept.datasets)
-    known = {entry.group for entry in config.systems}, set(config.datasets)
+    known = {entry.group for entry in config.models}, set(config.datasets)
     for kind in DRAWN:
         parts = [
             item
@@ -374,8 +374,8 @@ def narrow(config: StudyConfig, datasets: Collection[str], models: Collection[st
     return kept.model_copy(update=update)
 
 
-def _on_part(entry: SystemEntry, absent: Collection[str], models: Collection[str]) -> SystemEntry | None:
-    """Return an entry without absent datasets and other systems than `models`; None if nothing is left."""
+def _on_part(entry: ModelEntry, absent: Collection[str], models: Collection[str]) -> ModelEntry | None:
+    """Return an entry without absent datasets and other models than `models`; None if nothing is left."""
     left = [name for name in entry.models if not models or name in models]
     on = None if entry.datasets is None else [name for name in entry.datasets if name not in absent]
     if not left or on == []:
@@ -385,7 +385,7 @@ def _on_part(entry: SystemEntry, absent: Collection[str], models: Collection[str
 
 
 def _with_models(item: Any, models: Collection[str]) -> Any:
-    """Return a drawn item; None if it needs other systems than `models` (all, if it is empty)."""
+    """Return a drawn item; None if it needs other models than `models` (all, if it is empty)."""
     rivals = set(getattr(item, "rivals", []))
     other = getattr(item, "model", None) and item.model not in models
     return None if models and (other or (rivals and not rivals & set(models))) else item
@@ -405,5 +405,5 @@ def _where_it_has_runs(item: Any, datasets: list[str], places: dict[str, set[str
 
 
 def groups_of(item: Any) -> list[str]:
-    """Return the groups of systems that a table, figure or claim shows; none for all of them."""
+    """Return the groups of models that a table, figure or claim shows; none for all of them."""
     return ([item.group] if item.group else []) if isinstance(item, FigureConfig) else item.groups

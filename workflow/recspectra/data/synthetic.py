@@ -2,7 +2,7 @@
 
 Users and items belong to communities, items have power-law popularity, and an
 item has a few planted successors that a user tends to take next, so there is
-something to find for collaborative, spectral and order-aware systems alike.
+something to find for collaborative, spectral and order-aware models alike.
 """
 
 from __future__ import annotations

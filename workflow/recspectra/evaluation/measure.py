@@ -215,7 +215,7 @@ def run_records(
 
 
 def learning_curves(planned: list[PlannedRun], results: Path) -> pd.DataFrame:
-    """Return loss and validation curves of the trained systems, in long format."""
+    """Return loss and validation curves of the trained models, in long format."""
     columns = ["dataset", "model", "variant", "group", "seed", "fit", "curve", "epoch", "value"]
     rows = []
     for item in planned:

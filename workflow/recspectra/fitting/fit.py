@@ -1,4 +1,4 @@
-"""One run from data to rankings: fit a system, rank the lists, write what came of it.
+"""One run from data to rankings: fit a model, rank the lists, write what came of it.
 
 A run that fails in a way that is a result (out of memory or time, diverged,
 refused) ends with that status and a reason. Any other error is a defect and is
@@ -84,7 +84,7 @@ def execute(job: Job, inputs: Inputs, folder: Path, save_model: bool = False) ->
     record["peak_memory_mb"] = round(peak_megabytes(job.device), 1)
     write_json(folder / "run.json", record)
     if save_model and lists:
-        save_system(system, folder / "model.safetensors")
+        save_fitted(system, folder / "model.safetensors")
     words = {name: np.str_(record[name]) for name in NOT_LISTS}
     write_npz(folder / "rankings.npz", **words, **lists)
     if not record["capped"]:  # else it goes on from there under a higher cap
@@ -106,7 +106,7 @@ def best_epochs(twin: Mapping[str, Any] | None) -> dict[str, int]:
         return {}
     best = twin["log"].get("best_epoch")
     if type(best) is not int:
-        name = twin.get("config", {}).get("class_name") or "the system"
+        name = twin.get("config", {}).get("class_name") or "the model"
         raise ContractError(
             f"a refit learns for as many epochs as did best on validation, but the log that {name}.fit "
             f"returned has {'no' if best is None else 'not a whole number as'} `best_epoch`; return it, "
@@ -163,7 +163,7 @@ def _discard(folder: Path | None) -> None:
         folder.rmdir()
 
 
-def save_system(system: Recommender, path: Path) -> None:
+def save_fitted(system: Recommender, path: Path) -> None:
     """Write the fitted state as safetensors, atomically."""
     from safetensors.numpy import save_file
 
@@ -171,8 +171,8 @@ def save_system(system: Recommender, path: Path) -> None:
         save_file(system.state(), temporary)
 
 
-def load_system(config: ModelConfig, params: Mapping[str, Any], path: Path) -> Recommender:
-    """Read what `save_system` wrote into a new system."""
+def load_fitted(config: ModelConfig, params: Mapping[str, Any], path: Path) -> Recommender:
+    """Read what `save_system` wrote into a new model."""
     from safetensors.numpy import load_file
 
     system = create(config, params)

@@ -70,7 +70,7 @@ def rank(
     score : callable
         Takes (users, History), returns scores of shape (b, n).
     history : Interactions
-        What the system is shown.
+        What the model is shown.
     masks : list of Interactions
         What may not be recommended, one list of results each.
     depth : int

@@ -12,7 +12,7 @@ from recspectra.config.scale import CAPPED, Caps
 from recspectra.recommender import Refused
 from recspectra.runtime import Diverged, OutOfTime, memory_budget, peak_memory_mb, time_budget
 
-# What PyTorch, CUDA's libraries and C++ say, and nothing that a defect of a system might say by chance.
+# What PyTorch, CUDA's libraries and C++ say, and nothing that a defect of a model might say by chance.
 OUT_OF_MEMORY = re.compile(
     r"out of memory|bad_alloc|_ALLOC_FAILED|DefaultCPUAllocator|not enough memory"
     r"|(?:can't|cannot|could not|unable to|failed to) allocate (?:\S+ ){0,4}(?:memory|bytes|[KMGT]i?B)\b",

@@ -11,7 +11,7 @@ from recspectra.recommender import Refused
 class TiedUsers:
     """Counts the users of a ranking whose lists stand in order of ids alone.
 
-    Only users count who are shown a history and have at least two candidates: to others a system that
+    Only users count who are shown a history and have at least two candidates: to others a model that
     has learned may well give one score for all.
     """
 
@@ -24,7 +24,7 @@ class TiedUsers:
         Parameters
         ----------
         scores : float32 array, shape (b, n)
-            What the system gave.
+            What the model gave.
         lists : int32 array, shape (b, k)
             The top lists that came of it, -1 as padding.
         mask : CSR, shape (b, n)
@@ -51,7 +51,7 @@ class TiedUsers:
         Raises
         ------
         Refused
-            The system tells no candidates apart, for anybody.
+            The model tells no candidates apart, for anybody.
         """
         if self.counted and self.tied == self.counted:
             raise Refused(

@@ -1,7 +1,7 @@
-"""Choose hyperparameters on validation: the same number of trials for every system.
+"""Choose hyperparameters on validation: the same number of trials for every model.
 
 The search is Optuna's TPE (or the whole grid, where that is no larger than the budget). It
-starts with the system's defaults and, where its YAML has them, good known settings for the
+starts with the model's defaults and, where its YAML has them, good known settings for the
 dataset (`best`, mostly its authors'). Every trial goes to an SQLite file at once:
 a job that was killed goes on where it was, and ends with the same trials as one that was not.
 """

@@ -1,4 +1,4 @@
-"""What systems share that reconstruct a user's row from itself."""
+"""What models share that reconstruct a user's row from itself."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def last_layer(inputs: int, items: int) -> nn.Linear:
 
 
 class Autoencoder(Trained):
-    """A system that learns to reconstruct corrupted rows; scores come of the history as it is.
+    """A model that learns to reconstruct corrupted rows; scores come of the history as it is.
 
     A subclass defines `build`, whose module has a layer `last` onto all items, and
     `reconstruct`. Who was not trained on is scored like anybody else.

@@ -1,6 +1,6 @@
 """Products of a fixed sparse matrix with dense blocks that are learned.
 
-Graph systems multiply the same matrix in every step, forward and, transposed, backward.
+Graph models multiply the same matrix in every step, forward and, transposed, backward.
 The transpose is made once, and on a CPU a product runs through `embedding_bag`, which
 takes a fraction of the time of torch's own sparse products and does not depend on the
 number of threads.

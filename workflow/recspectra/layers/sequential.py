@@ -1,4 +1,4 @@
-"""What systems share that read a user's history in order and predict the next item.
+"""What models share that read a user's history in order and predict the next item.
 
 The backbone is that of SASRec and its successors: vectors of items and of positions, blocks
 of a mixer over time and a feed-forward layer, the state of the last column, and its products
@@ -26,8 +26,8 @@ ROWS = 256  # histories of similar length that are encoded at once in `score`
 EPS = 1e-12
 
 
-class SequenceSystem(Trained):
-    """A system whose user vector is the last state of an encoder of the user's history.
+class SequenceModel(Trained):
+    """A model whose user vector is the last state of an encoder of the user's history.
 
     A subclass defines `build`: a module that maps inputs, int64 (b, t), to last states,
     (b, d), or with `last=False` to the states of all columns, (b, t, d), and that has

@@ -1,4 +1,4 @@
-"""What trained systems share: the way through the training loop, and how they are kept."""
+"""What trained models share: the way through the training loop, and how they are kept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PREFIX = "module."
 
 
 class Trained(Recommender):
-    """A system whose parameters the shared training loop learns.
+    """A model whose parameters the shared training loop learns.
 
     A subclass says in `prepare` what it needs of the data, in `build` what is learned, in
     `batches` and `loss` how, and in `score` what comes of it. Its YAML must have
@@ -123,7 +123,7 @@ class Trained(Recommender):
 
 
 class Factors(Trained):
-    """A trained system that ends in a vector for each user and item; scores are products.
+    """A trained model that ends in a vector for each user and item; scores are products.
 
     A subclass defines `vectors`. Its users are those it was trained on: their vectors
     stay the same whatever history is shown.

@@ -6,13 +6,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from recspectra.layers.sequential import EPS, Attention, Block, Encoder, SequenceSystem
+from recspectra.layers.sequential import EPS, Attention, Block, Encoder, SequenceModel
 from recspectra.recommender import Task
 from recspectra.training.losses import full_softmax
 from recspectra.training.sequences import SequenceBatch, Sequences
 
 
-class BERT4Rec(SequenceSystem):
+class BERT4Rec(SequenceModel):
     """Bidirectional attention, trained on masked items; a mask after the history asks for the next.
 
     The state h of a masked column is compared as <LN(gelu(W h + b)), e_i> + b_i.

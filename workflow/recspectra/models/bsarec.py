@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from recspectra.layers.sequential import Attention, Block, Encoder, Frame, Rescaled, SequenceSystem
+from recspectra.layers.sequential import Attention, Block, Encoder, Frame, Rescaled, SequenceModel
 
 
-class BSARec(SequenceSystem):
+class BSARec(SequenceModel):
     """Each mixer is alpha LN(x + low + beta^2 (x - low)) + (1 - alpha) attention.
 
     `low` holds the floor(c / 2) + 1 lowest frequencies of the history over time.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch.nn import functional
 
-from recspectra.layers.sequential import Attention, Block, Encoder, Frame, SequenceSystem, attended
+from recspectra.layers.sequential import Attention, Block, Encoder, Frame, SequenceModel, attended
 from recspectra.recommender import Task
 from recspectra.training.losses import full_softmax
 from recspectra.training.sequences import SequenceBatch, Sequences
@@ -16,7 +16,7 @@ from recspectra.training.sequences import SequenceBatch, Sequences
 PARTNERS = 64  # partners of a batch, which are of any length, that are encoded at once
 
 
-class FEARec(SequenceSystem):
+class FEARec(SequenceModel):
     """Mixers on a ramp of frequency bands, trained with a contrast of histories of the same target.
 
     L = softmax(h) + lambda NCE(h, h') + mu mean |F h - F h'|, where h' is the state of another

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from recspectra.layers.sequential import EPS, Block, Dropout, Encoder, Frame, SequenceSystem
+from recspectra.layers.sequential import EPS, Block, Dropout, Encoder, Frame, SequenceModel
 
 
-class FMLPRec(SequenceSystem):
+class FMLPRec(SequenceModel):
     """Each mixer multiplies the spectrum of the history over time by weights that are learned."""
 
     def build(self) -> Encoder:

@@ -171,7 +171,7 @@ class Denoiser(nn.Module):
         return self.entries([mixed @ self.vectors.T, shown.dense(), smoothed, self.item_time(times)])
 
 
-# ------------------------------------------------------------------------------ system
+# ------------------------------------------------------------------------------ model
 
 
 class GiffCF(Trained):

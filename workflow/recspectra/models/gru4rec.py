@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from recspectra.layers.sequential import Dropout, SequenceSystem
+from recspectra.layers.sequential import Dropout, SequenceModel
 
 
-class GRU4Rec(SequenceSystem):
+class GRU4Rec(SequenceModel):
     """GRU states, projected to the items' space, trained on all positions by a softmax over all items."""
 
     targets = "all"

@@ -93,28 +93,28 @@ def principal(factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def by_factors(z: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
-    """Return (Z^T Z + D)^-1 Z^T 1 of each row, shape (b, d), from systems of size d.
+    """Return (Z^T Z + D)^-1 Z^T 1 of each row, shape (b, d), from models of size d.
 
     `z` has shape (b, width, d), padded with zeros, and `diagonal` (b, d).
     """
     d = diagonal.shape[1]
-    systems = z.transpose(0, 2, 1) @ z
-    systems[:, np.arange(d), np.arange(d)] += diagonal
-    return np.linalg.solve(systems, z.sum(axis=1)[:, :, None])[:, :, 0]
+    models = z.transpose(0, 2, 1) @ z
+    models[:, np.arange(d), np.arange(d)] += diagonal
+    return np.linalg.solve(models, z.sum(axis=1)[:, :, None])[:, :, 0]
 
 
 def by_columns(z: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
-    """Return the same as `by_factors` from systems of size width, cheaper for short rows.
+    """Return the same as `by_factors` from models of size width, cheaper for short rows.
 
     (Z^T Z + D)^-1 Z^T 1 = D^-1 Z^T (I + Z D^-1 Z^T)^-1 1; a padded column is apart from the
     others and is multiplied by 0.
     """
     width = z.shape[1]
     scaled = z / diagonal[:, None, :]
-    systems = scaled @ z.transpose(0, 2, 1)
-    systems[:, np.arange(width), np.arange(width)] += 1.0
+    models = scaled @ z.transpose(0, 2, 1)
+    models[:, np.arange(width), np.arange(width)] += 1.0
     right = np.ones((len(z), width, 1), dtype=np.float32)
-    return (scaled.transpose(0, 2, 1) @ np.linalg.solve(systems, right))[:, :, 0]
+    return (scaled.transpose(0, 2, 1) @ np.linalg.solve(models, right))[:, :, 0]
 
 
 def rounded(lengths: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from recspectra.training.sampling import PairBatch, Pairs
 
 
 class PairParams(Protocol):
-    """What the loss of pairs needs of a system's parameters."""
+    """What the loss of pairs needs of a model's parameters."""
 
     loss: str
     regularization: float

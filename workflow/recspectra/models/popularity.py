@@ -1,4 +1,4 @@
-"""Popularity: the same list for everyone, the floor that every system must beat."""
+"""Popularity: the same list for everyone, the floor that every model must beat."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from recspectra.layers.sequential import Attention, Block, Encoder, SequenceSystem
+from recspectra.layers.sequential import Attention, Block, Encoder, SequenceModel
 from recspectra.recommender import Run, Task
 from recspectra.runtime import axis_seed
 from recspectra.training.losses import weighted_logistic
@@ -12,7 +12,7 @@ from recspectra.training.sampling import Complement
 from recspectra.training.sequences import SequenceBatch
 
 
-class SASRec(SequenceSystem):
+class SASRec(SequenceModel):
     """Blocks of causal attention, trained on all positions at once.
 
     By a softmax over all items, or with `loss: sampled` as in the paper: a position costs

@@ -109,7 +109,7 @@ def time_code(time: torch.Tensor) -> torch.Tensor:
     return torch.cat([torch.sin(angles), torch.cos(angles)], dim=1)
 
 
-# ------------------------------------------------------------------------------ system
+# ------------------------------------------------------------------------------ model
 
 
 class SDiff(Trained):

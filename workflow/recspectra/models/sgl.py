@@ -21,7 +21,7 @@ from recspectra.training.views import Thinner
 
 
 class Profiled(LightGCN):
-    """A graph system that can take the history it is shown for the user's row of the graph.
+    """A graph model that can take the history it is shown for the user's row of the graph.
 
     With items' layers E_I^k as trained, a user with history h gets the layers
 

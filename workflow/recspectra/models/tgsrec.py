@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn import functional
 
 from recspectra.data.interactions import Interactions
-from recspectra.layers.sequential import EPS, Dropout, Frame, SequenceSystem
+from recspectra.layers.sequential import EPS, Dropout, Frame, SequenceModel
 from recspectra.recommender import Run, Task
 from recspectra.runtime import axis_seed
 from recspectra.training.losses import full_softmax
@@ -29,7 +29,7 @@ from recspectra.training.sequences import SequenceBatch
 ITEMS = 4096  # items whose users are attended to at once outside of training
 
 
-class TGSRec(SequenceSystem):
+class TGSRec(SequenceModel):
     """Scores are <h_u^(2)(t), e_i>, the user's state after two layers and items' free vectors."""
 
     targets = "all"

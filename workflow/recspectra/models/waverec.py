@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from recspectra.layers.sequential import Block, Encoder, Rescaled, SequenceSystem
+from recspectra.layers.sequential import Block, Encoder, Rescaled, SequenceModel
 
 SCALING = {  # orthonormal low-pass taps; the high-pass ones follow from them
     "haar": np.array([1.0, 1.0]) / np.sqrt(2.0),
@@ -13,7 +13,7 @@ SCALING = {  # orthonormal low-pass taps; the high-pass ones follow from them
 }
 
 
-class WaveRec(SequenceSystem):
+class WaveRec(SequenceModel):
     """Each mixer is LN(x + dropout(H x + beta^2 G x)) with low-pass taps H and high-pass taps G."""
 
     def build(self) -> Encoder:

@@ -254,30 +254,30 @@ class Prefixes:
     passes over the users; with `last`, or where the graph is cut before it, the newest item.
     """
 
-    def __init__(self, system: WPGRec, train: Interactions) -> None:
-        p = system.params
-        self.system, self.size = system, p.batch_size
+    def __init__(self, model: WPGRec, train: Interactions) -> None:
+        p = model.params
+        self.model, self.size = model, p.batch_size
         last = p.targets == "last" or p.graph == "last-only"
         self.passes = 1 if last else p.samples
         kind = "last" if last else "prefix"
-        self.samples = Sequences(train, p.max_len, p.batch_size, str(system.device), kind, "every")
+        self.samples = Sequences(train, p.max_len, p.batch_size, str(model.device), kind, "every")
         users = self.samples.users.cpu()
         self.counts = torch.unique_consecutive(users, return_counts=True)[1]
         self.firsts = torch.cumsum(self.counts, 0) - self.counts
 
     def __call__(self, generator: torch.Generator) -> Iterator[QueryBatch]:
         """Yield the batches of an epoch."""
-        self.system.new_epoch()
+        self.model.new_epoch()
         for i in range(self.passes):
             order = torch.randperm(len(self.counts), generator=generator)
             drawn = torch.rand(len(order), generator=generator, dtype=torch.float64)
             chosen = self.firsts[order] + (drawn * self.counts[order]).long()
             parts = chosen.split(self.size)
             for j, part in enumerate(parts):
-                yield self._batch(part.to(self.system.device), i + 1 == self.passes and j + 1 == len(parts))
+                yield self._batch(part.to(self.model.device), i + 1 == self.passes and j + 1 == len(parts))
 
     def _batch(self, part: torch.Tensor, last: bool) -> QueryBatch:
-        s, cross = self.samples, self.system.cross
+        s, cross = self.samples, self.model.cross
         rows = s.rows(part, s.max_len)
         first, end = cross.indptr[rows.users], s.ends[part]
         linked = windows_of(cross.items, first, end, int((end - first).max()), s.pad)
@@ -292,7 +292,7 @@ class Bands(nn.Module):
     n_items : int
         n, also the id of padding.
     params : namespace
-        Parameters of the system.
+        Parameters of the model.
     packets : Packets
         The transform.
     """

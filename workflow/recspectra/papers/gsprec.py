@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from recspectra.reporting.results import StudyFiles
     from recspectra.spectral.spectrum import Spectrum
 
-MODEL = "gsprec"  # where a figure names no system
+MODEL = "gsprec"  # where a figure names no model
 
 # ------------------------------------------------------------------------- energy per band
 
@@ -49,7 +49,7 @@ ROUNDING = 1e-9  # eigenvalues of a Laplacian may come out just below 0
 
 
 def energy_spectra(study: Study, figure: FigureConfig) -> list[Target]:
-    """Return a target for the first spectrum of the figure's system on each of its datasets.
+    """Return a target for the first spectrum of the figure's model on each of its datasets.
 
     The option `rank` is how many eigenpairs are looked at; by default those of the run.
     """

@@ -1,6 +1,6 @@
 """S-Diff: its noise schedules (SNR), and the time to score one batch of users by size (Figure 5).
 
-For the times nothing is trained: a system is built with random weights, its eigenvectors are the
+For the times nothing is trained: a model is built with random weights, its eigenvectors are the
 orthonormal factor of a random matrix and the histories are random. What is done in
 scoring does not depend on the values of any of them, only on their sizes.
 """
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
 # ------------------------------------------------------------------------ seconds of a batch
 
-COLUMNS = ("system", "axis", "users", "items", "part", "seconds", "device", "threads")
+COLUMNS = ("model", "axis", "users", "items", "part", "seconds", "device", "threads")
 SIZES = {
-    "systems": ["sdiff", "diffrec"],
+    "models": ["sdiff", "diffrec"],
     "users": [1000, 3000, 10_000, 30_000, 100_000],
     "items": [1000, 3000, 10_000, 30_000, 100_000],
     "fixed_users": 1000,  # while items grow
@@ -51,12 +51,12 @@ PER_USER = 10  # the same, of users outside the batch that is timed
 
 
 def measure_inference(job: Job) -> pd.DataFrame:
-    """Return the times of the systems and sizes that a figure's options name, columns `COLUMNS`."""
+    """Return the times of the models and sizes that a figure's options name, columns `COLUMNS`."""
     from recspectra.runtime import limit_threads
 
     limit_threads(job.threads)
     options = dict(job.options)
-    configs = [job.model(name) for name in options.pop("systems")]
+    configs = [job.model(name) for name in options.pop("models")]
     return inference_times(configs, **options, device=job.device)
 
 
@@ -69,7 +69,7 @@ def inference_times(
     Parameters
     ----------
     configs : list of ModelConfig
-        Trained systems, with their default parameters.
+        Trained models, with their default parameters.
     users, items : list of int
         Sizes of the two axes.
     fixed_users, fixed_items : int
@@ -82,7 +82,7 @@ def inference_times(
     Returns
     -------
     DataFrame
-        Columns `COLUMNS`; a row for each part of a system, and one for the whole, `total`.
+        Columns `COLUMNS`; a row for each part of a model, and one for the whole, `total`.
     """
     import pandas as pd
     import torch
@@ -133,7 +133,7 @@ def _rows_without_repeats(rng: np.random.Generator, rows: int, items: int) -> np
 
 
 def untrained(config: ModelConfig, train: Interactions, device: str = "cpu", seed: int = 0) -> Trained:
-    """Return a system as it is before its first step of training, ready to score.
+    """Return a model as it is before its first step of training, ready to score.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def untrained(config: ModelConfig, train: Interactions, device: str = "cpu", see
     Raises
     ------
     TypeError
-        The system is none of the trained ones.
+        The model is none of the trained ones.
     """
     import numpy as np
     import torch
@@ -162,7 +162,7 @@ def untrained(config: ModelConfig, train: Interactions, device: str = "cpu", see
         params["rank"] = min(params["rank"], train.n_items)
     system = create(config, params)
     if not isinstance(system, Trained):
-        raise TypeError(f"system '{config.name}' has no weights that could be random")
+        raise TypeError(f"model '{config.name}' has no weights that could be random")
     needs = spectra_of(config, RunConfig(model=config.name, params=params))
     spectra = {name.partition("@")[0]: random_spectrum(train.n_items, rank, seed) for name, rank in needs}
     torch.manual_seed(seed)
@@ -187,9 +187,9 @@ def random_spectrum(size: int, rank: int, seed: int = 0) -> Spectrum:
 
 
 def medians(system: Trained, train: Interactions, repetitions: int) -> dict[str, float]:
-    """Return median seconds of a batch by part of the system, and in `total`.
+    """Return median seconds of a batch by part of the model, and in `total`.
 
-    Parts are the methods that the class names in `parts` (part -> method); a system
+    Parts are the methods that the class names in `parts` (part -> method); a model
     without has its total alone. The history is handed over as a sparse matrix.
     """
     import numpy as np
@@ -212,7 +212,7 @@ def medians(system: Trained, train: Interactions, repetitions: int) -> dict[str,
 
 @contextmanager
 def stopwatches(system: Any) -> Iterator[dict[str, float]]:
-    """Measure a system's parts inside the block; yields their seconds, summed over calls."""
+    """Measure a model's parts inside the block; yields their seconds, summed over calls."""
     seconds: dict[str, float] = defaultdict(float)
     parts: dict[str, str] = getattr(system, "parts", {})
     for part, method in parts.items():
@@ -243,11 +243,11 @@ def inference_data(files: StudyFiles, figure: FigureConfig, rows: pd.DataFrame) 
     from recspectra.reporting.results import machines
 
     rows = rows.dropna(subset="seconds")
-    rows = rows[rows["system"] == figure.model] if figure.model else rows
+    rows = rows[rows["model"] == figure.model] if figure.model else rows
     words = {"users": "more users, same items", "items": "more items, same users"}
     size = rows["items"].where(rows["axis"] == "items", rows["users"]).astype("int64")
     frame = rows.assign(
-        panel=rows["axis"].map(words).fillna(rows["axis"]), series=rows["system"] + ", " + rows["part"],
+        panel=rows["axis"].map(words).fillna(rows["axis"]), series=rows["model"] + ", " + rows["part"],
         x=size, y=rows["seconds"], se=float("nan"), seeds=1,
     )[LINES]  # fmt: skip
     caption = f"Median seconds to score one batch of 100 users, random weights, on {machines(rows)}."
@@ -257,7 +257,7 @@ def inference_data(files: StudyFiles, figure: FigureConfig, rows: pd.DataFrame) 
 
 # -------------------------------------------------------------------------- noise schedules
 
-MODEL = "sdiff"  # where a figure names no system
+MODEL = "sdiff"  # where a figure names no model
 STEPS = 1000
 
 

@@ -171,7 +171,7 @@ def measured(
 
 
 def _ready(config: ModelConfig, params: dict[str, Any], sizes: Sizes, device: str) -> tuple[Any, Any]:
-    """Return a system with random weights and a batch of it."""
+    """Return a model with random weights and a batch of it."""
     import numpy as np
     import torch
 
@@ -257,7 +257,7 @@ QUANTITIES = {"energy": "share of energy", "gate": "gate weight", "flatness": "s
 
 
 def band_runs(study: Study, figure: FigureConfig) -> list[PlannedRun]:
-    """Return the runs of a figure's group, system and datasets."""
+    """Return the runs of a figure's group, model and datasets."""
     return [
         r for r in study.runs
         if figure.group in (None, r.group)
@@ -333,7 +333,7 @@ def rough_gradients(runs: pd.DataFrame) -> str:
 
 
 def way_notes(files: StudyFiles, groups: list[str], datasets: list[str], fits: list[str] | None) -> list[str]:
-    """Return a sentence for each system of a table and each way that its runs were trained in.
+    """Return a sentence for each model of a table and each way that its runs were trained in.
 
     Where gradients of the cheaper way were compared with exact ones, it gives the least cosine.
     """

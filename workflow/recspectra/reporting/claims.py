@@ -28,6 +28,7 @@ from recspectra.reporting.published import Published, PublishedValues
 from recspectra.reporting.results import (
     StudyError,
     StudyFiles,
+    models_of,
     not_converged,
     preferred,
     read_csv,
@@ -36,7 +37,6 @@ from recspectra.reporting.results import (
     user_values,
     write_csv,
 )
-from recspectra.reporting.results import systems as systems_of
 from recspectra.reporting.table import Table, plain_table, to_markdown
 from recspectra.reporting.words import p_value, paragraphs, percent, points, signed
 
@@ -151,9 +151,9 @@ class Case:
         self.runs = select_runs(files, claim.groups, self.datasets, [claim.fit])
         ending = not_converged(files, self.runs)
         self.ending = set(ending[["dataset", "model", "variant"]].itertuples(index=False, name=None))
-        rows = systems_of(files, claim.groups, self.datasets, claim.fit)
+        rows = models_of(files, claim.groups, self.datasets, claim.fit)
         names = rows[["dataset", "model", "variant", "label", "key", "status"]].itertuples(index=False)
-        self.systems = {tuple(row[:3]): tuple(row[3:]) for row in names}
+        self.models = {tuple(row[:3]): tuple(row[3:]) for row in names}
         self._values: dict[tuple, dict[str, np.ndarray]] = {}
 
     def side(
@@ -161,7 +161,7 @@ class Case:
     ) -> Side:
         """Return a model's variant on a dataset, measured if it has a run."""
         place, measure = (dataset, model, variant), measure or self.measures[0]
-        label, key, status = self.systems.get(place, (self._title(model, variant), "", "no run"))
+        label, key, status = self.models.get(place, (self._title(model, variant), "", "no run"))
         values = self._measured(dataset, measure, view).get("\0".join((model, variant, key)))
         runs = self.runs[(self.runs["dataset"] == dataset) & (self.runs["model"] == model)]
         runs = runs[(runs["variant"] == variant) & (runs["key"] == key)]
@@ -179,7 +179,7 @@ class Case:
 
     def sides(self, dataset: str, measure: Measure | None = None, view: View | None = None) -> list[Side]:
         """Return all models of the groups on a dataset."""
-        return [self.side(*place, measure, view) for place in self.systems if place[0] == dataset]
+        return [self.side(*place, measure, view) for place in self.models if place[0] == dataset]
 
     def claimed(self, dataset: str, measure: Measure | None = None) -> Side:
         """Return the model that the claim is about."""
@@ -193,7 +193,7 @@ class Case:
 
     def absent(self, dataset: str) -> list[str]:
         """Return the rivals that the study has no run of on a dataset."""
-        here = {place[1:] for place in self.systems if place[0] == dataset}
+        here = {place[1:] for place in self.models if place[0] == dataset}
         if self.claim.rivals:
             models = {model for model, _ in here}
             return [self._title(name, "default") for name in self.claim.rivals if name not in models]
@@ -350,7 +350,7 @@ def judge_gain(case: Case) -> list[dict[str, Any]]:
 
 def _against(case: Case, dataset: str) -> list[Contest]:
     """Return the contests on a dataset: with one metric for all, and as the rows were printed."""
-    rivals = [place for place in case.systems if place[0] == dataset and case.is_rival(*place[1:])]
+    rivals = [place for place in case.models if place[0] == dataset and case.is_rival(*place[1:])]
     claimed = (dataset, case.claim.model, case.claim.variant)
     first, last = case.measures[0], case.measures[-1]
     found = [Contest(case.side(*claimed), case.side(*place)) for place in rivals]

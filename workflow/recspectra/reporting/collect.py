@@ -100,7 +100,7 @@ def split_digests(study: Study, results: Path) -> dict[str, str]:
 
 
 def tuning_trials(study: Study, results: Path) -> pd.DataFrame:
-    """Return the trials of the study's tuning jobs, one row each, in the order of its systems."""
+    """Return the trials of the study's tuning jobs, one row each, in the order of its models."""
     jobs = {(r.dataset, r.run.tune.key): r.run.tune for r in study.runs if r.run.tune}
     frames = []
     for (dataset, key), tune in jobs.items():

@@ -14,7 +14,7 @@ FEWEST = 2  # one equal number among some hundred is chance
 
 
 def differs_across_tables(published: Published, table_id: str) -> Iterable[Finding]:
-    """One system, dataset and metric with two values in two tables of a paper."""
+    """One model, dataset and metric with two values in two tables of a paper."""
     rows = published.values(table_id)
     for method in published.table(table_id).same:
         other_id, other = published.origin(table_id, method)
@@ -23,12 +23,12 @@ def differs_across_tables(published: Published, table_id: str) -> Iterable[Findi
             theirs[theirs["method"] == other], on=["dataset", "metric"], suffixes=("", "_other")
         )
         for _, line in both[both["value"] != both["value_other"]].iterrows():
-            detail = f"the same system is {other} in {other_id}, with {line['value_other']:.4f}"
+            detail = f"the same model is {other} in {other_id}, with {line['value_other']:.4f}"
             yield line["dataset"], method, f"{line['metric']}={line['value']:.4f}", detail
 
 
 def repeated_across_tables(published: Published, table_id: str) -> Iterable[Finding]:
-    """Several cells of a row are printed, digit by digit, for another system in another table."""
+    """Several cells of a row are printed, digit by digit, for another model in another table."""
     rows = _numbers(published, table_id)
     paper = table_id.split("/")[0]
     others = [name for name in published.tables if name != table_id and name.startswith(f"{paper}/")]
@@ -43,7 +43,7 @@ def repeated_across_tables(published: Published, table_id: str) -> Iterable[Find
             continue
         words = [f"{metric}={found['value'].iloc[0]:.4f} is {_places(found)}" for metric, found in cells]
         detail = (
-            f"{cells.ngroups} of the row's {len(whole)} cells are other systems' cells: {'; '.join(words)}"
+            f"{cells.ngroups} of the row's {len(whole)} cells are other models' cells: {'; '.join(words)}"
         )
         shown = ", ".join(f"{metric}={found['value'].iloc[0]:.4f}" for metric, found in cells)
         yield dataset, method, shown, detail

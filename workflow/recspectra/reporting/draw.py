@@ -74,7 +74,7 @@ def summary_text(folder: Path | str, root: Path | str) -> str:
 
 
 def failures(files: StudyFiles) -> list[str]:
-    """Return a line for each system and dataset without a number: its status and the reason."""
+    """Return a line for each model and dataset without a number: its status and the reason."""
     runs = select_runs(files)
     runs = runs[~runs["status"].isin(USABLE)].drop_duplicates(["dataset", "label", "status", "reason"])
     return [

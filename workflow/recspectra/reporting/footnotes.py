@@ -1,4 +1,4 @@
-"""What must be known beside a table, as data: what was spent, how systems were trained, what was published.
+"""What must be known beside a table, as data: what was spent, how models were trained, what was published.
 
 The words stand in `workflow/report/footnotes.j2`.
 """
@@ -11,7 +11,7 @@ import pandas as pd
 
 from recspectra import registry
 from recspectra.config.scale import CAPPED, Scale
-from recspectra.config.study import SystemEntry, TableConfig, narrow
+from recspectra.config.study import ModelEntry, TableConfig, narrow
 from recspectra.config.yaml_io import validate
 from recspectra.data import reach_words
 from recspectra.reporting.audit import bound
@@ -21,7 +21,7 @@ from recspectra.reporting.words import paragraphs
 
 
 def footnotes(files: StudyFiles, table: TableConfig, published: Published) -> list[str]:
-    """Return what must be known beside a table: how its systems were tuned, what was published."""
+    """Return what must be known beside a table: how its models were tuned, what was published."""
     datasets = table.datasets or files.config.datasets
     runs = select_runs(files, table.groups, datasets, table.fit)
     return paragraphs(
@@ -65,7 +65,7 @@ def spent(files: StudyFiles, groups: list[str], datasets: list[str]) -> dict[str
 
 
 def tuned(files: StudyFiles, groups: list[str], datasets: list[str]) -> dict[str, Any] | None:
-    """Return how many trials the systems of a table got, and what was searched; None if nothing was."""
+    """Return how many trials the models of a table got, and what was searched; None if nothing was."""
     config = files.config
     entries = [entry for entry in _entries(files, groups, datasets) if entry.tune] if config.tuning else []
     spaces: dict[str, list[str]] = {}
@@ -78,8 +78,8 @@ def tuned(files: StudyFiles, groups: list[str], datasets: list[str]) -> dict[str
     return {"trials": _scale(files).count_trials(config.tuning.trials), "spaces": spaces} if spaces else None
 
 
-def _entries(files: StudyFiles, groups: list[str], datasets: list[str]) -> list[SystemEntry]:
-    return [entry for entry in narrow(files.config, datasets).systems if entry.group in groups]
+def _entries(files: StudyFiles, groups: list[str], datasets: list[str]) -> list[ModelEntry]:
+    return [entry for entry in narrow(files.config, datasets).models if entry.group in groups]
 
 
 def _scale(files: StudyFiles) -> Scale:

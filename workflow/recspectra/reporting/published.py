@@ -1,7 +1,7 @@
 """Published numbers and how they line up with what RecSpectra measures.
 
 `config/published/results.csv` holds the printed values as they are printed, `claims.csv` the
-printed improvements in percent, and `mapping.yaml` says which of our datasets, systems and
+printed improvements in percent, and `mapping.yaml` says which of our datasets, models and
 metric definitions the values belong to.
 """
 
@@ -34,7 +34,7 @@ class Evaluator(Strict):
 class PublishedTable(Strict):
     """One published table: `mapping.yaml`, key `paper/table`.
 
-    `same` names, for a method of this table, the row of another table that is the same system:
+    `same` names, for a method of this table, the row of another table that is the same model:
     `paper/table method`. `protocols` are those of ours with the paper's history and mask, as far as it names
     them.
     """
@@ -57,7 +57,7 @@ class PublishedTable(Strict):
         return None
 
     def method_of(self, model: str, variant: str) -> str | None:
-        """Return the published method of a system, one variant's own entry first."""
+        """Return the published method of a model, one variant's own entry first."""
         inverse = {ours: method for method, ours in self.methods.items()}
         return inverse.get(f"{model}/{variant}", inverse.get(model))
 
@@ -120,7 +120,7 @@ class Published:
         return rows[["dataset", "method", "metric", "value"]].reset_index(drop=True)
 
     def origin(self, table_id: str, method: str) -> tuple[str, str]:
-        """Return the row that a row stands for: the first table in which the same system is printed."""
+        """Return the row that a row stands for: the first table in which the same model is printed."""
         seen: set[tuple[str, str]] = set()
         place = (table_id, method)
         while place not in seen and (other := self.table(place[0]).same.get(place[1])):
@@ -191,7 +191,7 @@ class PublishedValues:
         return mapped.get(ours, self.claim.printed.get(ours))
 
     def method(self, model: str, variant: str) -> str | None:
-        """Return the printed name of a system; None if the table lacks it or there is no table."""
+        """Return the printed name of a model; None if the table lacks it or there is no table."""
         return self.table.method_of(model, variant) if self.table else None
 
     def column(self, ours: str, metric: str) -> dict[str, float]:
@@ -203,7 +203,7 @@ class PublishedValues:
         return dict(zip(rows["method"], rows["value"], strict=True))
 
     def value(self, ours: str, model: str, variant: str) -> float:
-        """Return the printed value of a system, NaN where there is none."""
+        """Return the printed value of a model, NaN where there is none."""
         return self.column(ours, self.claim.metric).get(self.method(model, variant), np.nan)
 
     def gain(self, ours: str) -> Gain | None:
@@ -216,7 +216,7 @@ class PublishedValues:
         return Gain(own, rival, column[rival], own / column[rival] - 1.0)
 
     def absent(self, ours: set[tuple[str, str]]) -> list[str]:
-        """Return the printed methods that no system of the study stands for."""
+        """Return the printed methods that no model of the study stands for."""
         found = {self.method(model, variant) for model, variant in ours}
         return [method for method in self.table.methods if method not in found] if self.table else []
 

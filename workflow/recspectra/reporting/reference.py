@@ -75,7 +75,7 @@ def compare(folder: Path | str, target: Path | str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row for each variant of a system on a dataset, with columns `OUTCOMES`: how many runs and numbers
+        A row for each variant of a model on a dataset, with columns `OUTCOMES`: how many runs and numbers
         both have, how many are equal, the largest difference and which number it is of. `outcome` is
         `equal`, `differs`, `other configuration` (of the same label, with another key), `new` or
         `not run`.

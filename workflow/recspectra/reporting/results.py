@@ -111,7 +111,7 @@ class StudyFiles:
     Attributes
     ----------
     study : dict
-        `study.json`: the study's configuration, its provenance, systems, protocols.
+        `study.json`: the study's configuration, its provenance, models, protocols.
     config : StudyConfig
         The configuration alone.
     protocols : dict
@@ -297,7 +297,7 @@ def select_runs(
     fits: list[str] | None = None,
     model: str | None = None,
 ) -> pd.DataFrame:
-    """Return the runs of some groups, datasets, fits and one system, with a `label` each."""
+    """Return the runs of some groups, datasets, fits and one model, with a `label` each."""
     runs = files.runs
     for column, wanted in (("group", groups), ("dataset", datasets), ("fit", fits)):
         runs = runs[runs[column].isin(wanted)] if wanted else runs
@@ -330,8 +330,8 @@ def not_converged(files: StudyFiles, runs: pd.DataFrame) -> pd.DataFrame:
     return ends.loc[ends["last"] >= ends["best"], ["dataset", "model", "variant", "label", "seed"]]
 
 
-def systems(files: StudyFiles, groups: list[str], datasets: list[str] | None, fit: str) -> pd.DataFrame:
-    """Return one row a system, variant and dataset: `label`, `title`, `key` and joint `status` of its seeds.
+def models_of(files: StudyFiles, groups: list[str], datasets: list[str] | None, fit: str) -> pd.DataFrame:
+    """Return one row a model, variant and dataset: `label`, `title`, `key` and joint `status` of its seeds.
 
     A variant that stands in several groups is taken from the first of them.
     """
@@ -352,7 +352,7 @@ def by_dataset(rows: pd.DataFrame, files: StudyFiles) -> pd.DataFrame:
 
 
 def _labels(runs: pd.DataFrame) -> pd.Series:
-    """Name each run by title, variant and fit, with as little as tells systems apart."""
+    """Name each run by title, variant and fit, with as little as tells models apart."""
     label = runs["title"].where(runs["variant"] == "default", runs["title"] + " (" + runs["variant"] + ")")
     if runs["fit"].nunique() > 1:
         label = label + ", fit " + runs["fit"]

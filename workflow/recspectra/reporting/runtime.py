@@ -1,7 +1,7 @@
-"""Runtime tables: seconds and memory of every system beside published minutes.
+"""Runtime tables: seconds and memory of every model beside published minutes.
 
 A published minute was measured on another machine, so it is not set against our seconds.
-What can be compared is how many times longer a system takes than the reference system of
+What can be compared is how many times longer a model takes than the reference model of
 the same column: there the machine cancels, roughly.
 """
 
@@ -38,7 +38,7 @@ MINUTES = "runtime_min"
 
 
 def build(files: StudyFiles, table: TableConfig, published: Published) -> pd.DataFrame:
-    """Return one line a system and dataset: median seconds over its finished runs, peak memory."""
+    """Return one line a model and dataset: median seconds over its finished runs, peak memory."""
     datasets = table.datasets or files.config.datasets
     runs = select_runs(files, table.groups, datasets, table.fit).drop_duplicates([*JOIN, "label"])
     by = ["dataset", "label", "model", "variant", "fit"]
@@ -56,7 +56,7 @@ def build(files: StudyFiles, table: TableConfig, published: Published) -> pd.Dat
 
 
 def _references(frame: pd.DataFrame, model: str) -> dict[str, float]:
-    """Return the seconds of the reference system on each dataset, its default variant first."""
+    """Return the seconds of the reference model on each dataset, its default variant first."""
     rows = frame[(frame["model"] == model) & frame["total_seconds"].notna()]
     rows = rows.assign(plain=rows["variant"] == "default").sort_values(
         "plain", ascending=False, kind="stable"
@@ -65,7 +65,7 @@ def _references(frame: pd.DataFrame, model: str) -> dict[str, float]:
 
 
 def _beside(frame: pd.DataFrame, table: TableConfig, published: Published) -> pd.DataFrame:
-    """Add published minutes and their ratio to those of the reference system."""
+    """Add published minutes and their ratio to those of the reference model."""
     pairs = [
         _printed(published, table, *place)
         for place in frame[["dataset", "model", "variant"]].itertuples(index=False)
@@ -79,7 +79,7 @@ def _beside(frame: pd.DataFrame, table: TableConfig, published: Published) -> pd
 def _printed(
     published: Published, table: TableConfig, dataset: str, model: str, variant: str
 ) -> tuple[float, float]:
-    """Return the printed minutes of a system and of the reference system, NaN where there are none.
+    """Return the printed minutes of a model and of the reference model, NaN where there are none.
 
     Minutes on `ml-1m` stand beside every split of it: they are not compared digit by digit.
     """
@@ -104,7 +104,7 @@ def layout(frame: pd.DataFrame, files: StudyFiles, table: TableConfig, told: lis
     beside = frame.loc[frame["published_minutes"].notna(), "dataset"]
     where = ", ".join(dict.fromkeys(name.split(".")[0] for name in beside))
     header = [
-        "system",
+        "model",
         "dataset",
         "eigenpairs (s)",
         "fit (s)",
@@ -144,20 +144,20 @@ def notes(files: StudyFiles, table: TableConfig, published: Published) -> list[s
     """Return what must be known before reading a runtime table."""
     runs = select_runs(files, table.groups, table.datasets, table.fit)
     lines = [
-        "Median wall-clock seconds over the finished runs of a system: to compute the eigenpairs that it "
+        "Median wall-clock seconds over the finished runs of a model: to compute the eigenpairs that it "
         f"needs (once for all its runs), to fit, and to score all users, on {machines(runs)}. Choosing "
         "hyperparameters is not counted.",
     ]
     if table.published and build(files, table, published)["published_minutes"].notna().any():
         lines.append(
             f"Published: {published.table(table.published).title}, minutes on another machine; only the "
-            "ratios to the reference system can be set side by side, and only roughly."
+            "ratios to the reference model can be set side by side, and only roughly."
         )
     return lines
 
 
 def title_of(files: StudyFiles, model: str) -> str:
-    """Return the human name of a system."""
+    """Return the human name of a model."""
     known = dict(zip(files.runs["model"], files.runs["title"], strict=True))
     return known.get(model, model)
 

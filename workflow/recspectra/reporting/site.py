@@ -78,12 +78,12 @@ METRICS = (
 TERMS = (
     (
         "fit",
-        "The data a system learns from: train, or train+valid when it is fitted again after its "
+        "The data a model learns from: train, or train+valid when it is fitted again after its "
         "hyperparameters were chosen, a trained one for as many epochs as did best on validation.",
     ),
     (
         "history",
-        "What a system is shown of a user when it is asked for recommendations at test. With "
+        "What a model is shown of a user when it is asked for recommendations at test. With "
         "train+valid it also sees what the user did in the validation period, without learning again.",
     ),
     (
@@ -94,7 +94,7 @@ TERMS = (
     (
         "tuned",
         "Hyperparameters chosen by recall@20 on the validation data, with the same number of trials for "
-        "every system. Test data play no part in it.",
+        "every model. Test data play no part in it.",
     ),
     (
         "95% interval, p",
@@ -110,7 +110,7 @@ TERMS = (
     ),
     (
         "oom, timeout, diverged, skipped",
-        "A run that ran out of memory or time, whose numbers became infinite, or that the system refused; "
+        "A run that ran out of memory or time, whose numbers became infinite, or that the model refused; "
         "it counts as a result and is shown in its cell.",
     ),
 )
@@ -344,11 +344,11 @@ def _failures(files: StudyFiles, runs: pd.DataFrame) -> Table:
         [files.titles.get(dataset, dataset), label, ", ".join(dict.fromkeys(seeds)), status, reason]
         for (dataset, label, status, reason), seeds in groups
     ]
-    header = ["dataset", "system", "seeds", "status", "reason"]
+    header = ["dataset", "model", "seeds", "status", "reason"]
     return plain_table(header, rows, set(range(5)), "Failed runs", keys=2)
 
 
-SETTINGS = ["dataset", "system", "group", "key", "fit", "seeds", "hyperparameters", "best epoch", "fit (s)",
+SETTINGS = ["dataset", "model", "group", "key", "fit", "seeds", "hyperparameters", "best epoch", "fit (s)",
             "peak memory (MB)"]  # fmt: skip
 
 

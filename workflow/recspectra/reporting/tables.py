@@ -43,7 +43,7 @@ SPOT = ["dataset", "history", "mask", "users", "metric", "k"]  # what makes a co
 NUMBERS = ("k", "mean", "se", "seeds", "published", "difference")
 OTHER, UNKNOWN, ELSEWHERE = "\u2020", "\u2021", "\u00a7"
 CAPPED_NOTE = f"{CAPPED_MARK} a cap of the scale ended the fit; a higher one may change the number."
-OPEN = "open"  # status of a published system that the study does not run
+OPEN = "open"  # status of a published model that the study does not run
 MARK_NOTES = {
     OTHER: "the published value was made with another definition of this metric",
     UNKNOWN: "nobody knows which definition of this metric the published value was made with",
@@ -69,10 +69,10 @@ def build(files: StudyFiles, table: TableConfig, published: Published) -> pd.Dat
     metrics = metrics[metrics["metric"].isin(table.metrics) & metrics["k"].isin(table.k)]
     joined = runs[[*JOIN, "label"]].merge(metrics, on=JOIN)
     cells = aggregate(joined, ["label", *POINT])
-    systems = runs[["label", "model", "variant", "fit"]].drop_duplicates()
-    missing = _open_systems(table, systems, published)
-    systems = pd.concat([systems, missing], ignore_index=True) if len(missing) else systems
-    full = systems.merge(_columns(files, table, datasets), how="cross")
+    models = runs[["label", "model", "variant", "fit"]].drop_duplicates()
+    missing = _open_models(table, models, published)
+    models = pd.concat([models, missing], ignore_index=True) if len(missing) else models
+    full = models.merge(_columns(files, table, datasets), how="cross")
     full = full.merge(cells, on=["label", *POINT], how="left").rename(columns={"label": "row"})
     full["status"] = full["status"].fillna("missing")
     if len(missing):
@@ -81,12 +81,12 @@ def build(files: StudyFiles, table: TableConfig, published: Published) -> pd.Dat
     return _beside(full, table, published)[COLUMNS]
 
 
-def _open_systems(table: TableConfig, systems: pd.DataFrame, published: Published) -> pd.DataFrame:
-    """Return a row for each published system that no run of the table is of."""
+def _open_models(table: TableConfig, models: pd.DataFrame, published: Published) -> pd.DataFrame:
+    """Return a row for each published model that no run of the table is of."""
     columns = ["label", "model", "variant", "fit"]
     if not (table.open_rows and table.published):
         return pd.DataFrame(columns=columns)
-    known = set(systems["model"])
+    known = set(models["model"])
     listed = published.table(table.published).methods.items()
     rows = [(method, ours, "default", "train") for method, ours in listed if ours.split("/")[0] not in known]
     return pd.DataFrame(rows, columns=columns)
@@ -159,7 +159,7 @@ def layout(
     lines = frame.assign(rank=_ranks(frame, points)).itertuples(index=False)
     cells = dict(zip(zip(frame["row"], points, strict=True), map(_cell, lines), strict=True))
     ordered = list(dict.fromkeys(points))
-    columns = [Column("system", words=True), *(_column(point, titles) for point in ordered)]
+    columns = [Column("model", words=True), *(_column(point, titles) for point in ordered)]
     blank = Cell(DASH)
     rows = [
         [Cell(row), *(cells.get((row, point), blank) for point in ordered)]

@@ -1,4 +1,4 @@
-"""What was searched for every tuned system, with how many trials, and what was chosen."""
+"""What was searched for every tuned model, with how many trials, and what was chosen."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from recspectra.reporting.table import Table, plain_table
 
 def tuning_table(files: StudyFiles) -> Table:
     """Return one line a tuning job; without any, a table without rows."""
-    header = ["dataset", "system", "searched", "trials", "failed", "chosen", "validation recall@20", "hours"]
+    header = ["dataset", "model", "searched", "trials", "failed", "chosen", "validation recall@20", "hours"]
     trials = files.tuning
     trials = trials.assign(label=tuning_labels(trials)) if len(trials) else trials
     rows = []

@@ -89,7 +89,7 @@ def _free_gb() -> float:
 
 
 def _of_a_file(error: BaseException) -> str:
-    """Return which file the system refuses and why; or ""."""
+    """Return which file the model refuses and why; or ""."""
     named = isinstance(error, OSError) and error.filename and error.strerror
     return f"{error.filename}: {error.strerror}" if named else ""
 

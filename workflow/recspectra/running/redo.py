@@ -32,7 +32,7 @@ def redo(
     Parameters
     ----------
     what : str
-        A dataset, system, run folder, status, or `damaged`.
+        A dataset, model, run folder, status, or `damaged`.
     results : Path
         The results folder.
     catalog : Catalog

@@ -1,4 +1,4 @@
-"""Which files of a results folder are a dataset's, a system's, a run's or a status's.
+"""Which files of a results folder are a dataset's, a model's, a run's or a status's.
 
 With all that was drawn from them, for `make redo` to forget.
 """
@@ -110,13 +110,13 @@ class Results:
     def _unknown(self, what: str) -> str:
         here = {
             "datasets": sorted({p.name for p in self._glob("data/*")}),
-            "systems": sorted({p.name for p in self._glob("runs/*/*")}),
+            "models": sorted({p.name for p in self._glob("runs/*/*")}),
             "statuses": sorted({status for _, status in self._statuses_on_disk()}),
         }
         lines = [f"{kind}: {', '.join(names) or 'none'}" for kind, names in here.items()]
         every = [*self.datasets, *self.models, *self.statuses, DAMAGED]
         return (
-            f"WHAT: '{what}' is no dataset, system, status or run folder{nearest(what, every)}. In "
+            f"WHAT: '{what}' is no dataset, model, status or run folder{nearest(what, every)}. In "
             f"{self.folder} there are {'; '.join(lines)}. A run folder is "
             f"{self.folder}/runs/DATASET/SYSTEM/KEY or one seed-N in it; '{DAMAGED}' stands for what "
             "`make check` lists"
@@ -130,7 +130,7 @@ class Results:
 
     @property
     def models(self) -> set[str]:
-        """Names of all systems, those without a YAML any more included."""
+        """Names of all models, those without a YAML any more included."""
         found = {p.name for p in self._glob("runs/*/*") + self._glob("tuning/*/*")}
         return found | set(self.catalog.names("models"))
 

@@ -54,7 +54,7 @@ def leading(operator: Operator, rank: int, solver: str = "auto", seed: int = 0) 
     (history and mask train):
 
     ============================= ======= ================== ==================
-    system, size of graph         metric  r about 5e-5       exact
+    model, size of graph         metric  r about 5e-5       exact
     ============================= ======= ================== ==================
     GF-CF, rank 256, 1,682        ndcg_set@10         .6560              .6539
     BSPM, rank 448, 1,682         ndcg_set@10         .5878              .5903

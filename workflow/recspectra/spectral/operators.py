@@ -307,7 +307,7 @@ def spectral_radius(graph: sp.csr_array, steps: int = 200) -> float:
 
 
 class RowSimilarity:
-    """y R^T R for a block of sparse rows y, as systems score users with it.
+    """y R^T R for a block of sparse rows y, as models score users with it.
 
     Where few users share an item with a user, y R^T stays sparse and costs what its
     entries cost. Which way is taken depends on R alone, never on the batch.

@@ -1,1 +1,1 @@
-"""Floor 3: the training loop that all trained systems share, and their batches."""
+"""Floor 3: the training loop that all trained models share, and their batches."""

@@ -1,7 +1,7 @@
-"""One training loop for all trained systems.
+"""One training loop for all trained models.
 
 It owns the optimiser, early stopping on validation, checkpoints and resume, the
-guard against NaN, mixed precision on a GPU and the progress bar. A system gives it
+guard against NaN, mixed precision on a GPU and the progress bar. A model gives it
 a module, batches and a loss.
 
 Randomness is drawn anew for each epoch from (seed, epoch), and checkpoints are
@@ -110,7 +110,7 @@ class TrainingLoop:
     checkpoints : Path or None
         Folder for the checkpoint.
     notes : dict, optional
-        What the system writes down on the way, as JSON knows it: kept across interruptions.
+        What the model writes down on the way, as JSON knows it: kept across interruptions.
     made_from : mapping, optional
         What the run is made from (data, code, parameters), as JSON knows it. A checkpoint of anything
         else is removed.

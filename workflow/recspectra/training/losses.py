@@ -1,4 +1,4 @@
-"""The loss families of the trained systems, each once."""
+"""The loss families of the trained models, each once."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _softmax_part(
     return (sums.log() + largest - right).sum()
 
 
-# ------------------------------------------------------------------- losses of graph systems
+# ------------------------------------------------------------------- losses of graph models
 
 
 def infonce(

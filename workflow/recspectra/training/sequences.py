@@ -1,6 +1,6 @@
 """Batches of ordered histories for next-item training.
 
-Rows are left-padded: the latest item stands in the last column, which is where a system
+Rows are left-padded: the latest item stands in the last column, which is where a model
 reads its state. Batches may be bucketed by length, so that hardly any column is padding;
 a trimmed batch holds the last columns of the padded one.
 """

@@ -58,13 +58,13 @@ def figure_data(files: StudyFiles, figure: FigureConfig) -> FigureData:
 
 
 def _capped_labels(files: StudyFiles, figure: FigureConfig) -> list[str]:
-    """Return the systems of a figure that had a fit which a cap ended; of a sweep without its points."""
+    """Return the models of a figure that had a fit which a cap ended; of a sweep without its points."""
     runs = runs_of(files, figure)
     return list(dict.fromkeys(runs.loc[runs["status"] == CAPPED, "title" if figure.param else "label"]))
 
 
 def _marked(what: FigureData, labels: list[str]) -> FigureData:
-    """Return data in which the lines and bars of some systems have a mark, and the caption says why."""
+    """Return data in which the lines and bars of some models have a mark, and the caption says why."""
     if not labels:
         return what
     note = f"{CAPPED_MARK} a cap of the scale ended fits of {', '.join(labels)}."

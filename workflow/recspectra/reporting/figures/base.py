@@ -82,7 +82,7 @@ def panels(files: StudyFiles, datasets: pd.Series) -> pd.Series:
 
 
 def runs_of(files: StudyFiles, figure: FigureConfig) -> pd.DataFrame:
-    """Return the runs of a figure's group, datasets and system."""
+    """Return the runs of a figure's group, datasets and model."""
     groups = [figure.group] if figure.group else None
     return select_runs(files, groups, figure.datasets, model=figure.model)
 

@@ -65,7 +65,7 @@ def _curves_of(axis: Axes, rows: pd.DataFrame, numbers: dict[str, int]) -> dict[
 
 
 def _log_if_wide(axis: Axes, values: pd.Series) -> None:
-    """Use a log axis where losses of different systems differ by orders of magnitude."""
+    """Use a log axis where losses of different models differ by orders of magnitude."""
     if len(values) and values.min() > 0 and values.max() / values.min() > 50:
         axis.set_yscale("log")
         axis.set_ylabel(f"{axis.get_ylabel()} (log scale)")

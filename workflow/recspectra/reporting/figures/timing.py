@@ -1,4 +1,4 @@
-"""Seconds of the eigenpairs, fit and scoring of each system, as bars."""
+"""Seconds of the eigenpairs, fit and scoring of each model, as bars."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BARS = ["panel", "series", "stage", "seconds", "runs"]
 
 
 def timing(files: StudyFiles, figure: FigureConfig) -> FigureData:
-    """Return the median seconds of the eigenpairs, fit and scoring of each system, fastest first."""
+    """Return the median seconds of the eigenpairs, fit and scoring of each model, fastest first."""
     runs = plain_runs(files, figure)
     runs = runs[runs["status"].isin(USABLE)].drop_duplicates([*JOIN, "label"])
     runs = runs.assign(panel=panels(files, runs["dataset"]), series=runs["label"])
@@ -43,7 +43,7 @@ def timing(files: StudyFiles, figure: FigureConfig) -> FigureData:
     frame = frame.assign(place=frame["panel"].map(order), speed=speed.reindex(keys).to_numpy())
     frame = frame.sort_values(["place", "speed", "series", "stage"], kind="stable")[BARS]
     caption = (
-        "Median wall-clock seconds to compute the eigenpairs that a system needs (once for all its "
+        "Median wall-clock seconds to compute the eigenpairs that a model needs (once for all its "
         f"runs), to fit, and to score all users, on {machines(runs)}."
     )
     return drawn(frame, caption, "seconds (log scale)", "", "no finished run has a time")
@@ -77,7 +77,7 @@ def bars(what: FigureData) -> Figure:
 
 
 def _bars_of(axis: Axes, rows: pd.DataFrame, left: float) -> dict[str, object]:
-    systems = list(dict.fromkeys(rows["series"]))
+    models = list(dict.fromkeys(rows["series"]))
     handles: dict[str, object] = {}
     looks = {
         "eigenpairs": (-0.27, COLOURS[2], ".."),
@@ -86,7 +86,7 @@ def _bars_of(axis: Axes, rows: pd.DataFrame, left: float) -> dict[str, object]:
     }
     for stage, (shift, colour, hatch) in looks.items():
         part = rows[rows["stage"] == stage]
-        places = [systems.index(name) + shift for name in part["series"]]
+        places = [models.index(name) + shift for name in part["series"]]
         widths = (part["seconds"] - left).clip(lower=0)
         handles[stage] = axis.barh(
             places, widths, 0.25, left=left, color=colour, hatch=hatch, edgecolor="white", linewidth=0.4
@@ -96,8 +96,8 @@ def _bars_of(axis: Axes, rows: pd.DataFrame, left: float) -> dict[str, object]:
             axis.annotate(
                 _seconds(seconds), (end, place), (3, 0), textcoords="offset points", va="center", fontsize=7
             )
-    axis.set_yticks(range(len(systems)), [name_of(name, 40) for name in systems])
-    axis.set_ylim(len(systems) - 0.4, -0.6)
+    axis.set_yticks(range(len(models)), [name_of(name, 40) for name in models])
+    axis.set_ylim(len(models) - 0.4, -0.6)
     return handles
 
 

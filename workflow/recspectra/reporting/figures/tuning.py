@@ -24,10 +24,10 @@ def tuning(files: StudyFiles, figure: FigureConfig) -> FigureData:
     frame = frame.assign(place=frame["dataset"].map(order)).sort_values("place", kind="stable")[LINES]
     caption = "Best recall@20 on the validation data after each trial of the search."
     caption += f" {failed} trial(s) failed and leave the line where it was." if failed else ""
-    return drawn(frame, caption, *axes, "no system of this figure was tuned")
+    return drawn(frame, caption, *axes, "no model of this figure was tuned")
 
 
 def tuning_labels(trials: pd.DataFrame) -> pd.Series:
-    """Name tuning jobs by system, and by key where a system has several jobs on a dataset."""
+    """Name tuning jobs by model, and by key where a model has several jobs on a dataset."""
     jobs = trials.groupby(["dataset", "model"])["key"].transform("nunique")
     return trials["title"].where(jobs <= 1, trials["title"] + " [" + trials["key"] + "]")
