@@ -44,13 +44,13 @@ rule fit:
         valid="results/data/{dataset}/valid.npz",
         spectra=lambda w: PLAN.run_spectra(w.dataset, w.model, w.key),
         tuned=lambda w: PLAN.run_tuning(w.dataset, w.model, w.key),
-        twin=lambda w: PLAN.run_twin(w.dataset, w.model, w.key, w.seed),
+        train_run=lambda w: PLAN.train_run_of(w.dataset, w.model, w.key, w.seed),
     output:
         rankings="results/runs/{dataset}/{model}/{key}/seed-{seed}/rankings.npz",
         record="results/runs/{dataset}/{model}/{key}/seed-{seed}/run.json",
     log:
         "results/logs/fit/{dataset}/{model}/{key}-seed-{seed}.log",
-    # Only where a profile makes groups; one after another by the resource `lane`.
+    # Only where a profile makes groups; one after another by the resource `serial_slot`.
     group:
         lambda w: PLAN.group(w.model)
     conda:
@@ -63,7 +63,7 @@ rule fit:
         runtime=lambda w, attempt: PLAN.fit_minutes(w.model, attempt),
         mem_mb=lambda w, attempt: PLAN.memory(w.model, attempt),
         gpu=lambda w: PLAN.gpu(w.model),
-        lane=1,
+        serial_slot=1,
         # The caps in force; that they change reruns nothing.
         caps=lambda w: PLAN.caps(w.model, w.key).text,
     params:
@@ -73,13 +73,13 @@ rule fit:
         ordered=lambda w: PLAN.catalog.dataset(w.dataset).ordered,
         device=PLAN.settings.device,
         tuned=lambda w, input: f"--tuned {input.tuned}" if input.tuned else "",
-        twin=lambda w, input: f"--twin {input.twin}" if input.twin else "",
+        train_run=lambda w, input: f"--train-run {input.train_run}" if input.train_run else "",
         code=lambda w: PLAN.fit_code(w.model, SCRIPTS / "fit.py"),
     message:
         "fit {wildcards.model} {wildcards.key} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:
         "OMP_NUM_THREADS={threads} {resources.python}/fit.py --data results/data/{wildcards.dataset}"
-        " --run {params.run:q} {params.tuned} {params.twin} --seed {wildcards.seed} --device {params.device}"
+        " --run {params.run:q} {params.tuned} {params.train_run} --seed {wildcards.seed} --device {params.device}"
         " --minutes {resources.minutes} --memory-gb {resources.memory} --code {params.code}"
         " --caps {resources.caps} --caps-text {params.caps}"
         " --checkpoints results/checkpoints/{wildcards.dataset}/{wildcards.model}/{wildcards.key}-{params.code}-{wildcards.seed}"

@@ -23,7 +23,7 @@ from recspectra.papers.wpgrec import (
 from recspectra.reporting import results
 from recspectra.reporting.figures import draw_figure, figure_data
 from recspectra.reporting.gather import gather
-from recspectra.reporting.results import StudyFiles
+from recspectra.reporting.results import StudyResults
 
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES = [
@@ -48,7 +48,7 @@ def band_rows(seed: int, shift: float) -> list[dict]:
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> StudyFiles:
+def files(tmp_path: Path) -> StudyResults:
     folder = tmp_path / "b"
     folder.mkdir()
     about = {"name": "b", "provenance": {}, "about": {}} | STUDY
@@ -66,10 +66,10 @@ def files(tmp_path: Path) -> StudyFiles:
     sizes = [("users", 10, 2.0, 100), ("users", 20, 6.0, 150), ("bands", 1, 1.0, 50), ("bands", 2, 4.0, 100)]
     rows = [["costs", a, s, m, y, f, "cpu", 1] for m in ("seconds", "megabytes") for a, s, y, f in sizes]
     pd.DataFrame(rows, columns=["figure", *COLUMNS]).to_csv(folder / "complexity.csv", index=False)
-    return StudyFiles(folder)
+    return StudyResults(folder)
 
 
-def test_bars_are_means_over_seeds_in_the_order_of_frequency(files: StudyFiles) -> None:
+def test_bars_are_means_over_seeds_in_the_order_of_frequency(files: StudyResults) -> None:
     frame = figure_data(files, files.config.figures[0]).frame
     assert frame["x"].tolist() == ["0 to 0.25"] * 3 + ["0.25 to 0.5"] * 3
     assert frame["series"].tolist() == ["share of energy", "gate weight", "spectral flatness"] * 2
@@ -77,13 +77,13 @@ def test_bars_are_means_over_seeds_in_the_order_of_frequency(files: StudyFiles) 
     assert set(frame["seeds"]) == {2}
 
 
-def test_the_caption_names_models_that_a_cap_ended(files: StudyFiles) -> None:
+def test_the_caption_names_models_that_a_cap_ended(files: StudyResults) -> None:
     said = "\u00b6 a cap of the scale ended fits of WPGRec."
     assert figure_data(files, files.config.figures[0]).caption.endswith(said)
     assert said not in figure_data(files, files.config.figures[1]).caption
 
 
-def test_costs_are_relative_to_the_smallest_size(files: StudyFiles) -> None:
+def test_costs_are_relative_to_the_smallest_size(files: StudyResults) -> None:
     drawn = figure_data(files, files.config.figures[1])
     panel = drawn.frame[drawn.frame["panel"] == "seconds against |U|, users"]
     assert panel.groupby("series")["y"].apply(list).to_dict() == {
@@ -94,12 +94,12 @@ def test_costs_are_relative_to_the_smallest_size(files: StudyFiles) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_figures_are_drawn_and_say_so_where_nothing_is_there(files: StudyFiles, number: int) -> None:
+def test_figures_are_drawn_and_say_so_where_nothing_is_there(files: StudyResults, number: int) -> None:
     names = draw_figure(files, files.config.figures[number])
     assert all((files.folder / name).stat().st_size > 0 for name in names)
     for name in ("bands.csv", "complexity.csv"):
         (files.folder / name).unlink()
-    assert figure_data(StudyFiles(files.folder), files.config.figures[number]).reason
+    assert figure_data(StudyResults(files.folder), files.config.figures[number]).reason
 
 
 def test_band_statistics_are_read_from_the_runs_that_a_figure_shows(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_band_statistics_are_read_from_the_runs_that_a_figure_shows(tmp_path: Pa
         log = {"bands": bands} if r.run.model == "wpgrec" else {}
         (folder / "run.json").write_text(json.dumps({"log": log}))
     gather(study, "bands", tmp_path)
-    found = StudyFiles.numbers(SimpleNamespace(folder=tmp_path / "studies" / "b"), "bands")
+    found = StudyResults.numbers(SimpleNamespace(folder=tmp_path / "studies" / "b"), "bands")
     assert found["seed"].tolist() == [*"000111"]
     assert found["quantity"].tolist() == ["energy", "flatness", "gate"] * 2
     assert found["mean"].tolist() == [1.0, 0.2, 1.0] * 2

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.evaluation.hits import Ranked, compare, discounts
+from recspectra.evaluation.hits import RankedLists, compare, discounts
 from recspectra.fitting.validation import mean_recall
 
 # Users 0..3: item 2 twice and item 0; nothing; item 5; item 0.
@@ -18,17 +18,17 @@ POSITIONS = np.array([[1, 2, 2], [1, 2, 3], [1, 2, 3], [2, 2, 3]], dtype=np.int3
 
 
 @pytest.fixture
-def ranked() -> Ranked:
+def ranked() -> RankedLists:
     return compare(LISTS, TRUTH)
 
 
 @pytest.fixture
-def tied() -> Ranked:
+def tied() -> RankedLists:
     """The same lists, where items of equal score stand at their middle position."""
     return compare(LISTS, TRUTH, POSITIONS)
 
 
-def test_users_without_targets_are_left_out_and_a_target_counts_once(ranked: Ranked) -> None:
+def test_users_without_targets_are_left_out_and_a_target_counts_once(ranked: RankedLists) -> None:
     assert ranked.users.tolist() == [0, 2, 3]
     assert ranked.targets.tolist() == [2, 1, 1]
     assert ranked.items.tolist() == LISTS[[0, 2, 3]].tolist()
@@ -43,7 +43,7 @@ def test_padding_is_no_hit_of_the_last_item_of_the_user_before() -> None:
     assert compare(lists, truth).hits.tolist() == [[True, False], [False, True]]
 
 
-def test_hits_and_gains_by_place(ranked: Ranked) -> None:
+def test_hits_and_gains_by_place(ranked: RankedLists) -> None:
     assert ranked.hit_counts([1, 2, 3]).tolist() == [[0, 1, 2], [0, 0, 0], [1, 1, 1]]
     second, third = 1 / math.log2(3), 1 / math.log2(4)
     expected = [[0.0, second, second + third], [0.0] * 3, [1.0] * 3]
@@ -51,7 +51,7 @@ def test_hits_and_gains_by_place(ranked: Ranked) -> None:
     assert ranked.first_hit.tolist() == [2.0, math.inf, 1.0]
 
 
-def test_hits_and_gains_by_position_of_ties(tied: Ranked) -> None:
+def test_hits_and_gains_by_position_of_ties(tied: RankedLists) -> None:
     assert tied.positions.tolist() == POSITIONS[[0, 2, 3]].tolist()
     assert tied.hit_counts([1, 2, 3]).tolist() == [[0, 2, 2], [0, 0, 0], [0, 1, 1]]
     second = 1 / math.log2(3)
@@ -74,7 +74,7 @@ def test_mean_recall_is_over_users_with_targets() -> None:
     assert mean_recall(LISTS[:, :2], TRUTH) == pytest.approx((0.5 + 0.0 + 1.0) / 3)
 
 
-def test_reordered_lists_are_kept_once_a_cut_off(ranked: Ranked) -> None:
+def test_reordered_lists_are_kept_once_a_cut_off(ranked: RankedLists) -> None:
     assert ranked.reordered == {} and ranked.reordered is ranked.reordered
 
 

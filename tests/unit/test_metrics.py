@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from recspectra.config.study import METRICS as NAMES
 from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.evaluation.hits import Ranked, compare
+from recspectra.evaluation.hits import RankedLists, compare
 from recspectra.evaluation.metrics import METRICS, set_order
 from recspectra.fitting.scoring import rank
 from recspectra.fitting.validation import mean_recall
@@ -108,7 +108,7 @@ def example() -> tuple[np.ndarray, list[Targets], int]:
 
 
 @pytest.fixture(scope="module")
-def ranked(example: tuple[np.ndarray, list[Targets], int]) -> Ranked:
+def ranked(example: tuple[np.ndarray, list[Targets], int]) -> RankedLists:
     lists, targets, n_items = example
     return compare(lists, truth_of(targets, n_items))
 
@@ -117,7 +117,7 @@ def ranked(example: tuple[np.ndarray, list[Targets], int]) -> Ranked:
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_metric_equals_its_definition(name: str, ranked: Ranked, example: tuple) -> None:
+def test_metric_equals_its_definition(name: str, ranked: RankedLists, example: tuple) -> None:
     lists, targets, _ = example
     values = METRICS[name](ranked, CUTS)
     expected = [[PLAIN[name](lists[u].tolist(), targets[u], k) for k in CUTS] for u in ranked.users]
@@ -128,12 +128,12 @@ def test_metrics_of_the_config_are_those_of_the_code() -> None:
     assert set(NAMES) == set(METRICS) == set(PLAIN)
 
 
-def test_cut_offs_may_come_in_any_order(ranked: Ranked) -> None:
+def test_cut_offs_may_come_in_any_order(ranked: RankedLists) -> None:
     for metric in METRICS.values():
         assert np.array_equal(metric(ranked, [20, 5]), metric(ranked, [5, 20])[:, ::-1])
 
 
-def test_users_without_targets_are_left_out(ranked: Ranked, example: tuple) -> None:
+def test_users_without_targets_are_left_out(ranked: RankedLists, example: tuple) -> None:
     _, targets, _ = example
     assert ranked.users.tolist() == [u for u, t in enumerate(targets) if t]
     assert 0 not in ranked.users
@@ -157,7 +157,7 @@ def test_nobody_with_targets_gives_no_rows() -> None:
     assert METRICS["ndcg"](ranked, [1, 2]).shape == (0, 2)
 
 
-def test_mean_recall_is_the_mean_of_recall_at_full_depth(ranked: Ranked, example: tuple) -> None:
+def test_mean_recall_is_the_mean_of_recall_at_full_depth(ranked: RankedLists, example: tuple) -> None:
     lists, targets, n_items = example
     expected = METRICS["recall"](ranked, [50]).mean()
     assert mean_recall(lists, truth_of(targets, n_items)) == pytest.approx(expected, abs=1e-12)
@@ -189,7 +189,9 @@ def trec(lists: np.ndarray, targets: list[Targets], measure: str, k: int) -> dic
         ("precision", "P.{k}"),
     ],
 )
-def test_metric_equals_trec_eval(name: str, measure: str, k: int, ranked: Ranked, example: tuple) -> None:
+def test_metric_equals_trec_eval(
+    name: str, measure: str, k: int, ranked: RankedLists, example: tuple
+) -> None:
     lists, targets, _ = example
     expected = trec(lists, targets, measure, k)
     values = METRICS[name](ranked, [k])[:, 0]
@@ -249,7 +251,7 @@ def test_set_order_holds_for_any_ids(row: list[int]) -> None:
 
 
 @st.composite
-def rankings(draw: st.DrawFn) -> Ranked:
+def rankings(draw: st.DrawFn) -> RankedLists:
     n_items = draw(st.integers(2, 14))
     depth = draw(st.integers(1, n_items))
     rows, targets = [], []
@@ -260,12 +262,12 @@ def rankings(draw: st.DrawFn) -> Ranked:
     return compare(np.array(rows, dtype=np.int32), truth_of(targets, n_items))
 
 
-def all_cuts(ranked: Ranked) -> list[int]:
+def all_cuts(ranked: RankedLists) -> list[int]:
     return list(range(1, ranked.items.shape[1] + 1))
 
 
 @given(rankings())
-def test_all_values_lie_between_0_and_1(ranked: Ranked) -> None:
+def test_all_values_lie_between_0_and_1(ranked: RankedLists) -> None:
     for metric in METRICS.values():
         values = metric(ranked, all_cuts(ranked))
         assert values.min() >= 0.0
@@ -273,13 +275,13 @@ def test_all_values_lie_between_0_and_1(ranked: Ranked) -> None:
 
 
 @given(rankings())
-def test_mrr_recall_and_hr_never_fall_with_k(ranked: Ranked) -> None:
+def test_mrr_recall_and_hr_never_fall_with_k(ranked: RankedLists) -> None:
     for name in ("mrr", "recall", "hr"):
         assert (np.diff(METRICS[name](ranked, all_cuts(ranked)), axis=1) >= 0).all()
 
 
 @given(rankings())
-def test_order_between_definitions(ranked: Ranked) -> None:
+def test_order_between_definitions(ranked: RankedLists) -> None:
     cuts = all_cuts(ranked)
     value = {name: metric(ranked, cuts) for name, metric in METRICS.items()}
     assert (value["ndcg"] <= value["ndcg_hit"] + 1e-12).all()

@@ -10,7 +10,7 @@ import pytest
 
 from recspectra.reporting.draw import draw
 from recspectra.reporting.figures import figure_data
-from recspectra.reporting.results import StudyFiles
+from recspectra.reporting.results import StudyResults
 from recspectra.reporting.site import render
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,7 +108,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_heat_map_has_a_cell_for_every_point(drawn: Path) -> None:
-    files = StudyFiles(drawn)
+    files = StudyResults(drawn)
     frame = figure_data(files, files.config.figures[0]).frame
     assert len(frame) == 2 * 6
     one = frame[(frame["panel"] == "A") & (frame["x"] == 0.5) & (frame["y"] == 0.1)]
@@ -116,13 +116,13 @@ def test_a_heat_map_has_a_cell_for_every_point(drawn: Path) -> None:
 
 
 def test_a_heat_map_without_points_says_why(drawn: Path) -> None:
-    files = StudyFiles(drawn)
+    files = StudyResults(drawn)
     other = files.config.figures[0].model_copy(update={"other_param": "tau"})
     assert "'sigma_max' and 'tau'" in figure_data(files, other).caption
 
 
 def test_inference_times_stand_against_the_axis_that_grows(drawn: Path) -> None:
-    files = StudyFiles(drawn)
+    files = StudyResults(drawn)
     frame = figure_data(files, files.config.figures[1]).frame
     assert frame.groupby("panel")["x"].apply(list).to_dict() == {
         "more items, same users": [70],

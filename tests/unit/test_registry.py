@@ -21,7 +21,7 @@ from recspectra.evaluation.measure import run_records
 from recspectra.identity import function_hash
 from recspectra.reporting import figures, results
 from recspectra.reporting.gather import gather
-from recspectra.reporting.results import StudyFiles
+from recspectra.reporting.results import StudyResults
 
 ROOT = Path(__file__).resolve().parents[2]
 TOY = '''
@@ -137,7 +137,7 @@ def test_a_paper_of_one_file_has_its_numbers_in_a_csv_and_its_figure_drawn(
     pd.DataFrame([["synthetic"] * len(columns)], columns=columns).assign(density=1, mean_length=1).to_csv(
         folder / "datasets.csv", index=False
     )
-    files = StudyFiles(folder)
+    files = StudyResults(folder)
     names = figures.draw_figure(files, files.config.figures[0])
     assert all((folder / name).stat().st_size > 100 for name in names)
     drawn = pd.read_csv(folder / "fig-warm.csv")

@@ -21,7 +21,7 @@ from recspectra.fitting.scoring import Inputs
 from recspectra.fitting.tune import TuneJob, tune, write_tuning
 from recspectra.reporting.collect import collect
 from recspectra.reporting.draw import draw
-from recspectra.reporting.results import StudyFiles, user_values
+from recspectra.reporting.results import StudyResults, user_values
 from recspectra.reporting.tables import read
 
 DATASETS = ["1e3", "007", "NA", "true"]
@@ -100,7 +100,7 @@ def finished(study: Study, tiny: dict[str, Interactions], tmp_path: Path) -> Pat
 
 
 def test_a_study_of_names_like_numbers_loses_nothing(study: Study, finished: Path) -> None:
-    files, keys = StudyFiles(finished), {r.run.key for r in study.runs}
+    files, keys = StudyResults(finished), {r.run.key for r in study.runs}
     assert any(map(digits_alone, keys))
     assert any(map(power_of_ten, keys))
     assert files.config.name == "1e5"

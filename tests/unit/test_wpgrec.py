@@ -349,7 +349,9 @@ def test_summaries_and_gates_follow_the_equations(built: Make) -> None:
 def test_attention_weighs_the_steps_of_a_band(built: Make) -> None:
     module = built(tokens=0, levels=0).module
     items = module.items[[4, 1]].detach()
-    weights = torch.softmax((torch.tanh(items @ module.look[0] + module.bias[0]) @ module.weigh[0])[:, 0], 0)
+    weights = torch.softmax(
+        (torch.tanh(items @ module.attention_in[0] + module.bias[0]) @ module.attention_out[0])[:, 0], 0
+    )
     assert torch.allclose(module.summarise(torch.tensor([[4, 1]]))[0][0, 0], weights @ items, atol=1e-6)
 
 

@@ -38,8 +38,8 @@ def test_a_refit_waits_for_the_run_on_train(finished: Finished, tmp_path: Path) 
     plain, both = refit(finished.project.planned(tmp_path / "work", *options))
     (record,) = [name for name in plain.outputs if name.endswith("run.json")]
     assert record in both.inputs
-    assert f"--twin {record}" in both.command
-    assert "--twin" not in plain.command
+    assert f"--train-run {record}" in both.command
+    assert "--train-run" not in plain.command
 
 
 def test_a_closed_form_waits_for_none(finished: Finished, tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_a_closed_form_waits_for_none(finished: Finished, tmp_path: Path) -> Non
     options = ["twice", "--config", f"study={study(tmp_path, entry)}"]
     jobs = finished.project.planned(tmp_path / "work", *options)
     assert by_rule(jobs)["fit"] == 1
-    assert "--twin" not in next(job for job in jobs if job.rule == "fit").command
+    assert "--train-run" not in next(job for job in jobs if job.rule == "fit").command
 
 
 def test_a_trained_model_is_not_fitted_on_both_alone(tmp_path: Path) -> None:
@@ -76,16 +76,16 @@ def test_a_refit_learns_as_long_as_did_best(finished: Finished, tmp_path: Path) 
     # By hand, after a run on train that failed, and with a record of something else.
     data, place = work / "results/data/tiny", work / "by-hand"
     both, plain = (json.dumps(records[name]["config"]) for name in ("train+valid", "train"))
-    twin = work / "twin.json"
-    twin.write_text(json.dumps(records["train"] | {"status": "oom", "log": {}}))
-    command = ["--data", data, "--run", both, "--twin", twin, "--folder", place]
+    train_run = work / "train_run.json"
+    train_run.write_text(json.dumps(records["train"] | {"status": "oom", "log": {}}))
+    command = ["--data", data, "--run", both, "--train-run", train_run, "--folder", place]
     assert finished.project.script("fit", work, *command).stdout.strip() == "skipped"
     found = json.loads((place / "run.json").read_text())
     assert found["reason"] == "how long to learn is not known: the run on train ended as oom"
     with np.load(place / "rankings.npz") as arrays:
         assert arrays.files == ["status", "data", "code"]
-    twin.write_text(json.dumps(records["train"] | {"seed": 3}))
-    one_error(finished.project.script("fit", work, *command), "twin.json", "delete it")
+    train_run.write_text(json.dumps(records["train"] | {"seed": 3}))
+    one_error(finished.project.script("fit", work, *command), "train_run.json", "delete it")
     command[3] = plain  # a run on train takes no epochs from another
     assert finished.project.script("fit", work, *command).stdout.strip() == "ok"
 

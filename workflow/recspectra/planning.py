@@ -503,12 +503,12 @@ class Plan:
         tune = self.run_config(model, key).tune
         return [f"{tuning_folder(dataset, tune)}/best.json"] if tune else []
 
-    def run_twin(self, dataset: str, model: str, key: str, seed: str) -> list[str]:
+    def train_run_of(self, dataset: str, model: str, key: str, seed: str) -> list[str]:
         """Return the record of the run whose best epoch a refit of a trained model waits for."""
         run = self.run_config(model, key)
         if run.fit == "train" or self.catalog.model(model).kind != "trained":
             return []
-        return [f"results/runs/{dataset}/{model}/{run.twin.key}/seed-{seed}/run.json"]
+        return [f"results/runs/{dataset}/{model}/{run.train_run.key}/seed-{seed}/run.json"]
 
     @cached_property
     def _tunings(self) -> dict[tuple[str, str], TuneConfig]:

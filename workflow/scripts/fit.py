@@ -34,12 +34,12 @@ def chosen(path: Path | None, config: RunConfig, data: str) -> dict:
     return best["params"]
 
 
-def twin(path: Path | None, config: RunConfig, seed: int, data: str) -> dict | None:
+def train_run(path: Path | None, config: RunConfig, seed: int, data: str) -> dict | None:
     """Return the record of the run on train that says how long a refit learns."""
     if path is None or config.fit == "train":
         return None
     record = read_json(path)
-    if (record["key"], record["seed"]) != (config.twin.key, seed):
+    if (record["key"], record["seed"]) != (config.train_run.key, seed):
         raise ConfigError(f"{path}: not the run on train of this configuration and seed; delete it")
     check_made_from(path, record.get("data"), data, path.parent)
     check_code(path, record.get("code"), fit_code(config.model, HERE / "fit.py"), path.parent)
@@ -53,7 +53,9 @@ def run() -> None:
     parser.add_argument("--run", required=True, help="JSON, or a YAML file: model, params, fit, top")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tuned", type=Path, help="best.json of the run's tuning job")
-    parser.add_argument("--twin", type=Path, help="run.json of the same run on train; a refit learns as long")
+    parser.add_argument(
+        "--train-run", type=Path, help="run.json of the same run on train; a refit learns as long"
+    )
     parser.add_argument("--spectra", type=Path, default=Path("results/spectra"))
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--checkpoints", type=Path)
@@ -85,7 +87,8 @@ def run() -> None:
     budget = Budget(minutes=args.minutes, memory_gb=args.memory_gb)
     job = Job(name, model, config, params, args.seed, device, threads, budget,
               args.code or fit_code(model.name, HERE / "fit.py"), args.checkpoints,
-              args.caps, args.caps_text, twin(args.twin, config, args.seed, inputs.digest))  # fmt: skip
+              args.caps, args.caps_text,
+              train_run(args.train_run, config, args.seed, inputs.digest))  # fmt: skip
     print(execute(job, inputs, args.folder, args.save_model))
 
 

@@ -12,7 +12,7 @@ from scipy import stats
 
 from recspectra.reporting.claims import judge
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import COLUMNS, StudyFiles
+from recspectra.reporting.results import COLUMNS, StudyResults
 
 ROOT = Path(__file__).resolve().parents[3]
 BOTH = {"history": "train+valid", "mask": "train+valid"}
@@ -53,7 +53,7 @@ def write(
     datasets: dict[str, dict[str, Model | list[Model]]],
     claims: list[dict],
     protocols: dict | None = None,
-) -> StudyFiles:
+) -> StudyResults:
     """Write a study's folder; a model may have several measures or variants."""
     (folder / "per_user").mkdir(parents=True)
     runs, metrics, curves = [], [], []
@@ -88,7 +88,7 @@ def write(
     study = {"name": "hand", "title": "By hand", "datasets": list(datasets), "models": [{"model": "ease"}],
              "claims": claims, "protocols": protocols or known, "about": {}, "provenance": {}}  # fmt: skip
     (folder / "study.json").write_text(json.dumps(study), encoding="utf-8")
-    return StudyFiles(folder)
+    return StudyResults(folder)
 
 
 def run_row(dataset: str, model: str, one: Model, seed: int) -> dict:
@@ -100,12 +100,12 @@ def run_row(dataset: str, model: str, one: Model, seed: int) -> dict:
     }  # fmt: skip
 
 
-def judged(files: StudyFiles) -> pd.DataFrame:
+def judged(files: StudyResults) -> pd.DataFrame:
     """Return the rows of `claims.csv`."""
     return judge(files, Published(ROOT))
 
 
-def verdict(files: StudyFiles, dataset: str = LOO) -> tuple[str, str]:
+def verdict(files: StudyResults, dataset: str = LOO) -> tuple[str, str]:
     """Return the verdict and the reason of the first claim on a dataset."""
     rows = judged(files)
     row = rows[(rows["scope"] == "claim") & (rows["dataset"] == dataset)].iloc[0]

@@ -12,7 +12,7 @@ import pytest
 from recspectra.reporting.audit import bound, breaks_bound
 from recspectra.reporting.footnotes import footnotes
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import COLUMNS, JOIN, StudyError, StudyFiles
+from recspectra.reporting.results import COLUMNS, JOIN, StudyError, StudyResults
 
 ROOT = Path(__file__).resolve().parents[3]
 VIEW = {"history": "train+valid", "mask": "train+valid"}
@@ -47,7 +47,7 @@ def measured(ranks: np.ndarray, bonus: float = 0.0) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def files_with(folder: Path, metrics: pd.DataFrame, per_user: str = "1090") -> StudyFiles:
+def files_with(folder: Path, metrics: pd.DataFrame, per_user: str = "1090") -> StudyResults:
     study = {
         "name": "w", "title": "W", "datasets": ["lastfm.loo"], "models": [{"model": "wpgrec"}], "about": {},
         "provenance": {},
@@ -62,7 +62,7 @@ def files_with(folder: Path, metrics: pd.DataFrame, per_user: str = "1090") -> S
     metrics.to_csv(folder / "metrics.csv", index=False)
     for name in ("runs", "learning"):
         pd.DataFrame(columns=COLUMNS[name].split()).to_csv(folder / f"{name}.csv", index=False)
-    return StudyFiles(folder)
+    return StudyResults(folder)
 
 
 def test_any_ranks_keep_to_the_bound() -> None:

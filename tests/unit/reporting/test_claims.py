@@ -17,7 +17,7 @@ from recspectra.reporting import claims
 from recspectra.reporting.claims import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED
 from recspectra.reporting.draw import draw
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import StudyError, StudyFiles, user_values
+from recspectra.reporting.results import StudyError, StudyResults, user_values
 from recspectra.reporting.site import render
 
 USERS = 300
@@ -534,4 +534,4 @@ def test_old_studies_are_read_without_claims(tmp_path: Path) -> None:
     files = write(tmp_path / "s", {LOO: three()}, [GAIN])
     path = files.folder / "study.json"
     path.write_text(path.read_text().replace('"claims"', '"findings"'))
-    assert StudyFiles(files.folder).config.claims == []
+    assert StudyResults(files.folder).config.claims == []

@@ -18,7 +18,7 @@ from recspectra.reporting import runtime
 from recspectra.reporting.draw import draw, summary_text
 from recspectra.reporting.figures import figure_data
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import StudyFiles
+from recspectra.reporting.results import StudyResults
 from recspectra.reporting.site import render
 from recspectra.reporting.tuning import tuning_table
 
@@ -185,7 +185,7 @@ def on_ml_1m(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("runs.csv", "datasets.csv", "study.json"):
         text = (folder / name).read_text()
         (folder / name).write_text(text.replace(DATASET, "ml-1m.diffrec"))
-    files = StudyFiles(folder)
+    files = StudyResults(folder)
     runtime.draw_runtime(files, files.config.tables[0], Published(ROOT))
     return folder
 
@@ -229,7 +229,7 @@ def test_runtimes_of_groups_without_runs(tmp_path: Path) -> None:
 def test_tuning_figure_and_table(drawn: Path) -> None:
     frame = pd.read_csv(drawn / "fig-tuning.csv")
     assert list(frame["x"]) == [2, 3, 4] and list(frame["y"]) == [0.2, 0.3, 0.3]
-    files = StudyFiles(drawn)
+    files = StudyResults(drawn)
     assert "1 trial(s) failed" in figure_data(files, files.config.figures[0]).caption
     (row,) = tuning_table(files).rows
     assert [cell.text for cell in row] == [
@@ -249,7 +249,7 @@ def test_a_study_without_tuning_or_energy_files_says_so(tmp_path: Path) -> None:
     for name in ("tuning", "energy"):
         (folder / f"{name}.csv").unlink()
     draw(folder, ROOT)
-    files = StudyFiles(folder)
+    files = StudyResults(folder)
     assert figure_data(files, files.config.figures[0]).reason == "no model of this figure was tuned"
     assert "energy.csv has no numbers" in figure_data(files, files.config.figures[1]).reason
     assert tuning_table(files).rows == []
@@ -277,11 +277,11 @@ def test_filters_of_several_datasets_share_names_and_get_panels(tmp_path: Path) 
         folder / "frequency-response.csv", index=False
     )
     figure = FigureConfig(name="response", title="R", kind="frequency-response")
-    frame = figure_data(StudyFiles(folder), figure).frame
+    frame = figure_data(StudyResults(folder), figure).frame
     assert set(frame["series"]) == {"low-pass", "band-pass", "combined"}
     assert set(frame["panel"]) == {"ML-100K (c=0.2 w=0.1 phi=0.5)", "other (c=0.8 w=0.3 phi=0.5)"}
     two = [["response", "other", "band-pass c=0.4 w=0.3", 0.0, 1.0]]
     pd.DataFrame(points + two, columns=["figure", "dataset", "series", "x", "y"]).to_csv(
         folder / "frequency-response.csv", index=False
     )
-    assert "band-pass c=0.4 w=0.3" in set(figure_data(StudyFiles(folder), figure).frame["series"])
+    assert "band-pass c=0.4 w=0.3" in set(figure_data(StudyResults(folder), figure).frame["series"])

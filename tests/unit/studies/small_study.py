@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from recspectra.reporting.results import StudyFiles
+from recspectra.reporting.results import StudyResults
 from recspectra.reporting.table import Cell, Table
 from recspectra.reporting.tables import layout, read
 
@@ -159,7 +159,7 @@ def write_study(folder: Path) -> Path:
 
 
 def laid(folder: Path, name: str) -> Table:
-    return layout(read(folder, name), StudyFiles(folder).titles)
+    return layout(read(folder, name), StudyResults(folder).titles)
 
 
 def cell(folder: Path, row: str, dataset: str, name: str, table: str = "first") -> Cell:

@@ -11,7 +11,7 @@ import pytest
 from small_study import DATASETS, ROOT, cell, laid, study_json, write_study
 
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import StudyFiles
+from recspectra.reporting.results import StudyResults
 from recspectra.reporting.tables import draw_table, read
 
 NOTHING = "No run belongs to this table."
@@ -24,7 +24,7 @@ def drawn_with(folder: Path, **changes: Any) -> Path:
     study = study_json()
     study["tables"][0].update(changes)
     (folder / "study.json").write_text(json.dumps(study), encoding="utf-8")
-    files = StudyFiles(folder)
+    files = StudyResults(folder)
     for table in files.config.tables:
         draw_table(files, table, Published(ROOT))
     return folder

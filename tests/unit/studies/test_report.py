@@ -21,7 +21,7 @@ from small_study import (
 from recspectra.reporting.draw import draw
 from recspectra.reporting.figures import figure_data
 from recspectra.reporting.figures.lines import places, powers_like
-from recspectra.reporting.results import StudyError, StudyFiles, read_csv
+from recspectra.reporting.results import StudyError, StudyResults, read_csv
 from recspectra.reporting.site import METRICS, render
 
 # ------------------------------------------------------------------------------ figures
@@ -43,7 +43,7 @@ def test_sensitivity_draws_one_line_for_each_other_value(drawn: Path) -> None:
 
 
 def test_sensitivity_prefers_the_full_history(drawn: Path) -> None:
-    files = StudyFiles(drawn)
+    files = StudyResults(drawn)
     assert "history train+valid, mask train+valid" in figure_data(files, files.config.figures[0]).caption
 
 
@@ -52,7 +52,7 @@ def test_timing_is_the_median_over_seeds(drawn: Path) -> None:
     line = frame.loc[("Title of ml-1m.diffrec", "S-Diff", "fit")]
     assert (line["seconds"], line["runs"]) == (2.0, 2)
     assert "BSPM" not in frame.index.get_level_values("series")
-    files = StudyFiles(drawn)
+    files = StudyResults(drawn)
     assert "cpu, 2 threads" in figure_data(files, files.config.figures[5]).caption
 
 
@@ -64,7 +64,7 @@ def test_spectral_figures_draw_their_own_rows(drawn: Path) -> None:
 
 def test_nothing_to_draw_gives_a_reason(drawn: Path, html: str) -> None:
     for number, name in ((1, "none"), (4, "empty")):
-        files = StudyFiles(drawn)
+        files = StudyResults(drawn)
         what = figure_data(files, files.config.figures[number])
         assert what.frame.empty and what.reason
         assert len((drawn / f"fig-{name}.csv").read_text().splitlines()) == 1
@@ -191,15 +191,15 @@ def test_wrong_files_are_named(tmp_path: Path) -> None:
     metrics = pd.read_csv(folder / "metrics.csv", dtype=str, keep_default_na=False)
     metrics.drop(columns="mask").to_csv(folder / "metrics.csv", index=False)
     with pytest.raises(StudyError, match=r"metrics\.csv: column mask is missing"):
-        _ = StudyFiles(folder).metrics
+        _ = StudyResults(folder).metrics
     metrics.assign(value="a lot").to_csv(folder / "metrics.csv", index=False)
     with pytest.raises(StudyError, match=r"metrics\.csv: column value, line 2: 'a lot' is not a number"):
-        _ = StudyFiles(folder).metrics
+        _ = StudyResults(folder).metrics
     pd.concat([metrics, metrics.iloc[:1].assign(value="0.9")]).to_csv(folder / "metrics.csv", index=False)
     with pytest.raises(StudyError, match="two different values"):
-        _ = StudyFiles(folder).metrics
+        _ = StudyResults(folder).metrics
     with pytest.raises(StudyError, match=r"study\.json: file not found"):
-        StudyFiles(tmp_path / "nowhere")
+        StudyResults(tmp_path / "nowhere")
     with pytest.raises(StudyError, match="draw the study first"):
         render([folder], ROOT)
 

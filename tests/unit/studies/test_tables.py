@@ -24,7 +24,7 @@ from recspectra.reporting import escape
 from recspectra.reporting.draw import draw, summary_text
 from recspectra.reporting.footnotes import footnotes
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import StudyFiles, aggregate, joint_status, not_converged, select_runs
+from recspectra.reporting.results import StudyResults, aggregate, joint_status, not_converged, select_runs
 from recspectra.reporting.table import to_text
 from recspectra.reporting.tables import layout, read
 
@@ -206,7 +206,7 @@ def test_a_table_names_the_models_whose_epochs_ran_out(tmp_path: Path, values: l
     rises = curves[curves["curve"] == "recall@20"]
     curves = pd.concat([curves.drop(rises.index), rises.head(len(values)).assign(value=values)])
     curves.to_csv(folder / "learning.csv", index=False)
-    files = StudyFiles(folder)
+    files = StudyResults(folder)
     said = "Still gaining on validation when the epochs ran out, so more of them may lift these: "
     notes = [note for note in notes_of(files) if note.startswith("Still gaining")]
     assert notes == ([f"{said}Title of tiny: S-Diff."] if cut else [])
@@ -224,7 +224,7 @@ def test_runs_that_had_no_epochs_left_are_told_by_variant(tmp_path: Path) -> Non
             frame.loc[frame["curve"] == "recall@20", "value"] = values[frame["variant"].iloc[0]]
         for name, parts in zip(names, zip(*frames, strict=True), strict=True):
             pd.concat(parts).to_csv(folder / f"{name}.csv", index=False)
-        files = StudyFiles(folder)
+        files = StudyResults(folder)
         return set(not_converged(files, select_runs(files))["label"])
 
     rising, falling = [0.1, 0.2, 0.3], [0.3, 0.2, 0.1]
@@ -239,12 +239,12 @@ def test_a_table_says_how_a_model_was_trained_that_has_a_cheaper_way(tmp_path: P
     own = (runs["model"] == "sdiff") & (runs["dataset"] == "tiny") & (runs["group"] == "main")
     runs.loc[own, "mode"], runs.loc[own, "gradient_cosine"] = "cached", ["0.987", "0.998"]
     runs.to_csv(folder / "runs.csv", index=False)
-    (note,) = way_notes(StudyFiles(folder), ["main"], ["tiny"], ["train"])
+    (note,) = way_notes(StudyResults(folder), ["main"], ["tiny"], ["train"])
     assert note.startswith("S-Diff was trained with the summaries") and "(cached; Title of tiny)" in note
     assert note.endswith("was 0.98 or more.")
-    assert way_notes(StudyFiles(folder), ["main"], ["ml-1m.diffrec"], ["train"]) == []
+    assert way_notes(StudyResults(folder), ["main"], ["ml-1m.diffrec"], ["train"]) == []
 
 
-def notes_of(files: StudyFiles, **changes: object) -> list[str]:
+def notes_of(files: StudyResults, **changes: object) -> list[str]:
     table = files.config.tables[0].model_copy(update={"datasets": ["tiny"]} | changes)
     return footnotes(files, table, Published(ROOT))

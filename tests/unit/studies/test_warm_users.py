@@ -15,7 +15,7 @@ from recspectra.reporting import datasets, reference
 from recspectra.reporting import site as report
 from recspectra.reporting.footnotes import footnotes
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import StudyFiles
+from recspectra.reporting.results import StudyResults
 from recspectra.reporting.table import to_text
 from recspectra.reporting.tables import build, draw_table, layout, read
 
@@ -51,11 +51,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 def table_of(folder: Path, name: str):
-    return next(t for t in StudyFiles(folder).config.tables if t.name == name)
+    return next(t for t in StudyResults(folder).config.tables if t.name == name)
 
 
 def test_metrics_are_those_of_the_protocols_own_users(folder: Path) -> None:
-    files = StudyFiles(folder)
+    files = StudyResults(folder)
     assert set(files.metrics["users"]) == {"all"}
     assert set(files.warm_metrics["users"]) == {"warm"}
     assert len(files.metrics) == len(frame_of(folder, "metrics").query("users == 'all'"))
@@ -65,7 +65,7 @@ def test_a_protocol_of_warm_users_has_these_as_its_own(folder: Path) -> None:
     study = json.loads((folder / "study.json").read_text())
     study["protocols"]["sdiff"]["users"] = "warm"
     (folder / "study.json").write_text(json.dumps(study))
-    files = StudyFiles(folder)
+    files = StudyResults(folder)
     assert set(files.metrics["users"]) == {"warm"}
     assert files.warm_metrics.empty
     long = build(files, table_of(folder, "first"), PUBLISHED)
@@ -75,8 +75,8 @@ def test_a_protocol_of_warm_users_has_these_as_its_own(folder: Path) -> None:
 
 def test_a_table_has_a_block_of_warm_users_where_some_are_cold(folder: Path) -> None:
     table = table_of(folder, "first")
-    draw_table(StudyFiles(folder), table, PUBLISHED)
-    laid = layout(read(folder, "first"), StudyFiles(folder).titles)
+    draw_table(StudyResults(folder), table, PUBLISHED)
+    laid = layout(read(folder, "first"), StudyResults(folder).titles)
     blocks = [heading for heading, _ in laid.parts()]
     view = "history train+valid, mask train+valid"
     assert blocks == [
@@ -92,7 +92,7 @@ def test_a_table_has_a_block_of_warm_users_where_some_are_cold(folder: Path) -> 
 
 
 def test_notes_say_who_is_cold_under_tables_of_that_dataset_alone(folder: Path) -> None:
-    files, table = StudyFiles(folder), table_of(folder, "first")
+    files, table = StudyResults(folder), table_of(folder, "first")
     note = (
         "Title of tiny: 120 of 169 test users have no training interaction (80 none in train and "
         "valid); they have "
@@ -104,7 +104,7 @@ def test_notes_say_who_is_cold_under_tables_of_that_dataset_alone(folder: Path) 
 
 
 def test_the_report_shows_both_groups_and_counts(folder: Path) -> None:
-    files = StudyFiles(folder)
+    files = StudyResults(folder)
     for table in files.config.tables:
         draw_table(files, table, PUBLISHED)
     view = report._datasets(files)
@@ -125,7 +125,7 @@ def test_numbers_frozen_before_there_were_groups_are_compared(folder: Path, tmp_
 def test_a_study_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "old")
     frame_of(folder, "metrics").drop(columns="users").to_csv(folder / "metrics.csv", index=False)
-    files = StudyFiles(folder)
+    files = StudyResults(folder)
     assert set(files.metrics["users"]) == {"all"}
     assert files.warm_metrics.empty
     assert not any("training" in line for line in footnotes(files, table_of(folder, "first"), PUBLISHED))

@@ -252,7 +252,7 @@ class RunConfig(Strict):
         return _of_class(self, model).model_copy(update={"tune": tune})
 
     @property
-    def twin(self) -> RunConfig:
+    def train_run(self) -> RunConfig:
         """The same run on `train` alone, which has validation data to stop by."""
         return self.model_copy(update={"fit": "train"})
 

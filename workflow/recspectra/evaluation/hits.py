@@ -12,7 +12,7 @@ from recspectra.data.interactions import Interactions
 
 
 @dataclass(frozen=True)
-class Ranked:
+class RankedLists:
     """Top lists of the users who have something to be found.
 
     Attributes
@@ -57,7 +57,7 @@ class Ranked:
         return np.where(self.hits, places, np.inf).min(axis=1, initial=np.inf)
 
     @cached_property
-    def reordered(self) -> dict[int, Ranked]:
+    def reordered(self) -> dict[int, RankedLists]:
         """The first K items in another order, by K: filled by metrics that share it."""
         return {}
 
@@ -67,7 +67,7 @@ def discounts(depth: int) -> np.ndarray:
     return 1.0 / np.log2(np.arange(2, depth + 2))
 
 
-def compare(lists: np.ndarray, truth: Interactions, positions: np.ndarray | None = None) -> Ranked:
+def compare(lists: np.ndarray, truth: Interactions, positions: np.ndarray | None = None) -> RankedLists:
     """Mark the hits in top lists; users without targets are left out.
 
     Parameters
@@ -84,4 +84,4 @@ def compare(lists: np.ndarray, truth: Interactions, positions: np.ndarray | None
     place = np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)
     hits = (wanted[place] == keys) & (items >= 0)
     targets = np.bincount(wanted // truth.n_items, minlength=truth.n_users)[users]
-    return Ranked(items, hits, targets, users, None if positions is None else positions[users])
+    return RankedLists(items, hits, targets, users, None if positions is None else positions[users])

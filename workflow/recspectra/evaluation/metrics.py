@@ -1,6 +1,6 @@
 """Ranking metrics: one function per definition, vectorised over users and cut-offs.
 
-Every function takes a `Ranked` and a list of cut-offs and returns float64 values of
+Every function takes a `RankedLists` and a list of cut-offs and returns float64 values of
 shape (users, cut-offs). Adding a metric is adding a function to `METRICS` and its
 name to `study_schema.METRICS`.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from recspectra.evaluation.hits import Ranked, discounts
+from recspectra.evaluation.hits import RankedLists, discounts
 
 
 def ideal(depth: int) -> np.ndarray:
@@ -19,49 +19,49 @@ def ideal(depth: int) -> np.ndarray:
     return np.concatenate([[0.0], np.cumsum(discounts(depth))])
 
 
-def recall(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
+def recall(ranked: RankedLists, k: Sequence[int]) -> np.ndarray:
     """hits / |T|."""
     return ranked.hit_counts(k) / ranked.targets[:, None]
 
 
-def recall_min(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
+def recall_min(ranked: RankedLists, k: Sequence[int]) -> np.ndarray:
     """hits / min(K, |T|), the truncated recall of GiffCF, SGFCF and Mult-VAE."""
     return ranked.hit_counts(k) / np.minimum(np.array(k), ranked.targets[:, None])
 
 
-def precision(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
+def precision(ranked: RankedLists, k: Sequence[int]) -> np.ndarray:
     """hits / K."""
     return ranked.hit_counts(k) / np.array(k)
 
 
-def hr(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
+def hr(ranked: RankedLists, k: Sequence[int]) -> np.ndarray:
     """1 if there is any hit among the first K, else 0 (hit rate)."""
     return (ranked.hit_counts(k) > 0).astype(np.float64)
 
 
-def ndcg(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
+def ndcg(ranked: RankedLists, k: Sequence[int]) -> np.ndarray:
     """DCG / DCG of min(K, |T|) hits at the top: the standard definition."""
     best = ideal(max(k))[np.minimum(np.array(k), ranked.targets[:, None])]
     return ranked.dcg(k) / best
 
 
-def ndcg_hit(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
+def ndcg_hit(ranked: RankedLists, k: Sequence[int]) -> np.ndarray:
     """DCG / DCG of the *retrieved* hits at the top (NGCF, GSPRec); 0 without a hit."""
     return _ratio(ranked.dcg(k), ideal(max(k))[ranked.hit_counts(k)])
 
 
-def mrr(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
+def mrr(ranked: RankedLists, k: Sequence[int]) -> np.ndarray:
     """1 / position of the first hit if it is among the first K, else 0."""
     first = ranked.first_hit[:, None]
     return np.where(first <= np.array(k), 1.0 / first, 0.0)
 
 
-def ndcg_set(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
+def ndcg_set(ranked: RankedLists, k: Sequence[int]) -> np.ndarray:
     """`ndcg_hit` of the first K items in the order of CPython's set (HiGSP, FaGSP)."""
     return _over_sets(ranked, k, ndcg_hit)
 
 
-def mrr_set(ranked: Ranked, k: Sequence[int]) -> np.ndarray:
+def mrr_set(ranked: RankedLists, k: Sequence[int]) -> np.ndarray:
     """`mrr` of the first K items in the order of CPython's set (HiGSP, FaGSP)."""
     return _over_sets(ranked, k, mrr)
 
@@ -70,17 +70,17 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
 
 
-def _over_sets(ranked: Ranked, k: Sequence[int], metric: Callable) -> np.ndarray:
+def _over_sets(ranked: RankedLists, k: Sequence[int], metric: Callable) -> np.ndarray:
     return np.concatenate([metric(_in_set_order(ranked, cut), [cut]) for cut in k], axis=1)
 
 
-def _in_set_order(ranked: Ranked, cut: int) -> Ranked:
+def _in_set_order(ranked: RankedLists, cut: int) -> RankedLists:
     """Return the first `cut` items in set order; both set metrics share the result."""
     if cut not in ranked.reordered:
         order = set_order(ranked.items[:, :cut])
         hits = np.take_along_axis(ranked.hits[:, :cut], order, axis=1)
         items = np.take_along_axis(ranked.items[:, :cut], order, axis=1)
-        ranked.reordered[cut] = Ranked(items, hits, ranked.targets, ranked.users)
+        ranked.reordered[cut] = RankedLists(items, hits, ranked.targets, ranked.users)
     return ranked.reordered[cut]
 
 
@@ -159,7 +159,7 @@ def _grown(table: np.ndarray, items: np.ndarray, size: int) -> np.ndarray:
     return larger
 
 
-Metric = Callable[[Ranked, Sequence[int]], np.ndarray]
+Metric = Callable[[RankedLists, Sequence[int]], np.ndarray]
 METRICS: dict[str, Metric] = {
     f.__name__: f for f in (recall, recall_min, precision, hr, ndcg, ndcg_hit, ndcg_set, mrr, mrr_set)
 }

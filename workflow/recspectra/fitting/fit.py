@@ -31,7 +31,7 @@ class Job:
 
     `params` are the values that it runs with: those of `config`, or where that is tuned,
     those chosen with the values of `config` on top. `caps` are those in force; `caps_text` is
-    written down for the workflow (see `config.scale.caps_text`). `twin` is the record of the same run on
+    written down for the workflow (see `config.scale.caps_text`). `train_run` is the record of the same run on
     `train`: with it a refit learns for as many epochs as did best there, without it for all.
     """
 
@@ -47,7 +47,7 @@ class Job:
     checkpoints: Path | None = None
     caps: Caps = NO_CAPS
     caps_text: str = ""
-    twin: Mapping[str, Any] | None = None
+    train_run: Mapping[str, Any] | None = None
 
 
 def execute(job: Job, inputs: Inputs, folder: Path, save_model: bool = False) -> str:
@@ -56,7 +56,7 @@ def execute(job: Job, inputs: Inputs, folder: Path, save_model: bool = False) ->
     `run.json` holds the timing and is written first, `rankings.npz` last: while the
     latter is missing the run is not finished.
     """
-    params = job.params | best_epochs(job.twin)
+    params = job.params | best_epochs(job.train_run)
     record: dict[str, Any] = {
         "dataset": job.dataset,
         "config": job.config.model_dump(),
@@ -94,7 +94,7 @@ def execute(job: Job, inputs: Inputs, folder: Path, save_model: bool = False) ->
     return record["status"]
 
 
-def best_epochs(twin: Mapping[str, Any] | None) -> dict[str, int]:
+def best_epochs(train_run: Mapping[str, Any] | None) -> dict[str, int]:
     """Return the epochs of a refit, those that did best in the run on `train`; nothing if it failed.
 
     Raises
@@ -102,11 +102,11 @@ def best_epochs(twin: Mapping[str, Any] | None) -> dict[str, int]:
     ContractError
         The log of the run on `train` does not say which epoch did best.
     """
-    if not (twin and twin["status"] in USABLE):
+    if not (train_run and train_run["status"] in USABLE):
         return {}
-    best = twin["log"].get("best_epoch")
+    best = train_run["log"].get("best_epoch")
     if type(best) is not int:
-        name = twin.get("config", {}).get("class_name") or "the model"
+        name = train_run.get("config", {}).get("class_name") or "the model"
         raise ContractError(
             f"a refit learns for as many epochs as did best on validation, but the log that {name}.fit "
             f"returned has {'no' if best is None else 'not a whole number as'} `best_epoch`; return it, "
@@ -118,8 +118,8 @@ def best_epochs(twin: Mapping[str, Any] | None) -> dict[str, int]:
 def _fit_and_rank(
     job: Job, system: Recommender, inputs: Inputs, record: dict[str, Any]
 ) -> dict[str, np.ndarray]:
-    if job.twin and job.twin["status"] not in USABLE:
-        raise Refused(f"how long to learn is not known: the run on train ended as {job.twin['status']}")
+    if job.train_run and job.train_run["status"] not in USABLE:
+        raise Refused(f"how long to learn is not known: the run on train ended as {job.train_run['status']}")
     refit = job.config.fit == "train+valid"
     task = Task(inputs.part(job.config.fit), None if refit else inputs.valid, inputs.ordered, inputs.spectra)
     validate = None if refit else validator(inputs)
@@ -129,7 +129,7 @@ def _fit_and_rank(
     record["spectrum_seconds"] = round(sum(s.seconds for s in inputs.spectra.values()), 4)
     started = time.perf_counter()
     record["log"] = fitted(system, task, run)
-    record.update(ended_by_cap(record["log"], job.caps, job.twin))
+    record.update(ended_by_cap(record["log"], job.caps, job.train_run))
     earlier = record["log"].get("resumed_seconds", 0.0)
     record["fit_seconds"] = round(earlier + time.perf_counter() - started, 4)
     started = time.perf_counter()

@@ -42,7 +42,9 @@ def attempt(work: Callable[[], None], record: dict[str, Any], budget: Budget, de
         record.update(status="oom", reason=_out_of_memory(error, budget, device, started_with))
 
 
-def ended_by_cap(log: Mapping[str, Any], caps: Caps, twin: Mapping[str, Any] | None = None) -> dict[str, str]:
+def ended_by_cap(
+    log: Mapping[str, Any], caps: Caps, train_run: Mapping[str, Any] | None = None
+) -> dict[str, str]:
     """Return `status`, `reason` and `capped` of a fit that a cap ended, nothing of any other.
 
     Parameters
@@ -51,15 +53,15 @@ def ended_by_cap(log: Mapping[str, Any], caps: Caps, twin: Mapping[str, Any] | N
         What `fit` returned.
     caps : Caps
         The caps in force.
-    twin : mapping, optional
+    train_run : mapping, optional
         Record of the run on `train`: a refit learns for as long as that one, which a cap may have ended.
     """
     cap = log.get("capped")
     if cap:
         most = getattr(caps, cap)
         return {"status": CAPPED, "reason": f"ended by the cap of {most:.15g} {cap}", "capped": cap}
-    if twin and twin["status"] == CAPPED:
-        return {"status": CAPPED, "reason": f"the run on train was {twin['reason']}"}
+    if train_run and train_run["status"] == CAPPED:
+        return {"status": CAPPED, "reason": f"the run on train was {train_run['reason']}"}
     return {}
 
 

@@ -83,7 +83,7 @@ class WPGRec(Trained):
     """
 
     state_names = ("indptr", "items")
-    module: Bands
+    module: WPGRecModule
 
     # ------------------------------------------------------------------------ training
 
@@ -109,7 +109,7 @@ class WPGRec(Trained):
             packets = Packets(p.wavelet, p.levels, longest, p.extension, p.band_order, self.device)
         except ConfigError as error:
             raise Refused(str(error)) from None
-        return Bands(int(self.shape[1]), p, packets)
+        return WPGRecModule(int(self.shape[1]), p, packets)
 
     def fit(self, task: Task, run: Run) -> dict[str, Any]:
         """Train; the log says how others' summaries were had, and what that did to gradients."""
@@ -284,7 +284,7 @@ class Prefixes:
         return QueryBatch(rows.users, rows.inputs, linked, rows.targets[:, -1], last)
 
 
-class Bands(nn.Module):
+class WPGRecModule(nn.Module):
     """The parameters of WPGRec and what they do to single nodes.
 
     Parameters
@@ -306,9 +306,9 @@ class Bands(nn.Module):
         filters = 1 if p.theta == "shared" else bands
         theta = _glorot(filters, p.graph_layers, p.order + 1, d, d)
         self.theta = nn.Parameter(theta if p.start == "random" else 0.1 * theta + _smoothing(p.order, d))
-        self.look = nn.Parameter(_glorot(bands, d, p.hidden))
+        self.attention_in = nn.Parameter(_glorot(bands, d, p.hidden))
         self.bias = nn.Parameter(torch.zeros(bands, 1, p.hidden))
-        self.weigh = nn.Parameter(_glorot(bands, p.hidden, 1))
+        self.attention_out = nn.Parameter(_glorot(bands, p.hidden, 1))
         heads = bands if p.gate_head == "per-band" else 1
         self.gate = nn.Sequential(nn.Linear(3, p.gate_hidden), nn.ReLU(), nn.Linear(p.gate_hidden, heads))
         self.fuse = nn.Parameter(_glorot(d, d))
@@ -401,8 +401,8 @@ class Bands(nn.Module):
         """Return sum_t a_t z_t with a = softmax_t v^T tanh(W z_t + c) of each band, shape (b, B, d)."""
         weights = torch.zeros(bands.shape[:3], device=bands.device)
         if self.params.attention == "additive":
-            hidden = torch.tanh(torch.baddbmm(self.bias, bands.flatten(1, 2), self.look))
-            weights = torch.bmm(hidden, self.weigh).view(bands.shape[:3])
+            hidden = torch.tanh(torch.baddbmm(self.bias, bands.flatten(1, 2), self.attention_in))
+            weights = torch.bmm(hidden, self.attention_out).view(bands.shape[:3])
         weights = torch.softmax(weights.masked_fill(~inside, -1e9), dim=2)
         return torch.einsum("nbt,nbtd->bnd", weights, bands)
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from recspectra.config.study import FigureConfig
     from recspectra.data.interactions import Interactions
     from recspectra.reporting.figures.base import FigureData
-    from recspectra.reporting.results import StudyFiles
+    from recspectra.reporting.results import StudyResults
     from recspectra.spectral.spectrum import Spectrum
 
 MODEL = "gsprec"  # where a figure names no model
@@ -160,7 +160,7 @@ def _user_shares(
     }
 
 
-def energy_data(files: StudyFiles, figure: FigureConfig, rows: pd.DataFrame) -> FigureData:
+def energy_data(files: StudyResults, figure: FigureConfig, rows: pd.DataFrame) -> FigureData:
     """Return the share of the users' signals in each band of the graph's spectrum."""
     from recspectra.reporting.figures.base import drawn
 
@@ -257,7 +257,7 @@ def response_points(study: Study, planned: PlannedRun, record: dict[str, Any]) -
     return points(planned, {name: (x, y) for name, y in curves.items()})
 
 
-def response_data(files: StudyFiles, figure: FigureConfig, rows: pd.DataFrame) -> FigureData:
+def response_data(files: StudyResults, figure: FigureConfig, rows: pd.DataFrame) -> FigureData:
     """Return the gain of filters against the eigenvalue."""
     from recspectra.reporting.curves import curve_data
 

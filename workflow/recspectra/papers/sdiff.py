@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from recspectra.layers.trained import Trained
     from recspectra.reporting.figures.base import FigureData
     from recspectra.reporting.published import Published
-    from recspectra.reporting.results import StudyFiles
+    from recspectra.reporting.results import StudyResults
     from recspectra.reporting.table import Table
     from recspectra.spectral.spectrum import Spectrum
 
@@ -237,7 +237,7 @@ def _timed(
     return result
 
 
-def inference_data(files: StudyFiles, figure: FigureConfig, rows: pd.DataFrame) -> FigureData:
+def inference_data(files: StudyResults, figure: FigureConfig, rows: pd.DataFrame) -> FigureData:
     """Return the seconds of one batch against the numbers of users and of items, part by part."""
     from recspectra.reporting.figures.base import LINES, drawn
     from recspectra.reporting.results import machines
@@ -282,7 +282,7 @@ def snr_points(study: Study, planned: PlannedRun, record: dict[str, Any]) -> pd.
     return points(planned, {name: (steps, log_snr(*level)) for name, level in levels.items()})
 
 
-def snr_data(files: StudyFiles, figure: FigureConfig, rows: pd.DataFrame) -> FigureData:
+def snr_data(files: StudyResults, figure: FigureConfig, rows: pd.DataFrame) -> FigureData:
     """Return log SNR against the diffusion step."""
     from recspectra.reporting.curves import curve_data
 
@@ -298,7 +298,7 @@ SNR_NOTE = (
 )
 
 
-def snr_table(files: StudyFiles, table: TableConfig, published: Published) -> pd.DataFrame:
+def snr_table(files: StudyResults, table: TableConfig, published: Published) -> pd.DataFrame:
     """Return one line a dataset and schedule from the points of the table's figure, columns `SNR_COLUMNS`."""
     import numpy as np
 
@@ -323,7 +323,7 @@ def _printed_snr(published: Published, table: TableConfig, dataset: str, schedul
     return float(values[same]["value"].iloc[0]) if same.any() else float("nan")
 
 
-def lay_out_snr(files: StudyFiles, table: TableConfig, published: Published) -> Table:
+def lay_out_snr(files: StudyResults, table: TableConfig, published: Published) -> Table:
     """Return the table as it is printed, from its long form on disk."""
     from recspectra.reporting.results import read_csv
     from recspectra.reporting.table import DASH, plain_table
@@ -338,7 +338,7 @@ def lay_out_snr(files: StudyFiles, table: TableConfig, published: Published) -> 
     return plain_table(header, rows, {0, 1}, table.title, table.caption, [SNR_NOTE], keys=2)
 
 
-def draw_snr_table(files: StudyFiles, table: TableConfig, published: Published) -> list[str]:
+def draw_snr_table(files: StudyResults, table: TableConfig, published: Published) -> list[str]:
     """Write the table's files and return their names."""
     from recspectra.reporting.results import write_csv
     from recspectra.reporting.writers import write

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from recspectra.config.study import FigureConfig
     from recspectra.data.interactions import Interactions
     from recspectra.reporting.figures.base import FigureData
-    from recspectra.reporting.results import StudyFiles
+    from recspectra.reporting.results import StudyResults
 
 # ------------------------------------------------------------------ time and memory of a step
 
@@ -216,7 +216,7 @@ def measure_costs(job: Job) -> pd.DataFrame:
     return costs(job.model(MODEL), base, options["factors"], options["repetitions"], job.device, job.threads)
 
 
-def cost_data(files: StudyFiles, figure: FigureConfig, rows: pd.DataFrame) -> FigureData:
+def cost_data(files: StudyResults, figure: FigureConfig, rows: pd.DataFrame) -> FigureData:
     """Return time and memory of a training step against each size, beside what the formula says.
 
     Both are relative to the smallest size.
@@ -281,7 +281,7 @@ def band_rows(study: Study, planned: PlannedRun, record: dict[str, Any]) -> pd.D
     return pd.DataFrame(rows, columns=list(BAND_COLUMNS))
 
 
-def band_data(files: StudyFiles, figure: FigureConfig, rows: pd.DataFrame) -> FigureData:
+def band_data(files: StudyResults, figure: FigureConfig, rows: pd.DataFrame) -> FigureData:
     """Return energy, gate weight and flatness of each wavelet packet band, a panel a dataset and variant."""
     from recspectra.reporting.figures.base import LINES, drawn
 
@@ -332,7 +332,9 @@ def rough_gradients(runs: pd.DataFrame) -> str:
     return f"trained with approximate gradients (cosine {least:.2f})" if least < LEAST_COSINE else ""
 
 
-def way_notes(files: StudyFiles, groups: list[str], datasets: list[str], fits: list[str] | None) -> list[str]:
+def way_notes(
+    files: StudyResults, groups: list[str], datasets: list[str], fits: list[str] | None
+) -> list[str]:
     """Return a sentence for each model of a table and each way that its runs were trained in.
 
     Where gradients of the cheaper way were compared with exact ones, it gives the least cosine.

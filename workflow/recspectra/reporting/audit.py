@@ -20,7 +20,7 @@ import pandas as pd
 from recspectra.config.study import TableConfig
 from recspectra.reporting import crosscheck
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import JOIN, StudyError, StudyFiles, read_csv, write_csv
+from recspectra.reporting.results import JOIN, StudyError, StudyResults, read_csv, write_csv
 
 COLUMNS = ["table", "dataset", "method", "rule", "cells", "detail"]
 BOUNDED = ("recall", "ndcg", "mrr", "hr")
@@ -211,7 +211,7 @@ def breaks_bound(metrics: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
 
-def bound(files: StudyFiles, table: TableConfig, published: Published) -> dict[str, Any] | None:
+def bound(files: StudyResults, table: TableConfig, published: Published) -> dict[str, Any] | None:
     """Return what the bound says of a table of one target a user; None for others.
 
     Returns

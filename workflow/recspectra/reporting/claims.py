@@ -27,7 +27,7 @@ from recspectra.reporting.escape import markdown
 from recspectra.reporting.published import Published, PublishedValues
 from recspectra.reporting.results import (
     StudyError,
-    StudyFiles,
+    StudyResults,
     models_of,
     not_converged,
     preferred,
@@ -143,7 +143,7 @@ class Side:
 class Case:
     """A claim, the runs that it is about, and what the paper prints."""
 
-    def __init__(self, files: StudyFiles, claim: ClaimConfig, published: Published) -> None:
+    def __init__(self, files: StudyResults, claim: ClaimConfig, published: Published) -> None:
         self.files, self.claim = files, claim
         self.printed = PublishedValues(published, claim)
         self.datasets = claim.datasets or files.config.datasets
@@ -559,7 +559,7 @@ def _variation(sides: list[Side]) -> tuple[float, int]:
 JUDGES = {"gain": judge_gain, "ablation": judge_ablation, "order": judge_order, "value": judge_value}
 
 
-def judge(files: StudyFiles, published: Published) -> pd.DataFrame:
+def judge(files: StudyResults, published: Published) -> pd.DataFrame:
     """Return what `claims.csv` holds: all claims of a study, judged."""
     cases = [Case(files, claim, published) for claim in files.config.claims]
     frame = pd.DataFrame([row for case in cases for row in JUDGES[case.claim.kind](case)], columns=COLUMNS)
@@ -573,14 +573,14 @@ def read(folder: Path) -> pd.DataFrame:
     return read_csv(Path(folder) / "claims.csv", COLUMNS, NUMBERS, "draw the study first")
 
 
-def tell(files: StudyFiles, claim: ClaimConfig, rows: pd.DataFrame) -> list[str]:
+def tell(files: StudyResults, claim: ClaimConfig, rows: pd.DataFrame) -> list[str]:
     """Return what the rows of a claim say: a paragraph for each dataset, then how it was measured."""
     titles = [files.titles.get(name, name) for name in rows["dataset"]]
     lines = rows.assign(title=titles).to_dict("records")
     return paragraphs("claims.j2", claim=claim, rows=lines, titles=files.titles, draws=simultaneous.DRAWS)
 
 
-def layout(files: StudyFiles, claim: ClaimConfig, rows: pd.DataFrame) -> Table:
+def layout(files: StudyResults, claim: ClaimConfig, rows: pd.DataFrame) -> Table:
     """Lay out the rows of a claim as a small table."""
     if claim.kind == "order":
         return _order_table(files, rows[rows["scope"] == "model"])
@@ -609,7 +609,7 @@ def layout(files: StudyFiles, claim: ClaimConfig, rows: pd.DataFrame) -> Table:
     return plain_table(header, lines, {i for i, name in enumerate(header) if name in words})
 
 
-def _order_table(files: StudyFiles, rows: pd.DataFrame) -> Table:
+def _order_table(files: StudyResults, rows: pd.DataFrame) -> Table:
     """Lay out places: a line a model, its number and place in every setting."""
     models = list(dict.fromkeys(rows.sort_values("rank", kind="stable")["subject"]))
     header, columns = ["model"], [models]
@@ -624,7 +624,7 @@ def _order_table(files: StudyFiles, rows: pd.DataFrame) -> Table:
     return plain_table(header, [list(row) for row in zip(*columns, strict=True)], words={0})
 
 
-def draw_claims(files: StudyFiles, published: Published) -> list[str]:
+def draw_claims(files: StudyResults, published: Published) -> list[str]:
     """Write `claims.csv` and `claims.md`; return their names."""
     if not files.config.claims:
         return []

@@ -10,7 +10,7 @@ import pandas as pd
 
 from recspectra.config.model import PlannedRun
 from recspectra.reporting.figures.base import LINES, FigureData, drawn, panels
-from recspectra.reporting.results import StudyFiles
+from recspectra.reporting.results import StudyResults
 
 POINTS = ["dataset", "series", "x", "y"]
 
@@ -25,7 +25,7 @@ def points(planned: PlannedRun, curves: dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 def curve_data(
-    files: StudyFiles, rows: pd.DataFrame, caption: str, x: str, y: str,
+    files: StudyResults, rows: pd.DataFrame, caption: str, x: str, y: str,
     shorten: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
 ) -> FigureData:  # fmt: skip
     """Return points as lines, in the order of datasets and series; `shorten` may rename those of several."""

@@ -13,7 +13,7 @@ from recspectra.reporting.claims import draw_claims
 from recspectra.reporting.escape import one_line
 from recspectra.reporting.figures import draw_figure
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import StudyFiles, select_runs
+from recspectra.reporting.results import StudyResults, select_runs
 from recspectra.reporting.table import Table, to_text
 
 # kind -> what writes a table, and what lays it out from its long form on disk
@@ -23,13 +23,13 @@ GENERIC = {
 }
 
 
-def draw_any(files: StudyFiles, table: TableConfig, published: Published) -> list[str]:
+def draw_any(files: StudyResults, table: TableConfig, published: Published) -> list[str]:
     """Write the files of a table of any kind and return their names."""
     generic = GENERIC.get(table.kind)
     return (generic[0] if generic else registry.tables()[table.kind].draw)(files, table, published)
 
 
-def lay_out(files: StudyFiles, table: TableConfig, published: Published) -> Table:
+def lay_out(files: StudyResults, table: TableConfig, published: Published) -> Table:
     """Return a table of any kind as it is printed."""
     generic = GENERIC.get(table.kind)
     return (generic[1] if generic else registry.tables()[table.kind].lay_out)(files, table, published)
@@ -55,7 +55,7 @@ def draw(folder: Path | str, root: Path | str) -> list[str]:
     StudyError, ConfigError, ArtifactError
         A file is missing or wrong, or cannot be written.
     """
-    files, published = StudyFiles(folder), Published(root)
+    files, published = StudyResults(folder), Published(root)
     written: list[str] = []
     for table in files.config.tables:
         written += draw_any(files, table, published)
@@ -68,12 +68,12 @@ def draw(folder: Path | str, root: Path | str) -> list[str]:
 
 def summary_text(folder: Path | str, root: Path | str) -> str:
     """Return the first table of a drawn study as text of at most 100 columns, and why runs failed."""
-    files = StudyFiles(folder)
+    files = StudyResults(folder)
     lost = failures(files)
     return _first_table(files, Published(root)) + "".join(f"{line}\n" for line in ["", *lost] if lost)
 
 
-def failures(files: StudyFiles) -> list[str]:
+def failures(files: StudyResults) -> list[str]:
     """Return a line for each model and dataset without a number: its status and the reason."""
     runs = select_runs(files)
     runs = runs[~runs["status"].isin(USABLE)].drop_duplicates(["dataset", "label", "status", "reason"])
@@ -83,7 +83,7 @@ def failures(files: StudyFiles) -> list[str]:
     ]
 
 
-def _first_table(files: StudyFiles, published: Published) -> str:
+def _first_table(files: StudyResults, published: Published) -> str:
     if not files.config.tables:
         return f"Study '{files.config.name}' has no table.\n"
     table = files.config.tables[0]

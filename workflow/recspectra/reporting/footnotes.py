@@ -16,11 +16,11 @@ from recspectra.config.yaml_io import validate
 from recspectra.data import reach_words
 from recspectra.reporting.audit import bound
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import StudyFiles, not_converged, select_runs
+from recspectra.reporting.results import StudyResults, not_converged, select_runs
 from recspectra.reporting.words import paragraphs
 
 
-def footnotes(files: StudyFiles, table: TableConfig, published: Published) -> list[str]:
+def footnotes(files: StudyResults, table: TableConfig, published: Published) -> list[str]:
     """Return what must be known beside a table: how its models were tuned, what was published."""
     datasets = table.datasets or files.config.datasets
     runs = select_runs(files, table.groups, datasets, table.fit)
@@ -37,19 +37,19 @@ def footnotes(files: StudyFiles, table: TableConfig, published: Published) -> li
     )
 
 
-def _told(files: StudyFiles, *shown: Any) -> list[str]:
+def _told(files: StudyResults, *shown: Any) -> list[str]:
     """Return what papers say of the groups, datasets and fits that a table shows."""
     return [line for part in registry.notes() for line in part.told(files, *shown)]
 
 
-def _reached(files: StudyFiles, datasets: list[str]) -> dict[str, list[str]]:
+def _reached(files: StudyResults, datasets: list[str]) -> dict[str, list[str]]:
     """Return, for each dataset, what of its test set no model can know and no list can hold."""
     rows = {row["dataset"]: row for row in files.datasets.to_dict("records")}
     told = {files.titles.get(n, n): reach_words.describe(rows[n]) for n in datasets if n in rows}
     return {title: lines for title, lines in told.items() if lines}
 
 
-def spent(files: StudyFiles, groups: list[str], datasets: list[str]) -> dict[str, Any] | None:
+def spent(files: StudyResults, groups: list[str], datasets: list[str]) -> dict[str, Any] | None:
     """Return the scale of a study and which of its caps what a table shows has met; None without a scale."""
     scale, config, entries = _scale(files), narrow(files.config, datasets), _entries(files, groups, datasets)
     if not scale.name:
@@ -64,7 +64,7 @@ def spent(files: StudyFiles, groups: list[str], datasets: list[str]) -> dict[str
     return {"scale": scale.name, "met": met, "capped": capped, "runs": len(runs)}
 
 
-def tuned(files: StudyFiles, groups: list[str], datasets: list[str]) -> dict[str, Any] | None:
+def tuned(files: StudyResults, groups: list[str], datasets: list[str]) -> dict[str, Any] | None:
     """Return how many trials the models of a table got, and what was searched; None if nothing was."""
     config = files.config
     entries = [entry for entry in _entries(files, groups, datasets) if entry.tune] if config.tuning else []
@@ -78,16 +78,16 @@ def tuned(files: StudyFiles, groups: list[str], datasets: list[str]) -> dict[str
     return {"trials": _scale(files).count_trials(config.tuning.trials), "spaces": spaces} if spaces else None
 
 
-def _entries(files: StudyFiles, groups: list[str], datasets: list[str]) -> list[ModelEntry]:
+def _entries(files: StudyResults, groups: list[str], datasets: list[str]) -> list[ModelEntry]:
     return [entry for entry in narrow(files.config, datasets).models if entry.group in groups]
 
 
-def _scale(files: StudyFiles) -> Scale:
+def _scale(files: StudyResults) -> Scale:
     """Return the scale that a study was run at; one without a name in a file of an earlier version."""
     return validate(Scale, files.study.get("scale", {}), str(files.folder / "study.json"))
 
 
-def _by_dataset(files: StudyFiles, rows: pd.DataFrame) -> dict[str, list[str]]:
+def _by_dataset(files: StudyResults, rows: pd.DataFrame) -> dict[str, list[str]]:
     """Return the labels of some runs by the title of their dataset."""
     groups = rows.groupby("dataset", sort=False)["label"]
     return {files.titles.get(name, name): list(dict.fromkeys(labels)) for name, labels in groups}

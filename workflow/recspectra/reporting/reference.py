@@ -14,7 +14,7 @@ import pandas as pd
 from recspectra.config.base import safe_name
 from recspectra.files import read_json, write_json, write_text
 from recspectra.reporting.escape import spreadsheet
-from recspectra.reporting.results import ABSENT, COLUMNS, StudyError, StudyFiles, read_csv
+from recspectra.reporting.results import ABSENT, COLUMNS, StudyError, StudyResults, read_csv
 
 FROZEN = ("metrics", "runs", "tuning")
 RUN = ["dataset", "model", "variant", "fit", "seed"]
@@ -43,7 +43,7 @@ def freeze(folder: Path | str, target: Path | str) -> list[Path]:
     StudyError, ArtifactError
         The study is not finished, or a file cannot be written.
     """
-    files = StudyFiles(folder)
+    files = StudyResults(folder)
     paths = {name: files.folder / f"{name}.csv" for name in FROZEN}
     tables = {
         name: read_csv(path, COLUMNS[name].split(), absent=ABSENT.get(name))
@@ -85,7 +85,7 @@ def compare(folder: Path | str, target: Path | str) -> pd.DataFrame:
     StudyError
         Nothing is frozen of this study and scale, or a file is wrong.
     """
-    files = StudyFiles(folder)
+    files = StudyResults(folder)
     frozen = _place(files, target)
     now = _numbers(files.folder / "metrics.csv")
     known = [_numbers(p) for d in _datasets(files, now) if (p := frozen / d / "metrics.csv").is_file()]
@@ -111,14 +111,14 @@ def about(target: Path | str, study: str) -> list[str]:
     return lines
 
 
-def _place(files: StudyFiles, target: Path | str) -> Path:
+def _place(files: StudyResults, target: Path | str) -> Path:
     scale = files.study.get("scale") or {}
     scale = (scale.get("name") or "only") if isinstance(scale, dict) else scale
     place = Path(target) / safe_name(files.config.name, f"{files.folder}: name")
     return place / safe_name(scale, f"{files.folder / 'study.json'}: scale.name")
 
 
-def _datasets(files: StudyFiles, numbers: pd.DataFrame) -> list[str]:
+def _datasets(files: StudyResults, numbers: pd.DataFrame) -> list[str]:
     """Return the names of the datasets of some numbers; each becomes a folder."""
     where = f"{files.folder / 'metrics.csv'}: dataset"
     return [safe_name(name, where) for name in numbers["dataset"].unique()]

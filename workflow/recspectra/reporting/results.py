@@ -100,7 +100,7 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
     write_text(path, spreadsheet(frame).to_csv(index=False, float_format="%.10g", lineterminator="\n"))
 
 
-class StudyFiles:
+class StudyResults:
     """What a study folder holds, each file read when it is first asked for.
 
     Parameters
@@ -240,12 +240,12 @@ class StudyFiles:
 # ----------------------------------------------------------------- numbers by user and seed
 
 
-def user_values(files: StudyFiles, dataset: str, point: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def user_values(files: StudyResults, dataset: str, point: Mapping[str, Any]) -> dict[str, np.ndarray]:
     r"""Return a metric of every user, shape (seeds, users), by `model\0variant\0key`.
 
     Parameters
     ----------
-    files : StudyFiles
+    files : StudyResults
         The study's files.
     dataset : str
         Name.
@@ -277,7 +277,7 @@ def user_values(files: StudyFiles, dataset: str, point: Mapping[str, Any]) -> di
     return {name: part.to_numpy() for name, part in table.groupby(level="name", sort=False)}
 
 
-def seed_values(files: StudyFiles, dataset: str, point: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def seed_values(files: StudyResults, dataset: str, point: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Return the mean over users of every seed, shape (seeds, 1), by the same names."""
     rows = files.metrics[files.metrics["dataset"] == dataset]
     for name, value in point.items():
@@ -291,7 +291,7 @@ def seed_values(files: StudyFiles, dataset: str, point: Mapping[str, Any]) -> di
 
 
 def select_runs(
-    files: StudyFiles,
+    files: StudyResults,
     groups: list[str] | None = None,
     datasets: list[str] | None = None,
     fits: list[str] | None = None,
@@ -305,14 +305,14 @@ def select_runs(
     return runs.assign(label=_labels(runs))
 
 
-def not_converged(files: StudyFiles, runs: pd.DataFrame) -> pd.DataFrame:
+def not_converged(files: StudyResults, runs: pd.DataFrame) -> pd.DataFrame:
     """Return those of some runs that were still gaining on validation when their epochs ran out.
 
     Early stopping ends a run some epochs after its best one; the last validation of these was their best.
 
     Parameters
     ----------
-    files : StudyFiles
+    files : StudyResults
         The study's files.
     runs : DataFrame
         Rows of `select_runs`.
@@ -330,7 +330,7 @@ def not_converged(files: StudyFiles, runs: pd.DataFrame) -> pd.DataFrame:
     return ends.loc[ends["last"] >= ends["best"], ["dataset", "model", "variant", "label", "seed"]]
 
 
-def models_of(files: StudyFiles, groups: list[str], datasets: list[str] | None, fit: str) -> pd.DataFrame:
+def models_of(files: StudyResults, groups: list[str], datasets: list[str] | None, fit: str) -> pd.DataFrame:
     """Return one row a model, variant and dataset: `label`, `title`, `key` and joint `status` of its seeds.
 
     A variant that stands in several groups is taken from the first of them.
@@ -345,7 +345,7 @@ def models_of(files: StudyFiles, groups: list[str], datasets: list[str] | None, 
     return by_dataset(rows, files)
 
 
-def by_dataset(rows: pd.DataFrame, files: StudyFiles) -> pd.DataFrame:
+def by_dataset(rows: pd.DataFrame, files: StudyResults) -> pd.DataFrame:
     """Return rows dataset by dataset, in the order of the study."""
     order = {name: i for i, name in enumerate(files.config.datasets)}
     return rows.sort_values("dataset", key=lambda names: names.map(order), kind="stable", ignore_index=True)
@@ -411,7 +411,7 @@ def joint_status(statuses: Iterable[str]) -> str:
 # ------------------------------------------------------------------------ words
 
 
-def preferred(files: StudyFiles, protocol: str) -> View | None:
+def preferred(files: StudyResults, protocol: str) -> View | None:
     """Return the view train+valid/train+valid if there is one, else the first."""
     views = files.views(protocol)
     full = View(history="train+valid", mask="train+valid")

@@ -17,7 +17,7 @@ from recspectra.config.study import TableConfig
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import (
     JOIN,
-    StudyFiles,
+    StudyResults,
     by_dataset,
     joint_status,
     machines,
@@ -37,7 +37,7 @@ STAGES = ["spectrum_seconds", "fit_seconds", "score_seconds"]
 MINUTES = "runtime_min"
 
 
-def build(files: StudyFiles, table: TableConfig, published: Published) -> pd.DataFrame:
+def build(files: StudyResults, table: TableConfig, published: Published) -> pd.DataFrame:
     """Return one line a model and dataset: median seconds over its finished runs, peak memory."""
     datasets = table.datasets or files.config.datasets
     runs = select_runs(files, table.groups, datasets, table.fit).drop_duplicates([*JOIN, "label"])
@@ -98,7 +98,7 @@ def read(folder: Path, name: str) -> pd.DataFrame:
     return read_csv(Path(folder) / f"table-{name}.csv", COLUMNS, NUMBERS, "draw the study first")
 
 
-def layout(frame: pd.DataFrame, files: StudyFiles, table: TableConfig, told: list[str]) -> Table:
+def layout(frame: pd.DataFrame, files: StudyResults, table: TableConfig, told: list[str]) -> Table:
     """Lay out a runtime table; `told` is what must be known beside it."""
     titles, reference = files.titles, title_of(files, table.reference)
     beside = frame.loc[frame["published_minutes"].notna(), "dataset"]
@@ -140,7 +140,7 @@ def _ratio(value: float) -> str:
     return DASH if pd.isna(value) else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def notes(files: StudyFiles, table: TableConfig, published: Published) -> list[str]:
+def notes(files: StudyResults, table: TableConfig, published: Published) -> list[str]:
     """Return what must be known before reading a runtime table."""
     runs = select_runs(files, table.groups, table.datasets, table.fit)
     lines = [
@@ -156,19 +156,19 @@ def notes(files: StudyFiles, table: TableConfig, published: Published) -> list[s
     return lines
 
 
-def title_of(files: StudyFiles, model: str) -> str:
+def title_of(files: StudyResults, model: str) -> str:
     """Return the human name of a model."""
     known = dict(zip(files.runs["model"], files.runs["title"], strict=True))
     return known.get(model, model)
 
 
-def laid_out(files: StudyFiles, table: TableConfig, published: Published) -> Table:
+def laid_out(files: StudyResults, table: TableConfig, published: Published) -> Table:
     """Return a runtime table as it is printed, from its long form on disk."""
     frame = read(files.folder, table.name)
     return layout(frame, files, table, notes(files, table, published))
 
 
-def draw_runtime(files: StudyFiles, table: TableConfig, published: Published) -> list[str]:
+def draw_runtime(files: StudyResults, table: TableConfig, published: Published) -> list[str]:
     """Write `table-{name}.csv`, `.md`, `.tex` and `sheet-{name}.csv`; return their names."""
     write_csv(files.folder / f"table-{table.name}.csv", build(files, table, published))
     return write(files, table.name, laid_out(files, table, published))

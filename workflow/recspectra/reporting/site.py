@@ -22,7 +22,7 @@ from recspectra.reporting.draw import lay_out
 from recspectra.reporting.escape import printable
 from recspectra.reporting.figures import figure_data
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import StudyError, StudyFiles, machines, select_runs
+from recspectra.reporting.results import StudyError, StudyResults, machines, select_runs
 from recspectra.reporting.table import Table, plain_table, to_html
 from recspectra.reporting.tables import MARK_NOTES, OTHER, UNKNOWN
 from recspectra.reporting.tuning import tuning_table
@@ -236,7 +236,7 @@ def render(folders: list[Path], root: Path | str) -> str:
 
 def study_view(folder: Path, published: Published) -> StudyView:
     """Gather everything about one study from its folder."""
-    files = StudyFiles(folder)
+    files = StudyResults(folder)
     config, runs, checks = files.config, select_runs(files), read_audit(folder)
     return StudyView(
         name=config.name,
@@ -257,7 +257,7 @@ def study_view(folder: Path, published: Published) -> StudyView:
     )
 
 
-def _outdated(files: StudyFiles) -> list[str]:
+def _outdated(files: StudyResults) -> list[str]:
     """Return a sentence if the numbers are of other data than is prepared now; studies would not compare."""
     names = []
     for dataset, digest in files.study.get("digests", {}).items():
@@ -270,12 +270,12 @@ def _outdated(files: StudyFiles) -> list[str]:
     return [told] if names else []
 
 
-def _claims(files: StudyFiles) -> list[ClaimView]:
+def _claims(files: StudyResults) -> list[ClaimView]:
     frame = claims.read(files.folder) if files.config.claims else pd.DataFrame()
     return [_claim(files, claim, frame[frame["claim"] == claim.name]) for claim in files.config.claims]
 
 
-def _claim(files: StudyFiles, claim: ClaimConfig, rows: pd.DataFrame) -> ClaimView:
+def _claim(files: StudyResults, claim: ClaimConfig, rows: pd.DataFrame) -> ClaimView:
     judged = rows[rows["scope"] == "claim"]
     named = [files.titles.get(name, name) for name in judged["dataset"]]
     if claim.kind == "ablation":
@@ -285,12 +285,12 @@ def _claim(files: StudyFiles, claim: ClaimConfig, rows: pd.DataFrame) -> ClaimVi
     return ClaimView(claim, verdicts, texts, table, _source(files, "claims.csv"))
 
 
-def _table(files: StudyFiles, table: TableConfig, published: Published) -> TableView:
+def _table(files: StudyResults, table: TableConfig, published: Published) -> TableView:
     laid = lay_out(files, table, published)
     return TableView(table, laid, _source(files, f"table-{table.name}.csv"))
 
 
-def _figure(files: StudyFiles, figure: FigureConfig) -> FigureView:
+def _figure(files: StudyResults, figure: FigureConfig) -> FigureView:
     path = files.folder / f"fig-{figure.name}.png"
     data = base64.b64encode(_png(path)).decode("ascii")
     caption = " ".join(filter(None, [figure.caption, figure_data(files, figure).caption]))
@@ -311,14 +311,14 @@ def _png(path: Path) -> bytes:
     return found
 
 
-def _source(files: StudyFiles, name: str) -> str:
+def _source(files: StudyResults, name: str) -> str:
     return f"results/studies/{files.config.name}/{name}"
 
 
 UNREACHED = ("cold_users", "unknown_items", "masked_targets_with_valid")
 
 
-def _datasets(files: StudyFiles) -> list[dict[str, Any]]:
+def _datasets(files: StudyResults) -> list[dict[str, Any]]:
     rows = files.datasets.to_dict("records")
     counts = ("users", "items", "interactions", "train", "valid", "test", "test_users", *UNREACHED)
     for row in rows:
@@ -336,7 +336,7 @@ def _count(text: str) -> str:
         return text
 
 
-def _failures(files: StudyFiles, runs: pd.DataFrame) -> Table:
+def _failures(files: StudyResults, runs: pd.DataFrame) -> Table:
     """Return the runs that did not finish, one line for the seeds that share a reason."""
     failed = runs[~runs["status"].isin(USABLE)]
     groups = failed.groupby(["dataset", "label", "status", "reason"], sort=False)["seed"]
@@ -352,7 +352,7 @@ SETTINGS = ["dataset", "model", "group", "key", "fit", "seeds", "hyperparameters
             "peak memory (MB)"]  # fmt: skip
 
 
-def _settings(files: StudyFiles, runs: pd.DataFrame) -> Table:
+def _settings(files: StudyResults, runs: pd.DataFrame) -> Table:
     """Return one line for each configuration: its seeds, hyperparameters and costs."""
     rows = []
     by = ["dataset", "label", "group", "key", "fit"]
@@ -373,7 +373,7 @@ def _number(value: float) -> str:
     return "" if pd.isna(value) else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _provenance(files: StudyFiles, runs: pd.DataFrame) -> list[tuple[str, str]]:
+def _provenance(files: StudyResults, runs: pd.DataFrame) -> list[tuple[str, str]]:
     """Return what made the results, as (name, text)."""
     facts = dict(files.study.get("provenance", {}))
     packages = facts.pop("packages", {})

@@ -19,7 +19,7 @@ from recspectra.reporting.published import Printed, Published
 from recspectra.reporting.results import (
     JOIN,
     POINT,
-    StudyFiles,
+    StudyResults,
     aggregate,
     read_csv,
     select_runs,
@@ -55,7 +55,7 @@ MARKS = {"true": "", "false": OTHER, "elsewhere": ELSEWHERE}
 # ----------------------------------------------------------------------------- numbers
 
 
-def build(files: StudyFiles, table: TableConfig, published: Published) -> pd.DataFrame:
+def build(files: StudyResults, table: TableConfig, published: Published) -> pd.DataFrame:
     """Return a table in long form: one line for every row and column, measured or not.
 
     Rows stand in the order of `runs.csv`; datasets, metrics and cut-offs in the order
@@ -92,7 +92,7 @@ def _open_models(table: TableConfig, models: pd.DataFrame, published: Published)
     return pd.DataFrame(rows, columns=columns)
 
 
-def _columns(files: StudyFiles, table: TableConfig, datasets: list[str]) -> pd.DataFrame:
+def _columns(files: StudyResults, table: TableConfig, datasets: list[str]) -> pd.DataFrame:
     """Return every column of a table: dataset, view, users, metric, k; warm users where some are cold."""
     views = table.views or files.views(table.protocol)
     warm = files.warm_metrics
@@ -223,7 +223,7 @@ def _cell(line: tuple) -> Cell:
 # ----------------------------------------------------------------------------- writing
 
 
-def laid_out(files: StudyFiles, table: TableConfig, published: Published) -> Table:
+def laid_out(files: StudyResults, table: TableConfig, published: Published) -> Table:
     """Return a table as it is printed, from its long form on disk."""
     notes = footnotes(files, table, published)
     if table.published:
@@ -231,7 +231,7 @@ def laid_out(files: StudyFiles, table: TableConfig, published: Published) -> Tab
     return layout(read(files.folder, table.name), files.titles, table, notes)
 
 
-def draw_table(files: StudyFiles, table: TableConfig, published: Published) -> list[str]:
+def draw_table(files: StudyResults, table: TableConfig, published: Published) -> list[str]:
     """Write `table-{name}.csv`, `.md`, `.tex` and `sheet-{name}.csv`; return their names."""
     write_csv(files.folder / f"table-{table.name}.csv", build(files, table, published))
     return write(files, table.name, laid_out(files, table, published))

@@ -10,11 +10,11 @@ import pandas as pd
 from recspectra.config.scale import USABLE
 from recspectra.reporting.figures.tuning import tuning_labels
 from recspectra.reporting.footnotes import value_text, values_text
-from recspectra.reporting.results import StudyFiles
+from recspectra.reporting.results import StudyResults
 from recspectra.reporting.table import Table, plain_table
 
 
-def tuning_table(files: StudyFiles) -> Table:
+def tuning_table(files: StudyResults) -> Table:
     """Return one line a tuning job; without any, a table without rows."""
     header = ["dataset", "model", "searched", "trials", "failed", "chosen", "validation recall@20", "hours"]
     trials = files.tuning
@@ -52,7 +52,7 @@ def _chosen(best: pd.Series | None) -> str:
     )
 
 
-def _space(files: StudyFiles, model: str, trials: pd.DataFrame) -> str:
+def _space(files: StudyResults, model: str, trials: pd.DataFrame) -> str:
     """Return the search space in words; a job searches what its trials vary."""
     search: dict[str, Any] = files.study.get("about", {}).get(model, {}).get("search", {})
     varied = {name for text in trials["params"] if text for name in json.loads(text)}

@@ -209,7 +209,7 @@ class Results:
     def _refits_of(self, run: Run) -> Iterator[Run]:
         for path in self._glob(f"runs/{run.dataset}/{run.model}/*/seed-{run.seed}/run.json"):
             config = _config(path)
-            if config and config.fit != "train" and config.twin.key == run.key:
+            if config and config.fit != "train" and config.train_run.key == run.key:
                 yield run._replace(key=path.parts[-3])
 
     def _tuned_by(self, place: Path) -> set[Run]:

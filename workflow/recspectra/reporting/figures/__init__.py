@@ -26,7 +26,7 @@ from recspectra.reporting.figures.lines import doubly_logarithmic, lines, logari
 from recspectra.reporting.figures.sensitivity import sensitivity
 from recspectra.reporting.figures.timing import bars, timing
 from recspectra.reporting.figures.tuning import tuning
-from recspectra.reporting.results import StudyFiles, write_csv
+from recspectra.reporting.results import StudyResults, write_csv
 
 RENDERERS: dict[str, Callable[[FigureData], Figure]] = {
     "lines": lines,
@@ -37,7 +37,7 @@ RENDERERS: dict[str, Callable[[FigureData], Figure]] = {
 }
 # kind -> its data, and how they are drawn
 GENERIC: dict[
-    str, tuple[Callable[[StudyFiles, FigureConfig], FigureData], Callable[[FigureData], Figure]]
+    str, tuple[Callable[[StudyResults, FigureConfig], FigureData], Callable[[FigureData], Figure]]
 ] = {
     "sensitivity": (sensitivity, lines),
     "heatmap": (heatmap, heat),
@@ -47,7 +47,7 @@ GENERIC: dict[
 }
 
 
-def figure_data(files: StudyFiles, figure: FigureConfig) -> FigureData:
+def figure_data(files: StudyResults, figure: FigureConfig) -> FigureData:
     """Return what a figure of any kind draws; what a cap of the scale ended has a mark."""
     if figure.kind in GENERIC:
         what, fitted = GENERIC[figure.kind][0](files, figure), figure.kind != "tuning"
@@ -57,7 +57,7 @@ def figure_data(files: StudyFiles, figure: FigureConfig) -> FigureData:
     return _marked(what, _capped_labels(files, figure)) if fitted and not what.reason else what
 
 
-def _capped_labels(files: StudyFiles, figure: FigureConfig) -> list[str]:
+def _capped_labels(files: StudyResults, figure: FigureConfig) -> list[str]:
     """Return the models of a figure that had a fit which a cap ended; of a sweep without its points."""
     runs = runs_of(files, figure)
     return list(dict.fromkeys(runs.loc[runs["status"] == CAPPED, "title" if figure.param else "label"]))
@@ -75,7 +75,7 @@ def _marked(what: FigureData, labels: list[str]) -> FigureData:
     return replace(what, frame=frame, caption=f"{what.caption} {note}")
 
 
-def draw_figure(files: StudyFiles, figure: FigureConfig) -> list[str]:
+def draw_figure(files: StudyResults, figure: FigureConfig) -> list[str]:
     """Write `fig-{name}.svg`, `.png` and `.csv`; return their names."""
     path = files.folder / f"fig-{figure.name}.svg"
     what = figure_data(files, figure)

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from recspectra.config.study import FigureConfig
 from recspectra.reporting.escape import one_line, shorten
-from recspectra.reporting.results import StudyFiles, select_runs
+from recspectra.reporting.results import StudyResults, select_runs
 
 LINES = ["panel", "series", "x", "y", "se", "seeds"]
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -75,19 +75,19 @@ def drawn(frame: pd.DataFrame, caption: str, x: str, y: str, reason: str) -> Fig
     return FigureData(frame, f"Nothing to draw: {reason}.", x, y, reason)
 
 
-def panels(files: StudyFiles, datasets: pd.Series) -> pd.Series:
+def panels(files: StudyResults, datasets: pd.Series) -> pd.Series:
     """Return a panel for each dataset; no name when there is one dataset alone."""
     names = datasets.map(lambda name: files.titles.get(name, name))
     return names if datasets.nunique() > 1 else names.map(lambda _: "")
 
 
-def runs_of(files: StudyFiles, figure: FigureConfig) -> pd.DataFrame:
+def runs_of(files: StudyResults, figure: FigureConfig) -> pd.DataFrame:
     """Return the runs of a figure's group, datasets and model."""
     groups = [figure.group] if figure.group else None
     return select_runs(files, groups, figure.datasets, model=figure.model)
 
 
-def plain_runs(files: StudyFiles, figure: FigureConfig) -> pd.DataFrame:
+def plain_runs(files: StudyResults, figure: FigureConfig) -> pd.DataFrame:
     """Return the runs of a figure; without a group, sweeps are left out if there is more."""
     runs = runs_of(files, figure)
     if figure.group:

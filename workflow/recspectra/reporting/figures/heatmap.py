@@ -11,12 +11,12 @@ from recspectra.config.study import FigureConfig
 from recspectra.reporting.figures.base import FigureData, drawn, heading, name_of, panel_grid, panels, runs_of
 from recspectra.reporting.figures.lines import positions, tick
 from recspectra.reporting.figures.sensitivity import measured
-from recspectra.reporting.results import StudyFiles, aggregate, preferred, seen
+from recspectra.reporting.results import StudyResults, aggregate, preferred, seen
 
 CELLS = ["panel", "series", "x", "y", "value", "se", "seeds"]
 
 
-def heatmap(files: StudyFiles, figure: FigureConfig) -> FigureData:
+def heatmap(files: StudyResults, figure: FigureConfig) -> FigureData:
     """Return a metric over the points of two swept parameters, averaged over seeds."""
     label, view = f"{figure.metric}@{figure.k}", figure.view or preferred(files, figure.protocol)
     axes = (figure.param or "parameter", figure.other_param or "other parameter")

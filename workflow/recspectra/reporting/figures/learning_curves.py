@@ -19,12 +19,12 @@ from recspectra.reporting.figures.base import (
     plain_number,
     plain_runs,
 )  # fmt: skip
-from recspectra.reporting.results import StudyFiles
+from recspectra.reporting.results import StudyResults
 
 CURVES = ["panel", "curve", "series", "seed", "epoch", "value"]
 
 
-def learning_curves(files: StudyFiles, figure: FigureConfig) -> FigureData:
+def learning_curves(files: StudyResults, figure: FigureConfig) -> FigureData:
     """Return training loss and validation recall@20 against the epoch."""
     runs = plain_runs(files, figure)
     by = ["dataset", "model", "variant", "group", "seed", "fit"]

@@ -9,12 +9,12 @@ from recspectra.config.scale import CAPPED, CAPPED_MARK
 from recspectra.config.study import FigureConfig, View
 from recspectra.reporting.figures.base import LINES, FigureData, drawn, runs_of
 from recspectra.reporting.figures.lines import positions
-from recspectra.reporting.results import JOIN, StudyFiles, aggregate, preferred, seen
+from recspectra.reporting.results import JOIN, StudyResults, aggregate, preferred, seen
 
 SERIES = ["dataset", "title", "base", "fit", "others"]
 
 
-def sensitivity(files: StudyFiles, figure: FigureConfig) -> FigureData:
+def sensitivity(files: StudyResults, figure: FigureConfig) -> FigureData:
     """Return a metric along a swept parameter, averaged over seeds."""
     label, view = f"{figure.metric}@{figure.k}", figure.view or preferred(files, figure.protocol)
     axes = (figure.param or "parameter", f"{label} (mean over users)")
@@ -33,7 +33,7 @@ def sensitivity(files: StudyFiles, figure: FigureConfig) -> FigureData:
 
 
 def measured(
-    files: StudyFiles, figure: FigureConfig, runs: pd.DataFrame, view: View | None, *also: str
+    files: StudyResults, figure: FigureConfig, runs: pd.DataFrame, view: View | None, *also: str
 ) -> pd.DataFrame:
     """Return the metric of each swept run, with what tells one line from another (and columns `also`)."""
     runs = runs.assign(
@@ -60,7 +60,7 @@ def _others(swept: dict, param: str) -> str:
     return ", ".join(f"{name}={value}" for name, value in swept.items() if name != param)
 
 
-def _named_lines(files: StudyFiles, points: pd.DataFrame) -> pd.DataFrame:
+def _named_lines(files: StudyResults, points: pd.DataFrame) -> pd.DataFrame:
     """Name lines by what differs among them; datasets get panels if each has several lines."""
     points = points.assign(name=points["dataset"].map(lambda d: files.titles.get(d, d)))
     inside = [c for c in ("title", "base", "fit", "others") if points[c].nunique() > 1]

@@ -22,12 +22,12 @@ from recspectra.reporting.figures.base import (
     plain_number,
     plain_runs,
 )  # fmt: skip
-from recspectra.reporting.results import JOIN, StudyFiles, machines
+from recspectra.reporting.results import JOIN, StudyResults, machines
 
 BARS = ["panel", "series", "stage", "seconds", "runs"]
 
 
-def timing(files: StudyFiles, figure: FigureConfig) -> FigureData:
+def timing(files: StudyResults, figure: FigureConfig) -> FigureData:
     """Return the median seconds of the eigenpairs, fit and scoring of each model, fastest first."""
     runs = plain_runs(files, figure)
     runs = runs[runs["status"].isin(USABLE)].drop_duplicates([*JOIN, "label"])

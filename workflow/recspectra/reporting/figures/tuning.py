@@ -7,10 +7,10 @@ import pandas as pd
 from recspectra.config.scale import USABLE
 from recspectra.config.study import FigureConfig
 from recspectra.reporting.figures.base import LINES, FigureData, drawn, panels
-from recspectra.reporting.results import StudyFiles
+from recspectra.reporting.results import StudyResults
 
 
-def tuning(files: StudyFiles, figure: FigureConfig) -> FigureData:
+def tuning(files: StudyResults, figure: FigureConfig) -> FigureData:
     """Return the best validation recall@20 so far against the number of trials."""
     axes = ("trials", "best validation recall@20 so far")
     rows = files.tuning

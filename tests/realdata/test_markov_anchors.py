@@ -42,7 +42,7 @@ CASES = [
 @pytest.mark.parametrize(("name", "mix"), CASES)
 def test_the_defaults_are_the_anchors(name: str, mix: float, mirror: Path) -> None:
     pieces, protocol = prepared(name, mirror), CATALOG.protocol("wpgrec")
-    model = CATALOG.model("transitions")
+    model = CATALOG.model("markov")
     system = create(model, model.resolve({"mix": mix}))
     system.fit(Task(pieces["train"], pieces["valid"], CATALOG.dataset(name).ordered), Run())
     both = pieces["train"].merged(pieces["valid"])  # shown and masked, as the protocol says

@@ -1,4 +1,4 @@
-"""Transitions: what follows what within a few steps, without training; optionally mixed with one hop.
+"""A first-order Markov chain, what follows what within a few steps; optionally mixed with one hop.
 
     T_ij = sum over users, over places s < t <= s + window of 1 / (t - s), item i at s, item j at t
 
@@ -20,7 +20,7 @@ from recspectra.recommender import History, Recommender, Refused, Run, Task, ref
 from recspectra.spectral.operators import RowSimilarity, normalised, power
 
 
-class Transitions(Recommender):
+class Markov(Recommender):
     """Score y ((1 - mix) T' + mix (P - diag P)) with y_i = recency^age; the newest item has age 0.
 
     T' is T after `normalisation`. T has at most `window` entries an interaction and is formed;
@@ -33,10 +33,10 @@ class Transitions(Recommender):
         """Count the transitions and keep R."""
         p, train = self.params, task.train
         if p.mix < 1.0 or not task.ordered:
-            refuse_without_order(task, "Transitions", "mix 1 needs no transition" if task.ordered else "")
+            refuse_without_order(task, "Markov", "mix 1 needs no transition" if task.ordered else "")
         counts = task.shared(("transitions", p.window), lambda: transition_counts(train, p.window))
         if p.mix < 1.0 and not (counts - sp.diags_array(counts.diagonal())).count_nonzero():
-            raise Refused("Transitions finds no user who took one item after another one (mix 1 needs none)")
+            raise Refused("Markov finds no user who took one item after another one (mix 1 needs none)")
         r = normalised(train.matrix)
         own = r.multiply(r).sum(axis=0)  # diag P: leaves `directed`, so that P need not be formed
         scaled = (1.0 - p.mix) * over_sums(counts, p.normalisation) - p.mix * sp.diags_array(own)

@@ -11,11 +11,11 @@ from plain_matrices import scores_of
 
 from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.models.transitions import over_sums, transition_counts
+from recspectra.models.markov import over_sums, transition_counts
 from recspectra.recommender import Refused, Run, Task, create
 from recspectra.spectral import operators
 
-CONFIG = Catalog(Path(__file__).resolve().parents[2]).model("transitions")
+CONFIG = Catalog(Path(__file__).resolve().parents[2]).model("markov")
 NORMALISATIONS = CONFIG.params["normalisation"].choices
 
 
