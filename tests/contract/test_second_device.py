@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import functools
+import multiprocessing
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import second_device  # noqa: F401 - registers the device
 import torch
 from test_contract import CATALOG, TRAINED, Bench, params_of
 
@@ -25,12 +27,38 @@ pytestmark = pytest.mark.slow
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 
 
-@pytest.fixture(autouse=True)
-def _generators_of_the_cpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """They draw the same numbers for both devices."""
-    monkeypatch.setattr(device, "generator", lambda _, seed: torch.Generator().manual_seed(seed))
-    with torch.autograd.set_multithreading_enabled(False):  # an error in a device's thread ends the process
-        yield
+def in_a_fork(test: Callable[..., None]) -> Callable[..., None]:
+    """Run a test in a fork: with a second device PyTorch starts threads that no later fork may have."""
+
+    @functools.wraps(test)
+    def forked(**given: Any) -> None:
+        context = multiprocessing.get_context("fork")
+        here, there = context.Pipe(duplex=False)
+        process = context.Process(target=_with_the_device, args=(test, given, there))
+        process.start()
+        there.close()
+        try:
+            said = here.recv()
+        except EOFError:
+            said = "the process ended early"
+        process.join(60)
+        assert not said, said
+
+    return forked
+
+
+def _with_the_device(test: Callable[..., None], given: dict[str, Any], answer: Any) -> None:
+    import second_device  # noqa: F401 - registers the device
+
+    # The same numbers on both devices: those of the CPU's generator.
+    device.generator = lambda _, seed: torch.Generator().manual_seed(seed)
+    try:
+        with torch.autograd.set_multithreading_enabled(False):  # an error in a thread ends the process
+            test(**given)
+    except BaseException:
+        answer.send(traceback.format_exc())
+    else:
+        answer.send("")
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +90,7 @@ def ranked_by(scores: np.ndarray) -> np.ndarray:
     return scores - scores.mean(axis=1, keepdims=True)
 
 
+@in_a_fork
 def test_the_device_refuses_what_mixes_devices() -> None:
     here, there = torch.ones(3), torch.ones(3, device="sim")
     assert there.device.type == "sim" and there.cpu().tolist() == [1.0, 1.0, 1.0]
@@ -70,6 +99,7 @@ def test_the_device_refuses_what_mixes_devices() -> None:
     assert (there + torch.tensor(1.0)).cpu().tolist() == [2.0, 2.0, 2.0]
 
 
+@in_a_fork
 def test_the_gru_cell_that_is_written_out_is_torchs() -> None:
     torch.manual_seed(0)
     gru, rows = torch.nn.GRU(5, 7, 2, batch_first=True), torch.randn(3, 4, 5)
@@ -86,6 +116,7 @@ def test_the_gru_cell_that_is_written_out_is_torchs() -> None:
 
 
 @pytest.mark.parametrize("name", TRAINED)
+@in_a_fork
 def test_a_fit_gives_the_same_losses_and_scores(name: str, bench: Bench, tmp_path: Path) -> None:
     here, log = fitted(bench, name, "cpu")
     there, other = fitted(bench, name, "sim")
@@ -102,6 +133,7 @@ def test_a_fit_gives_the_same_losses_and_scores(name: str, bench: Bench, tmp_pat
 
 
 @pytest.mark.parametrize("name", TRAINED)
+@in_a_fork
 def test_a_fit_resumes_from_its_checkpoint(
     name: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -104,7 +104,7 @@ def mirrored(project: Project, tmp_path: Path) -> tuple[Path, Path]:
     dataset = {"name": "parts", "title": "Parts", "source": source, "reader": {"format": "delimited"}}
     config = project.root / "config" / "datasets" / "parts.yaml"
     write_yaml(config, dataset | {"split": {"recipe": "shipped"}, "ordered": True})
-    kept = {k: v for k, v in TINY_STUDY.items() if k not in ("tables", "figures")}
+    kept = {k: v for k, v in TINY_STUDY.items() if k not in ("tables", "figures", "claims")}
     models = [{"model": "popularity"}]
     study = kept | {"name": "mirrored", "datasets": ["parts"], "models": models}
     yield mirror, write_yaml(tmp_path / "mirrored.yaml", study)

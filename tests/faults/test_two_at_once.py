@@ -19,7 +19,7 @@ def long_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study with one fit that lasts until it is killed."""
     endless = TINY_STUDY["models"][4]["params"] | {"epochs": 1_000_000, "patience": 1_000_000}
     models = [{"model": "popularity"}, {"model": "sdiff", "params": endless | {"eval_every": 1000}}]
-    kept = {k: v for k, v in TINY_STUDY.items() if k not in ("tables", "figures")}
+    kept = {k: v for k, v in TINY_STUDY.items() if k not in ("tables", "figures", "claims")}
     return write_yaml(
         tmp_path_factory.mktemp("long") / "long.yaml", kept | {"name": "long", "models": models}
     )

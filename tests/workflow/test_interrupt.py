@@ -105,7 +105,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     shutil.copy(TINY / "dataset.yaml", project.root / "config" / "datasets" / "tiny.yaml")
     params = {"epochs": 100, "eval_every": 10, "patience": 1000, "batch_size": 10}
     models = [{"model": "sdiff", "params": TINY_STUDY["models"][4]["params"] | params}]
-    study = {k: v for k, v in TINY_STUDY.items() if k not in ("tables", "figures")}
+    study = {k: v for k, v in TINY_STUDY.items() if k not in ("tables", "figures", "claims")}
     file = write_yaml(place / "long.yaml", study | {"name": "long", "models": models})
     return Checkout(project, file)
 

@@ -62,7 +62,7 @@ def trial(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Trial
     loop.write_text(text, encoding="utf-8")
     params = {"epochs": EPOCHS, "eval_every": 10, "patience": 1000, "batch_size": 10}
     models = [{"model": "sdiff", "params": TINY_STUDY["models"][4]["params"] | params}]
-    study = {k: v for k, v in TINY_STUDY.items() if k not in ("tables", "figures")}
+    study = {k: v for k, v in TINY_STUDY.items() if k not in ("tables", "figures", "claims")}
     file = write_yaml(place / "killed.yaml", study | {"name": "killed", "models": models})
     base = finished.copy(place / "base")
     for name in ("runs", "studies", "report", "checkpoints"):
