@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from recspectra.config.catalog import Catalog, Study
+from recspectra.config.scale import Scale
 from recspectra.config.study import StudyConfig
 from recspectra.config.yaml_io import validate
 from recspectra.files import ArtifactError
@@ -26,7 +27,8 @@ def make_study(catalog: Catalog, **changes: object) -> Study:
     models = [{"model": "popularity"}, {"model": "sdiff", "tune": True, "fit": ["train", "train+valid"]}]
     content = {"name": "s", "title": "S", "datasets": [DATASET], "seeds": [0, 1], "models": models}
     content |= {"tuning": {"trials": 7}, **changes}
-    return Study(catalog, validate(StudyConfig, content, "s.yaml"), "s.yaml")
+    whole = validate(StudyConfig, content, "s.yaml")
+    return Study(catalog, whole, "s.yaml", whole, Scale())
 
 
 def write_run(results: Path, model: str, seed: int, dataset: str = DATASET, **record: object) -> None:

@@ -163,7 +163,7 @@ def test_wrong_setting(setting: dict[str, Any], expected: list[str]) -> None:
         ),
         (
             ["miror=/data", "budget={{minutes: none}}"],
-            ["miror: unknown key", "allowed: study, mirror", "did you mean 'mirror'?", "budget.minutes"],
+            ["miror: unknown key; allowed: ", "study, mirror", "did you mean 'mirror'?", "budget.minutes"],
         ),
     ],
 )
@@ -313,6 +313,7 @@ def test_truncated_rankings_are_named(data: Path) -> None:
         "models": [{"model": "popularity"}],
         "tables": [],
         "figures": [],
+        "claims": [],
     }
     file = write_yaml(data / "mine.yaml", study)
     catalog = planning.Catalog(data)
@@ -424,11 +425,11 @@ def test_the_time_limit_is_not_lost_where_errors_are_swallowed(
 def test_a_run_out_of_time_is_a_result_and_the_study_goes_on(finished: Finished, tmp_path: Path) -> None:
     endless = {"epochs": 1_000_000, "patience": 1_000_000, "eval_every": 1000}
     study = changed(TINY_STUDY | {"name": "late"}, lambda s: s["models"][4]["params"].update(endless))
-    study["models"] = [study["models"][0], study["models"][4]]
+    study["models"], study["claims"] = [study["models"][0], study["models"][4]], []
     study["figures"] = [f for f in study["figures"] if f["kind"] in ("timing", "learning-curves", "snr")]
     file = write_yaml(tmp_path / "late.yaml", study)
     work = finished.copy(tmp_path / "work")
-    options = ["--config", f"study={file}", "budget={minutes: 0.02}"]
+    options = ["--config", f"study={file}", "scale=paper", "budget={minutes: 0.02}"]
     done = finished.project.snakemake(work, *options)
     assert done.returncode == 0, done.stderr
     folder = work / "results/studies/late"

@@ -95,7 +95,7 @@ class Checkout:
 
     @property
     def arguments(self) -> list[str]:
-        return ["results/studies/long/metrics.csv", "--config", f"study={self.study}"]
+        return ["results/studies/long/metrics.csv", "--config", f"study={self.study}", "scale=paper"]
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     place = tmp_path_factory.mktemp("interrupted")
     project = Project.copied(place / "checkout")
     shutil.copy(TINY / "dataset.yaml", project.root / "config" / "datasets" / "tiny.yaml")
-    params = {"epochs": 100, "eval_every": 10, "patience": 1000, "batch_size": 10}
+    params = {"epochs": 300, "eval_every": 10, "patience": 1000, "batch_size": 10}
     models = [{"model": "sdiff", "params": TINY_STUDY["models"][4]["params"] | params}]
     study = {k: v for k, v in TINY_STUDY.items() if k not in ("tables", "figures", "claims")}
     file = write_yaml(place / "long.yaml", study | {"name": "long", "models": models})
@@ -195,7 +195,7 @@ def test_an_interrupt_of_make_says_one_line(checkout: Checkout) -> None:
     """Make ends by the signal, as a shell expects of a program that was interrupted."""
     project = checkout.project
     command = ["make", "-o", ".venv/installed", f"BIN={Path(sys.executable).parent}", "study"]
-    words = [*command, f"STUDY={checkout.study}"]
+    words = [*command, f"STUDY={checkout.study}", "SCALE=paper"]
     terminal = Terminal.start(words, project.root, project.environment())
     wait_for(lambda: fits(terminal.process.pid), terminal.process)
     os.killpg(terminal.process.pid, signal.SIGINT)

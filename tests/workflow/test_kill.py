@@ -35,7 +35,7 @@ class Trial:
 
     @property
     def arguments(self) -> list[str]:
-        return [*TARGETS, "--config", f"study={self.study}"]
+        return [*TARGETS, "--config", f"study={self.study}", "scale=paper"]
 
     def start(self, folder: Path) -> subprocess.Popen:
         """Start the study in a copy of the prepared folder, as a process group of its own."""

@@ -25,7 +25,7 @@ TARGETS = {
     "mutate",
     "preview",
     "help", "quickstart", "study", "datasets", "report", "figures", "freeze", "compare", "check", "redo",
-    "unlock", "test", "test-fast", "test-cluster", "test-faults", "lint", "format", "clean",
+    "unlock", "test", "test-fast", "test-cluster", "test-faults", "lint", "format", "clean", "docs", "lock",
 }  # fmt: skip
 needs_make = pytest.mark.skipif(MAKE is None, reason="`make` is not installed")
 

@@ -22,7 +22,14 @@ ENTRY = {"model": "lightgcn", "fit": BOTH, "params": {"epochs": 40, "eval_every"
 
 def study(place: Path, entry: dict[str, Any]) -> Path:
     tables = [{"name": "main", "title": "The table", "metrics": ["recall"], "k": [10]}]
-    content = {**TINY_STUDY, "name": "twice", "models": [entry], "tables": tables, "figures": []}
+    content = {
+        **TINY_STUDY,
+        "name": "twice",
+        "models": [entry],
+        "tables": tables,
+        "figures": [],
+        "claims": [],
+    }
     return write_yaml(place / "twice.yaml", content)
 
 
