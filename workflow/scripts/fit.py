@@ -46,8 +46,8 @@ def train_run(path: Path | None, config: RunConfig, seed: int, data: str) -> dic
     return record
 
 
-def run() -> None:
-    """Write `rankings.npz` and `run.json` to `--folder`."""
+def arguments() -> argparse.Namespace:
+    """Return what the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="results/data/DATASET")
     parser.add_argument("--run", required=True, help="JSON, or a YAML file: model, params, fit, top")
@@ -66,7 +66,12 @@ def run() -> None:
     parser.add_argument("--caps-text", default="", help="what the workflow knows the run's caps by")
     parser.add_argument("--code", default="")
     parser.add_argument("--save-model", action="store_true")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def run() -> None:
+    """Write `rankings.npz` and `run.json` to `--folder`."""
+    args = arguments()
     catalog, name = cli.catalog(), args.data.name
     inline = args.run.lstrip().startswith("{")
     config = validate(RunConfig, json.loads(args.run) if inline else read_yaml(args.run), "--run")

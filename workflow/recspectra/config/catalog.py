@@ -13,7 +13,7 @@ import contextlib
 import itertools
 import math
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -252,6 +252,23 @@ class Catalog:
         return Study(self, part, str(path), config, self.scale(choice) if choice else Scale())
 
 
+def _check_refit(entry: ModelEntry, model: ModelConfig, where: str) -> None:
+    """Refuse a refit of a trained model for which the number of epochs is not known."""
+    if model.kind != "trained":
+        return
+    if "train" not in entry.fit:
+        raise ConfigError(
+            f"{where}.fit: a trained model is fitted again for as many epochs as did best on "
+            "validation; write `fit: [train, train+valid]`, so that these are known"
+        )
+    if "train+valid" in entry.fit and "epochs" not in model.params:
+        raise ConfigError(
+            f"{where}.fit: a refit of a trained model learns for as many epochs as did best on "
+            f"validation, but config/models/{model.name}.yaml has no parameter `epochs`; call it that, "
+            "or leave `train+valid` out"
+        )
+
+
 class Study:
     """A study with its references resolved: runs, protocols, views.
 
@@ -280,52 +297,42 @@ class Study:
 
     def _expand(self, entry: ModelEntry, name: str, where: str) -> list[PlannedRun]:
         model = self.catalog.model(name, where)
+        self._check_datasets(entry, where)
+        _check_refit(entry, model, where)
+        datasets = entry.datasets or self.config.datasets
+        self._check_count(entry, datasets, where)
+        return [run for dataset in datasets for run in self._runs_on(dataset, entry, model, where)]
+
+    def _runs_on(
+        self, dataset: str, entry: ModelEntry, model: ModelConfig, where: str
+    ) -> Iterator[PlannedRun]:
+        """Yield the runs of an entry on a dataset: points of its sweep, then fits, then seeds."""
+        base = {**(model.best.get(dataset, {}) if entry.use_best else {}), **entry.params}
+        tune = self._tuning(entry, model, where)
+        seeds = (entry.seeds or self.config.seeds_on(dataset))[: self.scale.seeds]
+        for point in itertools.product(*entry.sweep.values()):
+            swept = dict(zip(entry.sweep, point, strict=True))
+            params = model.resolve({**base, **entry.after, **swept}, f"{where}.sweep" if swept else where)
+            if tune:
+                params = {name: params[name] for name in (*entry.after, *swept)}
+            for fit, seed in itertools.product(entry.fit, seeds):
+                run = RunConfig(
+                    model=model.name, class_name=model.class_name, params=params, fit=fit,
+                    top=self.config.top, tune=tune,
+                )  # fmt: skip
+                yield PlannedRun(
+                    dataset=dataset, run=run, variant=variant_label(entry.variant, swept), group=entry.group,
+                    seed=seed, swept=swept,
+                )  # fmt: skip
+
+    def _check_datasets(self, entry: ModelEntry, where: str) -> None:
+        """Refuse a dataset that the study does not have."""
         for name in entry.datasets or []:
             if name not in self.config.datasets:
                 raise ConfigError(
                     f"{where}.datasets: '{name}' is not among the study's datasets"
                     f"{nearest(name, self.config.datasets)}"
                 )
-        if model.kind == "trained" and "train" not in entry.fit:
-            raise ConfigError(
-                f"{where}.fit: a trained model is fitted again for as many epochs as did best on "
-                "validation; write `fit: [train, train+valid]`, so that these are known"
-            )
-        if model.kind == "trained" and "train+valid" in entry.fit and "epochs" not in model.params:
-            raise ConfigError(
-                f"{where}.fit: a refit of a trained model learns for as many epochs as did best on "
-                f"validation, but config/models/{model.name}.yaml has no parameter `epochs`; call it that, "
-                "or leave `train+valid` out"
-            )
-        datasets = entry.datasets or self.config.datasets
-        names, values = list(entry.sweep), list(entry.sweep.values())
-        self._check_count(entry, datasets, where)
-        runs = []
-        for dataset in datasets:
-            base = {**(model.best.get(dataset, {}) if entry.use_best else {}), **entry.params}
-            tune = self._tuning(entry, model, where)
-            for point in itertools.product(*values):
-                swept = dict(zip(names, point, strict=True))
-                spot = f"{where}.sweep" if swept else where
-                params = model.resolve({**base, **entry.after, **swept}, spot)
-                if tune:
-                    params = {name: params[name] for name in (*entry.after, *swept)}
-                label = variant_label(entry.variant, swept)
-                seeds = (entry.seeds or self.config.seeds_on(dataset))[: self.scale.seeds]
-                for fit, seed in itertools.product(entry.fit, seeds):
-                    run = RunConfig(model=model.name, class_name=model.class_name, params=params, fit=fit,
-                                    top=self.config.top, tune=tune)  # fmt: skip
-                    runs.append(
-                        PlannedRun(
-                            dataset=dataset,
-                            run=run,
-                            variant=label,
-                            group=entry.group,
-                            seed=seed,
-                            swept=swept,
-                        )
-                    )
-        return runs
 
     def _check_count(self, entry: ModelEntry, datasets: Sequence[str], where: str) -> None:
         """Refuse a sweep whose runs nobody can wait for, before any of them is made."""
