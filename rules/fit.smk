@@ -33,7 +33,7 @@ rule tune:
     shell:
         "OMP_NUM_THREADS={threads} {resources.python}/tune.py --data results/data/{wildcards.dataset}"
         " --job {params.job[0]:q} --device {params.device} --minutes {resources.minutes}"
-        " --memory-gb {resources.memory} --caps {resources.caps} --caps-text {params.caps}"
+        " --memory-gb {resources.memory} --caps {resources.caps:q} --caps-text {params.caps:q}"
         " --code {params.code} --folder $(dirname {output.best:q})"
         " > {log:q} 2>&1"
 
@@ -81,6 +81,6 @@ rule fit:
         "OMP_NUM_THREADS={threads} {resources.python}/fit.py --data results/data/{wildcards.dataset}"
         " --run {params.run:q} {params.tuned} {params.train_run} --seed {wildcards.seed} --device {params.device}"
         " --minutes {resources.minutes} --memory-gb {resources.memory} --code {params.code}"
-        " --caps {resources.caps} --caps-text {params.caps}"
+        " --caps {resources.caps:q} --caps-text {params.caps:q}"
         " --checkpoints results/checkpoints/{wildcards.dataset}/{wildcards.model}/{wildcards.key}-{params.code}-{wildcards.seed}"
         " --folder $(dirname {output.record:q}) > {log:q} 2>&1"

@@ -174,9 +174,9 @@ def test_caps_are_written_as_one_word() -> None:
 def test_a_fit_is_made_again_only_where_the_cap_that_ended_it_is_higher(
     capped: str, made: str, now: str, again: bool
 ) -> None:
-    record = {"capped": capped, "caps": made, "caps_text": "what the workflow knows"}
+    record = {"capped": capped, "caps": made, "caps_text": "epochs=7,minutes=3"}
     text = caps_text(record, Caps.read(now))
-    assert text == (Caps.read(now).text if again else "what the workflow knows")
+    assert text == (Caps.read(now).text if again else "epochs=7,minutes=3")
 
 
 def test_a_fit_without_a_record_is_known_by_its_caps() -> None:
@@ -449,3 +449,18 @@ def test_numbers_of_capped_runs_count() -> None:
     rows = pd.DataFrame({"name": ["a"] * 3, "value": [0.1, 0.3, 0.9], "status": ["ok", "capped", "oom"]})
     (row,) = aggregate(rows, ["name"]).to_dict("records")
     assert (row["mean"], row["seeds"], row["status"]) == (pytest.approx(0.2), 2, "ok (1/3 capped, 1/3 oom)")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"caps_text": "none; touch pwned #"},
+        {"caps_text": "epochs=4 --folder /tmp"},
+        {"caps_text": "none", "capped": "epochs"},
+        {"caps_text": "epochs=4", "capped": "epochs", "caps": "bad"},
+        {"caps_text": "epochs=4", "capped": "seeds", "caps": "epochs=4"},
+        {"caps_text": ["none"]},
+    ],
+)
+def test_a_record_that_no_run_wrote_says_nothing(record: dict) -> None:
+    assert caps_text(record, Caps(epochs=7)) == "epochs=7"

@@ -308,9 +308,17 @@ def check_options(kind: str, options: Mapping[str, Any]) -> None:
         if name not in known:
             listed = f"they have {', '.join(known)}{nearest(name, known)}" if known else "they have none"
             raise ValueError(f"figures of kind '{kind}' have no option '{name}'; {listed}")
-        default = known[name]
-        if isinstance(default, list) != isinstance(value, list) and default is not None:
-            raise ValueError(f"option '{name}' of kind '{kind}' must be like its default {default!r}")
+        if known[name] is not None and not _is_like(value, known[name]):
+            raise ValueError(f"option '{name}' of kind '{kind}' must be like its default {known[name]!r}")
+
+
+def _is_like(value: Any, default: Any) -> bool:
+    """Tell whether a value has the type of a default; a whole number may stand for a fraction."""
+    if isinstance(default, list):
+        return isinstance(value, list) and all(_is_like(one, default[0]) for one in value)
+    if isinstance(default, float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) is type(default)
 
 
 def targets(study: Any, config: Any) -> list[Target]:
@@ -350,5 +358,6 @@ def drawing_code(config: Any) -> str:
     used = [f for kind in kinds for f in (kind.data, kind.render) if callable(f)]
     chosen = [tables()[t.kind] for t in config.tables if t.kind in tables()]
     used += [f for table in chosen for f in (table.draw, table.lay_out)]
-    used += [note.told for note in notes()]
-    return hash_of([[function_hash(f) for f in used], [(kind.columns, kind.numbers) for kind in kinds]])[:12]
+    used += [note.told for note in notes()] + [doubt.reason for doubt in doubts()]
+    looks = [(k.columns, k.numbers, k.of_fits, k.render if isinstance(k.render, str) else "") for k in kinds]
+    return hash_of([[function_hash(f) for f in used], looks])[:12]

@@ -366,3 +366,12 @@ def test_two_samples_of_one_truth_agree_as_well_as_chance_lets_them(gap: float) 
         taus = [simultaneous.chance_taus(resample_means(panel, draws=400)) for panel in (one, two)]
         below += float(kendall(*means)) < min(taus, key=np.mean)[9]
     assert below / replications <= 0.1
+
+
+def test_seeds_of_one_run_count_once_under_two_metrics() -> None:
+    rng = np.random.default_rng(0)
+    values = {f"{metric}/{model}": rng.random((3, 50)) for metric in "ab" for model in "xyz"}
+    runs = {name: name[-1] for name in values}
+    once, twice = (Panel("d", values, frozenset(values), r) for r in (runs, {}))
+    assert seed_variance(once).df == 6 and seed_variance(twice).df == 12
+    assert not seed_variance(once).covered

@@ -116,13 +116,22 @@ def caps_text(record: Mapping[str, Any], now: Caps) -> str:
     now : Caps
         The caps in force now.
     """
-    before = record.get("caps_text")
-    if not isinstance(before, str):
-        return now.text
-    ended_by = record.get("capped") or ""
-    if not ended_by or not _is_higher(getattr(now, ended_by), getattr(Caps.read(record["caps"]), ended_by)):
+    before, then, ended_by = record.get("caps_text"), _read(record.get("caps")), record.get("capped") or ""
+    told = isinstance(before, str) and _read(before.rstrip("+"))
+    if not told or ended_by not in ("", *Caps.model_fields) or (ended_by and not then):
+        return now.text  # no record, or not one that a run of ours wrote
+    if not ended_by or not _is_higher(getattr(now, ended_by), getattr(then, ended_by)):
         return before
     return now.text if now.text != before else f"{before}+"  # made with less, for another reason
+
+
+def _read(text: Any) -> Caps | None:
+    """Return the caps that a record says, word for word; None if it says anything else."""
+    try:
+        found = Caps.read(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return found if found and found.text == text else None
 
 
 def _is_higher(now: float | None, before: float | None) -> bool:

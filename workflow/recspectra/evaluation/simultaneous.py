@@ -38,11 +38,15 @@ class Panel:
         A metric of each user; models may have different numbers of seeds.
     trained : frozenset of str
         Models that another seed would change.
+    runs : mapping
+        Name -> which runs it stands for, where one run stands there under several metrics: its seeds count
+        once.
     """
 
     dataset: str
     values: Mapping[str, np.ndarray]
     trained: frozenset[str] = field(default_factory=frozenset)
+    runs: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shapes = {np.shape(values)[1:] for values in self.values.values()}
@@ -128,13 +132,15 @@ def seed_variance(panel: Panel) -> SeedVariance:
     left of a value without its user's and its seed's mean; B - W / n estimates the variance of the seeds'
     own effect. kappa^2 = max(0, sum (S - 1)(B - W / n) / mean^2) / sum (S - 1).
     """
-    total, df = 0.0, 0
-    for name in panel.trained & set(panel.values):
+    parts: dict[str, list[tuple[int, float]]] = {}
+    for name in sorted(panel.trained & set(panel.values)):
         values = np.asarray(panel.values[name], dtype=np.float64)
         seeds, mean = len(values), values.mean()
         if seeds > 1 and values.shape[1] > 1 and mean > 0.0:
-            total += (seeds - 1) * _own_variance(values) / mean**2
-            df += seeds - 1
+            part = seeds - 1, (seeds - 1) * _own_variance(values) / mean**2
+            parts.setdefault(panel.runs.get(name, name), []).append(part)
+    df = sum(found[0][0] for found in parts.values())
+    total = sum(sum(share for _, share in found) / len(found) for found in parts.values())
     return SeedVariance(max(0.0, total) / df if df else 0.0, df)
 
 

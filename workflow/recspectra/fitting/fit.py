@@ -172,7 +172,7 @@ def save_fitted(system: Recommender, path: Path) -> None:
 
 
 def load_fitted(config: ModelConfig, params: Mapping[str, Any], path: Path) -> Recommender:
-    """Read what `save_system` wrote into a new model."""
+    """Read what `save_fitted` wrote into a new model."""
     from safetensors.numpy import load_file
 
     system = create(config, params)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from operator import methodcaller
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,12 +19,13 @@ import numpy as np
 import pandas as pd
 
 from recspectra import registry
-from recspectra.config.scale import CAPPED
+from recspectra.config.scale import CAPPED, USABLE
 from recspectra.config.study import ClaimConfig, View
 from recspectra.evaluation import simultaneous
 from recspectra.evaluation.simultaneous import Comparison, Pair, Panel
 from recspectra.files import write_text
 from recspectra.reporting.escape import markdown
+from recspectra.reporting.footnotes import scale_of
 from recspectra.reporting.published import Published, PublishedValues
 from recspectra.reporting.results import (
     StudyError,
@@ -52,6 +54,7 @@ TEXTS = {"claim", "paper", "place", "statement", "kind", "scope", "reading", "da
          "outside"}  # fmt: skip
 NUMBERS = [name for name in COLUMNS if name not in TEXTS]
 
+ANOTHER_DEFINITION = methodcaller("startswith", "another definition")
 REPRODUCED, NOT_REPRODUCED, CANNOT_TELL = "reproduced", "not reproduced", "cannot tell"
 ALPHA = 1.0 - simultaneous.LEVEL
 HALF_DIGIT = 5e-5  # printed values have four digits
@@ -171,6 +174,8 @@ class Case:
             lack = f"no number ({status})"
         elif (runs["status"] == CAPPED).any():
             lack = "ended by a cap"
+        elif set(runs["status"]) - set(USABLE):
+            lack = f"seeds without a number ({status})"
         elif place in self.ending:
             lack = "still gaining on validation when its epochs ran out"
         rough = "; ".join(filter(None, (doubt.reason(runs) for doubt in registry.doubts())))
@@ -274,7 +279,8 @@ def panel_of(case: Case, dataset: str, sides: list[Side]) -> Panel:
         raise StudyError(f"{path}: two protocols were measured on different users, so claim "
                          f"'{case.claim.name}' cannot set them against each other")  # fmt: skip
     varying = frozenset(side.name for side in sides if side.varies)
-    return Panel(dataset, {side.name: side.values for side in sides}, varying)
+    runs = {side.name: f"{side.model}\0{side.variant}" for side in sides}
+    return Panel(dataset, {side.name: side.values for side in sides}, varying, runs)
 
 
 def _bars(sides: Sequence[Side], rough: bool = False) -> list[str]:
@@ -383,7 +389,8 @@ def _gain_row(case: Case, dataset: str, reading: str, part: list[Result]) -> dic
         top = min(compared, key=lambda result: result.found.difference).row
         row |= {name: top[name] for name in ("rival", "ours_rival", "rival_metric", "users", "seeds", "df")}
         row |= _numbers(best, top["ours_rival"])
-        mixed = case.claim.rival_metric and unlike and not ("files" in unlike[0] or "protocol" in unlike[0])
+        definitions = [side.mismatch for r in part for side in r.contest[:2] if side.mismatch]
+        mixed = case.claim.rival_metric and unlike and all(map(ANOTHER_DEFINITION, definitions))
         if mixed:  # the claim is about definitions: it sets gains against each other, not values
             unlike = [f"the printed rows have {' and '.join(m.metric for m in case.measures)}"]
         if mixed or not unlike:
@@ -540,7 +547,7 @@ def _value_row(case: Case, side: Side, variation: tuple[float, int], family: int
         "reason": "; ".join([*bars, *(_few(df) if side.varies else [])]),
     }  # fmt: skip
     if side.varies and not df:  # one seed of every model: nothing to make an interval of
-        return row
+        return row | {"verdict": CANNOT_TELL}
     p = min(1.0, family * 2 * stats.t.sf(beyond / error, df)) if error else float(beyond == 0.0)
     return row | {"ci_low": low, "ci_high": high, "p": p}
 
@@ -548,6 +555,7 @@ def _value_row(case: Case, side: Side, variation: tuple[float, int], family: int
 def _variation(sides: list[Side]) -> tuple[float, int]:
     """Return the squared coefficient of variation of a seed's mean, pooled over models, and its df."""
     several = [side.values[:, 0] for side in sides if side.varies and len(side.values) > 1]
+    several = [means for means in several if means.mean() > 0.0]
     df = sum(len(means) - 1 for means in several)
     squares = sum((len(means) - 1) * means.var(ddof=1) / means.mean() ** 2 for means in several)
     return (squares / df if df else 0.0), df
@@ -562,10 +570,22 @@ JUDGES = {"gain": judge_gain, "ablation": judge_ablation, "order": judge_order, 
 def judge(files: StudyResults, published: Published) -> pd.DataFrame:
     """Return what `claims.csv` holds: all claims of a study, judged."""
     cases = [Case(files, claim, published) for claim in files.config.claims]
-    frame = pd.DataFrame([row for case in cases for row in JUDGES[case.claim.kind](case)], columns=COLUMNS)
+    rows = [_with_trials(case, row) for case in cases for row in JUDGES[case.claim.kind](case)]
+    frame = pd.DataFrame(rows, columns=COLUMNS)
     words = [name for name in COLUMNS if name in TEXTS]
     frame[words] = frame[words].astype(object).where(frame[words].notna(), "")
     return frame.astype(dict.fromkeys(NUMBERS, "float64"))
+
+
+def _with_trials(case: Case, row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row whose reason says that a scale cut the search, where it did."""
+    config = case.files.config
+    tuned = config.tuning and any(e.tune and e.group in case.claim.groups for e in config.models)
+    made = scale_of(case.files).count_trials(config.tuning.trials) if tuned else 0
+    if not row.get("verdict") or not tuned or made == config.tuning.trials:
+        return row
+    note = f"settings were searched with {made} of {config.tuning.trials} trials"
+    return row | {"reason": "; ".join(filter(None, [row.get("reason", ""), note]))}
 
 
 def read(folder: Path) -> pd.DataFrame:

@@ -51,7 +51,11 @@ def _reached(files: StudyResults, datasets: list[str]) -> dict[str, list[str]]:
 
 def spent(files: StudyResults, groups: list[str], datasets: list[str]) -> dict[str, Any] | None:
     """Return the scale of a study and which of its caps what a table shows has met; None without a scale."""
-    scale, config, entries = _scale(files), narrow(files.config, datasets), _entries(files, groups, datasets)
+    scale, config, entries = (
+        scale_of(files),
+        narrow(files.config, datasets),
+        _entries(files, groups, datasets),
+    )
     if not scale.name:
         return None
     runs = select_runs(files, groups, datasets)
@@ -75,14 +79,16 @@ def tuned(files: StudyResults, groups: list[str], datasets: list[str]) -> dict[s
         if searched:
             parts = [f"{name} {values_text(space)}" for name, space in sorted(searched.items())]
             spaces.setdefault(about.get("title", model), parts)
-    return {"trials": _scale(files).count_trials(config.tuning.trials), "spaces": spaces} if spaces else None
+    return (
+        {"trials": scale_of(files).count_trials(config.tuning.trials), "spaces": spaces} if spaces else None
+    )
 
 
 def _entries(files: StudyResults, groups: list[str], datasets: list[str]) -> list[ModelEntry]:
     return [entry for entry in narrow(files.config, datasets).models if entry.group in groups]
 
 
-def _scale(files: StudyResults) -> Scale:
+def scale_of(files: StudyResults) -> Scale:
     """Return the scale that a study was run at; one without a name in a file of an earlier version."""
     return validate(Scale, files.study.get("scale", {}), str(files.folder / "study.json"))
 

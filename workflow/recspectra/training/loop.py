@@ -187,11 +187,6 @@ class TrainingLoop:
         self.module.eval()
         return self._log() | {"capped": capped, "resumed_seconds": resumed}
 
-    def discard_checkpoint(self) -> None:
-        """Remove the checkpoint once the results of the run are safely on disk."""
-        if self.file is not None:
-            self.file.unlink(missing_ok=True)
-
     def _finished(self) -> bool:
         s = self.state
         stopped = self.validate is not None and s.since_best >= self.settings.patience
