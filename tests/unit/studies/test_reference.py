@@ -51,6 +51,10 @@ def outcome(found: pd.DataFrame) -> pd.Series:
 def test_each_dataset_has_a_folder_of_the_rows_that_are_its_own(folder: Path, frozen: Path) -> None:
     places = sorted(p.relative_to(frozen).as_posix() for p in frozen.glob("*/*/*"))
     assert places == ["fixture/only/ml-1m.diffrec", "fixture/only/tiny"]
+    judged = read_csv(folder / "claims.csv", []) if (folder / "claims.csv").is_file() else None
+    for place in places if judged is not None else []:
+        kept = read_csv(frozen / place / "claims.csv", [])
+        assert len(kept) == (judged["dataset"] == place.rsplit("/", 1)[1]).sum()
     whole = read_csv(folder / "metrics.csv", [])
     parts = [read_csv(frozen / place / "metrics.csv", []) for place in places]
     assert [set(part["dataset"]) for part in parts] == [{"ml-1m.diffrec"}, {"tiny"}]

@@ -58,3 +58,21 @@ def test_a_column_is_that_of_the_kept_numbers(section: str, column: str) -> None
     for model, cell in printed.items():
         expected = [f"{kept[model, metric]:.4f}".lstrip("0") for metric in ("hr", "ndcg")]
         assert cell.replace("*", "") == " / ".join(expected), model
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "RESULTS.md", *sorted(p.name for p in (ROOT / "docs").glob("*.md"))]
+)
+def test_no_page_holds_a_blank_to_be_filled(page: str) -> None:
+    path = ROOT / page if (ROOT / page).is_file() else ROOT / "docs" / page
+    assert not re.search(r"@[A-Z]+@|TODO|XXX", path.read_text(encoding="utf-8"))
+
+
+def test_the_claims_of_ml_100k_are_the_kept_ones() -> None:
+    kept = pd.read_csv(KEPT / "gsprec/paper/ml-100k.higsp/claims.csv", dtype=str, keep_default_na=False)
+    text = (ROOT / "RESULTS.md").read_text(encoding="utf-8")
+    for claim, statement in (("gsprec-gain", ""), ("gsprec-parts", "the band-pass part helps")):
+        row = kept[(kept["claim"] == claim) & (kept["scope"] == "claim")]
+        row = row[row["statement"] == statement].iloc[0] if statement else row.iloc[0]
+        shown = [f"{float(row[n]):+.4f}".replace("0.", ".", 1) for n in ("difference", "ci_low", "ci_high")]
+        assert f"| {row['verdict']} | {shown[0]} ({shown[1]} to {shown[2]})" in text

@@ -1,7 +1,7 @@
 """Results frozen in `results/reference/`, and how far a study of today is from them.
 
-`{study}/{scale}/{dataset}/` (`only` without a scale) holds that dataset's rows of the study's files and
-`about.json`: versions, machine, scale with its caps, seeds, trials. Datasets are apart,
+`{study}/{scale}/{dataset}/` (`only` without a scale) holds that dataset's rows of the study's files, its
+claims and `about.json`: versions, machine, scale with its caps, seeds, trials. Datasets are apart,
 so those of several runs can stand side by side.
 """
 
@@ -17,6 +17,7 @@ from recspectra.reporting.escape import spreadsheet
 from recspectra.reporting.results import ABSENT, COLUMNS, StudyError, StudyResults, read_csv
 
 FROZEN = ("metrics", "runs", "tuning")
+CLAIMS = "claims.csv"  # kept for whoever reads it; compared is what was measured
 RUN = ["dataset", "model", "variant", "fit", "seed"]
 NUMBER = [*RUN, "key", "protocol", "history", "mask", "users", "metric", "k"]
 OUTCOMES = ["dataset", "model", "variant", "runs", "numbers", "equal", "largest difference", "of", "outcome"]
@@ -50,6 +51,8 @@ def freeze(folder: Path | str, target: Path | str) -> list[Path]:
         for name, path in paths.items()
         if path.is_file()
     }
+    if (verdicts := files.folder / CLAIMS).is_file():
+        tables["claims"] = read_csv(verdicts, ["dataset"])
     about = {name: files.study[name] for name in ABOUT if name in files.study}
     places = []
     for dataset in _datasets(files, files.metrics):
