@@ -278,8 +278,9 @@ def _claims(files: StudyResults) -> list[ClaimView]:
 def _claim(files: StudyResults, claim: ClaimConfig, rows: pd.DataFrame) -> ClaimView:
     judged = rows[rows["scope"] == "claim"]
     named = [files.titles.get(name, name) for name in judged["dataset"]]
-    if claim.kind == "ablation":
-        named = [f"{name}, {text}" for name, text in zip(named, judged["statement"], strict=True)]
+    if claim.kind in ("ablation", "value"):
+        said = judged["statement" if claim.kind == "ablation" else "subject"]
+        named = [f"{name}, {text}" for name, text in zip(named, said, strict=True)]
     verdicts = list(zip(named, judged["verdict"], strict=True))
     texts, table = claims.tell(files, claim, rows), claims.layout(files, claim, rows)
     return ClaimView(claim, verdicts, texts, table, _source(files, "claims.csv"))
