@@ -588,3 +588,11 @@ def test_an_operator_with_two_names_is_computed_once(catalog: Catalog) -> None:
     sdiff, gfcf = catalog.model("sdiff"), catalog.model("gfcf")
     runs = [RunConfig(model=m.name, params=m.resolve({"rank": 64})) for m in (sdiff, gfcf)]
     assert spectra_of(sdiff, runs[0]) == spectra_of(gfcf, runs[1])
+
+
+@pytest.mark.parametrize(("old", "now"), [("systems", "models"), ("findings", "claims")])
+def test_a_key_of_an_earlier_version_is_told_its_name_of_today(tmp_path: Path, old: str, now: str) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text(f"name: s\ntitle: S\ndatasets: [synthetic]\nmodels: [{{model: ease}}]\n{old}: []\n")
+    with pytest.raises(ConfigError, match=rf"{old}: unknown key; .*it is called '{now}' now"):
+        Catalog(ROOT).study(str(file))

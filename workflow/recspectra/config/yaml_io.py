@@ -299,12 +299,17 @@ def _in_words(error: Exception) -> str:
 _TAGS = ("bool", "int", "float", "str", ONE_TEXT, ONE_LIST, BY_NAME)
 
 
+RENAMED = {"systems": "models", "findings": "claims"}  # keys of version 0.1.0
+
+
 def _explain(model: type[BaseModel], problem: dict) -> str:
     loc = tuple(p for p in problem["loc"] if p not in _TAGS)
     where = _path_of(loc)
     if problem["type"] == "extra_forbidden":
         allowed = _fields_at(model, loc)
-        return f"{where}: unknown key; allowed: {', '.join(allowed)}{nearest(loc[-1], allowed)}"
+        now = RENAMED.get(str(loc[-1]))
+        hint = f"; it is called '{now}' now" if now in allowed else nearest(loc[-1], allowed)
+        return f"{where}: unknown key; allowed: {', '.join(allowed)}{hint}"
     if problem["type"] == "missing":
         return f"{where}: this key is required"
     given = problem.get("input")
