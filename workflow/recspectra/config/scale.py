@@ -1,7 +1,7 @@
 """How much is spent: `config/scales/*.yaml`, the caps of a fit, and what a user chooses on the command line.
 
 A study says what is run, a scale caps what is spent on it, the same way for every study. Caps on epochs and
-minutes are no part of a run's key: a run that a cap ended goes on from its checkpoint once the cap is higher.
+minutes are no part of a run's key: a run that a cap ended continues from its checkpoint under a higher cap.
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ class TableConfig(Strict):
 
     Kinds that papers add (see `recspectra.registry`) have the numbers of a `figure`. A runtime table sets
     every model in relation to the model `reference`. `printed` names
-    the published dataset that stands beside one of ours where `mapping.yaml` maps none,
+    the published dataset to print next to one of ours where `mapping.yaml` maps none,
     because the files differ. `open_rows` adds the published models that the study lacks.
     """
 
@@ -240,7 +240,7 @@ class ClaimConfig(Strict):
         The printed number comes out, to a share `within`: of `model`, or of all models with a printed row.
 
     `published` is the table that the claim refers to; paper and place are read from it unless given.
-    `printed` names the published dataset that stands beside one of ours where `mapping.yaml` maps none,
+    `printed` names the published dataset that is shown with one of ours where `mapping.yaml` maps none,
     because the files differ: `{ml-1m.head: ml-1m}`.
     """
 
