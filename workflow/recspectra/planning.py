@@ -720,9 +720,10 @@ class Plan:
         return [f"results/studies/{study}/{name}" for name in [*names, "audit.csv"]]
 
     def per_user(self, study: str) -> list[str]:
-        """Return the values of every user that a study's claims are judged by."""
+        """Return the values of every user that a study's claims and intervals are made of."""
         config = self.studies[study].config
-        names = config.datasets if config.claims else []
+        shown = config.claims or any(table.kind == "metrics" for table in config.tables)
+        names = config.datasets if shown else []
         return [f"results/studies/{study}/per_user/{name}.parquet" for name in names]
 
     @property
