@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -435,6 +436,21 @@ def test_a_printed_value_of_another_definition_is_not_compared(tmp_path: Path) -
     rows = judged(write(tmp_path / "s", {"ml-100k.higsp": models}, [claim], known))
     assert rows["verdict"][0] == CANNOT_TELL and pd.isna(rows["difference"][0])
     assert rows["reason"][0] == "printed values are not compared with ours: another definition (ndcg_hit)"
+
+
+def test_a_printed_value_of_another_definition_is_marked_wherever_it_stands(tmp_path: Path) -> None:
+    claim = validate(ClaimConfig, EVALUATOR, "claim")
+    files = write(tmp_path / "s", {"ml-100k.higsp": two_metrics()}, [EVALUATOR], PROTOCOLS)
+    rows = judged(files)
+    told, table = claims.tell(files, claim, rows), claims.layout(files, claim, rows)
+    (sentence,) = (text for text in told if "The paper prints" in text)
+    assert re.search(
+        r"prints 0\.\d{4} against 0\.\d{4} \[another definition \(ndcg_set\)\] of FaGSP", sentence
+    )
+    printed = [column.title for column in table.columns].index("printed of that")
+    marked = {row[printed].text[-1:] for row in table.rows if row[printed].text}
+    assert "\u2020" in marked
+    assert "\u2020 another definition (ndcg_set): not compared with ours." in table.notes
 
 
 def test_all_printed_values_of_a_table_are_looked_at_without_a_model(tmp_path: Path) -> None:
