@@ -9,7 +9,7 @@ from recspectra.config.scale import Choice
 from recspectra.config.yaml_io import validate
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.measure import measure
-from recspectra.files import atomic, read_json, write_text
+from recspectra.files import read_json, write_text
 from recspectra.identity import check_made_from, data_digest, fit_code
 from recspectra.running import cli
 
@@ -42,8 +42,7 @@ def run() -> None:
     code = partial(fit_code, script=SCRIPT)
     measured = measure(planned, protocols, pieces, args.results, digests["fit"], code)
     write_text(args.output, measured.rows.to_csv(index=False, lineterminator="\n"))
-    with atomic(args.per_user) as temporary:
-        measured.per_user.to_parquet(temporary, index=False)
+    measured.users.write(args.per_user)
 
 
 if __name__ == "__main__":
