@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -94,7 +95,8 @@ def finished(study: Study, tiny: dict[str, Interactions], tmp_path: Path) -> Pat
         found = measure(planned, [(p, study.views(p)) for p in study.protocols], tiny, results, inputs.digest)
         (folder / "parts").mkdir(parents=True, exist_ok=True)
         found.rows.to_csv(folder / "parts" / f"{dataset}.csv", index=False)
-        found.users.write(folder / "per_user" / f"{dataset}.parquet")
+        names = np.array([f"u{user}" for user in range(tiny["train"].n_users)])
+        found.users.write(folder / "per_user" / f"{dataset}.parquet", names)
     collect(study, results)
     return folder
 

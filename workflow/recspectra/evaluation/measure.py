@@ -86,8 +86,8 @@ def measure(
         check_made_from(folder / "rankings.npz", str(lists.get("data", "")), data, folder)
         if code is not None:
             check_code(folder / "rankings.npz", str(lists.get("code", "")), code(item.run.model), folder)
-        status = str(lists["status"])
         for protocol, view in _views(protocols, item.run.fit):
+            status = _status(item, lists, list_name(protocol.target, view.history, view.mask))
             head, truth = _labels(item, protocol, view), pieces[protocol.target]
             everyone = own_members[protocol.target]
             groups = _groups(protocol, everyone)
@@ -104,6 +104,11 @@ def measure(
                 if group == protocol.users and members.any():
                     users.add(head, everyone.within(members), own)
     return Measured(pd.DataFrame(rows, columns=COLUMNS), users)
+
+
+def _status(item: PlannedRun, lists: dict[str, np.ndarray], name: str) -> str:
+    """Return the status of a run's list; lists from elsewhere may be of some views only."""
+    return "skipped" if item.run.imported and name not in lists else str(lists["status"])
 
 
 def _distinct(planned: list[PlannedRun]) -> list[PlannedRun]:
