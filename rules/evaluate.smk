@@ -7,6 +7,7 @@ rule evaluate:
         train="results/data/{dataset}/train.npz",
         test="results/data/{dataset}/test.npz",
         valid="results/data/{dataset}/valid.npz",
+        ids="results/data/{dataset}/ids.parquet",
         stats="results/data/{dataset}/stats.json",
     output:
         metrics="results/studies/{study}/parts/{dataset}.csv",

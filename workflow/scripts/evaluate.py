@@ -7,8 +7,9 @@ from pathlib import Path
 
 from recspectra.config.scale import Choice
 from recspectra.config.yaml_io import validate
+from recspectra.data.ids import Ids
 from recspectra.data.interactions import Interactions
-from recspectra.evaluation.measure import measure
+from recspectra.evaluation.measure import measure, name_users
 from recspectra.files import atomic, read_json, write_text
 from recspectra.identity import check_made_from, data_digest, fit_code
 from recspectra.running import cli
@@ -37,13 +38,15 @@ def run() -> None:
     digests = read_json(folder / "stats.json").get("digests", {})
     for part, piece in pieces.items():
         check_made_from(folder / "stats.json", digests.get(part), data_digest(piece), args.dataset)
+    ids = Ids.load(folder / "ids.parquet")
+    check_made_from(folder / "ids.parquet", ids.digest, digests.get("ids", ""), args.dataset)
     planned = [r for r in study.runs if r.dataset == args.dataset]
     protocols = [(p, study.views(p)) for p in study.protocols]
     code = partial(fit_code, script=SCRIPT)
     measured = measure(planned, protocols, pieces, args.results, digests["fit"], code)
     write_text(args.output, measured.rows.to_csv(index=False, lineterminator="\n"))
     with atomic(args.per_user) as temporary:
-        measured.per_user.to_parquet(temporary, index=False)
+        name_users(measured.per_user, ids).to_parquet(temporary, index=False)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import pandas as pd
 from recspectra.data.columns import as_ids, clean_id
 from recspectra.data.interactions import DataError
 from recspectra.files import ArtifactError, atomic
+from recspectra.identity import hash_of
 
 ROLES = ("user", "item")
 
@@ -62,6 +63,11 @@ class Ids:
         if not isinstance(other, Ids):
             return NotImplemented
         return np.array_equal(self.users, other.users) and np.array_equal(self.items, other.items)
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the ids as texts, in their order."""
+        return hash_of([self.users.astype(str).tolist(), self.items.astype(str).tolist()])
 
     def save(self, path: Path | str) -> None:
         """Write a Parquet file, atomically: `kind` (user or item), `position` and `id` (a text)."""

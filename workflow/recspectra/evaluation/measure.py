@@ -15,6 +15,7 @@ from recspectra import registry
 from recspectra.config.model import PlannedRun
 from recspectra.config.scale import USABLE
 from recspectra.config.study import PER_USER_METRICS, ProtocolConfig, View
+from recspectra.data.ids import Ids
 from recspectra.data.interactions import Interactions
 from recspectra.data.reach import warm_users
 from recspectra.evaluation.hits import compare
@@ -186,6 +187,14 @@ def _per_user(
                 {**labels, "seed": head["seed"], "metric": pd.Categorical([metric] * len(users)),
                  "k": k, "user": users.astype(np.int32), "value": column.astype(np.float32)}
             )  # fmt: skip
+
+
+def name_users(per_user: pd.DataFrame, ids: Ids) -> pd.DataFrame:
+    """Return per-user values with a column `user_id`: the id that the user's file gives to each position."""
+    if per_user.empty:
+        return per_user
+    names = pd.Categorical.from_codes(per_user["user"], categories=ids.users.astype(str).astype(object))
+    return per_user.assign(user_id=names)
 
 
 def run_records(
