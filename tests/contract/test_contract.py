@@ -15,11 +15,13 @@ import pytest
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog
 from recspectra.config.model import Budget, ModelConfig, RunConfig, spectra_of
+from recspectra.data.ids import Ids
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.files import read_json, read_npz
 from recspectra.fitting import fit as run_module
-from recspectra.fitting.fit import Job, execute, load_fitted, save_fitted
+from recspectra.fitting.fit import Job, execute
 from recspectra.fitting.ranking import cut_names, list_name, positions_name
+from recspectra.fitting.saved import SavedModel, load_model, save_model
 from recspectra.fitting.scoring import NOT_LISTS, Inputs, all_lists, rank
 from recspectra.fitting.validation import mean_recall, validator
 from recspectra.recommender import History, Recommender, Run, Task, create
@@ -32,6 +34,7 @@ MODELS = CATALOG.names("models")
 TRAINED = [n for n in MODELS if CATALOG.model(n).kind == "trained"]
 WITH_RANK = [n for n in MODELS if CATALOG.model(n).spectra and "rank" in CATALOG.model(n).params]
 ORDERED = [n for n in MODELS if CATALOG.model(n).order]
+IDS = Ids(np.array([f"u{n}" for n in range(120)]), np.arange(80))
 BEST_LIST = list_name("test", "train+valid", "train+valid")
 # Small and fast; a model takes those of its parameters that are here and within bounds.
 QUICK = {"epochs": 20, "batch_size": 20, "rank": 16, "hidden": 64, "learning_rate": 3e-3, "patience": 50}
@@ -86,6 +89,12 @@ class Bench:
             self.models[name] = self.fit(name), time.process_time() - started
         return self.models[name][0]
 
+    def saved_and_loaded(self, name: str, system: Recommender, path: Path) -> Recommender:
+        """A model once it has been a file."""
+        about = {"model": name, "title": name, "params": vars(system.params), "fit": "train", "data": "tiny"}
+        save_model(path, SavedModel(about, system, self.data["train"], IDS))
+        return load_model(path, CATALOG).system
+
     def scores(self, system: Recommender, users: Any = None) -> np.ndarray:
         """Scores of some users (all of them) given what they had before the test period."""
         both = self.data["train"].merged(self.data["valid"])
@@ -94,14 +103,14 @@ class Bench:
 
     def execute(
         self, folder: Path, name: str, fit: str = "train", ordered: bool = True,
-        budget: dict[str, float] | None = None, save_model: bool = False, **changes: Any,
+        budget: dict[str, float] | None = None, keep: Ids | None = None, **changes: Any,
     ) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:  # fmt: skip
         """One run into a folder: its status, its record and its lists."""
         config = CATALOG.model(name)
         run = RunConfig(model=name, params=params_of(config, **(SHORT | changes)), fit=fit, top=20)
         limits = Budget(**(budget or {}))
         job = Job("tiny", config, run, run.params, 0, "cpu", 1, limits, "code", folder / "checkpoints")
-        status = execute(job, self.inputs(config, run, ordered), folder, save_model)
+        status = execute(job, self.inputs(config, run, ordered), folder, keep)
         return status, read_json(folder / "run.json"), read_npz(folder / "rankings.npz")
 
 
@@ -198,12 +207,29 @@ def test_scoring_changes_neither_the_model_nor_the_history(name: str, bench: Ben
 
 @every_model
 def test_a_saved_model_gives_the_same_scores(name: str, bench: Bench, tmp_path: Path) -> None:
-    system, config = bench.fitted(name), CATALOG.model(name)
-    save_fitted(system, tmp_path / "model.safetensors")
-    again = load_fitted(config, params_of(config), tmp_path / "model.safetensors")
+    system = bench.fitted(name)
+    again = bench.saved_and_loaded(name, system, tmp_path / "model.rs")
     assert np.array_equal(bench.scores(again), bench.scores(system))
     again.load_state(again.state())  # what was loaded can be saved and loaded once more
     assert np.array_equal(bench.scores(again), bench.scores(system))
+
+
+@every_model
+def test_only_models_that_need_known_users_look_at_who_a_user_is(name: str, bench: Bench) -> None:
+    system, users = bench.fitted(name), np.array([3, 50, 7])
+    history = History.of(bench.data["train"], users)
+    beyond = np.full(3, 120)
+    if system.needs_known_users:
+        assert not np.array_equal(system.score(users, history), system.score(users + 20, history))
+    else:
+        new = system.score(beyond, history)
+        assert np.isfinite(new).all()
+        alone = [
+            system.score(beyond[:1], History.of(bench.data["train"], users[i : i + 1])) for i in range(3)
+        ]
+        assert np.allclose(np.concatenate(alone), new, rtol=1e-4, atol=1e-5 * np.abs(new).max())
+        if name != "sdiff":  # whose noise is drawn by the number of the user
+            assert np.array_equal(new, system.score(users, history))
 
 
 @every_model
@@ -250,7 +276,7 @@ LISTS = {
 
 @every_model
 def test_a_run_writes_its_lists_and_its_record(name: str, bench: Bench, tmp_path: Path) -> None:
-    status, record, lists = bench.execute(tmp_path, name, save_model=True)
+    status, record, lists = bench.execute(tmp_path, name, keep=IDS)
     assert status == record["status"] == str(lists.pop("status")) == "ok"
     assert record["data"] == str(lists.pop("data")) and record["code"] == str(lists.pop("code")) == "code"
     names = LISTS | {list_name("valid", "train", "train")}
@@ -262,7 +288,7 @@ def test_a_run_writes_its_lists_and_its_record(name: str, bench: Bench, tmp_path
     assert record["key"] == RunConfig(**record["config"]).key
     assert all(record[f"{what}_seconds"] >= 0 for what in ("fit", "score", "spectrum"))
     assert record["peak_memory_mb"] > 0
-    written = ["model.safetensors", "rankings.npz", "run.json"]
+    written = ["model.rs", "rankings.npz", "run.json"]
     assert sorted(p.name for p in tmp_path.iterdir()) == written
 
 

@@ -10,7 +10,6 @@ import pandas as pd
 from recspectra.data.ids import Ids
 from recspectra.evaluation.per_user import LABELS, Members, PerUser
 
-
 NAMES = np.array(["007", "7", "Zoë Ünal"])
 HEAD = dict.fromkeys(LABELS, "x") | {"seed": 0}
 

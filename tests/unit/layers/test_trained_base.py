@@ -14,7 +14,6 @@ from torch import nn
 
 from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions
-from recspectra.fitting.fit import load_fitted, save_fitted
 from recspectra.layers.trained import Factors, Tables, Trained
 from recspectra.recommender import History, Run, Task, create
 from recspectra.training.losses import bpr
@@ -93,14 +92,13 @@ def all_scores(system: Trained, data: Interactions) -> np.ndarray:
     return system.score(np.arange(data.n_users), History.of(data, np.arange(data.n_users)))
 
 
-def test_a_trained_model_is_saved_and_loaded_with_its_buffers(tiny: dict, tmp_path: Path) -> None:
+def test_the_state_of_a_trained_model_has_its_buffers(tiny: dict) -> None:
     system = Toy(PARAMS)
     system.fit(Task(tiny["train"], None, True), Run())
-    save_fitted(system, tmp_path / "model.safetensors")
-    kept = load_file(tmp_path / "model.safetensors")
+    kept = system.state()
     assert set(kept) == {"shape", "degrees", "module.table", "module.steps", "module.mean"}
     again = Toy(PARAMS)
-    again.load_state({k: v.numpy() for k, v in kept.items()})
+    again.load_state(kept)
     assert int(again.module.steps) == int(system.module.steps) > 0
     assert np.array_equal(all_scores(again, tiny["train"]), all_scores(system, tiny["train"]))
 
@@ -155,16 +153,16 @@ def test_what_is_not_defined_is_named() -> None:
         Empty({}).loss(None, torch.Generator())
 
 
-def test_models_that_end_in_vectors_are_saved_as_their_vectors(tiny: dict, tmp_path: Path) -> None:
+def test_models_that_end_in_vectors_are_saved_as_their_vectors(tiny: dict) -> None:
     config = Catalog(Path(__file__).resolve().parents[3]).model("mf")
     params = config.resolve({"epochs": 1, "dimensions": 6})
     system = create(config, params)
     system.fit(Task(tiny["train"], None, True), Run())
-    save_fitted(system, tmp_path / "m")
-    assert {k: tuple(v.shape) for k, v in load_file(tmp_path / "m").items()} == {
+    assert {k: tuple(v.shape) for k, v in system.state().items()} == {
         "user_vectors": (120, 6), "item_vectors": (80, 6),
     }  # fmt: skip
-    again = load_fitted(config, params, tmp_path / "m")
+    again = create(config, params)
+    again.load_state(system.state())
     found = again.score(np.array([5, 2]), None)
     np.testing.assert_allclose(found, again.user_vectors[[5, 2]] @ again.item_vectors.T, atol=1e-6)
     assert np.array_equal(found, system.score(np.array([5, 2]), None))

@@ -20,7 +20,7 @@ from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
 from recspectra.evaluation.per_user import Members, PerUser
 from recspectra.files import ArtifactError, read_json, read_npz
-from recspectra.fitting.ranking import from_arrays, list_name, smaller_ids_first
+from recspectra.fitting.ranking import Ranking, from_arrays, list_name, smaller_ids_first
 from recspectra.identity import check_code, check_made_from
 from recspectra.paths import Paths
 
@@ -162,7 +162,23 @@ def _values(
 ) -> dict[tuple[str, int], np.ndarray]:
     if name not in lists:
         raise ArtifactError(f"rankings hold no list '{name}' for protocol '{protocol.name}'")
-    ranking = from_arrays(name, lists)
+    return user_values(from_arrays(name, lists), truth, protocol)
+
+
+def user_values(
+    ranking: Ranking, truth: Interactions, protocol: ProtocolConfig
+) -> dict[tuple[str, int], np.ndarray]:
+    """Return the value of each user with targets by metric and cut-off, float64, shape (u,).
+
+    Parameters
+    ----------
+    ranking : Ranking
+        Top lists of all users.
+    truth : Interactions
+        What is to be found.
+    protocol : ProtocolConfig
+        Metrics, cut-offs and the order of equal scores.
+    """
     top = smaller_ids_first(ranking) if protocol.ties == "smaller-id" else ranking.lists
     ranked = compare(top, truth, ranking.positions if protocol.ties == "half" else None)
     values = {}
