@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from own_files import DAY, COLUMNS, HEAD, complaint, own, table_of
+from own_files import COLUMNS, DAY, HEAD, complaint, own, table_of
 
 from recspectra.data import filters
 from recspectra.data.readers import read
@@ -68,7 +68,6 @@ def test_an_id_as_long_as_a_text_is_the_wrong_column(tmp_path: Path) -> None:
 
 
 # -------------------------------------------------------------------------------- times
-
 
 
 @pytest.mark.parametrize(

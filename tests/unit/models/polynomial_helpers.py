@@ -7,30 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-import scipy.sparse as sp
 from numpy.polynomial import Polynomial
 
 from recspectra.config.catalog import Catalog
-from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.models import bspm, fagsp, higsp, linkprop
-from recspectra.models.gfcf import similarity_product as of_gfcf
-from recspectra.recommender import History, Recommender, Refused, Run, Task, create
+from recspectra.data.interactions import Interactions
+from recspectra.models import fagsp, linkprop
+from recspectra.recommender import History, Recommender, Run, Task, create
 from recspectra.spectral import polynomials
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build, degrees, normalised, power
 from recspectra.spectral.polynomials import (
-    Filter,
-    Powers,
-    cache_width,
     complement,
-    formed,
-    formed_if_better,
     geometric,
-    gram,
     in_complement,
-    prefers_formed,
-    similarity_product,
-    squared,
 )
 
 CATALOG = Catalog(Path(__file__).resolve().parents[3])
@@ -97,5 +86,3 @@ def force(monkeypatch: pytest.MonkeyPatch, way: bool) -> None:
     """Take one of the two ways whatever the sizes are."""
     for module in (polynomials, fagsp, linkprop):
         monkeypatch.setattr(module, "prefers_formed", lambda *_: way)
-
-

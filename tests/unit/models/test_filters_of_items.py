@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from numpy.polynomial import Polynomial
+from polynomial_helpers import (
+    both_ways,
+    close,
+    dense_p,
+    fit,
+    force,
+    ideal,
+    scores,
+    value,
+)
 
-from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.models import bspm, fagsp, higsp, linkprop
-from recspectra.models.gfcf import similarity_product as of_gfcf
-from recspectra.recommender import History, Recommender, Refused, Run, Task, create
-from recspectra.spectral import polynomials
-from recspectra.spectral.eigen import leading
-from recspectra.spectral.operators import build, degrees, normalised, power
+from recspectra.recommender import History, Refused
+from recspectra.spectral.operators import degrees, normalised, power
 from recspectra.spectral.polynomials import (
-    Filter,
-    Powers,
-    cache_width,
     complement,
-    formed,
-    formed_if_better,
-    geometric,
-    gram,
-    in_complement,
-    prefers_formed,
-    similarity_product,
-    squared,
 )
-from polynomial_helpers import CATALOG, NOTHING, SHARPEN, POLYNOMIALS, every_polynomial, fit, scores, dense_p, value, ideal, close, WAYS, both_ways, force
-
 
 # ------------------------------------------------------------------------------ LinkProp
 
@@ -358,4 +349,3 @@ def test_another_history_is_weighted_and_filtered_anew(train: Interactions) -> N
     found = system.score(np.array([0]), History.of(one, np.array([0])))
     assert np.array_equal(found, system.score(np.array([5]), History.of(other, np.array([5]))))
     assert not close(found, system.score(np.array([0]), History.of(train, np.array([0]))))
-

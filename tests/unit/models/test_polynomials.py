@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from numpy.polynomial import Polynomial
+from polynomial_helpers import (
+    NOTHING,
+    close,
+    dense_p,
+    every_polynomial,
+    value,
+)
 
-from recspectra.config.catalog import Catalog
-from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.models import bspm, fagsp, higsp, linkprop
+from recspectra.data.interactions import Interactions
 from recspectra.models.gfcf import similarity_product as of_gfcf
-from recspectra.recommender import History, Recommender, Refused, Run, Task, create
 from recspectra.spectral import polynomials
-from recspectra.spectral.eigen import leading
-from recspectra.spectral.operators import build, degrees, normalised, power
 from recspectra.spectral.polynomials import (
     Filter,
     Powers,
@@ -32,8 +31,6 @@ from recspectra.spectral.polynomials import (
     similarity_product,
     squared,
 )
-from polynomial_helpers import CATALOG, NOTHING, SHARPEN, POLYNOMIALS, every_polynomial, fit, scores, dense_p, value, ideal, close, WAYS, both_ways, force
-
 
 # --------------------------------------------------------------------------- polynomials
 
@@ -136,5 +133,3 @@ def test_blocks_fit_the_cache() -> None:
     assert cache_width((6040, 3706)) == 128
     assert cache_width((22_363, 12_101)) == 32
     assert cache_width((108_822, 94_949)) == 16
-
-
