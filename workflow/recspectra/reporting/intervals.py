@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
@@ -58,7 +57,7 @@ def with_intervals(
     """
     found: dict[tuple, dict] = {}
     for dataset, part in frame.groupby("dataset", sort=False):
-        if not _path(files, dataset).is_file():
+        if not files.per_user(dataset).is_file():
             continue
         own = _labels(runs[runs["dataset"] == dataset])
         for users, lines in part.groupby("users", sort=False):
@@ -70,10 +69,6 @@ def with_intervals(
     added[list(WORDS)] = added[list(WORDS)].astype(object).where(added[list(WORDS)].notna(), "")
     return frame.assign(**{name: added[name].astype("float64") for name in NUMBERS},
                         **{name: added[name] for name in WORDS})  # fmt: skip
-
-
-def _path(files: StudyResults, dataset: str) -> Path:
-    return files.folder / "per_user" / f"{dataset}.parquet"
 
 
 def _labels(runs: pd.DataFrame) -> pd.DataFrame:
@@ -93,7 +88,7 @@ def _panel(files: StudyResults, table: TableConfig, place: Place, own: pd.DataFr
     dataset = point.pop("dataset")
     if place.users == files.protocols.get(table.protocol, {}).get("users", "all"):
         point.pop("users")  # a protocol's own users are all that its file has
-    values = kept_values(_path(files, dataset), point)
+    values = kept_values(files.per_user(dataset), point)
     named = {row.label: values[row.name] for row in own.itertuples(index=False) if row.name in values}
     if not named:
         return None

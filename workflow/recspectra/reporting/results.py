@@ -198,6 +198,10 @@ class StudyResults:
         """One row a dataset."""
         return self._read("datasets")
 
+    def per_user(self, dataset: str) -> Path:
+        """Return the file of values by user of a dataset."""
+        return self.folder / "per_user" / f"{dataset}.parquet"
+
     @property
     def titles(self) -> dict[str, str]:
         """Human name of each dataset."""
@@ -258,7 +262,7 @@ def user_values(files: StudyResults, dataset: str, point: Mapping[str, Any]) -> 
     StudyError
         The file of the dataset is missing, lacks the metric, or models were measured on different users.
     """
-    path = files.folder / "per_user" / f"{dataset}.parquet"
+    path = files.per_user(dataset)
     if not path.is_file():
         raise StudyError(f"{path}: file not found; a comparison needs it; evaluate the study again")
     found = kept_values(path, point)
