@@ -398,6 +398,7 @@ class Study:
                     self._check_metrics(protocol, metrics, where, place)
                     self._check_cut_offs(protocol, k, f"{where}.k")
                     self._check_views(protocol, item, where)
+                    self._check_users(protocol, getattr(item, "users", None) or [], f"{where}.users")
                 self._check_names("group", groups_of(item), groups, where)
                 self._check_names("dataset", item.datasets or [], self.config.datasets, where)
 
@@ -464,6 +465,17 @@ class Study:
                 raise ConfigError(
                     f"{where}: {_view_text(view)} is not measured under protocol '{protocol}' ({listed}); "
                     "write one of these, or add it to the study's `views`"
+                )
+
+    def _check_users(self, name: str, users: list[str], where: str) -> None:
+        """Refuse a group of users that is not measured."""
+        protocol = next(p for p in self.protocols if p.name == name)
+        measured = [protocol.users, "warm", *protocol.group_names]
+        for group in users:
+            if group not in measured:
+                raise ConfigError(
+                    f"{where}: '{group}' is not measured under protocol '{name}'; add it in "
+                    f"config/protocols/{name}.yaml: `groups: [{group.split('-')[0]}]`"
                 )
 
     def _check_depth(self) -> None:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from recspectra.config.metric_names import declared
 from recspectra.config.study import TableConfig
 from recspectra.evaluation import simultaneous
 from recspectra.evaluation.simultaneous import Comparison, Panel, Standing
@@ -117,16 +118,23 @@ def _stand(
         df = simultaneous.seed_variance(panel).df if panel.trained else math.nan
         for name, one in found.items():
             counts = {"users_counted": panel.users, "seeds_df": df}
-            cells[name, tuple(place)] = counts | _cell(one, len(found))
+            cells[name, tuple(place)] = counts | _cell(one, len(found), ranked(place.metric))
             if name == beside:
                 cells[name, tuple(place)]["verdict"] = REFERENCE
     return cells
 
 
-def _cell(one: Standing, models: int) -> dict:
+def ranked(metric: str) -> bool:
+    """Return whether more of a metric is better, so that a column has a best."""
+    return declared().get(metric, {"ranked": True})["ranked"]
+
+
+def _cell(one: Standing, models: int, has_best: bool) -> dict:
     """Return the numbers and words of one model in one column."""
     cell: dict = {"low": one.value.low, "high": one.value.high}
-    if one.behind is None:
+    if not has_best:
+        pass
+    elif one.behind is None:
         cell |= {"behind": 0.0, "standing": BEST if models > 1 else ""}
     else:
         cell |= _named("behind", one.behind) | {"standing": TIED if one.tied else BELOW}

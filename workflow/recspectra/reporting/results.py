@@ -144,6 +144,11 @@ class StudyResults:
         beside = ~self._is_own & (self._measured["users"] == "warm")
         return self._measured[beside].reset_index(drop=True)
 
+    @cached_property
+    def group_metrics(self) -> pd.DataFrame:
+        """The numbers over all other groups of users that the protocols ask for."""
+        return self._measured[~self._is_own].reset_index(drop=True)
+
     @property
     def _is_own(self) -> pd.Series:
         """Whether a row is over the users that its protocol names."""
