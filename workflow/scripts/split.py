@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from recspectra.data import reach_words, splits
+from recspectra.data.leaks import leaks
 from recspectra.data.tables import InteractionTable
 from recspectra.running import cli
 
@@ -21,6 +22,7 @@ def run() -> None:
     table = InteractionTable.load(args.interactions)
     pieces, said = splits.split(table, dataset)
     stats = splits.statistics(dataset, pieces) | table.account.statistics()
+    stats["leaks"] = leaks(pieces, dataset.ordered and table.times is not None)
     stats["made_with"] = json.loads(args.made_with)
     said += [*splits.check_counts(dataset, stats), *reach_words.describe(stats)]
     splits.save(pieces, stats, args.folder)

@@ -13,8 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from markupsafe import Markup
 
 from recspectra.config.base import ConfigError
-from recspectra.config.scale import USABLE
 from recspectra.config.metric_names import declared
+from recspectra.config.scale import USABLE
 from recspectra.config.study import ClaimConfig, FigureConfig, TableConfig
 from recspectra.files import PACKAGE_DIR, ArtifactError, open_regular, read_json, write_text
 from recspectra.paths import Paths
