@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from recspectra.config import folds
 from recspectra.config.base import SAFE_NAME, ConfigError, Scalar, nearest
 from recspectra.config.dataset import DatasetConfig, read_dataset
 from recspectra.config.model import Budget, ModelConfig, PlannedRun, RunConfig, TuneConfig
@@ -166,8 +167,21 @@ class Catalog:
         return f"; rename config/{kind}/{name}.yml to {name}.yaml" if name in there else ""
 
     def dataset(self, name: str, where: str = "") -> DatasetConfig:
-        """Return the dataset called `name`."""
+        """Return the dataset, or the fold of a dataset, called `name`."""
+        part = folds.part_of(name)
+        if part and name not in self.names("datasets"):
+            return folds.as_fold(self._get("datasets", part[0], where), part[1], where)
         return self._get("datasets", name, where)
+
+    def folds_of(self, config: StudyConfig, origin: str) -> dict[str, list[str]]:
+        """Return the folds of those of a study's datasets that have any."""
+        every = dict.fromkeys(config.datasets, f"{origin}: datasets")
+        every |= dict.fromkeys(config.optional_datasets, f"{origin}: optional_datasets")
+        found = {
+            name: folds.names_of(self.dataset(name, where)) for name, where in every.items()
+            if not folds.part_of(name)
+        }  # fmt: skip
+        return {name: names for name, names in found.items() if names != [name]}
 
     def model(self, name: str, where: str = "") -> ModelConfig:
         """Return the system called `name`."""
@@ -234,6 +248,8 @@ class Catalog:
         """
         path = self.study_path(name_or_path)
         config = validate(StudyConfig, read_yaml(path), str(path))
+        parts = self.folds_of(config, str(path))
+        config = folds.unfold(config, parts, str(path))
         for name in config.optional_datasets:
             self.dataset(name, f"{path}: optional_datasets")
             if name in config.datasets:
@@ -247,7 +263,8 @@ class Catalog:
         whole = config.model_copy(update={"datasets": [*config.datasets, *config.optional_datasets]})
         asked = choice or Choice()
         models = {name for entry in config.models for name in entry.models}
-        kept = [name for name in taken if name in (asked.datasets or ())] or taken
+        wanted = folds.unfolded(asked.datasets or (), parts)
+        kept = [name for name in taken if name in wanted] or taken
         part = narrow(whole, kept, models.intersection(asked.models or ()))
         return Study(self, part, str(path), config, self.scale(choice) if choice else Scale())
 

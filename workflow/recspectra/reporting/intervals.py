@@ -58,9 +58,10 @@ def with_intervals(
     """
     found: dict[tuple, dict] = {}
     for dataset, part in frame.groupby("dataset", sort=False):
-        if not files.per_user(dataset).is_file():
+        names = files.folds.get(dataset, [dataset])
+        if not all(files.per_user(name).is_file() for name in names):
             continue
-        own = _labels(runs[runs["dataset"] == dataset])
+        own = _labels(runs[runs["dataset"].isin(names)])
         for users, lines in part.groupby("users", sort=False):
             places = [Place(*p) for p in lines[list(Place._fields)].drop_duplicates().itertuples(index=False)]
             panels = {place: _panel(files, table, place, own) for place in places}
@@ -89,7 +90,8 @@ def _panel(files: StudyResults, table: TableConfig, place: Place, own: pd.DataFr
     dataset = point.pop("dataset")
     if place.users == files.protocols.get(table.protocol, {}).get("users", "all"):
         point.pop("users")  # a protocol's own users are all that its file has
-    values = kept_values(files.per_user(dataset), point)
+    paths = [files.per_user(name) for name in files.folds.get(dataset, [dataset])]
+    values = kept_values(paths, point)
     named = {row.label: values[row.name] for row in own.itertuples(index=False) if row.name in values}
     if not named:
         return None

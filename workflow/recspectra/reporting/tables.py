@@ -16,7 +16,7 @@ from recspectra.config.metric_names import declared, of_users
 from recspectra.config.scale import CAPPED, CAPPED_MARK, USABLE
 from recspectra.config.study import TableConfig
 from recspectra.evaluation.simultaneous import FEWEST_DF
-from recspectra.reporting import intervals
+from recspectra.reporting import folds, intervals
 from recspectra.reporting.footnotes import footnotes
 from recspectra.reporting.published import Printed, Published
 from recspectra.reporting.results import (
@@ -43,9 +43,10 @@ COLUMNS = [
     "difference",
     "same_definition",
     *intervals.COLUMNS,
+    *folds.COLUMNS,
 ]
 SPOT = ["dataset", "history", "mask", "users", "metric", "k"]  # what makes a column of a table
-NUMBERS = ("k", "mean", "se", "seeds", "published", "difference", *intervals.NUMBERS)
+NUMBERS = ("k", "mean", "se", "seeds", "published", "difference", *intervals.NUMBERS, *folds.COLUMNS)
 GROUP_TITLES = {
     "activity-1": "quarter of users with the fewest interactions",
     "activity-2": "second quarter of users by interactions",
@@ -90,7 +91,7 @@ def build(files: StudyResults, table: TableConfig, published: Published) -> pd.D
     if len(missing):
         full.loc[full["row"].isin(missing["label"]), "status"] = OPEN
     full["seeds"] = full["seeds"].fillna(0).astype("int64")
-    full = _beside(full, table, published)
+    full = _beside(folds.average(full, files.folds), table, published)
     return intervals.with_intervals(files, table, full, runs)[COLUMNS]
 
 
@@ -110,6 +111,7 @@ def _columns(files: StudyResults, table: TableConfig, datasets: list[str]) -> pd
     views = table.views or files.views(table.protocol)
     warm = files.warm_metrics
     split = set(warm.loc[warm["protocol"] == table.protocol, "dataset"])
+    split -= {name for names in files.folds.values() if not split.issuperset(names) for name in names}
     own = files.protocols.get(table.protocol, {}).get("users", "all")
     rows = [
         (dataset, view.history, view.mask, users, metric, k)
@@ -185,12 +187,12 @@ def layout(
 
 
 def _beyond(frame: pd.DataFrame) -> list[str]:
-    """Return what must be known of metrics of lists as a whole, and of those that have no best."""
+    """Return what must be known of folds, metrics of lists as a whole, and those that have no best."""
     shown = [name for name in dict.fromkeys(frame["metric"]) if name in declared()]
     whole = [name for name in shown if not of_users(name)]
-    return paragraphs(
-        "beyond.j2", whole=whole, neutral=[name for name in shown if not intervals.ranked(name)]
-    )
+    neutral = [name for name in shown if not intervals.ranked(name)]
+    counts = sorted({int(n) for n in frame["folds"].dropna()})
+    return paragraphs("beyond.j2", whole=whole, neutral=neutral, folds=counts)
 
 
 def _legend(frame: pd.DataFrame) -> dict[str, str]:
@@ -261,6 +263,8 @@ def _cell(line: tuple) -> Cell:
     note = line.status.removeprefix("ok").removeprefix(CAPPED).strip(" ()")
     text = f"{line.mean:.4f}" + (CAPPED_MARK if CAPPED in line.status else "")
     sign = SIGNS.get(line.verdict, "")
+    if not pd.isna(line.fold_low):
+        note = "; ".join(filter(None, [note, f"folds {line.fold_low:.4f} to {line.fold_high:.4f}"]))
     return Cell(text, _error(line.low, line.high), line.rank, note=note, sign=sign, **extra)
 
 
