@@ -408,7 +408,15 @@ def described(study: Study, statuses: list[str]) -> SimpleNamespace:
 
 
 def notes(files: SimpleNamespace) -> list[str]:
-    nothing = {"reached": {}, "ending": {}, "told": [], "seeds": {}, "published": [], "bound": None}
+    nothing = {
+        "reached": {},
+        "ending": {},
+        "told": [],
+        "seeds": {},
+        "alone": [],
+        "published": [],
+        "bound": None,
+    }
     shown = files, ["main"], ["synthetic"]
     return paragraphs("footnotes.j2", spent=spent(*shown), tuned=tuned(*shown), **nothing)
 

@@ -291,21 +291,35 @@ def kept_values(paths: Sequence[Path], point: Mapping[str, Any]) -> dict[str, np
     Of several files, the folds of one dataset, each user has the mean over the folds that test it; a model
     that lacks a fold is left out.
     """
-    parts = [rows for path in paths if (rows := _kept_rows(path, point)) is not None]
+    parts = [found for path in paths if (found := _by_run(path, point)) is not None]
     if len(parts) < len(paths):
         return {}
-    rows = pd.concat([part.assign(fold=i) for i, part in enumerate(parts)], ignore_index=True)
-    there = rows.groupby(["name", "seed"])["fold"].transform("nunique")
-    rows = rows[there == len(parts)]
-    table = rows.groupby(["name", "seed", "user"], sort=True)["value"].mean().unstack()
-    if table.isna().any(axis=None):
+    # A model that lacks a fold is left out.
+    runs = [run for run in parts[0] if all(run in part for part in parts)]
+    users = np.unique(np.concatenate([part[run][0] for part in parts for run in runs] or [np.empty(0)]))
+    values = {run: _over_folds([part[run] for part in parts], users) for run in runs}
+    if any(np.isnan(one).any() for one in values.values()):
         where = paths[0] if len(paths) == 1 else paths[0].parent
         raise StudyError(f"{where}: models were measured on different users; delete it and evaluate again")
-    return {name: part.to_numpy() for name, part in table.groupby(level="name", sort=False)}
+    found: dict[str, list[np.ndarray]] = {}
+    for *name, seed in sorted(runs):
+        found.setdefault("\0".join(name), []).append(values[*name, seed])
+    return {name: np.stack(seeds) for name, seeds in found.items()}
 
 
-def _kept_rows(path: Path, point: Mapping[str, Any]) -> pd.DataFrame | None:
-    """Return the rows of one metric in a file; None where no run finished or an earlier version wrote it."""
+def _over_folds(parts: Sequence[tuple[np.ndarray, np.ndarray]], users: np.ndarray) -> np.ndarray:
+    """Return each user's mean of one run over the folds that test it, NaN where none does."""
+    place = np.searchsorted(users, np.concatenate([own for own, _ in parts]))
+    counts = np.bincount(place, minlength=len(users))
+    sums = np.bincount(place, np.concatenate([values for _, values in parts]), minlength=len(users))
+    return np.divide(sums, counts, out=np.full(len(users), np.nan), where=counts > 0)
+
+
+def _by_run(path: Path, point: Mapping[str, Any]) -> dict[tuple, tuple[np.ndarray, np.ndarray]] | None:
+    """Return users and values of one metric by (model, variant, key, seed).
+
+    None where no run finished, or an earlier version wrote the file.
+    """
     from pyarrow import parquet
 
     point = dict(point)
@@ -313,9 +327,11 @@ def _kept_rows(path: Path, point: Mapping[str, Any]) -> pd.DataFrame | None:
     columns = parquet.read_schema(path).names
     if "user" not in columns or {name for name, *_ in wanted} - set(columns):
         return None
-    rows = pd.read_parquet(path, columns=["model", "variant", "key", "seed", "user", "value"], filters=wanted)
-    names = rows["model"].astype(str) + "\0" + rows["variant"].astype(str) + "\0" + rows["key"].astype(str)
-    return rows.assign(name=names, value=rows["value"].astype("float64"))
+    by = ["model", "variant", "key", "seed"]
+    rows = pd.read_parquet(path, columns=[*by, "user", "value"], filters=wanted)
+    users, values = rows["user"].to_numpy(), rows["value"].to_numpy(dtype=np.float64)
+    groups = rows.groupby(by, observed=True, sort=False).indices
+    return {(*map(str, name), int(seed)): (users[i], values[i]) for (*name, seed), i in groups.items()}
 
 
 def _in_group(users: str) -> list[tuple[str, str, object]]:

@@ -245,7 +245,7 @@ def _ranks(frame: pd.DataFrame, points: list[tuple]) -> pd.Series:
     shown = frame["mean"].round(4)
     groups = shown.groupby(pd.Series(points, index=frame.index))
     top = shown.eq(groups.transform("max")) & (groups.transform("count") > 1)
-    top &= frame["metric"].map(intervals.ranked)
+    top &= np.array([intervals.ranked(name) for name in frame["metric"]], dtype=bool)
     known = frame["standing"].map({"best": BEST, "tied": TIED}).fillna(0)
     column = known.groupby(pd.Series(points, index=frame.index)).transform("max")
     return known.where(column > 0, top.map({True: BEST, False: 0})).astype("int64")
