@@ -22,7 +22,7 @@ from recspectra.evaluation.hits import RankedLists, compare
 from recspectra.evaluation.metrics import METRICS
 from recspectra.evaluation.per_user import Members, PerUser, Point
 from recspectra.files import ArtifactError, read_json, read_npz
-from recspectra.fitting.ranking import from_arrays, list_name, smaller_ids_first
+from recspectra.fitting.ranking import Ranking, from_arrays, list_name, smaller_ids_first
 from recspectra.identity import check_code, check_made_from
 from recspectra.paths import Paths
 
@@ -91,8 +91,8 @@ def measure(
         check_made_from(folder / "rankings.npz", str(lists.get("data", "")), data, folder)
         if code is not None:
             check_code(folder / "rankings.npz", str(lists.get("code", "")), code(item.run.model), folder)
-        status = str(lists["status"])
         for protocol, view in _views(protocols, item.run.fit):
+            status = _status(item, lists, list_name(protocol.target, view.history, view.mask))
             head, truth = _labels(item, protocol, view), pieces[protocol.target]
             everyone = own_members[protocol.target]
             groups = _groups(protocol, everyone)
@@ -110,6 +110,11 @@ def measure(
                 if group == protocol.users and there:
                     users.add(head, everyone.within(members), _kept(values, members))
     return Measured(pd.DataFrame(rows, columns=COLUMNS), users)
+
+
+def _status(item: PlannedRun, lists: dict[str, np.ndarray], name: str) -> str:
+    """Return the status of a run's list; lists from elsewhere may be of some views only."""
+    return "skipped" if item.run.imported and name not in lists else str(lists["status"])
 
 
 def _distinct(planned: list[PlannedRun]) -> list[PlannedRun]:
@@ -157,9 +162,38 @@ def _ranked(
     name = list_name(protocol.target, view.history, view.mask)
     if name not in lists:
         raise ArtifactError(f"rankings hold no list '{name}' for protocol '{protocol.name}'")
-    ranking = from_arrays(name, lists)
+    return ranked_lists(from_arrays(name, lists), truth, protocol, train)
+
+
+def ranked_lists(
+    ranking: Ranking, truth: Interactions, protocol: ProtocolConfig, train: Interactions
+) -> RankedLists:
+    """Return the lists of users with targets and their hits, equal scores in the protocol's order.
+
+    Parameters
+    ----------
+    ranking : Ranking
+        Top lists of all users.
+    truth : Interactions
+        What is to be found.
+    protocol : ProtocolConfig
+        Says the order of equal scores.
+    train : Interactions
+        Training interactions, for metrics that look at more than hits.
+    """
     top = smaller_ids_first(ranking) if protocol.ties == "smaller-id" else ranking.lists
     return compare(top, truth, ranking.positions if protocol.ties == "half" else None, train)
+
+
+def user_values(
+    ranking: Ranking, truth: Interactions, protocol: ProtocolConfig, train: Interactions
+) -> dict[Point, np.ndarray]:
+    """Return the value of each user with targets by metric and cut-off, float64, shape (u,).
+
+    Metrics of the whole catalogue are left out; a value is NaN where a list does not allow it. Parameters are
+    those of `ranked_lists`.
+    """
+    return _of_users(ranked_lists(ranking, truth, protocol, train), protocol)
 
 
 def _of_users(ranked: RankedLists, protocol: ProtocolConfig) -> dict[Point, np.ndarray]:

@@ -82,8 +82,8 @@ class Members:
 class PerUser:
     """Values of every user, collected run by run.
 
-    A file has a row a run, metric and user: the labels of the run, `seed`, `k`, `user`, `warm`, `activity`
-    and `value`; all of one metric lie together, so that a reader of one need not read the others.
+    A file has a row a run, metric and user: the labels of the run, `seed`, `k`, `user`, `warm`, `activity`,
+    `value` and `user_id`; all of one metric lie together, so that a reader of one need not read the others.
     """
 
     def __init__(self) -> None:
@@ -101,12 +101,19 @@ class PerUser:
         frames = [table.to_pandas() for table in self._tables()]
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
-    def write(self, path: Path) -> None:
-        """Write a Parquet file, atomically and metric by metric."""
+    def write(self, path: Path, ids: np.ndarray) -> None:
+        """Write a Parquet file, atomically and metric by metric.
+
+        Parameters
+        ----------
+        path : Path
+        ids : str array, shape (n_users,)
+            The id that the user's file gives to each position.
+        """
         from pyarrow import parquet
 
         with atomic(path) as temporary:
-            tables = self._tables()
+            tables = (_with_ids(table, ids) for table in self._tables())
             if (first := next(tables, None)) is None:
                 pd.DataFrame().to_parquet(temporary, index=False)
                 return
@@ -137,3 +144,11 @@ def _repeated(words: list[str], counts: list[int]) -> pyarrow.DictionaryArray:
     places = {word: i for i, word in enumerate(dict.fromkeys(words))}
     codes = np.repeat(np.array([places[word] for word in words], dtype=np.int32), counts)
     return pyarrow.DictionaryArray.from_arrays(pyarrow.array(codes), list(places))
+
+
+def _with_ids(table: pyarrow.Table, ids: np.ndarray) -> pyarrow.Table:
+    import pyarrow
+
+    names = [str(name) for name in ids]
+    users = table.column("user").combine_chunks()
+    return table.append_column("user_id", pyarrow.DictionaryArray.from_arrays(users, names))
