@@ -22,7 +22,7 @@ from recspectra.data.reach import warm_users
 from recspectra.evaluation.lists import Lists, lists_of
 from recspectra.evaluation.measure import ranked_lists, user_values
 from recspectra.evaluation.metrics import METRICS
-from recspectra.evaluation.simultaneous import LEVEL, Pair, Panel, mean_error
+from recspectra.evaluation.simultaneous import Comparison, Pair, Panel, stand
 from recspectra.evaluation.simultaneous import compare as compare_pairs
 from recspectra.fitting.ranking import NO_CUTS, Ranking
 from recspectra.fitting.scoring import Inputs, rank
@@ -82,9 +82,10 @@ def evaluate(
     rows: list[dict[str, Any]] = []
     for view in plan.views:
         panels = _panels(named, data, plan, view)
-        for (metric, cut), panel in panels.items():
+        standings = stand([(panel, None) for panel in panels.values()])
+        for (metric, cut), found in zip(panels, standings, strict=True):
             head = {**view.model_dump(), "users": plan.users, "metric": metric, "k": cut}
-            rows += [{"model": name, **head, **_with_interval(panel, name)} for name in named]
+            rows += [{"model": name, **head, **_with_interval(found[name].value)} for name in named]
         for name, model in named.items():
             for (metric, cut), value in _of_catalogue(name, model, data, plan, view).items():
                 head = {**view.model_dump(), "users": plan.users, "metric": metric, "k": cut}
@@ -357,12 +358,7 @@ def _warn_without_hits(name: str, top: np.ndarray, data: Data) -> None:
 # ------------------------------------------------------------------------------------- intervals
 
 
-def _with_interval(panel: Panel, name: str) -> dict[str, float]:
-    """Return the mean of a model and its normal interval."""
-    from scipy.special import ndtri
-
-    value, error = float(panel.by_user(name).mean()), mean_error(panel, name)
-    half = float(ndtri(0.5 + LEVEL / 2)) * error
-    return {"value": value, "low": value - half, "high": value + half} if math.isfinite(half) else {
-        "value": value, "low": math.nan, "high": math.nan,
-    }  # fmt: skip
+def _with_interval(found: Comparison) -> dict[str, float]:
+    """Return the mean of a model and its interval, NaN where too few users tell."""
+    ends = [end if math.isfinite(end) else math.nan for end in (found.low, found.high)]
+    return {"value": found.difference, "low": ends[0], "high": ends[1]}

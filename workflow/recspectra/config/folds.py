@@ -98,7 +98,10 @@ def unfolded(names: Iterable[str], folds: Mapping[str, list[str]]) -> list[str]:
 def _on_folds(item: Any, folds: Mapping[str, list[str]]) -> Any:
     if item.datasets is None:
         return item
-    return item.model_copy(update={"datasets": unfolded(item.datasets, folds)})
+    update: dict[str, Any] = {"datasets": unfolded(item.datasets, folds)}
+    if isinstance(files := getattr(item, "lists", None), dict):  # of lists from elsewhere, by dataset
+        update["lists"] = {n: path for name, path in files.items() for n in folds.get(name, [name])}
+    return item.model_copy(update=update)
 
 
 def _refuse_claims(config: StudyConfig, folds: Mapping[str, list[str]], origin: str) -> None:
