@@ -36,7 +36,7 @@ def test_a_model_is_measured_as_the_workflow_does_it(data: rs.Data, ease: rs.Mod
     assert row["value"] == pytest.approx(values.mean(), abs=1e-12)
     half = 1.959964 * values.std(ddof=1) / np.sqrt(120)
     assert row["high"] - row["value"] == pytest.approx(half, rel=0.05)  # bootstrap-t
-    assert row["value"] - row["low"] == pytest.approx(half, rel=1e-5)
+    assert row["value"] - row["low"] == pytest.approx(half, rel=0.05)
 
 
 def test_the_protocol_s_metrics_and_views_are_all_measured(data: rs.Data, ease: rs.Model) -> None:
