@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from recspectra.data import reach_words, splits
-from recspectra.data.leaks import leaks
+from recspectra.data.leaks import describe, leaks
 from recspectra.data.tables import InteractionTable
 from recspectra.running import cli
 
@@ -25,7 +25,7 @@ def run() -> None:
     stats["leaks"] = leaks(pieces, dataset.ordered and table.times is not None)
     stats["digests"]["ids"] = ids.digest
     stats["made_with"] = json.loads(args.made_with)
-    said += [*splits.check_counts(dataset, stats), *reach_words.describe(stats)]
+    said += [*splits.check_counts(dataset, stats), *reach_words.describe(stats), *describe(stats["leaks"])]
     ids.save(args.folder / "ids.parquet")
     splits.save(pieces, stats, args.folder)
     print("\n".join(said))

@@ -14,7 +14,7 @@ from recspectra.config.dataset import DatasetConfig, SplitConfig
 from recspectra.config.yaml_io import validate
 from recspectra.data import splits
 from recspectra.data.interactions import DataError, Interactions
-from recspectra.data.leaks import OF_TIME, leaks
+from recspectra.data.leaks import OF_TIME, describe, leaks
 from recspectra.data.tables import InteractionTable
 
 TRAIN, VALID, TEST, DROPPED = 0, 1, 2, -1
@@ -178,8 +178,10 @@ def test_leaks_are_those_of_a_plain_count(recipe: str) -> None:
     assert told["test_in_train"] == told["valid_in_train"] == told["test_in_valid"] == 0
     if recipe == "temporal-global":
         assert told["test_before_last_train"] == told["users_with_future_train"] == 0.0
+        assert describe(told) == ["no test interaction is earlier than the last training one"]
     if recipe in ("k-fold", "random"):
         assert told["users_with_future_train"] > 0.5
+        assert f"{told['users_with_future_train']:.1%} of the test users have" in describe(told)[0]
 
 
 def test_without_times_nothing_is_said_of_time_and_overlaps_are_counted() -> None:
@@ -189,7 +191,7 @@ def test_without_times_nothing_is_said_of_time_and_overlaps_are_counted() -> Non
         np.append(whole.users, whole.users[some]), np.append(whole.items, whole.items[some]), None, None, None
     )
     told = leaks(pieces(both, "random", ordered=False), timed=False)
-    assert all(told[name] is None for name in OF_TIME)
+    assert all(told[name] is None for name in OF_TIME) and describe(told) == []
     assert told["test_in_train"] > 0
 
 

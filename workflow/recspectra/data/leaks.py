@@ -59,3 +59,16 @@ def _in_time(train: Interactions, valid: Interactions, test: Interactions) -> di
         last, float(test.times.min()),
     )  # fmt: skip
     return dict(zip(OF_TIME, values, strict=True))
+
+
+def describe(found: Mapping[str, Any]) -> list[str]:
+    """Return what a split leaks in words; nothing without times."""
+    if found["last_train"] is None:
+        return []
+    early, future = found["test_before_last_train"], found["users_with_future_train"]
+    if not early:
+        return ["no test interaction is earlier than the last training one"]
+    return [
+        f"{early:.1%} of the test interactions are earlier than the last training one; {future:.1%} of the "
+        "test users have a training interaction later than their first test one"
+    ]
