@@ -103,6 +103,7 @@ def test_marks_against_a_reference_are_in_every_format(tmp_path: Path) -> None:
         "EASE": "", "WPGRec": UP, "SGL": DOWN, "DGRec": ""
     }  # fmt: skip
     assert any(text.startswith(f"{UP} above EASE, {DOWN} below it") for text in grid.legend())
+    assert any("can be told from its best" in text for text in grid.legend())  # no tie
     up, best = f"{models['wpgrec'].values.mean():.4f}", r"\textbf{"
     assert f"**{up}**{UP} \u00b1" in to_markdown(grid)
     assert f'<strong>{up}</strong><span class="sign">{UP}</span>' in to_html(grid)

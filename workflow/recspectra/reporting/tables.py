@@ -201,6 +201,7 @@ def _legend(frame: pd.DataFrame) -> dict[str, str]:
     return phrases(
         "legend.j2",
         known=bool(frame["low"].notna().any()),
+        tied=bool((frame["standing"] == intervals.TIED).any()),
         few=int(df) if df < FEWEST_DF else None,
         least=FEWEST_DF,
         unknown=bool(np.isinf(frame["low"]).any()),
@@ -224,7 +225,7 @@ def _wins(rows: list[list[Cell]]) -> list[str]:
     shown = len(rows[0]) - 1 if rows else 0
     tied = any(cell.rank == TIED for row in rows for cell in row)
     what = "Best, or not told from the best, in" if tied else "Best in"
-    return [f"{what} how many of the {shown} columns: {', '.join(words)}."] if words else []
+    return [f"{what} how many of the {shown} columns: {', '.join(words)}."] if words and shown > 1 else []
 
 
 def _capped(rows: list[list[Cell]]) -> list[str]:
