@@ -89,7 +89,7 @@ for study in PLAN.studies:
             PLAN.published,
             words=[
                 ROOT / "workflow" / "report" / f"{name}.j2"
-                for name in ("claims", "footnotes", "legend")
+                for name in ("beyond", "claims", "footnotes", "legend")
             ],
         output:
             PLAN.drawn(study),

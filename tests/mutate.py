@@ -37,16 +37,16 @@ OPTIONS = ["-x", "-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider", "-
            "-m", "not slow"]  # fmt: skip
 # The modules, and the quick tests of each, those that are soonest done first.
 MODULES = {
-    "evaluation/metrics": "ties metrics",
+    "evaluation/metrics": "ties metrics beyond_accuracy",
     "fitting/ranking": "ties ranking",
     "evaluation/hits": "hits ties",
     "training/losses": "losses",
-    "data/splits": "split_recipes splits",
+    "data/splits": "split_recipes folds_and_cuts splits",
     "data/filters": "filter_steps filters",
-    "evaluation/simultaneous": "simultaneous",
+    "evaluation/simultaneous": "simultaneous columns",
 }
 # What these names hold changes speed and memory, and no number.
-SPEED = {"ROWS_AT_ONCE", "AT_ONCE", "SOFTMAX_SCORES", "ROW_SCORES"}
+SPEED = {"ROWS_AT_ONCE", "AT_ONCE", "USERS_AT_ONCE", "PAIRS_AT_ONCE", "SOFTMAX_SCORES", "ROW_SCORES"}
 
 SWAPS: dict[type, list[type]] = {
     ast.Lt: [ast.LtE, ast.Gt], ast.LtE: [ast.Lt, ast.GtE], ast.Gt: [ast.GtE, ast.Lt],

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from recspectra import devices, identity, registry
+from recspectra.config import folds
 from recspectra.config.base import ConfigError, is_safe, nearest
 from recspectra.config.catalog import Catalog, Settings, Study, check_texts, harmful, load_settings
 from recspectra.config.dataset import SHORT_FORM
@@ -86,7 +87,8 @@ def load(root: Path, overrides: Mapping[str, Any], argv: Sequence[str]) -> Plan:
     asked = [studies[study] for study in named or [chosen.name]]
     for name in settings.datasets or ():
         also = "; optional datasets take part where their files are"
-        _check_asked("datasets", name, {s.name: s.config.datasets for s in asked}, also)
+        known = {s.name: [*s.config.datasets, *folds.group(s.config.datasets)] for s in asked}
+        _check_asked("datasets", name, known, also)
     for name in settings.models or ():
         _check_asked("models", name, {s.name: [m for e in s.config.models for m in e.models] for s in asked})
     _check_own_files(catalog, asked)
@@ -147,7 +149,8 @@ def _check_own_files(catalog: Catalog, studies: list[Study]) -> None:
             and not Path(config.path).is_file()
             and not (read.is_file() and _read_so(catalog, name))
         ):
-            raise ConfigError(f"config/datasets/{name}.yaml: {config.where_it_should_be()}")
+            file = (folds.part_of(name) or [name])[0]
+            raise ConfigError(f"config/datasets/{file}.yaml: {config.where_it_should_be()}")
 
 
 def _check_lists(studies: list[Study]) -> None:

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from recspectra.data import reach_words, splits
+from recspectra.data.leaks import describe, leaks
 from recspectra.data.tables import InteractionTable
 from recspectra.running import cli
 
@@ -21,9 +22,10 @@ def run() -> None:
     table = InteractionTable.load(args.interactions)
     pieces, ids, said = splits.split_with_ids(table, dataset)
     stats = splits.statistics(dataset, pieces) | table.account.statistics()
+    stats["leaks"] = leaks(pieces, dataset.ordered and table.times is not None)
     stats["digests"]["ids"] = ids.digest
     stats["made_with"] = json.loads(args.made_with)
-    said += [*splits.check_counts(dataset, stats), *reach_words.describe(stats)]
+    said += [*splits.check_counts(dataset, stats), *reach_words.describe(stats), *describe(stats["leaks"])]
     ids.save(args.folder / "ids.parquet")
     splits.save(pieces, stats, args.folder)
     print("\n".join(said))

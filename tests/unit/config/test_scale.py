@@ -408,7 +408,15 @@ def described(study: Study, statuses: list[str]) -> SimpleNamespace:
 
 
 def notes(files: SimpleNamespace) -> list[str]:
-    nothing = {"reached": {}, "ending": {}, "told": [], "seeds": {}, "published": [], "bound": None}
+    nothing = {
+        "reached": {},
+        "ending": {},
+        "told": [],
+        "seeds": {},
+        "alone": [],
+        "published": [],
+        "bound": None,
+    }
     shown = files, ["main"], ["synthetic"]
     found = {"spent": spent(*shown), "tuned": tuned(*shown), "elsewhere": None}
     return paragraphs("footnotes.j2", **found, **nothing)

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 import recspectra as rs
-from recspectra.evaluation.simultaneous import Panel, mean_error
 from recspectra.fitting.scoring import Inputs, all_lists
 
 
@@ -36,8 +35,8 @@ def test_a_model_is_measured_as_the_workflow_does_it(data: rs.Data, ease: rs.Mod
     ]  # fmt: skip
     assert row["value"] == pytest.approx(values.mean(), abs=1e-12)
     half = 1.959964 * values.std(ddof=1) / np.sqrt(120)
-    assert row["high"] - row["value"] == pytest.approx(half, rel=1e-5)
-    assert row["value"] - row["low"] == pytest.approx(half, rel=1e-5)
+    assert row["high"] - row["value"] == pytest.approx(half, rel=0.05)  # bootstrap-t
+    assert row["value"] - row["low"] == pytest.approx(half, rel=0.05)
 
 
 def test_the_protocol_s_metrics_and_views_are_all_measured(data: rs.Data, ease: rs.Model) -> None:
@@ -91,14 +90,28 @@ def test_seeds_widen_an_interval(data: rs.Data) -> None:
     means = [rs.evaluate(one, data, metrics=["ndcg"], k=10)["value"][0] for one in fits]
     found = rs.evaluate({"MF": fits}, data, metrics=["ndcg"], k=10).iloc[0]
     assert found["value"] == pytest.approx(np.mean(means))
-    rng = np.random.default_rng(0)
-    users = rng.random(400)
-    shifts = np.array([0.3, -0.3, 0.0])[:, None]
-    wide = Panel("d", {"a": users + shifts + rng.normal(0, 0.01, (3, 400))}, frozenset({"a"}))
-    still = Panel("d", dict(wide.values))
-    assert mean_error(wide, "a") > 3 * mean_error(still, "a")
-    assert mean_error(still, "a") == pytest.approx(users.std(ddof=1) / 20, rel=0.02)
-    assert np.isnan(mean_error(Panel("d", {"a": np.ones((1, 1))}), "a"))
+
+
+def test_metrics_beyond_accuracy_are_measured_and_those_of_all_lists_have_no_interval(
+    data: rs.Data, ease: rs.Model, popularity: rs.Model
+) -> None:
+    metrics = ["novelty", "coverage", "gini"]
+    found = rs.evaluate({"EASE": ease, "Popularity": popularity}, data, metrics=metrics, k=10)
+    value = found.set_index(["model", "metric"])["value"]
+    assert value["Popularity", "coverage"] < value["EASE", "coverage"]
+    assert value["Popularity", "gini"] > value["EASE", "gini"]
+    assert value["Popularity", "novelty"] < value["EASE", "novelty"]
+    assert found["low"].isna().tolist() == [metric != "novelty" for metric in found["metric"]]
+    with pytest.raises(rs.ConfigError, match="gini is a number of all lists together"):
+        rs.compare(ease, popularity, data, metric="gini")
+
+
+def test_auc_is_measured_on_whole_lists_alone(data: rs.Data, ease: rs.Model, popularity: rs.Model) -> None:
+    items = data.train.n_items
+    found = rs.evaluate({"EASE": ease, "Popularity": popularity}, data, metrics=["auc"], k=items)
+    assert (found["value"] > 0.5).all()
+    with pytest.raises(rs.DataError, match=f"auc needs lists of all items .*; give k=\\[{items}\\]"):
+        rs.evaluate(ease, data, metrics=["auc"], k=10)
 
 
 def test_models_of_other_data_and_of_the_test_part_are_refused(data: rs.Data, clicks: pd.DataFrame) -> None:

@@ -103,6 +103,7 @@ def test_marks_against_a_reference_are_in_every_format(tmp_path: Path) -> None:
         "EASE": "", "WPGRec": UP, "SGL": DOWN, "DGRec": ""
     }  # fmt: skip
     assert any(text.startswith(f"{UP} above EASE, {DOWN} below it") for text in grid.legend())
+    assert any("can be told from its best" in text for text in grid.legend())  # no tie
     up, best = f"{models['wpgrec'].values.mean():.4f}", r"\textbf{"
     assert f"**{up}**{UP} \u00b1" in to_markdown(grid)
     assert f'<strong>{up}</strong><span class="sign">{UP}</span>' in to_html(grid)
@@ -139,3 +140,32 @@ def test_a_failed_model_has_no_interval_and_the_others_have(tmp_path: Path) -> N
     found = made(write(tmp_path / "s", {LOO: models}, [])).loc[LOO]
     assert found["low"].isna().to_dict() == {"EASE": False, "SGL": True, "DGRec": False}
     assert found["standing"].to_dict() == {"EASE": "best", "SGL": "", "DGRec": "below"}
+
+
+def test_groups_of_users_have_intervals_of_their_own(tmp_path: Path) -> None:
+    models = {"ease": fixed(BASE), "sgl": fixed(BASE - np.where(np.arange(60) < 30, 0.1, 0.0))}
+    files = write(tmp_path / "s", {LOO: models}, [])
+    path = files.folder / "per_user" / f"{LOO}.parquet"
+    kept = pd.read_parquet(path)
+    kept.assign(warm=kept["user"] < 30, activity=1 + kept["user"] // 15).to_parquet(path, index=False)
+    rows = pd.read_csv(files.folder / "metrics.csv", dtype=str, keep_default_na=False)
+    pd.concat([rows, *(rows.assign(users=u) for u in ("warm", "activity-4"))]).to_csv(
+        files.folder / "metrics.csv", index=False
+    )
+    frame = build(StudyResults(files.folder), table(users=["all", "warm", "activity-4"]), Published(ROOT))
+    found = frame[frame["row"] == "SGL"].set_index("users")
+    assert found["users_counted"].to_dict() == {"all": 60, "warm": 30, "activity-4": 15}
+    assert found["behind"].to_dict() == pytest.approx({"all": 0.05, "warm": 0.1, "activity-4": 0.0})
+    assert found["standing"].to_dict() == {"all": "below", "warm": "below", "activity-4": "tied"}
+
+
+def test_what_more_of_is_not_better_has_no_best(tmp_path: Path) -> None:
+    models = {name: fixed(BASE + i) for i, name in enumerate(("ease", "sgl"))}
+    for one in models.values():
+        one.metric = "novelty"
+    files = write(tmp_path / "s", {LOO: models}, [])
+    frame = made(files, metrics=["novelty"], reference="ease").loc[LOO]
+    assert frame["standing"].eq("").all() and frame["verdict"].tolist() == ["reference", "above"]
+    grid = laid(files, metrics=["novelty"], reference="ease")
+    assert {cell.rank for cell in grid.cells()} == {0}
+    assert "More is not better of novelty: such columns have no best." in grid.notes

@@ -14,13 +14,15 @@ import pandas as pd
 from recspectra.api.data import Data, catalog
 from recspectra.api.model import Model
 from recspectra.config.base import ConfigError
+from recspectra.config.metric_names import of_users
 from recspectra.config.study import ProtocolConfig, View
 from recspectra.config.yaml_io import validate
 from recspectra.data.interactions import DataError
 from recspectra.data.reach import warm_users
 from recspectra.evaluation.lists import Lists, lists_of
-from recspectra.evaluation.measure import user_values
-from recspectra.evaluation.simultaneous import LEVEL, Pair, Panel, mean_error
+from recspectra.evaluation.measure import ranked_lists, user_values
+from recspectra.evaluation.metrics import METRICS
+from recspectra.evaluation.simultaneous import Comparison, Pair, Panel, stand
 from recspectra.evaluation.simultaneous import compare as compare_pairs
 from recspectra.fitting.ranking import NO_CUTS, Ranking
 from recspectra.fitting.scoring import Inputs, rank
@@ -54,7 +56,8 @@ def evaluate(
     pandas.DataFrame
         `model`, `history`, `mask`, `users` (whose mean it is), `metric`, `k`, `value`, and the ends `low` and
         `high` of its 95 % interval: over other users of the same kind and, where there are several seeds,
-        other seeds. Two intervals that overlap say little of a difference: use `compare`.
+        other seeds. Two intervals that overlap say little of a difference: use `compare`. `coverage` and
+        `gini` are numbers of all lists together and have none.
 
     Raises
     ------
@@ -79,9 +82,14 @@ def evaluate(
     rows: list[dict[str, Any]] = []
     for view in plan.views:
         panels = _panels(named, data, plan, view)
-        for (metric, cut), panel in panels.items():
+        standings = stand([(panel, None) for panel in panels.values()])
+        for (metric, cut), found in zip(panels, standings, strict=True):
             head = {**view.model_dump(), "users": plan.users, "metric": metric, "k": cut}
-            rows += [{"model": name, **head, **_with_interval(panel, name)} for name in named]
+            rows += [{"model": name, **head, **_with_interval(found[name].value)} for name in named]
+        for name, model in named.items():
+            for (metric, cut), value in _of_catalogue(name, model, data, plan, view).items():
+                head = {**view.model_dump(), "users": plan.users, "metric": metric, "k": cut}
+                rows.append({"model": name, **head, "value": value})
     frame = pd.DataFrame(rows, columns=COLUMNS)
     order = {name: place for place, name in enumerate(named)}
     return frame.sort_values("model", key=lambda c: c.map(order), kind="stable", ignore_index=True)
@@ -169,6 +177,10 @@ def compare(
     (True, True)
     """
     plan = _protocol(protocol, [metric], [k])
+    if not of_users(metric):
+        raise ConfigError(
+            f"metric: {metric} is a number of all lists together; users cannot be compared by it"
+        )
     one, other = _named(subject), _named(rival)
     if one[0] == other[0]:
         one, other = (f"{one[0]} (1)", one[1]), (f"{other[0]} (2)", other[1])
@@ -217,7 +229,7 @@ def _panels(
     """Return the values of all users by metric and cut-off."""
     found = {name: [*_values(name, model, data, plan, view)] for name, model in named.items()}
     trained = frozenset(name for name, model in named.items() if _is_trained(model))
-    points = [(metric, cut) for metric in plan.metrics for cut in plan.k]
+    points = [(metric, cut) for metric in plan.metrics if of_users(metric) for cut in plan.k]
     return {
         point: Panel(
             data.name, {name: np.stack([v[point] for v in own]) for name, own in found.items()}, trained
@@ -231,17 +243,44 @@ def _values(
 ) -> Iterator[dict[Point, np.ndarray]]:
     """Yield the values of each user, once a seed."""
     members = _members(data, plan)
+    for ranking in _rankings(name, model, data, plan, view):
+        values = user_values(ranking, data.test, plan, data.train)
+        for (metric, _), column in values.items():
+            if np.isnan(column).any():
+                raise DataError(
+                    f"'{name}': {metric} needs lists of all items that may be recommended; "
+                    f"give k=[{data.train.n_items}]"
+                )
+        yield {point: column[members] for point, column in values.items()}
+
+
+def _of_catalogue(
+    name: str, model: Measurable, data: Data, plan: ProtocolConfig, view: View
+) -> dict[Point, float]:
+    """Return the metrics of all lists together, the mean over seeds; they have no interval over users."""
+    own = [metric for metric in plan.metrics if not of_users(metric)]
+    found: dict[Point, list[float]] = {}
+    for ranking in _rankings(name, model, data, plan, view) if own else ():
+        lists = ranked_lists(ranking, data.test, plan, data.train).within(_members(data, plan))
+        for metric in own:
+            for k, value in zip(plan.k, METRICS[metric](lists, plan.k), strict=True):
+                found.setdefault((metric, k), []).append(float(value))
+    return {point: float(np.mean(values)) for point, values in found.items()}
+
+
+def _rankings(
+    name: str, model: Measurable, data: Data, plan: ProtocolConfig, view: View
+) -> Iterator[Ranking]:
+    """Yield the lists of a model, once a seed."""
     for one in model if isinstance(model, list | tuple) else [model]:
         if isinstance(one, Model):
-            ranking = _ranked(name, one, data, plan, view)
+            yield _ranked(name, one, data, plan, view)
         elif isinstance(one, Lists | pd.DataFrame):
-            ranking = _given(name, one, data, plan)
+            yield _given(name, one, data, plan)
         else:
             raise ConfigError(
                 f"'{name}' is a {type(one).__name__}; give a Model, a Lists or a frame of lists"
             )
-        values = user_values(ranking, data.test, plan)
-        yield {point: column[members] for point, column in values.items()}
 
 
 def _is_trained(model: Measurable) -> bool:
@@ -319,12 +358,7 @@ def _warn_without_hits(name: str, top: np.ndarray, data: Data) -> None:
 # ------------------------------------------------------------------------------------- intervals
 
 
-def _with_interval(panel: Panel, name: str) -> dict[str, float]:
-    """Return the mean of a model and its normal interval."""
-    from scipy.special import ndtri
-
-    value, error = float(panel.by_user(name).mean()), mean_error(panel, name)
-    half = float(ndtri(0.5 + LEVEL / 2)) * error
-    return {"value": value, "low": value - half, "high": value + half} if math.isfinite(half) else {
-        "value": value, "low": math.nan, "high": math.nan,
-    }  # fmt: skip
+def _with_interval(found: Comparison) -> dict[str, float]:
+    """Return the mean of a model and its interval, NaN where too few users tell."""
+    ends = [end if math.isfinite(end) else math.nan for end in (found.low, found.high)]
+    return {"value": found.difference, "low": ends[0], "high": ends[1]}

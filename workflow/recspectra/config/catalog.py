@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from recspectra.config import folds
 from recspectra.config.base import SAFE_NAME, ConfigError, Scalar, nearest
 from recspectra.config.dataset import DatasetConfig, read_dataset
 from recspectra.config.lists import ListFile, ListsEntry, found_at, places_of
@@ -173,8 +174,21 @@ class Catalog:
         return f"; rename config/{kind}/{name}.yml to {name}.yaml" if name in there else ""
 
     def dataset(self, name: str, where: str = "") -> DatasetConfig:
-        """Return the dataset called `name`."""
+        """Return the dataset, or the fold of a dataset, called `name`."""
+        part = folds.part_of(name)
+        if part and name not in self.names("datasets"):
+            return folds.as_fold(self._get("datasets", part[0], where), part[1], where)
         return self._get("datasets", name, where)
+
+    def folds_of(self, config: StudyConfig, origin: str) -> dict[str, list[str]]:
+        """Return the folds of those of a study's datasets that have any."""
+        every = dict.fromkeys(config.datasets, f"{origin}: datasets")
+        every |= dict.fromkeys(config.optional_datasets, f"{origin}: optional_datasets")
+        found = {
+            name: folds.names_of(self.dataset(name, where)) for name, where in every.items()
+            if not folds.part_of(name)
+        }  # fmt: skip
+        return {name: names for name, names in found.items() if names != [name]}
 
     def model(self, name: str, where: str = "") -> ModelConfig:
         """Return the system called `name`."""
@@ -261,6 +275,8 @@ class Catalog:
         """
         path = self.study_path(name_or_path)
         config = validate(StudyConfig, read_yaml(path), str(path))
+        parts = self.folds_of(config, str(path))
+        config = folds.unfold(config, parts, str(path))
         for name in config.optional_datasets:
             self.dataset(name, f"{path}: optional_datasets")
             if name in config.datasets:
@@ -274,7 +290,8 @@ class Catalog:
         whole = config.model_copy(update={"datasets": [*config.datasets, *config.optional_datasets]})
         asked = choice or Choice()
         models = {name for entry in config.models for name in entry.models}
-        kept = [name for name in taken if name in (asked.datasets or ())] or taken
+        wanted = folds.unfolded(asked.datasets or (), parts)
+        kept = [name for name in taken if name in wanted] or taken
         part = narrow(whole, kept, models.intersection(asked.models or ()))
         return Study(self, part, str(path), config, self.scale(choice) if choice else Scale())
 
@@ -451,6 +468,7 @@ class Study:
                     self._check_metrics(protocol, metrics, where, place)
                     self._check_cut_offs(protocol, k, f"{where}.k")
                     self._check_views(protocol, item, where)
+                    self._check_users(protocol, getattr(item, "users", None) or [], f"{where}.users")
                 self._check_names("group", groups_of(item), groups, where)
                 self._check_names("dataset", item.datasets or [], self.config.datasets, where)
 
@@ -517,6 +535,17 @@ class Study:
                 raise ConfigError(
                     f"{where}: {_view_text(view)} is not measured under protocol '{protocol}' ({listed}); "
                     "write one of these, or add it to the study's `views`"
+                )
+
+    def _check_users(self, name: str, users: list[str], where: str) -> None:
+        """Refuse a group of users that is not measured."""
+        protocol = next(p for p in self.protocols if p.name == name)
+        measured = [protocol.users, "warm", *protocol.group_names]
+        for group in users:
+            if group not in measured:
+                raise ConfigError(
+                    f"{where}: '{group}' is not measured under protocol '{name}'; add it in "
+                    f"config/protocols/{name}.yaml: `groups: [{group.split('-')[0]}]`"
                 )
 
     def _check_depth(self) -> None:

@@ -94,6 +94,7 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "datasets": "In place of the study's.",
         "groups": "Which entries are rows.",
         "views": "In place of the protocol's.",
+        "users": "Groups of users, of those that the protocol measures: `[all, activity-1, activity-4]`.",
         "fit": "Only rows fitted on this.",
         "published": "A table of `config/published/`, printed next to ours.",
         "printed": "Which published dataset stands next to ours if files differ: `{ml-1m.head: ml-1m}`.",
@@ -157,6 +158,7 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "k": "Cut-offs of the lists.",
         "ties": "Order of equal scores: `larger-id` or `smaller-id` first, or `half`: they share a place.",
         "users": "Over which test users the mean is taken: `all`, `warm` or `cold`.",
+        "groups": "More groups of users: `warm`, `cold`, `activity` (quarters by training interactions).",
     },
     ScaleConfig: {
         "trials": "Most tuning trials of a search.",

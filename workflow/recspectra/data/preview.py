@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from recspectra.config.dataset import DatasetConfig
-from recspectra.data import filters, reach_words, splits
+from recspectra.data import filters, leaks, reach_words, splits
 from recspectra.data.interactions import DataError, Interactions
 from recspectra.data.readers import read
 from recspectra.data.tables import PARTS, InteractionTable, check_duplicates, counts_in_words
@@ -55,7 +55,9 @@ def _steps(config: DatasetConfig, folder: Path) -> Iterator[list[tuple[str, str]
     yield [("" if said else "filter", _counted(kept, "kept" if said else "drops nothing:"))]
     yield [("split", _split_in_words(config))]
     pieces, said = splits.split(kept, config)
-    yield [*(("", words) for words in said), *_parts(config, pieces)]
+    timed = config.ordered and kept.times is not None
+    told = leaks.describe(leaks.leaks(pieces, timed))
+    yield [*(("", words) for words in said), *_parts(config, pieces), *(("", words) for words in told)]
 
 
 def _files(config: DatasetConfig, folder: Path) -> list[tuple[str, str]]:
@@ -123,10 +125,17 @@ def _counted(table: InteractionTable, verb: str) -> str:
     return f"{verb} {len(table):,} interactions of {users:,} users with {items:,} items".strip()
 
 
+SPLIT_WORDS = {"leave-n-out": ", n {n}", "k-fold": ", fold {fold} of {folds}"}
+
+
 def _split_in_words(config: DatasetConfig) -> str:
     split = config.split
-    shares = ""
-    if split.recipe not in ("shipped", "leave-one-out"):
+    shares = SPLIT_WORDS.get(split.recipe, "").format(**dict(split))
+    if split.cut is not None:
+        shares = f", test from {split.cut} on, valid " + (
+            f"from {split.valid_cut} on" if split.valid_cut else f"{split.valid:g}"
+        )
+    elif split.recipe not in ("shipped", "leave-one-out", *SPLIT_WORDS):
         of = " of the rest" if split.valid_of == "train" else ""
         shares = f", test {split.test:g}, valid {split.valid:g}{of}"
     if split.draws_valid:

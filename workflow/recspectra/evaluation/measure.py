@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -12,13 +13,14 @@ import numpy as np
 import pandas as pd
 
 from recspectra import registry
+from recspectra.config.metric_names import of_users
 from recspectra.config.model import PlannedRun
 from recspectra.config.scale import USABLE
 from recspectra.config.study import ProtocolConfig, View
 from recspectra.data.interactions import Interactions
-from recspectra.evaluation.hits import compare
+from recspectra.evaluation.hits import RankedLists, compare
 from recspectra.evaluation.metrics import METRICS
-from recspectra.evaluation.per_user import Members, PerUser
+from recspectra.evaluation.per_user import Members, PerUser, Point
 from recspectra.files import ArtifactError, read_json, read_npz
 from recspectra.fitting.ranking import Ranking, from_arrays, list_name, smaller_ids_first
 from recspectra.identity import check_code, check_made_from
@@ -29,6 +31,7 @@ COLUMNS = [
     "users", "metric", "k", "value", "status",
 ]  # fmt: skip
 NO_USERS = "no users"  # status of a mean over a group that nobody is in
+PARTIAL = "partial lists"  # status of a metric that needs longer lists than were kept
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,9 @@ def measure(
     """Compute every metric of every protocol for every run of one dataset.
 
     A metric is a mean over the users that the protocol names. Under `users: all` the mean over warm users
-    follows, where some of all are cold. A group without users has the status `no users` and no number.
+    follows, where some of all are cold, and those over the groups that the protocol asks for. A group
+    without users has the status `no users` and no number, a metric that the lists are too short for
+    `partial lists`.
 
     Parameters
     ----------
@@ -91,18 +96,19 @@ def measure(
             head, truth = _labels(item, protocol, view), pieces[protocol.target]
             everyone = own_members[protocol.target]
             groups = _groups(protocol, everyone)
+            nothing = dict.fromkeys(product(protocol.metrics, protocol.k), math.nan)
             if status not in USABLE:
-                nothing = dict.fromkeys(product(protocol.metrics, protocol.k))
                 for group in groups:
                     rows += _rows(head | {"users": group}, nothing, status)
                 continue
-            name = list_name(protocol.target, view.history, view.mask)
-            values = _values(lists, name, truth, protocol)
+            ranked = _ranked(lists, view, truth, protocol, pieces["train"])
+            values = _of_users(ranked, protocol)
             for group, members in groups.items():
-                own = {point: column[members] for point, column in values.items()}
-                rows += _rows(head | {"users": group}, own, status if members.any() else NO_USERS)
-                if group == protocol.users and members.any():
-                    users.add(head, everyone.within(members), own)
+                there = members.any()
+                means = _means(ranked, values, members, protocol) if there else nothing
+                rows += _rows(head | {"users": group}, means, status if there else NO_USERS)
+                if group == protocol.users and there:
+                    users.add(head, everyone.within(members), _kept(values, members))
     return Measured(pd.DataFrame(rows, columns=COLUMNS), users)
 
 
@@ -142,33 +148,27 @@ def _members(pieces: dict[str, Interactions], target: str) -> Members:
 
 def _groups(protocol: ProtocolConfig, members: Members) -> dict[str, np.ndarray]:
     """Return which of the users with targets each group holds, the protocol's own group first."""
-    also = ["warm"] if protocol.users == "all" and not members.warm.all() else []
-    return {name: members.group(name) for name in (protocol.users, *also)}
+    own = members.group(protocol.users)
+    beside = ["warm"] if protocol.users == "all" and not members.warm.all() else []
+    names = dict.fromkeys([protocol.users, *beside, *protocol.group_names])
+    return {name: members.group(name) & own for name in names}
 
 
-def _rows(
-    head: dict[str, Any], values: dict[tuple[str, int], np.ndarray | None], status: str
-) -> list[dict[str, Any]]:
-    """Return one row for each metric and cut-off, with the mean over users where the run has lists."""
-    return [
-        {**head, "metric": metric, "k": k, "status": status,
-         "value": float(column.mean()) if status in USABLE else None}
-        for (metric, k), column in values.items()
-    ]  # fmt: skip
-
-
-def _values(
-    lists: dict[str, np.ndarray], name: str, truth: Interactions, protocol: ProtocolConfig
-) -> dict[tuple[str, int], np.ndarray]:
+def _ranked(
+    lists: dict[str, np.ndarray], view: View, truth: Interactions, protocol: ProtocolConfig,
+    train: Interactions,
+) -> RankedLists:  # fmt: skip
+    """Return the lists of a view with their hits, equal scores in the protocol's order."""
+    name = list_name(protocol.target, view.history, view.mask)
     if name not in lists:
         raise ArtifactError(f"rankings hold no list '{name}' for protocol '{protocol.name}'")
-    return user_values(from_arrays(name, lists), truth, protocol)
+    return ranked_lists(from_arrays(name, lists), truth, protocol, train)
 
 
-def user_values(
-    ranking: Ranking, truth: Interactions, protocol: ProtocolConfig
-) -> dict[tuple[str, int], np.ndarray]:
-    """Return the value of each user with targets by metric and cut-off, float64, shape (u,).
+def ranked_lists(
+    ranking: Ranking, truth: Interactions, protocol: ProtocolConfig, train: Interactions
+) -> RankedLists:
+    """Return the lists of users with targets and their hits, equal scores in the protocol's order.
 
     Parameters
     ----------
@@ -177,15 +177,61 @@ def user_values(
     truth : Interactions
         What is to be found.
     protocol : ProtocolConfig
-        Metrics, cut-offs and the order of equal scores.
+        Says the order of equal scores.
+    train : Interactions
+        Training interactions, for metrics that look at more than hits.
     """
     top = smaller_ids_first(ranking) if protocol.ties == "smaller-id" else ranking.lists
-    ranked = compare(top, truth, ranking.positions if protocol.ties == "half" else None)
-    values = {}
-    for metric in protocol.metrics:
+    return compare(top, truth, ranking.positions if protocol.ties == "half" else None, train)
+
+
+def user_values(
+    ranking: Ranking, truth: Interactions, protocol: ProtocolConfig, train: Interactions
+) -> dict[Point, np.ndarray]:
+    """Return the value of each user with targets by metric and cut-off, float64, shape (u,).
+
+    Metrics of the whole catalogue are left out; a value is NaN where a list does not allow it. Parameters are
+    those of `ranked_lists`.
+    """
+    return _of_users(ranked_lists(ranking, truth, protocol, train), protocol)
+
+
+def _of_users(ranked: RankedLists, protocol: ProtocolConfig) -> dict[Point, np.ndarray]:
+    """Return the metrics that every user has, by metric and cut-off."""
+    values: dict[Point, np.ndarray] = {}
+    for metric in filter(of_users, protocol.metrics):
         columns = METRICS[metric](ranked, protocol.k)
         values |= {(metric, k): columns[:, i] for i, k in enumerate(protocol.k)}
     return values
+
+
+def _means(
+    ranked: RankedLists, values: dict[Point, np.ndarray], members: np.ndarray, protocol: ProtocolConfig
+) -> dict[Point, float]:
+    """Return every metric of a group: means over its users, and what its lists are as a whole."""
+    means = {point: float(column[members].mean()) for point, column in values.items()}
+    own = [metric for metric in protocol.metrics if not of_users(metric)]
+    lists = ranked.within(members) if own else ranked
+    for metric in own:
+        found = METRICS[metric](lists, protocol.k)
+        means |= {(metric, k): float(value) for k, value in zip(protocol.k, found, strict=True)}
+    return {point: means[point] for point in product(protocol.metrics, protocol.k)}
+
+
+def _kept(values: dict[Point, np.ndarray], members: np.ndarray) -> dict[Point, np.ndarray]:
+    """Return the values of some users of the metrics that all of them have."""
+    own = {point: column[members] for point, column in values.items()}
+    return {point: column for point, column in own.items() if not np.isnan(column).any()}
+
+
+def _rows(head: dict[str, Any], means: dict[Point, float], status: str) -> list[dict[str, Any]]:
+    """Return one row for each metric and cut-off; without a number where the run or its lists give none."""
+    usable = status in USABLE
+    return [
+        {**head, "metric": metric, "k": k, "status": PARTIAL if usable and math.isnan(mean) else status,
+         "value": mean if usable and not math.isnan(mean) else None}
+        for (metric, k), mean in means.items()
+    ]  # fmt: skip
 
 
 def run_records(

@@ -126,19 +126,24 @@ class PerUser:
         import pyarrow
 
         for (*_, metric, k), parts in self._parts.items():
-            rows = [_rows({**head, "metric": metric}, k, *part) for head, *part in parts]
-            yield pyarrow.concat_tables(rows).unify_dictionaries()
+            counts = [len(values) for *_, values in parts]
+            heads = [{**head, "metric": metric} for head, *_ in parts]
+            columns = {name: _repeated([str(head[name]) for head in heads], counts) for name in LABELS}
+            columns |= {"seed": np.repeat([head["seed"] for head in heads], counts)}
+            columns |= {"k": np.full(sum(counts), k)}
+            for name, kind in (("users", np.int32), ("warm", np.bool_), ("activity", np.int8)):
+                column = np.concatenate([getattr(members, name) for _, members, _ in parts])
+                columns[name.removesuffix("s")] = column.astype(kind)
+            yield pyarrow.table(columns | {"value": np.concatenate([values for *_, values in parts])})
 
 
-def _rows(head: dict[str, Any], k: int, members: Members, values: np.ndarray) -> pyarrow.Table:
+def _repeated(words: list[str], counts: list[int]) -> pyarrow.DictionaryArray:
+    """Return each word so many times, every one of them stored once."""
     import pyarrow
 
-    count = len(values)
-    codes = pyarrow.array(np.zeros(count, dtype=np.int32))
-    columns = {name: pyarrow.DictionaryArray.from_arrays(codes, [str(head[name])]) for name in LABELS}
-    columns |= {"seed": np.full(count, head["seed"]), "k": np.full(count, k)}
-    columns |= {"user": members.users.astype(np.int32), "warm": members.warm, "activity": members.activity}
-    return pyarrow.table(columns | {"value": values})
+    places = {word: i for i, word in enumerate(dict.fromkeys(words))}
+    codes = np.repeat(np.array([places[word] for word in words], dtype=np.int32), counts)
+    return pyarrow.DictionaryArray.from_arrays(pyarrow.array(codes), list(places))
 
 
 def _with_ids(table: pyarrow.Table, ids: np.ndarray) -> pyarrow.Table:

@@ -175,18 +175,6 @@ def _seed_effects(panel: Panel, seeds: SeedVariance, draws: int, seed: int) -> d
     }
 
 
-def mean_error(panel: Panel, name: str) -> float:
-    """Return the standard error of a model's mean, sqrt(s^2 / n + tau^2 / S); NaN of one user.
-
-    s^2 is the variance over users of their means over seeds, tau^2 what seeds do to all users together.
-    """
-    users = panel.by_user(name)
-    if len(users) < 2:
-        return math.nan
-    added = _variances_of_means(panel, seed_variance(panel))[name]
-    return math.sqrt(float(users.var(ddof=1)) / len(users) + added)
-
-
 # ------------------------------------------------------------------------------- draws
 
 

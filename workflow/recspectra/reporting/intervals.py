@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
+from recspectra.config.metric_names import declared
 from recspectra.config.study import TableConfig
 from recspectra.evaluation import simultaneous
 from recspectra.evaluation.simultaneous import Comparison, Panel, Standing
@@ -58,9 +58,10 @@ def with_intervals(
     """
     found: dict[tuple, dict] = {}
     for dataset, part in frame.groupby("dataset", sort=False):
-        if not _path(files, dataset).is_file():
+        names = files.folds.get(dataset, [dataset])
+        if not all(files.per_user(name).is_file() for name in names):
             continue
-        own = _labels(runs[runs["dataset"] == dataset])
+        own = _labels(runs[runs["dataset"].isin(names)])
         for users, lines in part.groupby("users", sort=False):
             places = [Place(*p) for p in lines[list(Place._fields)].drop_duplicates().itertuples(index=False)]
             panels = {place: _panel(files, table, place, own) for place in places}
@@ -70,10 +71,6 @@ def with_intervals(
     added[list(WORDS)] = added[list(WORDS)].astype(object).where(added[list(WORDS)].notna(), "")
     return frame.assign(**{name: added[name].astype("float64") for name in NUMBERS},
                         **{name: added[name] for name in WORDS})  # fmt: skip
-
-
-def _path(files: StudyResults, dataset: str) -> Path:
-    return files.folder / "per_user" / f"{dataset}.parquet"
 
 
 def _labels(runs: pd.DataFrame) -> pd.DataFrame:
@@ -93,7 +90,8 @@ def _panel(files: StudyResults, table: TableConfig, place: Place, own: pd.DataFr
     dataset = point.pop("dataset")
     if place.users == files.protocols.get(table.protocol, {}).get("users", "all"):
         point.pop("users")  # a protocol's own users are all that its file has
-    values = kept_values(_path(files, dataset), point)
+    paths = [files.per_user(name) for name in files.folds.get(dataset, [dataset])]
+    values = kept_values(paths, point)
     named = {row.label: values[row.name] for row in own.itertuples(index=False) if row.name in values}
     if not named:
         return None
@@ -122,16 +120,23 @@ def _stand(
         df = simultaneous.seed_variance(panel).df if panel.trained else math.nan
         for name, one in found.items():
             counts = {"users_counted": panel.users, "seeds_df": df}
-            cells[name, tuple(place)] = counts | _cell(one, len(found))
+            cells[name, tuple(place)] = counts | _cell(one, len(found), ranked(place.metric))
             if name == beside:
                 cells[name, tuple(place)]["verdict"] = REFERENCE
     return cells
 
 
-def _cell(one: Standing, models: int) -> dict:
+def ranked(metric: str) -> bool:
+    """Return whether more of a metric is better, so that a column has a best."""
+    return declared().get(metric, {"ranked": True})["ranked"]
+
+
+def _cell(one: Standing, models: int, has_best: bool) -> dict:
     """Return the numbers and words of one model in one column."""
     cell: dict = {"low": one.value.low, "high": one.value.high}
-    if one.behind is None:
+    if not has_best:
+        pass
+    elif one.behind is None:
         cell |= {"behind": 0.0, "standing": BEST if models > 1 else ""}
     else:
         cell |= _named("behind", one.behind) | {"standing": TIED if one.tied else BELOW}

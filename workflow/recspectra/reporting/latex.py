@@ -75,11 +75,11 @@ def _row(cells: Iterable[str], end: str = r"\\") -> str:
 
 
 def _rows(table: Table, row: list[Cell], columns: list[int]) -> list[str]:
-    """Return a row; below it intervals, failed seeds, published values, differences if any."""
+    """Return a row; below it intervals, notes, published values, differences if any."""
     cells = [row[j] for j in columns]
     below = {
         r"95\,\% interval": [f"$\\pm${cell.error}" if cell.error else "" for cell in cells],
-        "failed seeds": [latex(cell.note) for cell in cells],
+        "note": [latex(cell.note) for cell in cells],
         "published": [latex(cell.published + cell.mark) for cell in cells],
         "difference": [f"${cell.difference}$" if cell.difference else "" for cell in cells],
     }

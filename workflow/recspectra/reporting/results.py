@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from recspectra import registry
+from recspectra.config import folds
 from recspectra.config.scale import CAPPED, USABLE
 from recspectra.config.study import StudyConfig, View
 from recspectra.config.yaml_io import validate
@@ -144,6 +145,11 @@ class StudyResults:
         beside = ~self._is_own & (self._measured["users"] == "warm")
         return self._measured[beside].reset_index(drop=True)
 
+    @cached_property
+    def group_metrics(self) -> pd.DataFrame:
+        """The numbers over all other groups of users that the protocols ask for."""
+        return self._measured[~self._is_own].reset_index(drop=True)
+
     @property
     def _is_own(self) -> pd.Series:
         """Whether a row is over the users that its protocol names."""
@@ -204,8 +210,15 @@ class StudyResults:
 
     @property
     def titles(self) -> dict[str, str]:
-        """Human name of each dataset."""
-        return dict(zip(self.datasets["dataset"], self.datasets["title"], strict=True))
+        """Human name of each dataset, and of those that are split into folds."""
+        own = dict(zip(self.datasets["dataset"], self.datasets["title"], strict=True))
+        return own | {base: folds.title_of(own[names[0]]) for base, names in folds.group(own).items()}
+
+    @property
+    def folds(self) -> dict[str, list[str]]:
+        """The folds of each dataset that is split into several."""
+        found = folds.group(self.config.datasets)
+        return {base: names for base, names in found.items() if len(names) > 1}
 
     def views(self, protocol: str) -> list[View]:
         """Return the views of a protocol: the study's, the protocol's own, or those measured."""
@@ -265,29 +278,60 @@ def user_values(files: StudyResults, dataset: str, point: Mapping[str, Any]) -> 
     path = files.per_user(dataset)
     if not path.is_file():
         raise StudyError(f"{path}: file not found; a comparison needs it; evaluate the study again")
-    found = kept_values(path, point)
+    found = kept_values([path], point)
     if not found and point.get("users", "all") == "all" and seed_values(files, dataset, point):
         raise StudyError(f"{path}: holds no {point['metric']}@{point['k']} of protocol {point['protocol']}, "
                          "which a comparison needs; delete it and evaluate the study again")  # fmt: skip
     return found
 
 
-def kept_values(path: Path, point: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Return what a file of `per_user/` holds of a metric, as `user_values` does; nothing if it lacks it."""
+def kept_values(paths: Sequence[Path], point: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return what files of `per_user/` hold of a metric, as `user_values` does; nothing if one lacks it.
+
+    Of several files, the folds of one dataset, each user has the mean over the folds that test it; a model
+    that lacks a fold is left out.
+    """
+    parts = [found for path in paths if (found := _by_run(path, point)) is not None]
+    if len(parts) < len(paths):
+        return {}
+    # A model that lacks a fold is left out.
+    runs = [run for run in parts[0] if all(run in part for part in parts)]
+    users = np.unique(np.concatenate([part[run][0] for part in parts for run in runs] or [np.empty(0)]))
+    values = {run: _over_folds([part[run] for part in parts], users) for run in runs}
+    if any(np.isnan(one).any() for one in values.values()):
+        where = paths[0] if len(paths) == 1 else paths[0].parent
+        raise StudyError(f"{where}: models were measured on different users; delete it and evaluate again")
+    found: dict[str, list[np.ndarray]] = {}
+    for *name, seed in sorted(runs):
+        found.setdefault("\0".join(name), []).append(values[*name, seed])
+    return {name: np.stack(seeds) for name, seeds in found.items()}
+
+
+def _over_folds(parts: Sequence[tuple[np.ndarray, np.ndarray]], users: np.ndarray) -> np.ndarray:
+    """Return each user's mean of one run over the folds that test it, NaN where none does."""
+    place = np.searchsorted(users, np.concatenate([own for own, _ in parts]))
+    counts = np.bincount(place, minlength=len(users))
+    sums = np.bincount(place, np.concatenate([values for _, values in parts]), minlength=len(users))
+    return np.divide(sums, counts, out=np.full(len(users), np.nan), where=counts > 0)
+
+
+def _by_run(path: Path, point: Mapping[str, Any]) -> dict[tuple, tuple[np.ndarray, np.ndarray]] | None:
+    """Return users and values of one metric by (model, variant, key, seed).
+
+    None where no run finished, or an earlier version wrote the file.
+    """
     from pyarrow import parquet
 
     point = dict(point)
     wanted = [*_in_group(point.pop("users", "all")), *((name, "==", value) for name, value in point.items())]
     columns = parquet.read_schema(path).names
-    if "user" not in columns or {name for name, *_ in wanted} - set(columns):  # no run finished; an old file
-        return {}
-    rows = pd.read_parquet(path, columns=["model", "variant", "key", "seed", "user", "value"], filters=wanted)
-    names = rows["model"].astype(str) + "\0" + rows["variant"].astype(str) + "\0" + rows["key"].astype(str)
-    rows = rows.assign(name=names, value=rows["value"].astype("float64"))
-    table = rows.groupby(["name", "seed", "user"], sort=True)["value"].mean().unstack()
-    if table.isna().any(axis=None):
-        raise StudyError(f"{path}: models were measured on different users; delete it and evaluate again")
-    return {name: part.to_numpy() for name, part in table.groupby(level="name", sort=False)}
+    if "user" not in columns or {name for name, *_ in wanted} - set(columns):
+        return None
+    by = ["model", "variant", "key", "seed"]
+    rows = pd.read_parquet(path, columns=[*by, "user", "value"], filters=wanted)
+    users, values = rows["user"].to_numpy(), rows["value"].to_numpy(dtype=np.float64)
+    groups = rows.groupby(by, observed=True, sort=False).indices
+    return {(*map(str, name), int(seed)): (users[i], values[i]) for (*name, seed), i in groups.items()}
 
 
 def _in_group(users: str) -> list[tuple[str, str, object]]:

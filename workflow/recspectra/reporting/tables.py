@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from recspectra.config.metric_names import declared, of_users
 from recspectra.config.scale import CAPPED, CAPPED_MARK, USABLE
 from recspectra.config.study import TableConfig
 from recspectra.evaluation.simultaneous import FEWEST_DF
-from recspectra.reporting import intervals
+from recspectra.reporting import folds, intervals
 from recspectra.reporting.footnotes import footnotes
 from recspectra.reporting.published import Printed, Published
 from recspectra.reporting.results import (
@@ -28,7 +29,7 @@ from recspectra.reporting.results import (
     write_csv,
 )
 from recspectra.reporting.table import BEST, DASH, DOWN, TIED, UP, Cell, Column, Table
-from recspectra.reporting.words import phrases
+from recspectra.reporting.words import paragraphs, phrases
 from recspectra.reporting.writers import write
 
 COLUMNS = [
@@ -42,9 +43,16 @@ COLUMNS = [
     "difference",
     "same_definition",
     *intervals.COLUMNS,
+    *folds.COLUMNS,
 ]
 SPOT = ["dataset", "history", "mask", "users", "metric", "k"]  # what makes a column of a table
-NUMBERS = ("k", "mean", "se", "seeds", "published", "difference", *intervals.NUMBERS)
+NUMBERS = ("k", "mean", "se", "seeds", "published", "difference", *intervals.NUMBERS, *folds.COLUMNS)
+GROUP_TITLES = {
+    "activity-1": "quarter of users with the fewest interactions",
+    "activity-2": "second quarter of users by interactions",
+    "activity-3": "third quarter of users by interactions",
+    "activity-4": "quarter of users with the most interactions",
+}
 OTHER, UNKNOWN, ELSEWHERE = "\u2020", "\u2021", "\u00a7"
 CAPPED_NOTE = f"{CAPPED_MARK} a cap of the scale ended the fit; a higher one may change the number."
 SIGNS = {intervals.ABOVE: UP, intervals.BELOW: DOWN}
@@ -69,7 +77,7 @@ def build(files: StudyResults, table: TableConfig, published: Published) -> pd.D
     datasets = table.datasets or files.config.datasets
     runs = select_runs(files, table.groups, datasets, table.fit)
     runs = runs.drop_duplicates([*JOIN, "label"])
-    metrics = pd.concat([files.metrics, files.warm_metrics], ignore_index=True)
+    metrics = pd.concat([files.metrics, files.group_metrics], ignore_index=True)
     metrics = metrics[metrics["protocol"] == table.protocol]
     metrics = metrics[metrics["metric"].isin(table.metrics) & metrics["k"].isin(table.k)]
     joined = runs[[*JOIN, "label"]].merge(metrics, on=JOIN)
@@ -83,7 +91,7 @@ def build(files: StudyResults, table: TableConfig, published: Published) -> pd.D
     if len(missing):
         full.loc[full["row"].isin(missing["label"]), "status"] = OPEN
     full["seeds"] = full["seeds"].fillna(0).astype("int64")
-    full = _beside(full, table, published)
+    full = _beside(folds.average(full, files.folds), table, published)
     return intervals.with_intervals(files, table, full, runs)[COLUMNS]
 
 
@@ -99,15 +107,16 @@ def _open_models(table: TableConfig, models: pd.DataFrame, published: Published)
 
 
 def _columns(files: StudyResults, table: TableConfig, datasets: list[str]) -> pd.DataFrame:
-    """Return every column of a table: dataset, view, users, metric, k; warm users where some are cold."""
+    """Return every column of a table; without `users` warm ones stand beside where some are cold."""
     views = table.views or files.views(table.protocol)
     warm = files.warm_metrics
     split = set(warm.loc[warm["protocol"] == table.protocol, "dataset"])
+    split -= {name for names in files.folds.values() if not split.issuperset(names) for name in names}
     own = files.protocols.get(table.protocol, {}).get("users", "all")
     rows = [
         (dataset, view.history, view.mask, users, metric, k)
         for dataset, view in product(datasets, views)
-        for users in ([own, "warm"] if dataset in split else [own])
+        for users in table.users or ([own, "warm"] if dataset in split else [own])
         for metric, k in product(table.metrics, table.k)
     ]
     return pd.DataFrame(rows, columns=SPOT)
@@ -172,9 +181,18 @@ def layout(
         [Cell(row), *(cells.get((row, point), blank) for point in ordered)]
         for row in dict.fromkeys(frame["row"])
     ]
-    told = [*_wins(rows), *_capped(rows), *_open(rows), *notes]
+    told = [*_beyond(frame), *_wins(rows), *_capped(rows), *_open(rows), *notes]
     title, caption = (table.title, table.caption) if table else ("", "")
     return Table(title, columns, rows, caption, told, MARK_NOTES, words=_legend(frame))
+
+
+def _beyond(frame: pd.DataFrame) -> list[str]:
+    """Return what must be known of folds, metrics of lists as a whole, and those that have no best."""
+    shown = [name for name in dict.fromkeys(frame["metric"]) if name in declared()]
+    whole = [name for name in shown if not of_users(name)]
+    neutral = [name for name in shown if not intervals.ranked(name)]
+    counts = sorted({int(n) for n in frame["folds"].dropna()})
+    return paragraphs("beyond.j2", whole=whole, neutral=neutral, folds=counts)
 
 
 def _legend(frame: pd.DataFrame) -> dict[str, str]:
@@ -183,6 +201,7 @@ def _legend(frame: pd.DataFrame) -> dict[str, str]:
     return phrases(
         "legend.j2",
         known=bool(frame["low"].notna().any()),
+        tied=bool((frame["standing"] == intervals.TIED).any()),
         few=int(df) if df < FEWEST_DF else None,
         least=FEWEST_DF,
         unknown=bool(np.isinf(frame["low"]).any()),
@@ -194,7 +213,7 @@ def _legend(frame: pd.DataFrame) -> dict[str, str]:
 
 def _column(point: tuple, titles: dict[str, str]) -> Column:
     dataset, history, mask, users, metric, k = point
-    whose = "" if users == "all" else f", {users} users only"
+    whose = "" if users == "all" else f", {GROUP_TITLES.get(users, users + ' users only')}"
     view = f"history {history}, mask {mask}{whose}"
     return Column(f"{metric}@{k}", (titles.get(dataset, dataset), view))
 
@@ -206,7 +225,7 @@ def _wins(rows: list[list[Cell]]) -> list[str]:
     shown = len(rows[0]) - 1 if rows else 0
     tied = any(cell.rank == TIED for row in rows for cell in row)
     what = "Best, or not told from the best, in" if tied else "Best in"
-    return [f"{what} how many of the {shown} columns: {', '.join(words)}."] if words else []
+    return [f"{what} how many of the {shown} columns: {', '.join(words)}."] if words and shown > 1 else []
 
 
 def _capped(rows: list[list[Cell]]) -> list[str]:
@@ -227,6 +246,7 @@ def _ranks(frame: pd.DataFrame, points: list[tuple]) -> pd.Series:
     shown = frame["mean"].round(4)
     groups = shown.groupby(pd.Series(points, index=frame.index))
     top = shown.eq(groups.transform("max")) & (groups.transform("count") > 1)
+    top &= np.array([intervals.ranked(name) for name in frame["metric"]], dtype=bool)
     known = frame["standing"].map({"best": BEST, "tied": TIED}).fillna(0)
     column = known.groupby(pd.Series(points, index=frame.index)).transform("max")
     return known.where(column > 0, top.map({True: BEST, False: 0})).astype("int64")
@@ -244,6 +264,8 @@ def _cell(line: tuple) -> Cell:
     note = line.status.removeprefix("ok").removeprefix(CAPPED).strip(" ()")
     text = f"{line.mean:.4f}" + (CAPPED_MARK if CAPPED in line.status else "")
     sign = SIGNS.get(line.verdict, "")
+    if not pd.isna(line.fold_low):
+        note = "; ".join(filter(None, [note, f"folds {line.fold_low:.4f} to {line.fold_high:.4f}"]))
     return Cell(text, _error(line.low, line.high), line.rank, note=note, sign=sign, **extra)
 
 
