@@ -578,8 +578,7 @@ def _named_models(kind: str, item: Any) -> dict[str, list[str]]:
         return {"model": [item.model] if item.model else [], "rivals": item.rivals}
     if kind == "figures":
         return {"model": [item.model] if item.model else []}
-    named = item.kind == "runtime" and "reference" in item.model_fields_set
-    return {"reference": [item.reference] if named else []}
+    return {"reference": [item.reference] if item.reference else []}
 
 
 def variant_label(variant: str, swept: dict[str, Scalar]) -> str:
