@@ -39,7 +39,7 @@ STUDY = {
     ],
     "figures": [{"name": "timing", "title": "Times", "kind": "timing"}],
 }
-CLAIM = {"name": "best", "title": "Is EASE best?", "statement": "EASE is best.", "kind": "gain", "model": "ease",
+CLAIM = {"name": "best", "title": "Is it?", "statement": "EASE is best.", "kind": "gain", "model": "ease",
          "rivals": ["their_markov", "popularity"]}  # fmt: skip
 
 

@@ -325,3 +325,5 @@ def test_doubts_are_warnings_in_python(world: World, clean: dict, tmp_path: Path
         found = read_lists(path, world, name="theirs")
     assert [doubt.check for doubt in found.doubts] == ["items of validation"]
     assert found.name == "theirs"
+    for user, row in zip(found.users, found.items, strict=True):
+        assert not set(row.tolist()) & set(world.valid.sequence(user).tolist())
