@@ -329,7 +329,10 @@ def _given(name: str, model: Lists | pd.DataFrame, data: Data, plan: ProtocolCon
     """Return lists from elsewhere; a user without one has an empty list."""
     lists = model if isinstance(model, Lists) else lists_of(model, data.ids, name)
     if lists.ids != data.ids:
-        raise DataError(f"'{name}' has the ids of other data than {data.name}")
+        raise DataError(
+            f"'{name}' has the ids of other data than {data.name}; give `read_lists` these data: "
+            "read_lists(path, data)"
+        )
     if lists.depth < min(max(plan.k), data.train.n_items):
         raise DataError(
             f"'{name}' has lists of at most {lists.depth} items, and {max(plan.k)} are measured; "

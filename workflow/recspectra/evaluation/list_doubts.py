@@ -16,7 +16,7 @@ from recspectra.evaluation.list_files import ListRows
 
 FEWEST = 20  # users; a sign in fewer is none
 IN_ORDER = 0.9  # share of users whose hits stand in the order of the test part
-HIT_RATIO, HIT_ERRORS = 2.0, 5.0  # how far test hits are above validation hits, as a ratio and in errors
+HIT_ODDS, HIT_ERRORS = 2.5, 5.0  # test hits above validation hits: ratio of odds, difference in errors
 LIKE_CHANCE = (0.5, 2.0)
 LEAKED = "were test data used to make the lists?"
 
@@ -195,7 +195,8 @@ def _above_validation(lists: np.ndarray, pieces: Mapping[str, Interactions], k: 
     (at_test, one), (at_valid, other) = (
         _found(lists, pieces[part].distinct, k) for part in ("test", "valid")
     )
-    if at_test > HIT_RATIO * at_valid and at_test - at_valid > HIT_ERRORS * np.hypot(one, other):
+    odds = at_test * (1.0 - at_valid) > HIT_ODDS * at_valid * (1.0 - at_test)
+    if odds and at_test - at_valid > HIT_ERRORS * np.hypot(one, other):
         yield Finding(
             "test above validation",
             f"the first {k} items find {at_test:.1%} of the test items and {at_valid:.1%} of the validation "

@@ -49,14 +49,15 @@ def read_lists(
     path : Path
         The file.
     data : Data, optional
-        What `recspectra.read` or `recspectra.dataset` returned: unknown ids stop, items that a user has in
-        train are doubts. Without it the ids are those of the lists.
+        What `recspectra.read` or `recspectra.dataset` returned: unknown ids stop; items that a user has in
+        train are taken out, and validation items unless `history` says `train`. Without it nothing is
+        compared, and the ids are those of the lists.
     name : str
         What tables call the lists; by default the file's name.
     columns : mapping, optional
         Role (`user`, `item`, `score`, `rank`) -> name of its column, where that is no common one.
     history : collection of str
-        What the model was shown: `train`, `train+valid`; for the doubts.
+        What the model was shown: `train`, `train+valid`.
 
     Returns
     -------
@@ -82,8 +83,18 @@ def read_lists(
     found = [] if data is None else doubts(rows, placed, data.train, data.valid, history)
     for finding in found:
         warnings.warn(f"{path}: {finding.text}", stacklevel=2)
+    if data is not None:
+        placed = _unseen(placed, data.train, data.valid, history)
     users, items, scores = _as_lists(rows, placed)
     return ReadLists(users, items, scores, name or Path(path).stem, ids, tuple(found))
+
+
+def _unseen(placed: Placed, train: Interactions, valid: Interactions, histories: Collection[str]) -> Placed:
+    """Return rows without items of train, and without those of validation where the model was shown them."""
+    seen = in_part(placed, train)
+    if "train" not in histories:
+        seen |= in_part(placed, valid)
+    return Placed(*(column[~seen] for column in placed))
 
 
 def _own_ids(rows: ListRows) -> Ids:
@@ -95,7 +106,7 @@ def _own_ids(rows: ListRows) -> Ids:
 def _as_lists(rows: ListRows, placed: Placed) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Return users, items and scores as `Lists` has them."""
     lengths = placed.lengths
-    inside = np.arange(lengths.max()) < lengths[:, None]
+    inside = np.arange(lengths.max(initial=0)) < lengths[:, None]
     items = np.full(inside.shape, -1, dtype=np.int32)
     items[inside] = placed.items
     if rows.scores is None:
