@@ -107,7 +107,7 @@ def _mapped_bytes() -> int:
 
 
 class Progress:
-    """A bar on a terminal; inside a workflow, a small file that its live line reads.
+    """A bar on a terminal and in a notebook; inside a workflow, a small file that its live line reads.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ class Progress:
 
     Notes
     -----
-    Quiet when standard error is no terminal. The file is named by the
+    Quiet when standard error is no terminal and no notebook shows it. The file is named by the
     environment variable RECSPECTRA_PROGRESS and removed at the end.
     """
 
@@ -130,7 +130,7 @@ class Progress:
         folder = os.environ.get("RECSPECTRA_PROGRESS")
         self._file = Path(folder) / f"{os.getpid()}.json" if folder else None
         self._bar = None
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() or "ipykernel" in sys.modules:
             from tqdm import tqdm
 
             self._bar = tqdm(total=total, desc=label, unit=unit, leave=False)

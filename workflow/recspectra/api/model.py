@@ -20,9 +20,11 @@ from recspectra.config.model import ModelConfig, RunConfig, spectra_of
 from recspectra.data.ids import Ids
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.lists import Lists
+from recspectra.files import ArtifactError
 from recspectra.fitting.fit import best_epochs, learn
 from recspectra.fitting.saved import SavedModel, load_model, save_model
 from recspectra.fitting.scoring import top_scored
+from recspectra.planning import MODEL_FILE
 from recspectra.recommender import Recommender, Run, create
 from recspectra.runtime import pick_device
 
@@ -272,5 +274,19 @@ def load(path: str | Path, *, any_code: bool = False) -> Model:
        user  rank
     0     3     1
     """
-    found = load_model(path, catalog(), any_code)
+    path = Path(path)
+    found = load_model(_in_folder(path) if path.is_dir() else path, catalog(), any_code)
     return Model(found.about, found.system, found.history, found.ids)
+
+
+def _in_folder(folder: Path) -> Path:
+    """Return the model that a run kept in its folder."""
+    path = folder / MODEL_FILE
+    if not path.is_file() and (folder / "run.json").is_file():
+        raise ArtifactError(
+            f"{folder}: this run did not keep its model; write `keep: true` into its entry of the study, or "
+            "run `make study STUDY=... KEEP=1`"
+        )
+    if not path.is_file():
+        raise ArtifactError(f"{folder}: is a folder without a {MODEL_FILE}, so no model is in it")
+    return path

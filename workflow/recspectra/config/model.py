@@ -266,6 +266,7 @@ class PlannedRun(Strict):
     group: str
     seed: int
     swept: dict[str, Scalar] = {}
+    keep: bool = False
 
 
 class Budget(Strict):

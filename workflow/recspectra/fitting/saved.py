@@ -27,7 +27,6 @@ from recspectra.recommender import Recommender, create
 FORMAT, VERSION = "recspectra-model", 1
 ABOUT = "model.json"
 FIRST_DAY = (1980, 1, 1, 0, 0, 0)  # of zip: equal models give equal bytes
-NAME = "model.rs"  # of the file that a study keeps, in the folder of its run
 
 
 @dataclass(frozen=True)
