@@ -19,8 +19,8 @@ STUDY: dict[str, Any] = {
     "models": [
         {"model": "ease", "fit": ["train", "train+valid"], "keep": True},
         {"model": "gsprec", "sweep": {"center": [0.2, 0.4]}, "group": "center"},
-        {"model": "gsprec", "variant": "narrow", "params": {"width": 0.1}},
-        {"model": "gsprec", "variant": "narrow", "sweep": {"phi": [0.0]}, "params": {"width": 0.1}},
+        {"model": "gsprec", "variant": "narrow", "params": {"width": 0.3}},
+        {"model": "gsprec", "variant": "narrow", "sweep": {"phi": [0.0]}, "params": {"width": 0.3}},
         {"model": "gfcf", "tune": True, "params": {"rank": 32}},
     ],
     "tables": [{"name": "main", "title": "Main", "metrics": ["recall"], "k": [10]}],

@@ -34,10 +34,11 @@ def blocks(page: str, language: str) -> list[str]:
 @pytest.mark.parametrize("page", PAGES)
 def test_links_of_the_pages_lead_somewhere(page: str) -> None:
     text = (DOCS / page).read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", prose):
         assert (DOCS / target).is_file(), target
     for path in re.findall(r"`((?:workflow|config|tests|rules)/[\w/.-]+\.(?:py|yaml|smk))`", text):
-        assert (DOCS.parent / path).is_file(), path
+        assert "NAME" in path or (DOCS.parent / path).is_file(), path
 
 
 @pytest.mark.parametrize("name", ["mine", "mine_trained"])

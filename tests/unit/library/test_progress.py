@@ -18,8 +18,8 @@ def test_a_fit_shows_its_epochs_where_somebody_looks(
     stream = io.StringIO()
     stream.isatty = lambda: terminal  # type: ignore[method-assign]
     monkeypatch.setattr(sys, "stderr", stream)
-    if notebook:
-        monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
+    shell = types.SimpleNamespace(kernel=object()) if notebook else None
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
     rs.fit("mf", data, epochs=3, eval_every=1, dimensions=4)
     shown = "MF on clicks" in stream.getvalue() and "loss" in stream.getvalue()
     assert shown == (terminal or notebook)

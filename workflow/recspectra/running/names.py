@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,11 +30,15 @@ class Names:
 
     def fit(self, dataset: str, model: str, key: str) -> str:
         """Return a run without its seed: `GSPRec (center 0.2) on Synthetic`."""
-        runs = [run for study in self.plan.studies.values() for run in study.runs]
-        own = [run for run in runs if (run.run.model, run.run.key) == (model, key)]
+        own = self._runs(self.plan.requested, model, key) or self._runs(self.plan.studies, model, key)
         labels = dict.fromkeys(label_of(run) for run in own)
         part = ["train+valid"] if own and own[0].run.fit != "train" else []
         return self._titled(model, ["" if "" in labels else next(iter(labels), key), *part], dataset)
+
+    def _runs(self, studies: Iterable[str], model: str, key: str) -> list[PlannedRun]:
+        """Return the runs that have a key."""
+        runs = [run for name in studies for run in self.plan.studies[name].runs]
+        return [run for run in runs if (run.run.model, run.run.key) == (model, key)]
 
     def tune(self, dataset: str, model: str, key: str) -> str:
         """Return a search: `GSPRec (depth 2) on Synthetic`, with the values that are fixed."""
