@@ -131,7 +131,10 @@ def test_new_users_are_asked_about_with_their_history(kept: Finished, tmp_path: 
 
 
 WRONG: list[tuple[list[str], str]] = [
-    (["tiny/ease", "--all"], r"RUN: 'tiny/ease' has 2 saved models, name one of\n  results/runs/tiny/ease/"),
+    (
+        ["tiny/ease", "--all"],
+        r"RUN: 'tiny/ease' has 2 saved models, name one of\n  results/runs/.*: EASE fitted on tiny .train",
+    ),
     (["tiny/nobody", "--all"], "no run below results/runs of that name kept its model; kept are: tiny/ease"),
     (["EASE", "--users", "u17"], "unknown user 'u17': the data have"),
     (["EASE", "--all", "--out", "lists.txt"], "lists.txt must end in .csv, .tsv or .parquet"),

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from recspectra.api.model import Model, load
+from recspectra.api.model import Model, load, words_of
 from recspectra.config.base import ConfigError
 from recspectra.files import atomic
+from recspectra.fitting.saved import read_about
 from recspectra.planning import MODEL_FILE
 from recspectra.reporting.escape import spreadsheet
 
@@ -86,13 +87,19 @@ def find(given: str, runs: Path = Path("results/runs")) -> Path:
     if len(found) == 1:
         return found[0]
     if found:
-        places = "\n  ".join(str(path.parent) for path in found)
+        places = "\n  ".join(f"{path.parent}: {_named(path)}" for path in found)
         raise ConfigError(f"RUN: '{given}' has {len(found)} saved models, name one of\n  {places}")
     kept = sorted({"/".join(p.relative_to(runs).parts[:2]) for p in runs.rglob(MODEL_FILE)})
     raise ConfigError(
         f"RUN: '{given}' is no file, and no run below {runs} of that name kept its model; "
         f"kept are: {', '.join(kept) or 'none (make study STUDY=... KEEP=1 keeps them)'}"
     )
+
+
+def _named(path: Path) -> str:
+    """Return a saved model in words."""
+    about = read_about(path)
+    return f"{words_of(about)}, seed {about['seed']}"
 
 
 def _check_ending(path: Path) -> None:

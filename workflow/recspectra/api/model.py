@@ -52,16 +52,8 @@ class Model:
     ids: Ids
 
     def __repr__(self) -> str:
-        a, changed = self.about, self._set
-        values = f" ({', '.join(f'{name} {value}' for name, value in changed.items())})" if changed else ""
         users, items = self.history.shape
-        return f"{a['title']}{values} fitted on {a['dataset']} ({a['fit']}): {users:,} users, {items:,} items"
-
-    @property
-    def _set(self) -> dict[str, Any]:
-        """Parameters that differ from their defaults."""
-        params = catalog().model(self.about["model"]).params
-        return {k: v for k, v in self.about["params"].items() if k in params and v != params[k].default}
+        return f"{words_of(self.about)}: {users:,} users, {items:,} items"
 
     @property
     def params(self) -> dict[str, Any]:
@@ -137,6 +129,14 @@ class Model:
         """
         save_model(path, SavedModel(self.about, self.system, self.history, self.ids))
         return Path(path)
+
+
+def words_of(about: Mapping[str, Any]) -> str:
+    """Return a model in words: title, parameters that differ from their defaults, what it learned from."""
+    known = catalog().model(about["model"]).params
+    changed = [f"{k} {v}" for k, v in about["params"].items() if k in known and v != known[k].default]
+    values = f" ({', '.join(changed)})" if changed else ""
+    return f"{about['title']}{values} fitted on {about['dataset']} ({about['fit']})"
 
 
 def fit(

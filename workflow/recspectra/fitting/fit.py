@@ -61,26 +61,8 @@ def execute(job: Job, inputs: Inputs, folder: Path, keep: Ids | None = None, kee
     model itself is saved as `model.rs`; `keep_text` is written down for the workflow.
     """
     (folder / MODEL_FILE).unlink(missing_ok=True)  # of an earlier fit
-    params = job.params | best_epochs(job.train_run)
-    record: dict[str, Any] = {
-        "dataset": job.dataset,
-        "config": job.config.model_dump(),
-        "params": params,
-        "key": job.config.key,
-        "seed": job.seed,
-        "data": inputs.digest,
-        "device": job.device,
-        "threads": job.threads,
-        "code": job.code,
-        "provenance": provenance(),
-        "status": "ok",
-        "reason": "",
-        "caps": job.caps.text,
-        "caps_text": job.caps_text or job.caps.text,
-        "capped": "",
-        "keep_text": keep_text,
-    }
-    system = create(job.model, params)
+    record = _new_record(job, inputs.digest, keep_text)
+    system = create(job.model, record["params"])
     lists: dict[str, np.ndarray] = {}
 
     def work() -> None:
@@ -100,6 +82,28 @@ def execute(job: Job, inputs: Inputs, folder: Path, keep: Ids | None = None, kee
     for other in _of_other_code(job):
         _discard(other)
     return record["status"]
+
+
+def _new_record(job: Job, data: str, keep_text: str) -> dict[str, Any]:
+    """Return what `run.json` says before the fit."""
+    return {
+        "dataset": job.dataset,
+        "config": job.config.model_dump(),
+        "params": job.params | best_epochs(job.train_run),
+        "key": job.config.key,
+        "seed": job.seed,
+        "data": data,
+        "device": job.device,
+        "threads": job.threads,
+        "code": job.code,
+        "provenance": provenance(),
+        "status": "ok",
+        "reason": "",
+        "caps": job.caps.text,
+        "caps_text": job.caps_text or job.caps.text,
+        "capped": "",
+        "keep_text": keep_text,
+    }
 
 
 def about_model(model: ModelConfig, record: Mapping[str, Any], inputs: Inputs) -> dict[str, Any]:

@@ -165,7 +165,7 @@ def _check_version(path: Path | str, about: Any) -> None:
             f"{path}: is of format {about.get('version')} (RecSpectra {_version_of(about)}), this version "
             f"reads format {VERSION}; load it with the version that saved it, or fit it again"
         )
-    for key in ("model", "title", "params", "fit", "data"):
+    for key in ("model", "title", "params", "fit", "data", "dataset", "seed"):
         if key not in about:
             raise ArtifactError(f"{path}: {ABOUT} lacks '{key}': the file is damaged")
 
