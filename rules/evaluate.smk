@@ -12,6 +12,7 @@ rule evaluate:
     output:
         metrics="results/studies/{study}/parts/{dataset}.csv",
         per_user="results/studies/{study}/per_user/{dataset}.parquet",
+        notes="results/studies/{study}/parts/{dataset}.notes.json",
     log:
         "results/logs/evaluate/{study}/{dataset}.log",
     conda:
@@ -28,4 +29,4 @@ rule evaluate:
     shell:
         "{resources.python}/evaluate.py --study {resources.study:q} --dataset {wildcards.dataset}"
         " --choice {resources.choice:q}"
-        " --output {output.metrics:q} --per-user {output.per_user:q} > {log:q} 2>&1"
+        " --output {output.metrics:q} --per-user {output.per_user:q} --notes {output.notes:q} > {log:q} 2>&1"

@@ -410,7 +410,8 @@ def described(study: Study, statuses: list[str]) -> SimpleNamespace:
 def notes(files: SimpleNamespace) -> list[str]:
     nothing = {"reached": {}, "ending": {}, "told": [], "seeds": {}, "published": [], "bound": None}
     shown = files, ["main"], ["synthetic"]
-    return paragraphs("footnotes.j2", spent=spent(*shown), tuned=tuned(*shown), **nothing)
+    found = {"spent": spent(*shown), "tuned": tuned(*shown), "elsewhere": None}
+    return paragraphs("footnotes.j2", **found, **nothing)
 
 
 def test_one_sentence_says_which_caps_were_met(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from pydantic_core import PydanticUndefined
 
 from recspectra import registry
 from recspectra.config.base import ConfigError
+from recspectra.config.lists import ListsEntry
 from recspectra.config.scale import ScaleConfig
 from recspectra.config.study import (
     ClaimConfig,
@@ -66,6 +67,21 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "seeds": "In place of the study's.",
         "datasets": "In place of the study's.",
         "keep": "Save the fitted models with their runs: `python -m recspectra recommend` asks them.",
+    },
+    ListsEntry: {
+        "lists": "A file (CSV, TSV, Parquet, TREC run), or one for each dataset: `{ml-1m: a.csv}`. It is "
+        "looked for in the study's folder, then in the working folder. `{dataset}` and `{seed}` in it are "
+        "filled in.",
+        "title": "What tables call it.",
+        "name": "What claims and `models=` call it; by default the title in small letters: `recbole_sasrec`.",
+        "seconds": "How long its fit took, for tables and figures of times.",
+        "history": "What the model was shown for the lists: `train`, `train+valid`, or a list of both.",
+        "columns": "Where the file has other names: `{user: uid, item: sku, score: s, rank: r}`.",
+        "variant": "A label that tells entries of one name apart.",
+        "fit": "What the model was fitted on.",
+        "group": "Tables, figures and claims pick entries by their group.",
+        "seeds": "The seeds that there are files of; by default the study's, without `{seed}` its first.",
+        "datasets": "In place of the study's; by default those of `lists`, if it names some.",
     },
     TableConfig: {
         "name": "Name of the files `table-NAME.*`.",
@@ -173,6 +189,7 @@ SECTIONS = (
     ("Keys of a study", StudyConfig, ""),
     ("`tuning`", TuningConfig, ""),
     ("`models`", ModelEntry, ""),
+    ("Lists from elsewhere among `models`", ListsEntry, ""),
     ("`tables`", TableConfig, "tables"),
     ("`figures`", FigureConfig, "figures"),
     ("`claims`", ClaimConfig, "claims"),

@@ -22,6 +22,7 @@ from recspectra.config.base import (
     nearest,
     twice,
 )
+from recspectra.config.lists import ListsEntry
 
 METRICS = (
     "recall",
@@ -132,6 +133,18 @@ class ModelEntry(Strict):
     def models(self) -> list[str]:
         """The models that the entry names."""
         return [self.model] if isinstance(self.model, str) else self.model
+
+
+Entry = Annotated[
+    Annotated[ModelEntry, Tag("ModelEntry")] | Annotated[ListsEntry, Tag("ListsEntry")],
+    Discriminator(
+        lambda value: (
+            "ListsEntry"
+            if isinstance(value, ListsEntry) or (isinstance(value, dict) and "lists" in value)
+            else "ModelEntry"
+        )
+    ),
+]
 
 
 class TableConfig(Strict):
@@ -321,7 +334,7 @@ class StudyConfig(Strict):
     protocols: list[str] = Field(["standard"], min_length=1)
     views: list[View] | None = None
     top: int = Field(50, ge=1, le=10_000)
-    models: list[ModelEntry] = Field(min_length=1)
+    models: list[Entry] = Field(min_length=1)
     tables: list[TableConfig] = []
     figures: list[FigureConfig] = []
     claims: list[ClaimConfig] = []
@@ -376,12 +389,16 @@ def narrow(config: StudyConfig, datasets: Collection[str], models: Collection[st
     return kept.model_copy(update=update)
 
 
-def _on_part(entry: ModelEntry, absent: Collection[str], models: Collection[str]) -> ModelEntry | None:
+def _on_part(
+    entry: ModelEntry | ListsEntry, absent: Collection[str], models: Collection[str]
+) -> ModelEntry | ListsEntry | None:
     """Return an entry without absent datasets and other models than `models`; None if nothing is left."""
     left = [name for name in entry.models if not models or name in models]
     on = None if entry.datasets is None else [name for name in entry.datasets if name not in absent]
     if not left or on == []:
         return None
+    if isinstance(entry, ListsEntry):
+        return entry.model_copy(update={"datasets": on})
     models = left if isinstance(entry.model, list) else entry.model
     return entry.model_copy(update={"model": models, "datasets": on})
 

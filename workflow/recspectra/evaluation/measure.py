@@ -82,8 +82,8 @@ def measure(
         check_made_from(folder / "rankings.npz", str(lists.get("data", "")), data, folder)
         if code is not None:
             check_code(folder / "rankings.npz", str(lists.get("code", "")), code(item.run.model), folder)
-        status = str(lists["status"])
         for protocol, view in _views(protocols, item.run.fit):
+            status = _status(item, lists, list_name(protocol.target, view.history, view.mask))
             head, truth = _labels(item, protocol, view), pieces[protocol.target]
             groups = _groups(protocol, np.flatnonzero(truth.lengths > 0), warm)
             if status not in USABLE:
@@ -100,6 +100,11 @@ def measure(
                     users += _per_user(head, own, ids[members])
     frame = pd.DataFrame(rows, columns=COLUMNS)
     return Measured(frame, pd.concat(users, ignore_index=True) if users else pd.DataFrame())
+
+
+def _status(item: PlannedRun, lists: dict[str, np.ndarray], name: str) -> str:
+    """Return the status of a run's list; lists from elsewhere may be of some views only."""
+    return "skipped" if item.run.imported and name not in lists else str(lists["status"])
 
 
 def _distinct(planned: list[PlannedRun]) -> list[PlannedRun]:

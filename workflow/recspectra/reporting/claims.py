@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from recspectra import registry
+from recspectra.config.model import LISTS
 from recspectra.config.scale import CAPPED, USABLE
 from recspectra.config.study import ClaimConfig, View
 from recspectra.evaluation import simultaneous
@@ -168,7 +169,9 @@ class Case:
         values = self._measured(dataset, measure, view).get("\0".join((model, variant, key)))
         runs = self.runs[(self.runs["dataset"] == dataset) & (self.runs["model"] == model)]
         runs = runs[(runs["variant"] == variant) & (runs["key"] == key)]
-        varies = values is not None and ((runs["kind"] == "trained").any() or (values != values[0]).any())
+        varies = values is not None and (
+            runs["kind"].isin(("trained", LISTS)).any() or (values != values[0]).any()
+        )
         lack = ""
         if values is None:
             lack = f"no number ({status})"

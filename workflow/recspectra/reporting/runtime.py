@@ -46,7 +46,7 @@ def build(files: StudyResults, table: TableConfig, published: Published) -> pd.D
     for key, part in runs.groupby(by, sort=False):
         done = part[part["status"].isin(USABLE)]
         seconds = done[STAGES].median().tolist() if len(done) else [np.nan] * 3
-        total = done[STAGES].fillna(0.0).sum(axis=1).median() if len(done) else np.nan
+        total = done[STAGES].sum(axis=1, min_count=1).median() if len(done) else np.nan
         memory = part["peak_memory_mb"].max()
         lines.append([*key, len(part), joint_status(part["status"]), *seconds, total, memory])
     frame = pd.DataFrame(lines, columns=[*by, "runs", "status", *STAGES, "total_seconds", "peak_memory_mb"])
