@@ -87,7 +87,10 @@ for study in PLAN.studies:
             PLAN.numbers(study),
             PLAN.per_user(study),
             PLAN.published,
-            words=[ROOT / "workflow" / "report" / f"{name}.j2" for name in ("claims", "footnotes")],
+            words=[
+                ROOT / "workflow" / "report" / f"{name}.j2"
+                for name in ("beyond", "claims", "footnotes", "legend")
+            ],
         output:
             PLAN.drawn(study),
         log:

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from pyarrow import parquet
 
 from recspectra.config.model import PlannedRun, RunConfig
 from recspectra.config.study import ProtocolConfig, View
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.evaluation.measure import Measured, measure
+from recspectra.evaluation.per_user import activity
 from recspectra.files import ArtifactError, write_npz
 from recspectra.fitting.ranking import list_name, positions_name
 from recspectra.paths import Paths
@@ -70,15 +72,15 @@ def of(frame: pd.DataFrame, **wanted: object) -> pd.DataFrame:
     return frame
 
 
-def test_recall_and_ndcg_of_every_user_are_kept_in_every_view(tmp_path: Path, truth: dict) -> None:
+def test_every_metric_of_every_user_is_kept_in_every_view(tmp_path: Path, truth: dict) -> None:
     item = planned("ease", seed=4)
     lists = write_lists(tmp_path, item)
     frame = measure([item], [(protocol(), VIEWS)], truth, tmp_path, SPLIT).per_user
     kept = set(frame[["metric", "k"]].drop_duplicates().itertuples(index=False, name=None))
-    assert kept == {("ndcg", 10), ("recall", 20)}
-    assert len(frame) == 2 * 2 * (USERS - len(WITHOUT_TARGETS))
+    assert kept == {(metric, k) for metric in ("recall", "ndcg", "mrr") for k in (5, 10, 20)}
+    assert len(frame) == 9 * 2 * (USERS - len(WITHOUT_TARGETS))
     for view in VIEWS:
-        part = of(frame, metric="recall", history=view.history, mask=view.mask)
+        part = of(frame, metric="recall", k=20, history=view.history, mask=view.mask)
         expected = recall(lists[list_name("test", view.history, view.mask)], truth["test"], 20)
         assert dict(zip(part["user"], part["value"], strict=True)) == pytest.approx(expected)
     labels = {"dataset": "d", "model": "ease", "variant": "default", "key": item.run.key, "seed": 4,
@@ -94,9 +96,30 @@ def test_means_of_users_are_the_rows_of_the_metrics(tmp_path: Path, truth: dict)
     by = ["seed", "history", "mask", "metric", "k"]
     means = found.per_user.groupby(by, observed=True)["value"].mean()
     rows = found.rows.set_index(by)["value"]
-    assert len(means) == 2 * 2 * 2 and len(rows) == 2 * 2 * 9
+    assert len(means) == len(rows) == 2 * 2 * 9
     for place, mean in means.items():
         assert rows[place] == pytest.approx(mean, rel=1e-6)
+
+
+def test_the_file_holds_what_was_measured_metric_by_metric(tmp_path: Path, truth: dict) -> None:
+    items = [planned("ease", 0), planned("gfcf", 1)]
+    for item in items:
+        write_lists(tmp_path, item)
+    found = measure(items, [(protocol(), VIEWS)], truth, tmp_path, SPLIT)
+    found.users.write(tmp_path / "kept.parquet")
+    whole = pd.read_parquet(tmp_path / "kept.parquet")
+    pd.testing.assert_frame_equal(whole.astype(str), found.per_user.astype(str))
+    file = parquet.ParquetFile(tmp_path / "kept.parquet")
+    assert file.num_row_groups == 9 * 2
+    assert len(file.read_row_group(0).column("metric").unique()) == 1
+    assert whole["warm"].all() and set(whole["activity"]) == {1}  # each has one training interaction
+
+
+def test_users_are_in_quarters_by_activity_and_equal_ones_together() -> None:
+    lengths = np.array([9, 0, 1, 2, 3, 4, 5, 6, 7, 50])
+    assert activity(lengths, np.arange(1, 9)).tolist() == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert activity(np.array([1, 1, 1, 1, 8]), np.arange(5)).tolist() == [1, 1, 1, 1, 4]
+    assert activity(lengths, np.arange(0)).tolist() == []
 
 
 def test_a_failed_run_has_rows_without_values_and_no_users(tmp_path: Path, truth: dict) -> None:

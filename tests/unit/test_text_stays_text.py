@@ -15,7 +15,7 @@ from recspectra.config.model import Budget, RunConfig
 from recspectra.data.interactions import Interactions
 from recspectra.data.splits import statistics
 from recspectra.evaluation.measure import measure
-from recspectra.files import atomic, write_json
+from recspectra.files import write_json
 from recspectra.fitting.fit import Job, execute
 from recspectra.fitting.scoring import Inputs
 from recspectra.fitting.tune import TuneJob, tune, write_tuning
@@ -94,8 +94,7 @@ def finished(study: Study, tiny: dict[str, Interactions], tmp_path: Path) -> Pat
         found = measure(planned, [(p, study.views(p)) for p in study.protocols], tiny, results, inputs.digest)
         (folder / "parts").mkdir(parents=True, exist_ok=True)
         found.rows.to_csv(folder / "parts" / f"{dataset}.csv", index=False)
-        with atomic(folder / "per_user" / f"{dataset}.parquet") as temporary:
-            found.per_user.to_parquet(temporary, index=False)
+        found.users.write(folder / "per_user" / f"{dataset}.parquet")
     collect(study, results)
     return folder
 

@@ -93,3 +93,54 @@ def test_a_failed_run_has_its_status_for_every_group(tmp_path: Path) -> None:
 def test_only_known_groups_are_taken() -> None:
     with pytest.raises(ConfigError, match=r"p.yaml: users: .*'all', 'warm' or 'cold'"):
         protocol(users="hot")
+
+
+# ----------------------------------------------------------------- groups that are asked for
+
+
+def test_quarters_by_activity_and_cold_users_are_measured_where_asked_for(tmp_path: Path) -> None:
+    train = [0, 0, 0, 1, 1, 2, 4, 6]  # 3, 2, 1 and 1 interactions of users 0, 1, 2 and 4; none of 3 and 5
+    found = values(measured(tmp_path, train, groups=["cold", "activity"]))
+    assert found == {
+        "all": 4 / 6, "warm": 3 / 4, "cold": 1 / 2,
+        "activity-1": 1 / 2, "activity-2": 1 / 2, "activity-3": "no users", "activity-4": 1.0,
+    }  # fmt: skip
+
+
+def test_groups_add_rows_and_change_none(tmp_path: Path) -> None:
+    plain = measured(tmp_path / "a", [0, 1, 4, 6])
+    asked = measured(tmp_path / "b", [0, 1, 4, 6], groups=["warm", "activity"])
+    old = asked.rows[asked.rows["users"].isin(["all", "warm"])]
+    assert old.to_csv(index=False) == plain.rows.to_csv(index=False)
+    assert asked.per_user.equals(plain.per_user)
+
+
+def test_means_of_groups_are_those_of_the_kept_users(tmp_path: Path) -> None:
+    found = measured(
+        tmp_path, [0, 0, 0, 1, 1, 2, 4, 6], groups=["cold", "activity"], metrics=["recall"], k=[10]
+    )
+    kept = found.per_user
+    for name, expected in values(found).items():
+        own = {"all": kept["warm"] >= 0, "warm": kept["warm"], "cold": ~kept["warm"]}
+        chosen = own.get(name, kept["activity"] == int(name[-1]) if name[-1].isdigit() else None)
+        if expected != "no users":
+            assert kept[chosen]["value"].mean() == pytest.approx(expected)
+
+
+def test_metrics_of_the_catalogue_are_of_the_lists_of_a_group_and_have_no_users(tmp_path: Path) -> None:
+    found = measured(tmp_path, [0, 1, 2, 3], metrics=["coverage", "recall"])
+    # all: items 0 to 3, 20 and 7 to 15; warm users find 0 to 3 and have 7 to 15
+    assert values(found, "coverage") == {"all": 14 / 30, "warm": 13 / 30}
+    assert set(found.per_user["metric"]) == {"recall"}
+
+
+def test_lists_that_are_too_short_for_a_metric_say_so(tmp_path: Path) -> None:
+    found = measured(tmp_path, [0, 1, 2, 3, 4, 5], metrics=["auc", "recall"])
+    assert values(found, "auc") == {"all": "partial lists"}
+    assert values(found) == {"all": 4 / 6}
+    assert set(found.per_user["metric"]) == {"recall"}
+
+
+def test_only_known_groups_may_be_asked_for() -> None:
+    with pytest.raises(ConfigError, match=r"p.yaml: groups\[0\]: .*'warm', 'cold' or 'activity'"):
+        protocol(groups=["hot"])

@@ -8,20 +8,24 @@ import numpy as np
 import pandas as pd
 
 from recspectra.data.ids import Ids
-from recspectra.evaluation.measure import name_users
+from recspectra.evaluation.per_user import LABELS, Members, PerUser
 
 
 def test_per_user_values_carry_the_ids_of_the_file(tmp_path: Path) -> None:
     ids = Ids(np.array(["007", "7", "Zoë Ünal"]), np.arange(2))
-    values = pd.DataFrame({"user": np.array([2, 0, 2], dtype=np.int32), "value": [0.1, 0.2, 0.3]})
-    name_users(values, ids).to_parquet(tmp_path / "values.parquet", index=False)
+    values, head = PerUser(), dict.fromkeys(LABELS, "x") | {"seed": 0}
+    none = np.zeros(2, dtype=np.int8)
+    for users in ([2, 0], [1, 2]):  # of two runs
+        values.add(head, Members(np.array(users), none > 0, none), {("recall", 10): np.array([0.1, 0.2])})
+    values.write(tmp_path / "values.parquet", ids)
     back = pd.read_parquet(tmp_path / "values.parquet")
-    assert back["user_id"].tolist() == ["Zoë Ünal", "007", "Zoë Ünal"]
-    assert back["user"].tolist() == [2, 0, 2]
+    assert back["user_id"].tolist() == ["Zoë Ünal", "007", "7", "Zoë Ünal"]
+    assert back["user"].tolist() == [2, 0, 1, 2]
 
 
-def test_values_of_no_user_stay_empty() -> None:
-    assert name_users(pd.DataFrame(), Ids(np.arange(2), np.arange(2))).empty
+def test_values_of_no_user_stay_empty(tmp_path: Path) -> None:
+    PerUser().write(tmp_path / "values.parquet", Ids(np.arange(2), np.arange(2)))
+    assert pd.read_parquet(tmp_path / "values.parquet").empty
 
 
 def test_ids_in_another_order_have_another_digest() -> None:

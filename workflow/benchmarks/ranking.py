@@ -18,7 +18,7 @@ import scipy.sparse as sp
 
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.evaluation.hits import compare
-from recspectra.evaluation.metrics import METRICS
+from recspectra.evaluation.metrics import ACCURACY
 from recspectra.fitting.ranking import top_items
 from recspectra.running import cli
 
@@ -72,7 +72,7 @@ def run() -> None:
 
     def everything() -> None:
         found = compare(top_items(users @ items.T, seen, args.depth), truth)
-        for metric in METRICS.values():
+        for metric in ACCURACY.values():
             metric(found, CUTS).mean(axis=0)
 
     parts = {
@@ -80,7 +80,7 @@ def run() -> None:
         "numpy argpartition": topk_floor,
         "ranking (masked, exact ties)": lambda: top_items(scores, seen, args.depth),
         "hits": lambda: compare(lists, truth),
-        **{f"metric {name}": lambda m=m: m(ranked, CUTS) for name, m in METRICS.items()},
+        **{f"metric {name}": lambda m=m: m(ranked, CUTS) for name, m in ACCURACY.items()},
         "everything": everything,
     }
     print(f"{truth.n_users} users x {truth.n_items} items, top {args.depth}, k = {CUTS}")

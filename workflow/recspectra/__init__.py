@@ -31,6 +31,7 @@ PUBLIC = {
     "evaluate": "recspectra.api.measure",
     "compare": "recspectra.api.measure",
     "Lists": "recspectra.evaluation.lists",
+    "read_lists": "recspectra.evaluation.read_lists",
     "ConfigError": "recspectra.config.base",
     "DataError": "recspectra.data.interactions",
     "ArtifactError": "recspectra.files",
@@ -38,7 +39,8 @@ PUBLIC = {
 }
 __all__ = [
     "ArtifactError", "ConfigError", "Data", "DataError", "Lists", "Model", "Refused", "compare", "dataset",
-    "evaluate", "fit", "load", "read", "recommend", "save",
+    "evaluate", "fit", "load", "read", "read_lists", "recommend",
+    "save",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from recspectra.config.base import ConfigError
     from recspectra.data.interactions import DataError
     from recspectra.evaluation.lists import Lists
+    from recspectra.evaluation.read_lists import read_lists
     from recspectra.files import ArtifactError
     from recspectra.recommender import Refused
 

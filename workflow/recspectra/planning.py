@@ -799,9 +799,10 @@ class Plan:
         return [str(HERE.study(study) / name) for name in [*names, "audit.csv"]]
 
     def per_user(self, study: str) -> list[str]:
-        """Return the values of every user that a study's claims are judged by."""
+        """Return the values of every user that a study's claims and intervals are made of."""
         config = self.studies[study].config
-        names = config.datasets if config.claims else []
+        shown = config.claims or any(table.kind == "metrics" for table in config.tables)
+        names = config.datasets if shown else []
         return [str(HERE.per_user(study, name)) for name in names]
 
     @property

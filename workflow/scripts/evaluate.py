@@ -9,8 +9,8 @@ from recspectra.config.yaml_io import validate
 from recspectra.data.ids import Ids
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.import_lists import doubts_of_runs
-from recspectra.evaluation.measure import measure, name_users
-from recspectra.files import atomic, read_json, write_json, write_text
+from recspectra.evaluation.measure import measure
+from recspectra.files import read_json, write_json, write_text
 from recspectra.identity import check_made_from, data_digest, fit_code, import_code
 from recspectra.running import cli
 
@@ -53,8 +53,7 @@ def run() -> None:
     measured = measure(planned, protocols, pieces, args.results, digests["fit"], code)
     write_text(args.output, measured.rows.to_csv(index=False, lineterminator="\n"))
     write_json(args.notes, doubts_of_runs(planned, study.protocols, pieces, args.results))
-    with atomic(args.per_user) as temporary:
-        name_users(measured.per_user, ids).to_parquet(temporary, index=False)
+    measured.users.write(args.per_user, ids)
 
 
 if __name__ == "__main__":

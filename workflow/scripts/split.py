@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from recspectra.data import reach_words, splits
+from recspectra.data.leaks import leaks
 from recspectra.data.tables import InteractionTable
 from recspectra.running import cli
 
@@ -22,6 +23,7 @@ def run() -> None:
     pieces, ids, said = splits.split_with_ids(table, dataset)
     stats = splits.statistics(dataset, pieces) | table.account.statistics()
     stats["digests"]["ids"] = ids.digest
+    stats["leaks"] = leaks(pieces, dataset.ordered and table.times is not None)
     stats["made_with"] = json.loads(args.made_with)
     said += [*splits.check_counts(dataset, stats), *reach_words.describe(stats)]
     ids.save(args.folder / "ids.parquet")

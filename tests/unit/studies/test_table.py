@@ -123,9 +123,9 @@ def test_sheet_has_a_column_for_what_stands_beside_a_number() -> None:
     table = many(rows=2, datasets=1, columns=1)
     lines = list(csv.reader(io.StringIO(to_csv(table))))
     head = "Data 0, history train, mask train+valid, ndcg_hit@5"
-    assert lines[0] == ["model", head, *(f"{head}: {n}" for n in ("error", "note", "published",
+    assert lines[0] == ["model", head, *(f"{head}: {n}" for n in ("error", "standing", "note", "published",
                                                                    "difference", "mark"))]  # fmt: skip
-    assert lines[1][1:] == ["0.1234", "0.0012", "1/3 oom", "0.1255", "-0.0021", "\u2020"]
+    assert lines[1][1:] == ["0.1234", "0.0012", "best", "1/3 oom", "0.1255", "-0.0021", "\u2020"]
     assert [NOTE] in lines
     assert list(csv.reader(io.StringIO(to_csv(small("=A1")))))[1] == ["'=A1", "0.5", "ok"]
 

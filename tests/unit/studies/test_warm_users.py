@@ -140,3 +140,12 @@ def test_the_table_of_datasets_shows_what_cannot_be_found(tmp_path: Path) -> Non
     assert "mean length  test users  cold  unknown items  masked  rows read" in text.splitlines()[2]
     assert text.splitlines()[3].split()[6:10] == ["169", "120", "7", "5"]
     assert "| 169 | 120 | 7 | 5 |" in (tmp_path / "datasets" / "datasets.md").read_text()
+
+
+def test_a_table_shows_the_groups_that_it_names(folder: Path) -> None:
+    table = table_of(folder, "first").model_copy(update={"users": ["warm", "activity-1"]})
+    long = build(StudyResults(folder), table, PUBLISHED)
+    assert list(dict.fromkeys(long["users"])) == ["warm", "activity-1"]
+    assert long.loc[long["users"] == "activity-1", "status"].eq("missing").all()
+    blocks = [heading for heading, _ in layout(long, {}).parts()]
+    assert any("quarter of users with the fewest interactions" in heading for heading in blocks)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -17,16 +18,17 @@ from recspectra.config.base import ConfigError
 from recspectra.config.study import ProtocolConfig, View
 from recspectra.config.yaml_io import validate
 from recspectra.data.interactions import DataError
-from recspectra.data.reach import warm_users
+from recspectra.evaluation.hits import RankedLists
 from recspectra.evaluation.lists import Lists, lists_of
-from recspectra.evaluation.measure import user_values
-from recspectra.evaluation.simultaneous import LEVEL, Pair, Panel, mean_error
+from recspectra.evaluation.measure import of_every_user, ranked_lists
+from recspectra.evaluation.metrics import METRICS
+from recspectra.evaluation.per_user import Members, Point
+from recspectra.evaluation.simultaneous import Pair, Panel, stand
 from recspectra.evaluation.simultaneous import compare as compare_pairs
 from recspectra.fitting.ranking import NO_CUTS, Ranking
 from recspectra.fitting.scoring import Inputs, rank
 
 COLUMNS = ["model", "history", "mask", "users", "metric", "k", "value", "low", "high"]
-Point = tuple[str, int]  # a metric and its cut-off
 Measurable = Any  # a Model, a Lists, a frame of lists, or a sequence of Models that differ in their seed
 
 
@@ -53,8 +55,9 @@ def evaluate(
     -------
     pandas.DataFrame
         `model`, `history`, `mask`, `users` (whose mean it is), `metric`, `k`, `value`, and the ends `low` and
-        `high` of its 95 % interval: over other users of the same kind and, where there are several seeds,
-        other seeds. Two intervals that overlap say little of a difference: use `compare`.
+        `high` of its 95 % interval, as in the tables of a study: over other users of the same kind and, where
+        there are several seeds, other seeds. A number of all lists together (`coverage`, `gini`) has none.
+        Two intervals that overlap say little of a difference: use `compare`.
 
     Raises
     ------
@@ -76,15 +79,34 @@ def evaluate(
     """
     plan = _protocol(protocol, metrics, k)
     named = models if isinstance(models, Mapping) else {_name_of(models): models}
-    rows: list[dict[str, Any]] = []
-    for view in plan.views:
-        panels = _panels(named, data, plan, view)
-        for (metric, cut), panel in panels.items():
-            head = {**view.model_dump(), "users": plan.users, "metric": metric, "k": cut}
-            rows += [{"model": name, **head, **_with_interval(panel, name)} for name in named]
-    frame = pd.DataFrame(rows, columns=COLUMNS)
+    rows = [row for view in plan.views for row in _rows_of(named, data, plan, view)]
     order = {name: place for place, name in enumerate(named)}
+    frame = pd.DataFrame(rows, columns=COLUMNS)
     return frame.sort_values("model", key=lambda c: c.map(order), kind="stable", ignore_index=True)
+
+
+def _rows_of(
+    named: Mapping[str, Measurable], data: Data, plan: ProtocolConfig, view: View
+) -> list[dict[str, Any]]:
+    """Return what was measured under one view: every metric and cut-off, model after model."""
+    ranked = {name: _all_ranked(name, model, data, plan, view) for name, model in named.items()}
+    panels = _panels(named, ranked, data, plan)
+    stood = dict(zip(panels, stand([(panel, None) for panel in panels.values()]), strict=True))
+    rows = []
+    for metric, cut in product(plan.metrics, plan.k):
+        head = {**view.model_dump(), "users": plan.users, "metric": metric, "k": cut}
+        for name in named:
+            if (metric, cut) in stood:
+                found = stood[metric, cut][name].value
+                value = {"value": found.difference, "low": found.low, "high": found.high}
+            else:
+                value = {
+                    "value": _of_lists(metric, cut, ranked[name], plan),
+                    "low": math.nan,
+                    "high": math.nan,
+                }
+            rows.append({"model": name, **head, **value})
+    return rows
 
 
 @dataclass(frozen=True)
@@ -172,7 +194,13 @@ def compare(
     one, other = _named(subject), _named(rival)
     if one[0] == other[0]:
         one, other = (f"{one[0]} (1)", one[1]), (f"{other[0]} (2)", other[1])
-    (panel,) = _panels(dict([one, other]), data, plan, plan.views[0]).values()
+    named = dict([one, other])
+    ranked = {name: _all_ranked(name, model, data, plan, plan.views[0]) for name, model in named.items()}
+    panel = _panels(named, ranked, data, plan).get((metric, k))
+    if panel is None:
+        raise ConfigError(
+            f"metric: '{metric}' is no number that every user has, so there is nothing to compare"
+        )
     (found,) = compare_pairs([panel], [Pair(panel.dataset, one[0], other[0])])
     means = [float(panel.by_user(name).mean()) for name in (one[0], other[0])]
     return Difference(
@@ -212,25 +240,30 @@ def _name_of(model: Measurable) -> str:
 
 
 def _panels(
-    named: Mapping[str, Measurable], data: Data, plan: ProtocolConfig, view: View
+    named: Mapping[str, Measurable], ranked: Mapping[str, list[RankedLists]], data: Data, plan: ProtocolConfig
 ) -> dict[Point, Panel]:
-    """Return the values of all users by metric and cut-off."""
-    found = {name: [*_values(name, model, data, plan, view)] for name, model in named.items()}
+    """Return the values of all users, by those metrics and cut-offs that every user has."""
+    values = {name: [of_every_user(one, plan) for one in own] for name, own in ranked.items()}
     trained = frozenset(name for name, model in named.items() if _is_trained(model))
-    points = [(metric, cut) for metric in plan.metrics for cut in plan.k]
-    return {
-        point: Panel(
-            data.name, {name: np.stack([v[point] for v in own]) for name, own in found.items()}, trained
-        )
-        for point in points
-    }
+    found = {}
+    for point in next(iter(values.values()))[0] if values else ():
+        columns = {name: np.stack([v[point] for v in own]) for name, own in values.items()}
+        if not any(np.isnan(column).any() for column in columns.values()):
+            found[point] = Panel(data.name, columns, trained)
+    return found
 
 
-def _values(
+def _of_lists(metric: str, cut: int, ranked: list[RankedLists], plan: ProtocolConfig) -> float:
+    """Return a number of all lists together, the mean over seeds; NaN where the lists are too short."""
+    return float(np.mean([METRICS[metric](one, [cut]) for one in ranked]))
+
+
+def _all_ranked(
     name: str, model: Measurable, data: Data, plan: ProtocolConfig, view: View
-) -> Iterator[dict[Point, np.ndarray]]:
-    """Yield the values of each user, once a seed."""
+) -> list[RankedLists]:
+    """Return the lists of the users that count, with their hits, once a seed."""
     members = _members(data, plan)
+    found = []
     for one in model if isinstance(model, list | tuple) else [model]:
         if isinstance(one, Model):
             ranking = _ranked(name, one, data, plan, view)
@@ -240,8 +273,8 @@ def _values(
             raise ConfigError(
                 f"'{name}' is a {type(one).__name__}; give a Model, a Lists or a frame of lists"
             )
-        values = user_values(ranking, data.test, plan)
-        yield {point: column[members] for point, column in values.items()}
+        found.append(ranked_lists(ranking, data.test, plan, data.train).within(members))
+    return found
 
 
 def _is_trained(model: Measurable) -> bool:
@@ -251,8 +284,7 @@ def _is_trained(model: Measurable) -> bool:
 
 def _members(data: Data, plan: ProtocolConfig) -> np.ndarray:
     """Return which of the users with test items count."""
-    warm = warm_users(data.train)[np.flatnonzero(data.test.lengths > 0)]
-    members = {"all": np.ones(len(warm), dtype=bool), "warm": warm, "cold": ~warm}[plan.users]
+    members = Members.of(data.train, np.flatnonzero(data.test.lengths > 0)).group(plan.users)
     if not members.any():
         raise DataError(f"protocol '{plan.name}' averages over {plan.users} users, and the data have none")
     return members
@@ -314,17 +346,3 @@ def _warn_without_hits(name: str, top: np.ndarray, data: Data) -> None:
             "part included; give the model itself",
             stacklevel=2,
         )
-
-
-# ------------------------------------------------------------------------------------- intervals
-
-
-def _with_interval(panel: Panel, name: str) -> dict[str, float]:
-    """Return the mean of a model and its normal interval."""
-    from scipy.special import ndtri
-
-    value, error = float(panel.by_user(name).mean()), mean_error(panel, name)
-    half = float(ndtri(0.5 + LEVEL / 2)) * error
-    return {"value": value, "low": value - half, "high": value + half} if math.isfinite(half) else {
-        "value": value, "low": math.nan, "high": math.nan,
-    }  # fmt: skip

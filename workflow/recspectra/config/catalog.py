@@ -459,6 +459,7 @@ class Study:
                     self._check_metrics(protocol, metrics, where, place)
                     self._check_cut_offs(protocol, k, f"{where}.k")
                     self._check_views(protocol, item, where)
+                    self._check_users(protocol, getattr(item, "users", None) or [], f"{where}.users")
                 self._check_names("group", groups_of(item), groups, where)
                 self._check_names("dataset", item.datasets or [], self.config.datasets, where)
 
@@ -527,6 +528,17 @@ class Study:
                     "write one of these, or add it to the study's `views`"
                 )
 
+    def _check_users(self, name: str, users: list[str], where: str) -> None:
+        """Refuse a group of users that is not measured."""
+        protocol = next(p for p in self.protocols if p.name == name)
+        measured = [protocol.users, "warm", *protocol.group_names]
+        for group in users:
+            if group not in measured:
+                raise ConfigError(
+                    f"{where}: '{group}' is not measured under protocol '{name}'; add it in "
+                    f"config/protocols/{name}.yaml: `groups: [{group.split('-')[0]}]`"
+                )
+
     def _check_depth(self) -> None:
         for p in self.protocols:
             # Half of the ties go below their target: it stands at most twice as deep in the list.
@@ -586,8 +598,7 @@ def _named_models(kind: str, item: Any) -> dict[str, list[str]]:
         return {"model": [item.model] if item.model else [], "rivals": item.rivals}
     if kind == "figures":
         return {"model": [item.model] if item.model else []}
-    named = item.kind == "runtime" and "reference" in item.model_fields_set
-    return {"reference": [item.reference] if named else []}
+    return {"reference": [item.reference] if item.reference else []}
 
 
 def variant_label(variant: str, swept: dict[str, Scalar]) -> str:

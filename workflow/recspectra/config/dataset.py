@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_serializer, model_validator
 
 from recspectra.config import inter_files
 from recspectra.config.base import SAFE_NAME, ConfigError, Scalar, Strict, nearest
@@ -29,7 +30,12 @@ USED = {
     "temporal": SHARES,
     "temporal-user": SHARES,
     "leave-one-out": (),
+    "temporal-global": ("cut", "valid_cut", "warm_only", *SHARES),
+    "leave-n-out": ("n",),
+    "k-fold": ("folds", "fold", "seed"),
 }
+ADDED = ("cut", "valid_cut", "warm_only", "n", "folds", "fold")  # keys that only some recipes have
+BY_TIME = ("temporal-user", "leave-one-out", "leave-n-out", "temporal", "temporal-global")
 # File systems end at 255 bytes; logs and temporary files have longer names.
 LONGEST_NAME = 200
 
@@ -135,6 +141,25 @@ class FilterConfig(Strict):
     seed: int = Field(0, ge=0)
 
 
+def moment(value: str | float) -> float:
+    """Return a date, or a date with time, as seconds since 1970 (UTC without a zone); numbers stay.
+
+    Raises
+    ------
+    ValueError
+        The text is no date.
+    """
+    if not isinstance(value, str):
+        return float(value)
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError(
+            f'\'{value}\' is no date; write "2020-01-31" or "2020-01-31 12:00:00", or a number of seconds'
+        ) from None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
 class SplitConfig(Strict):
     """How interactions become train, valid and test.
 
@@ -142,14 +167,55 @@ class SplitConfig(Strict):
     with `valid_of: train` the share of valid is taken from what test leaves.
     `exchange` swaps valid and test of a shipped split. `valid` of a shipped split is the share of its train
     part that is drawn, with `seed`, as the validation part that its files lack.
+
+    `temporal-global` tests all that happened from one moment on: `cut`, a date or a number of seconds, or the
+    moment that leaves the share `test`. `valid_cut` or the share `valid` says where validation begins.
+    `warm_only` leaves out what is held out of users without a training interaction. `leave-n-out` holds out
+    each user's `n` newest interactions, and the `n` before them for validation. `k-fold` deals each user's
+    interactions out to `folds`: number `fold` is tested, the next one is for validation, the others train.
     """
 
-    recipe: Literal["shipped", "random", "random-user", "temporal", "temporal-user", "leave-one-out"]
+    recipe: Literal[
+        "shipped", "random", "random-user", "temporal", "temporal-user", "temporal-global", "leave-one-out",
+        "leave-n-out", "k-fold",
+    ]  # fmt: skip
     valid: float = Field(0.1, ge=0, lt=1)
     test: float = Field(0.2, gt=0, lt=1)
     valid_of: Literal["all", "train"] = "all"
     seed: int = Field(0, ge=0)
     exchange: bool = False
+    cut: str | float | None = None
+    valid_cut: str | float | None = None
+    warm_only: bool = False
+    n: int = Field(1, ge=1, le=1000)
+    folds: int = Field(5, ge=3, le=100)
+    fold: int = Field(1, ge=1)
+
+    @model_serializer(mode="wrap")
+    def _leave_out_what_is_not_there(self, handler: Any) -> dict[str, Any]:
+        """Leave out keys of other recipes: what a split was made with stays the same text."""
+        used = USED[self.recipe]
+        return {k: v for k, v in handler(self).items() if k not in ADDED or k in used}
+
+    @field_validator("cut", "valid_cut")
+    @classmethod
+    def _is_a_moment(cls, value: str | float | None) -> str | float | None:
+        if isinstance(value, str):
+            moment(value)
+        return value
+
+    @model_validator(mode="after")
+    def _cuts_once(self) -> SplitConfig:
+        for cut, share in (("cut", "test"), ("valid_cut", "valid")):
+            if getattr(self, cut) is not None and share in self.model_fields_set:
+                raise ValueError(f"{cut}, {share}: both say where the part begins; take one out")
+        if self.cut is not None and self.valid_cut is not None and moment(self.valid_cut) >= moment(self.cut):
+            raise ValueError("valid_cut: validation must begin before `cut`")
+        if self.valid_cut is not None and self.cut is None:
+            raise ValueError("valid_cut: give `cut` as well")
+        if self.fold > self.folds:
+            raise ValueError(f"fold: there are folds 1 to {self.folds}")
+        return self
 
     @model_validator(mode="after")
     def _uses_what_is_given(self) -> SplitConfig:
@@ -181,7 +247,8 @@ class SplitConfig(Strict):
 
     @model_validator(mode="after")
     def _leaves_train(self) -> SplitConfig:
-        if self.recipe != "shipped" and self.valid_of == "all" and self.valid + self.test >= 1:
+        shares = self.recipe not in ("shipped", "k-fold", "leave-n-out") and self.cut is None
+        if shares and self.valid_of == "all" and self.valid + self.test >= 1:
             raise ValueError("valid + test must be below 1, or nothing is left to train on")
         return self
 
@@ -279,7 +346,7 @@ class DatasetConfig(Strict):
         _check_separator(self.separator)
         if self.reader.format == "inter" and self.separator not in (None, "\t"):
             raise ValueError("separator: an .inter file is separated by tabs; rename it to .csv or so")
-        if self.split.recipe in ("temporal-user", "leave-one-out", "temporal") and not self.ordered:
+        if self.split.recipe in BY_TIME and not self.ordered:
             raise ValueError(
                 f"split.recipe: '{self.split.recipe}' needs the order in time; name the `time` column, "
                 "or write `ordered: true` if each user's rows stand in the order of time"

@@ -23,23 +23,17 @@ from recspectra.config.base import (
     twice,
 )
 from recspectra.config.lists import ListsEntry
+from recspectra.config.metric_names import declared, of_users
 
-METRICS = (
-    "recall",
-    "recall_min",
-    "precision",
-    "hr",
-    "ndcg",
-    "ndcg_hit",
-    "ndcg_set",
-    "mrr",
-    "mrr_set",
-)
+METRICS = tuple(declared())
 
 # -------------------------------------------------------------------------- protocols
 
 
 Users = Literal["all", "warm", "cold"]
+Group = Literal["warm", "cold", "activity"]
+QUARTERS = tuple(f"activity-{quarter}" for quarter in (1, 2, 3, 4))
+GROUPS = ("all", "warm", "cold", *QUARTERS)  # of users, as `metrics.csv` names them
 
 
 class View(Strict):
@@ -61,7 +55,9 @@ class ProtocolConfig(Strict):
     `ties` says how equal scores are ordered: `larger-id` or `smaller-id` first, or `half`,
     which lets them share the middle of their positions. `users` says whose values are averaged: those of
     `all` users with targets, of `warm` ones, who have at least one training interaction, or of `cold` ones,
-    who have none. Under `all` the means over warm users stand beside, where there are cold ones.
+    who have none. Under `all` the means over warm users stand beside, where there are cold ones. `groups`
+    asks for those of more groups: `warm`, `cold` and `activity`, the quarters of users by their number of
+    training interactions (`activity-1`, the fewest, to `activity-4`).
     """
 
     name: str = Field(pattern=SAFE_NAME)
@@ -73,10 +69,16 @@ class ProtocolConfig(Strict):
     k: list[CutOff] = Field(min_length=1)
     ties: Literal["larger-id", "smaller-id", "half"] = "larger-id"
     users: Users = "all"
+    groups: list[Group] = []
+
+    @property
+    def group_names(self) -> list[str]:
+        """The groups of users that are asked for, as `metrics.csv` names them."""
+        return [name for group in self.groups for name in (QUARTERS if group == "activity" else [group])]
 
     @model_validator(mode="after")
     def _half_ties_are_for_one_target(self) -> ProtocolConfig:
-        allowed = {"recall", "hr", "ndcg", "mrr"}
+        allowed = {name for name, about in declared().items() if about["half_ties"]}
         if self.ties == "half" and not set(self.metrics) <= allowed:
             raise ValueError(f"ties: half is defined for {', '.join(sorted(allowed))} only")
         return self
@@ -151,7 +153,8 @@ class TableConfig(Strict):
     """One table of a study, drawn from `metrics.csv` or, of kind `runtime`, from `runs.csv`.
 
     Kinds that papers add (see `recspectra.registry`) have the numbers of a `figure`. A runtime table sets
-    every model in relation to the model `reference`. `printed` names
+    every model in relation to the model `reference` (GF-CF by default); one of metrics marks what is above
+    or below it. `printed` names
     the published dataset to print next to one of ours where `mapping.yaml` maps none,
     because the files differ. `open_rows` adds the published models that the study lacks.
     """
@@ -162,16 +165,32 @@ class TableConfig(Strict):
     protocol: str = "standard"
     metrics: list[str] = []
     k: list[CutOff] = []
-    reference: str = "gfcf"
+    reference: str | None = None
     figure: str | None = None
     datasets: list[str] | None = None
     groups: list[str] = ["main"]
     views: list[View] | None = None
+    users: list[str] | None = Field(None, min_length=1)
     fit: list[Part] | None = None
     published: str | None = None
     printed: dict[str, str] = {}
     open_rows: bool = False
     caption: str = ""
+
+    @field_validator("users")
+    @classmethod
+    def _groups_of_users_exist(cls, users: list[str] | None) -> list[str] | None:
+        for name in users or []:
+            if name not in GROUPS:
+                raise ValueError(
+                    f"unknown group of users '{name}'; allowed: {', '.join(GROUPS)}{nearest(name, GROUPS)}"
+                )
+        return users
+
+    @property
+    def timed_against(self) -> str:
+        """The model that a runtime table sets all in relation to."""
+        return self.reference or "gfcf"
 
     @field_validator("kind")
     @classmethod
@@ -234,10 +253,6 @@ class PairConfig(Strict):
     claim: str
 
 
-# What is kept of every user, so that two runs can be compared over users.
-PER_USER_METRICS = {("ndcg", 10), ("recall", 20), ("ndcg_hit", 10), ("ndcg_set", 10)}
-
-
 class ClaimConfig(Strict):
     """What a paper says, to be set against the study's own numbers; `reporting/claims.py` judges it.
 
@@ -293,12 +308,12 @@ class ClaimConfig(Strict):
                 raise ValueError(f"a claim of kind {self.kind} needs `{name}`")
         if (self.rival_metric is None) != (self.rival_protocol is None):
             raise ValueError("`rival_metric` and `rival_protocol` are given together")
+        if wrong := [
+            m for _, m in self.measured if self.kind != "value" and m in METRICS and not of_users(m)
+        ]:
+            raise ValueError(f"{wrong[0]} is a number of the whole catalogue: users cannot be compared by it")
         if self.rival_metric and not (self.kind == "gain" and self.published):
             raise ValueError("`rival_metric` is for a claim of kind gain with `published`")
-        for _, metric in self.measured if self.kind != "value" else []:
-            if (metric, self.k) not in PER_USER_METRICS:
-                known = ", ".join(f"{m}@{k}" for m, k in sorted(PER_USER_METRICS))
-                raise ValueError(f"{metric}@{self.k} is not kept for every user; only {known} are")
         return self
 
     @property

@@ -123,10 +123,17 @@ def _counted(table: InteractionTable, verb: str) -> str:
     return f"{verb} {len(table):,} interactions of {users:,} users with {items:,} items".strip()
 
 
+SPLIT_WORDS = {"leave-n-out": ", n {n}", "k-fold": ", fold {fold} of {folds}"}
+
+
 def _split_in_words(config: DatasetConfig) -> str:
     split = config.split
-    shares = ""
-    if split.recipe not in ("shipped", "leave-one-out"):
+    shares = SPLIT_WORDS.get(split.recipe, "").format(**dict(split))
+    if split.cut is not None:
+        shares = f", test from {split.cut} on, valid " + (
+            f"from {split.valid_cut} on" if split.valid_cut else f"{split.valid:g}"
+        )
+    elif split.recipe not in ("shipped", "leave-one-out", *SPLIT_WORDS):
         of = " of the rest" if split.valid_of == "train" else ""
         shares = f", test {split.test:g}, valid {split.valid:g}{of}"
     if split.draws_valid:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from recspectra.config.dataset import DatasetConfig, SplitConfig
+from recspectra.config.dataset import DatasetConfig, SplitConfig, moment
 from recspectra.data import alignment
 from recspectra.data.filters import keep
 from recspectra.data.ids import Ids
@@ -26,7 +26,7 @@ from recspectra.runtime import axis_seed
 
 Recipe = Callable[[InteractionTable, SplitConfig], np.ndarray]
 TRAIN, VALID, TEST, DROPPED = 0, 1, 2, -1
-DRAWN = ("random", "random-user")
+DRAWN = ("random", "random-user", "k-fold")
 
 
 def shipped(table: InteractionTable, config: SplitConfig) -> np.ndarray:
@@ -87,18 +87,72 @@ def temporal(table: InteractionTable, config: SplitConfig) -> np.ndarray:
     return parts
 
 
+def temporal_global(table: InteractionTable, config: SplitConfig) -> np.ndarray:
+    """Give all that happened from one moment on to test, and what happened shortly before it to valid.
+
+    What happened in one second is never divided, so that no test interaction is as early as any before the
+    cut. With `warm_only` what is held out of users without a training interaction is dropped.
+    """
+    if table.times is None:
+        raise DataError("split 'temporal-global' needs time stamps; name the `time` column")
+    times = np.sort(table.times)
+    n_test, n_valid = (int(n[0]) for n in _sizes(np.array([len(table)]), config))
+    cut = moment(config.cut) if config.cut is not None else times[len(times) - n_test] if n_test else np.inf
+    before = int(np.searchsorted(times, cut))
+    if before in (0, len(times)):
+        raise DataError(f"split 'temporal-global': all interactions lie on one side of the cut ({cut:.0f}); "
+                        f"they are from {times[0]:.0f} to {times[-1]:.0f} (seconds since 1970)")  # fmt: skip
+    begin = moment(config.valid_cut) if config.valid_cut is not None else times[max(before - n_valid, 0)]
+    parts = np.select([table.times >= cut, table.times >= begin], [TEST, VALID], TRAIN).astype(np.int8)
+    if config.warm_only:
+        trained = np.zeros(int(table.users.max()) + 1, dtype=bool)
+        trained[table.users[parts == TRAIN]] = True
+        parts[~trained[table.users]] = DROPPED
+    return parts
+
+
 def leave_one_out(table: InteractionTable, config: SplitConfig) -> np.ndarray:
     """Give each user's newest interaction to test and the one before it to valid.
 
     A user with fewer than three interactions is dropped.
     """
+    return _leave_out(table, 1)
+
+
+def leave_n_out(table: InteractionTable, config: SplitConfig) -> np.ndarray:
+    """Give each user's `n` newest interactions to test and the `n` before them to valid.
+
+    A user with fewer than 2 n + 1 interactions is dropped.
+    """
+    return _leave_out(table, config.n)
+
+
+def _leave_out(table: InteractionTable, n: int) -> np.ndarray:
     order, position, lengths = _positions(table, _by_time(table))
     from_end = lengths[table.users[order]] - 1 - position
     parts = np.full(len(table), TRAIN, dtype=np.int8)
-    parts[order[from_end == 1]] = VALID
-    parts[order[from_end == 0]] = TEST
-    parts[lengths[table.users] < 3] = DROPPED
+    parts[order[from_end < 2 * n]] = VALID
+    parts[order[from_end < n]] = TEST
+    parts[lengths[table.users] < 2 * n + 1] = DROPPED
+    if (parts == DROPPED).all():
+        raise DataError(
+            f"no user has {2 * n + 1} interactions, as the split needs; the most are {lengths.max()}"
+        )
     return parts
+
+
+def k_fold(table: InteractionTable, config: SplitConfig) -> np.ndarray:
+    """Deal each user's interactions out to folds; test one of them, validate on the next.
+
+    A user's interactions are dealt in random order from a random fold on, so folds differ by one at most.
+    """
+    rng = np.random.default_rng(axis_seed(config.seed, "split"))
+    order, position, lengths = _positions(table, rng.permutation(len(table)))
+    first = rng.integers(0, config.folds, len(lengths))
+    folds = np.empty(len(table), dtype=np.int64)
+    folds[order] = (position + first[table.users[order]]) % config.folds
+    behind = (folds - (config.fold - 1)) % config.folds
+    return np.select([behind == 0, behind == 1], [TEST, VALID], TRAIN).astype(np.int8)
 
 
 def _sizes(lengths: np.ndarray, config: SplitConfig) -> tuple[np.ndarray, np.ndarray]:
@@ -139,7 +193,10 @@ RECIPES: dict[str, Recipe] = {
     "random-user": random_user,
     "temporal": temporal,
     "temporal-user": temporal_user,
+    "temporal-global": temporal_global,
     "leave-one-out": leave_one_out,
+    "leave-n-out": leave_n_out,
+    "k-fold": k_fold,
 }
 
 
@@ -169,7 +226,7 @@ def split_with_ids(
     parts = RECIPES[config.split.recipe](dense, config.split)
     if (parts == DROPPED).any():
         dropped = len(np.unique(dense.users[parts == DROPPED]))
-        said.append(f"dropped {dropped:,} users with fewer than three interactions")
+        said.append(f"dropped {dropped:,} users {_why_dropped(config.split)}")
         dense, user_labels, item_labels = keep(table, parts != DROPPED).densified()
         parts = parts[parts != DROPPED]
     shape = len(user_labels), len(item_labels)
@@ -189,6 +246,13 @@ def split_with_ids(
         pieces[name] = from_pairs(dense.users[rows], dense.items[rows], of_part, shape)
     refuse_masked(config.name, pieces)
     return pieces, Ids(user_labels, item_labels), said
+
+
+def _why_dropped(config: SplitConfig) -> str:
+    if config.recipe == "temporal-global":
+        return "without a training interaction (`warm_only`)"
+    least = {1: "three"}.get(config.n, f"{2 * config.n + 1:,}")
+    return f"with fewer than {least} interactions"
 
 
 def _times_of(table: InteractionTable, parts: np.ndarray, config: DatasetConfig) -> np.ndarray | None:

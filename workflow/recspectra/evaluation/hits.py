@@ -28,6 +28,8 @@ class RankedLists:
     positions : int32 array, shape (u, depth), or None
         Where an item stands when items with equal scores share their middle position;
         None counts places in the list.
+    train : Interactions or None
+        What models learned from, for metrics that look at more than hits.
     """
 
     items: np.ndarray
@@ -35,6 +37,26 @@ class RankedLists:
     targets: np.ndarray
     users: np.ndarray
     positions: np.ndarray | None = None
+    train: Interactions | None = None
+
+    @property
+    def known(self) -> Interactions:
+        """The training interactions.
+
+        Raises
+        ------
+        ValueError
+            `compare` was not given them.
+        """
+        if self.train is None:
+            raise ValueError("this metric needs the training interactions: compare(..., train=...)")
+        return self.train
+
+    def within(self, chosen: np.ndarray) -> RankedLists:
+        """Return the lists of some of the users."""
+        places = None if self.positions is None else self.positions[chosen]
+        parts = (self.items[chosen], self.hits[chosen], self.targets[chosen], self.users[chosen])
+        return RankedLists(*parts, places, self.train)
 
     def hit_counts(self, k: Sequence[int]) -> np.ndarray:
         """Return the hits among the first K, shape (u, cut-offs)."""
@@ -67,7 +89,12 @@ def discounts(depth: int) -> np.ndarray:
     return 1.0 / np.log2(np.arange(2, depth + 2))
 
 
-def compare(lists: np.ndarray, truth: Interactions, positions: np.ndarray | None = None) -> RankedLists:
+def compare(
+    lists: np.ndarray,
+    truth: Interactions,
+    positions: np.ndarray | None = None,
+    train: Interactions | None = None,
+) -> RankedLists:
     """Mark the hits in top lists; users without targets are left out.
 
     Parameters
@@ -76,6 +103,10 @@ def compare(lists: np.ndarray, truth: Interactions, positions: np.ndarray | None
         Top lists of all users, -1 as padding.
     truth : Interactions
         Test (or validation) interactions of the same users.
+    positions : int32 array, shape (n_users, depth), optional
+        Places that equal scores share.
+    train : Interactions, optional
+        Training interactions, for metrics that look at more than hits.
     """
     users = np.flatnonzero(truth.lengths > 0)
     items = lists[users]
@@ -84,4 +115,5 @@ def compare(lists: np.ndarray, truth: Interactions, positions: np.ndarray | None
     place = np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)
     hits = (wanted[place] == keys) & (items >= 0)
     targets = np.bincount(wanted // truth.n_items, minlength=truth.n_users)[users]
-    return RankedLists(items, hits, targets, users, None if positions is None else positions[users])
+    places = None if positions is None else positions[users]
+    return RankedLists(items, hits, targets, users, places, train)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -12,14 +13,14 @@ import numpy as np
 import pandas as pd
 
 from recspectra import registry
+from recspectra.config.metric_names import of_users
 from recspectra.config.model import PlannedRun
 from recspectra.config.scale import USABLE
-from recspectra.config.study import PER_USER_METRICS, ProtocolConfig, View
-from recspectra.data.ids import Ids
+from recspectra.config.study import ProtocolConfig, View
 from recspectra.data.interactions import Interactions
-from recspectra.data.reach import warm_users
-from recspectra.evaluation.hits import compare
+from recspectra.evaluation.hits import RankedLists, compare
 from recspectra.evaluation.metrics import METRICS
+from recspectra.evaluation.per_user import Members, PerUser, Point
 from recspectra.files import ArtifactError, read_json, read_npz
 from recspectra.fitting.ranking import Ranking, from_arrays, list_name, smaller_ids_first
 from recspectra.identity import check_code, check_made_from
@@ -30,6 +31,7 @@ COLUMNS = [
     "users", "metric", "k", "value", "status",
 ]  # fmt: skip
 NO_USERS = "no users"  # status of a mean over a group that nobody is in
+PARTIAL = "partial lists"  # status of a metric that needs longer lists than were kept
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,12 @@ class Measured:
     """Rows of `metrics.csv` and per-user values of one dataset."""
 
     rows: pd.DataFrame
-    per_user: pd.DataFrame
+    users: PerUser
+
+    @property
+    def per_user(self) -> pd.DataFrame:
+        """The values of every user as a frame."""
+        return self.users.frame()
 
 
 def measure(
@@ -51,7 +58,9 @@ def measure(
     """Compute every metric of every protocol for every run of one dataset.
 
     A metric is a mean over the users that the protocol names. Under `users: all` the mean over warm users
-    follows, where some of all are cold. A group without users has the status `no users` and no number.
+    follows, where some of all are cold, and those over the groups that the protocol asks for. A group
+    without users has the status `no users` and no number, a metric that the lists are too short for
+    `partial lists`.
 
     Parameters
     ----------
@@ -74,8 +83,8 @@ def measure(
         Rankings are missing, damaged, of another split or other code, or lack a list.
     """
     rows: list[dict[str, Any]] = []
-    users: list[pd.DataFrame] = []
-    warm = warm_users(pieces["train"])
+    users = PerUser()
+    own_members = {target: _members(pieces, target) for target in ("test", "valid")}
     for item in _distinct(planned):
         folder = Paths(results).planned(item)
         lists = read_npz(folder / "rankings.npz")
@@ -85,21 +94,22 @@ def measure(
         for protocol, view in _views(protocols, item.run.fit):
             status = _status(item, lists, list_name(protocol.target, view.history, view.mask))
             head, truth = _labels(item, protocol, view), pieces[protocol.target]
-            groups = _groups(protocol, np.flatnonzero(truth.lengths > 0), warm)
+            everyone = own_members[protocol.target]
+            groups = _groups(protocol, everyone)
+            nothing = dict.fromkeys(product(protocol.metrics, protocol.k), math.nan)
             if status not in USABLE:
-                nothing = dict.fromkeys(product(protocol.metrics, protocol.k))
                 for group in groups:
                     rows += _rows(head | {"users": group}, nothing, status)
                 continue
-            name = list_name(protocol.target, view.history, view.mask)
-            values, ids = _values(lists, name, truth, protocol)
+            ranked = _ranked(lists, view, truth, protocol, pieces["train"])
+            values = of_every_user(ranked, protocol)
             for group, members in groups.items():
-                own = {point: column[members] for point, column in values.items()}
-                rows += _rows(head | {"users": group}, own, status if members.any() else NO_USERS)
-                if group == protocol.users:
-                    users += _per_user(head, own, ids[members])
-    frame = pd.DataFrame(rows, columns=COLUMNS)
-    return Measured(frame, pd.concat(users, ignore_index=True) if users else pd.DataFrame())
+                there = members.any()
+                means = _means(ranked, values, members, protocol) if there else nothing
+                rows += _rows(head | {"users": group}, means, status if there else NO_USERS)
+                if group == protocol.users and there:
+                    users.add(head, everyone.within(members), _kept(values, members))
+    return Measured(pd.DataFrame(rows, columns=COLUMNS), users)
 
 
 def _status(item: PlannedRun, lists: dict[str, np.ndarray], name: str) -> str:
@@ -131,37 +141,34 @@ def _labels(item: PlannedRun, protocol: ProtocolConfig, view: View) -> dict[str,
     }  # fmt: skip
 
 
-def _groups(protocol: ProtocolConfig, users: np.ndarray, warm: np.ndarray) -> dict[str, np.ndarray]:
+def _members(pieces: dict[str, Interactions], target: str) -> Members:
+    """Return the users with targets in a part of the split."""
+    return Members.of(pieces["train"], np.flatnonzero(pieces[target].lengths > 0))
+
+
+def _groups(protocol: ProtocolConfig, members: Members) -> dict[str, np.ndarray]:
     """Return which of the users with targets each group holds, the protocol's own group first."""
-    groups = {"all": np.ones(len(users), dtype=bool), "warm": warm[users], "cold": ~warm[users]}
-    also = ["warm"] if protocol.users == "all" and groups["cold"].any() else []
-    return {name: groups[name] for name in (protocol.users, *also)}
+    own = members.group(protocol.users)
+    beside = ["warm"] if protocol.users == "all" and not members.warm.all() else []
+    names = dict.fromkeys([protocol.users, *beside, *protocol.group_names])
+    return {name: members.group(name) & own for name in names}
 
 
-def _rows(
-    head: dict[str, Any], values: dict[tuple[str, int], np.ndarray | None], status: str
-) -> list[dict[str, Any]]:
-    """Return one row for each metric and cut-off, with the mean over users where the run has lists."""
-    return [
-        {**head, "metric": metric, "k": k, "status": status,
-         "value": float(column.mean()) if status in USABLE else None}
-        for (metric, k), column in values.items()
-    ]  # fmt: skip
-
-
-def _values(
-    lists: dict[str, np.ndarray], name: str, truth: Interactions, protocol: ProtocolConfig
-) -> tuple[dict[tuple[str, int], np.ndarray], np.ndarray]:
+def _ranked(
+    lists: dict[str, np.ndarray], view: View, truth: Interactions, protocol: ProtocolConfig,
+    train: Interactions,
+) -> RankedLists:  # fmt: skip
+    """Return the lists of a view with their hits, equal scores in the protocol's order."""
+    name = list_name(protocol.target, view.history, view.mask)
     if name not in lists:
         raise ArtifactError(f"rankings hold no list '{name}' for protocol '{protocol.name}'")
-    values = user_values(from_arrays(name, lists), truth, protocol)
-    return values, np.flatnonzero(truth.lengths > 0)
+    return ranked_lists(from_arrays(name, lists), truth, protocol, train)
 
 
-def user_values(
-    ranking: Ranking, truth: Interactions, protocol: ProtocolConfig
-) -> dict[tuple[str, int], np.ndarray]:
-    """Return the value of each user with targets by metric and cut-off, float64, shape (u,).
+def ranked_lists(
+    ranking: Ranking, truth: Interactions, protocol: ProtocolConfig, train: Interactions
+) -> RankedLists:
+    """Return lists with their hits, equal scores in the protocol's order.
 
     Parameters
     ----------
@@ -170,36 +177,50 @@ def user_values(
     truth : Interactions
         What is to be found.
     protocol : ProtocolConfig
-        Metrics, cut-offs and the order of equal scores.
+        The order of equal scores.
+    train : Interactions
+        For metrics that look at more than hits.
     """
     top = smaller_ids_first(ranking) if protocol.ties == "smaller-id" else ranking.lists
-    ranked = compare(top, truth, ranking.positions if protocol.ties == "half" else None)
-    values = {}
-    for metric in protocol.metrics:
+    return compare(top, truth, ranking.positions if protocol.ties == "half" else None, train)
+
+
+def of_every_user(ranked: RankedLists, protocol: ProtocolConfig) -> dict[Point, np.ndarray]:
+    """Return the metrics that every user has, by metric and cut-off."""
+    values: dict[Point, np.ndarray] = {}
+    for metric in filter(of_users, protocol.metrics):
         columns = METRICS[metric](ranked, protocol.k)
         values |= {(metric, k): columns[:, i] for i, k in enumerate(protocol.k)}
     return values
 
 
-def _per_user(
-    head: dict[str, Any], values: dict[tuple[str, int], np.ndarray], users: np.ndarray
-) -> Iterator[pd.DataFrame]:
-    """Yield per-user values of the two metrics that significance tests use."""
-    for (metric, k), column in values.items():
-        if (metric, k) in PER_USER_METRICS:
-            labels = {n: pd.Categorical([v] * len(users)) for n, v in head.items() if n != "seed"}
-            yield pd.DataFrame(
-                {**labels, "seed": head["seed"], "metric": pd.Categorical([metric] * len(users)),
-                 "k": k, "user": users.astype(np.int32), "value": column.astype(np.float32)}
-            )  # fmt: skip
+def _means(
+    ranked: RankedLists, values: dict[Point, np.ndarray], members: np.ndarray, protocol: ProtocolConfig
+) -> dict[Point, float]:
+    """Return every metric of a group: means over its users, and what its lists are as a whole."""
+    means = {point: float(column[members].mean()) for point, column in values.items()}
+    own = [metric for metric in protocol.metrics if not of_users(metric)]
+    lists = ranked.within(members) if own else ranked
+    for metric in own:
+        found = METRICS[metric](lists, protocol.k)
+        means |= {(metric, k): float(value) for k, value in zip(protocol.k, found, strict=True)}
+    return {point: means[point] for point in product(protocol.metrics, protocol.k)}
 
 
-def name_users(per_user: pd.DataFrame, ids: Ids) -> pd.DataFrame:
-    """Return per-user values with a column `user_id`: the id that the user's file gives to each position."""
-    if per_user.empty:
-        return per_user
-    names = pd.Categorical.from_codes(per_user["user"], categories=ids.users.astype(str).astype(object))
-    return per_user.assign(user_id=names)
+def _kept(values: dict[Point, np.ndarray], members: np.ndarray) -> dict[Point, np.ndarray]:
+    """Return the values of some users of the metrics that all of them have."""
+    own = {point: column[members] for point, column in values.items()}
+    return {point: column for point, column in own.items() if not np.isnan(column).any()}
+
+
+def _rows(head: dict[str, Any], means: dict[Point, float], status: str) -> list[dict[str, Any]]:
+    """Return one row for each metric and cut-off; without a number where the run or its lists give none."""
+    usable = status in USABLE
+    return [
+        {**head, "metric": metric, "k": k, "status": PARTIAL if usable and math.isnan(mean) else status,
+         "value": mean if usable and not math.isnan(mean) else None}
+        for (metric, k), mean in means.items()
+    ]  # fmt: skip
 
 
 def run_records(

@@ -33,6 +33,7 @@ def footnotes(files: StudyResults, table: TableConfig, published: Published) -> 
         elsewhere=_elsewhere(files, runs),
         told=_told(files, table.groups, datasets, table.fit),
         seeds=_seeds(runs),
+        alone=_with_one_seed(runs),
         tuned=tuned(files, table.groups, datasets),
         published=published.notes(table.published) if table.published else [],
         bound=bound(files, table, published),
@@ -119,6 +120,12 @@ def _seeds(runs: pd.DataFrame) -> dict[int, list[str]]:
     counts = runs.groupby("label", sort=False)["seed"].nunique()
     numbers = sorted(set(counts))
     return {n: list(counts.index[counts == n]) for n in numbers} if len(numbers) > 1 else {}
+
+
+def _with_one_seed(runs: pd.DataFrame) -> list[str]:
+    """Return the rows of trained models with one seed everywhere."""
+    trained = runs[runs["kind"] == "trained"].groupby("label", sort=False)["seed"].nunique()
+    return list(trained.index[trained == 1])
 
 
 def values_text(space: object) -> str:

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from markupsafe import Markup
 
 from recspectra.config.base import ConfigError
+from recspectra.config.metric_names import declared
 from recspectra.config.scale import USABLE
 from recspectra.config.study import ClaimConfig, FigureConfig, TableConfig
 from recspectra.files import PACKAGE_DIR, ArtifactError, open_regular, read_json, write_text
@@ -32,50 +33,8 @@ TEMPLATE = "report.html.j2"
 PNG = b"\x89PNG\r\n\x1a\n"
 AUDIT = ["table", "dataset", "method", "rule", "cells", "detail"]
 
-# name, formula in words, why it is here
-METRICS = (
-    (
-        "recall",
-        "hits among the first K divided by the number of test items |T|",
-        "The usual recall. With more than K test items it cannot reach 1.",
-    ),
-    (
-        "recall_min",
-        "hits among the first K divided by the smaller of K and |T|",
-        "Truncated recall (Mult-VAE, GiffCF): a full list of hits scores 1. Never below recall, "
-        "and above it for every user with more than K test items.",
-    ),
-    ("hr", "1 if there is any hit among the first K, else 0", "Hit rate. Equals recall with one test item."),
-    ("precision", "hits among the first K divided by K", "The share of the list that is right."),
-    (
-        "ndcg",
-        "sum of 1/log2(position + 1) over the hits, divided by that sum for the best possible list, "
-        "which has min(K, |T|) hits at the top",
-        "The standard definition: rewards hits and their order.",
-    ),
-    (
-        "ndcg_hit",
-        "the same sum, divided by that sum for the hits that were found, moved to the top",
-        "NGCF's definition, used for GSPRec's row: test items that were missed cost nothing, so one "
-        "hit at position 1 scores 1. Two to three times the standard value on dense data.",
-    ),
-    (
-        "ndcg_set",
-        "ndcg_hit, but the list is first turned into a Python set, whose order is that of item numbers "
-        "modulo the size of a hash table",
-        "What the HiGSP and FaGSP evaluator computes: the order of the list is lost.",
-    ),
-    (
-        "mrr",
-        "1 divided by the position of the first hit, 0 if it is not among the first K",
-        "Mean reciprocal rank. Cannot fall as K grows.",
-    ),
-    (
-        "mrr_set",
-        "mrr of the list after it was turned into a Python set",
-        "What the HiGSP and FaGSP evaluator computes; it can fall as K grows.",
-    ),
-)
+# name, formula in words, how to read it
+METRICS = tuple((name, about["definition"], about["note"]) for name, about in declared().items())
 TERMS = (
     (
         "fit",
@@ -106,8 +65,8 @@ TERMS = (
     ),
     (
         "seed",
-        "Start of the random numbers. \u00b1 is the standard error over seeds: it says nothing of other "
-        "splits.",
+        "Start of the random numbers. What another one would give is estimated from all models of a column "
+        "that were trained with several, and is part of \u00b1.",
     ),
     (
         "oom, timeout, diverged, skipped",

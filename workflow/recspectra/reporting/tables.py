@@ -12,8 +12,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from recspectra.config.metric_names import declared, of_users
 from recspectra.config.scale import CAPPED, CAPPED_MARK, USABLE
 from recspectra.config.study import TableConfig
+from recspectra.evaluation.simultaneous import FEWEST_DF
+from recspectra.reporting import intervals
 from recspectra.reporting.footnotes import footnotes
 from recspectra.reporting.published import Printed, Published
 from recspectra.reporting.results import (
@@ -25,7 +28,8 @@ from recspectra.reporting.results import (
     select_runs,
     write_csv,
 )
-from recspectra.reporting.table import DASH, Cell, Column, Table
+from recspectra.reporting.table import BEST, DASH, DOWN, TIED, UP, Cell, Column, Table
+from recspectra.reporting.words import paragraphs, phrases
 from recspectra.reporting.writers import write
 
 COLUMNS = [
@@ -38,11 +42,19 @@ COLUMNS = [
     "published",
     "difference",
     "same_definition",
+    *intervals.COLUMNS,
 ]
 SPOT = ["dataset", "history", "mask", "users", "metric", "k"]  # what makes a column of a table
-NUMBERS = ("k", "mean", "se", "seeds", "published", "difference")
+NUMBERS = ("k", "mean", "se", "seeds", "published", "difference", *intervals.NUMBERS)
+GROUP_TITLES = {
+    "activity-1": "quarter of users with the fewest interactions",
+    "activity-2": "second quarter of users by interactions",
+    "activity-3": "third quarter of users by interactions",
+    "activity-4": "quarter of users with the most interactions",
+}
 OTHER, UNKNOWN, ELSEWHERE = "\u2020", "\u2021", "\u00a7"
 CAPPED_NOTE = f"{CAPPED_MARK} a cap of the scale ended the fit; a higher one may change the number."
+SIGNS = {intervals.ABOVE: UP, intervals.BELOW: DOWN}
 OPEN = "open"  # status of a published model that the study does not run
 MARK_NOTES = {
     OTHER: "the published value was made with another definition of this metric",
@@ -64,7 +76,7 @@ def build(files: StudyResults, table: TableConfig, published: Published) -> pd.D
     datasets = table.datasets or files.config.datasets
     runs = select_runs(files, table.groups, datasets, table.fit)
     runs = runs.drop_duplicates([*JOIN, "label"])
-    metrics = pd.concat([files.metrics, files.warm_metrics], ignore_index=True)
+    metrics = pd.concat([files.metrics, files.group_metrics], ignore_index=True)
     metrics = metrics[metrics["protocol"] == table.protocol]
     metrics = metrics[metrics["metric"].isin(table.metrics) & metrics["k"].isin(table.k)]
     joined = runs[[*JOIN, "label"]].merge(metrics, on=JOIN)
@@ -78,7 +90,8 @@ def build(files: StudyResults, table: TableConfig, published: Published) -> pd.D
     if len(missing):
         full.loc[full["row"].isin(missing["label"]), "status"] = OPEN
     full["seeds"] = full["seeds"].fillna(0).astype("int64")
-    return _beside(full, table, published)[COLUMNS]
+    full = _beside(full, table, published)
+    return intervals.with_intervals(files, table, full, runs)[COLUMNS]
 
 
 def _open_models(table: TableConfig, models: pd.DataFrame, published: Published) -> pd.DataFrame:
@@ -93,7 +106,7 @@ def _open_models(table: TableConfig, models: pd.DataFrame, published: Published)
 
 
 def _columns(files: StudyResults, table: TableConfig, datasets: list[str]) -> pd.DataFrame:
-    """Return every column of a table: dataset, view, users, metric, k; warm users where some are cold."""
+    """Return every column of a table; without `users` warm ones stand beside where some are cold."""
     views = table.views or files.views(table.protocol)
     warm = files.warm_metrics
     split = set(warm.loc[warm["protocol"] == table.protocol, "dataset"])
@@ -101,7 +114,7 @@ def _columns(files: StudyResults, table: TableConfig, datasets: list[str]) -> pd
     rows = [
         (dataset, view.history, view.mask, users, metric, k)
         for dataset, view in product(datasets, views)
-        for users in ([own, "warm"] if dataset in split else [own])
+        for users in table.users or ([own, "warm"] if dataset in split else [own])
         for metric, k in product(table.metrics, table.k)
     ]
     return pd.DataFrame(rows, columns=SPOT)
@@ -156,6 +169,7 @@ def layout(
         What must be known beside it.
     """
     points = list(frame[SPOT].itertuples(index=False, name=None))
+    frame = frame.reindex(columns=list(dict.fromkeys([*frame.columns, *COLUMNS])))
     lines = frame.assign(rank=_ranks(frame, points)).itertuples(index=False)
     cells = dict(zip(zip(frame["row"], points, strict=True), map(_cell, lines), strict=True))
     ordered = list(dict.fromkeys(points))
@@ -165,25 +179,50 @@ def layout(
         [Cell(row), *(cells.get((row, point), blank) for point in ordered)]
         for row in dict.fromkeys(frame["row"])
     ]
-    told = [*_wins(rows), *_capped(rows), *_open(rows), *notes]
-    words = (table.title, table.caption) if table else ("", "")
-    return Table(words[0], columns, rows, words[1], told, MARK_NOTES)
+    told = [*_beyond(frame), *_wins(rows), *_capped(rows), *_open(rows), *notes]
+    title, caption = (table.title, table.caption) if table else ("", "")
+    return Table(title, columns, rows, caption, told, MARK_NOTES, words=_legend(frame))
+
+
+def _beyond(frame: pd.DataFrame) -> list[str]:
+    """Return what must be known of metrics of lists as a whole, and of those that have no best."""
+    shown = [name for name in dict.fromkeys(frame["metric"]) if name in declared()]
+    whole = [name for name in shown if not of_users(name)]
+    return paragraphs(
+        "beyond.j2", whole=whole, neutral=[name for name in shown if not intervals.ranked(name)]
+    )
+
+
+def _legend(frame: pd.DataFrame) -> dict[str, str]:
+    """Return how to read ranks, intervals and signs."""
+    df, beside = frame["seeds_df"].min(), frame.loc[frame["verdict"] == intervals.REFERENCE, "row"]
+    return phrases(
+        "legend.j2",
+        known=bool(frame["low"].notna().any()),
+        few=int(df) if df < FEWEST_DF else None,
+        least=FEWEST_DF,
+        unknown=bool(np.isinf(frame["low"]).any()),
+        reference=beside.iloc[0] if len(beside) else "",
+        up=UP,
+        down=DOWN,
+    )
 
 
 def _column(point: tuple, titles: dict[str, str]) -> Column:
     dataset, history, mask, users, metric, k = point
-    whose = "" if users == "all" else f", {users} users only"
+    whose = "" if users == "all" else f", {GROUP_TITLES.get(users, users + ' users only')}"
     view = f"history {history}, mask {mask}{whose}"
     return Column(f"{metric}@{k}", (titles.get(dataset, dataset), view))
 
 
 def _wins(rows: list[list[Cell]]) -> list[str]:
-    """Return how many columns each row is best in, most first."""
-    counts = {row[0].text: sum(cell.rank == 1 for cell in row) for row in rows}
+    """Return in how many columns each row is the best or tied with it, most first."""
+    counts = {row[0].text: sum(cell.rank > 0 for cell in row) for row in rows}
     words = [f"{name} {n}" for name, n in sorted(counts.items(), key=lambda item: -item[1]) if n]
     shown = len(rows[0]) - 1 if rows else 0
-    told = f"Best in how many of the {shown} columns (ties count for all): {', '.join(words)}."
-    return [told] if words else []
+    tied = any(cell.rank == TIED for row in rows for cell in row)
+    what = "Best, or not told from the best, in" if tied else "Best in"
+    return [f"{what} how many of the {shown} columns: {', '.join(words)}."] if words else []
 
 
 def _capped(rows: list[list[Cell]]) -> list[str]:
@@ -197,12 +236,17 @@ def _open(rows: list[list[Cell]]) -> list[str]:
 
 
 def _ranks(frame: pd.DataFrame, points: list[tuple]) -> pd.Series:
-    """Return 1 for the best and 2 for the second best of each column, as printed."""
+    """Return `BEST` for the best of each column, `TIED` for what cannot be told from it, else 0.
+
+    Without values of users nobody knows what is tied: what is equal as printed is best.
+    """
     shown = frame["mean"].round(4)
     groups = shown.groupby(pd.Series(points, index=frame.index))
-    order = groups.rank(method="dense", ascending=False)
-    alone = groups.transform("count") < 2
-    return order.where((order <= 2) & ~alone, 0).fillna(0).astype("int64")
+    top = shown.eq(groups.transform("max")) & (groups.transform("count") > 1)
+    top &= frame["metric"].map(intervals.ranked)
+    known = frame["standing"].map({"best": BEST, "tied": TIED}).fillna(0)
+    column = known.groupby(pd.Series(points, index=frame.index)).transform("max")
+    return known.where(column > 0, top.map({True: BEST, False: 0})).astype("int64")
 
 
 def _cell(line: tuple) -> Cell:
@@ -214,10 +258,17 @@ def _cell(line: tuple) -> Cell:
     if pd.isna(line.mean):
         failed = not line.status.startswith(USABLE) and line.status != "missing"
         return Cell(line.status if failed else DASH, failed=failed, **extra)
-    error = f"{line.se:.4f}" if line.seeds > 1 and line.se > 0 else ""
     note = line.status.removeprefix("ok").removeprefix(CAPPED).strip(" ()")
     text = f"{line.mean:.4f}" + (CAPPED_MARK if CAPPED in line.status else "")
-    return Cell(text, error, line.rank, note=note, **extra)
+    sign = SIGNS.get(line.verdict, "")
+    return Cell(text, _error(line.low, line.high), line.rank, note=note, sign=sign, **extra)
+
+
+def _error(low: float, high: float) -> str:
+    """Return half of an interval; a question mark where too few users tell, nothing where there is none."""
+    if pd.isna(low):
+        return ""
+    return "?" if np.isinf(low) else f"{(high - low) / 2.0:.4f}"
 
 
 # ----------------------------------------------------------------------------- writing
