@@ -40,6 +40,7 @@ BEST_LIST = list_name("test", "train+valid", "train+valid")
 QUICK = {"epochs": 20, "batch_size": 20, "rank": 16, "hidden": 64, "learning_rate": 3e-3, "patience": 50}
 
 SHORT = {"epochs": 4}  # where nothing has to be learned
+ONE = {"epochs": 1}  # where a run is to fail
 
 every_model = pytest.mark.parametrize("name", MODELS)
 
@@ -49,13 +50,26 @@ def params_of(config: ModelConfig, **changes: Any) -> dict[str, Any]:
     return config.resolve({k: v for k, v in wanted.items() if config.params[k].check(v) is None})
 
 
+@dataclass(frozen=True)
+class Written:
+    """What a run wrote: its folder, its status, its record and its lists."""
+
+    folder: Path
+    status: str
+    record: dict[str, Any]
+    lists: dict[str, np.ndarray]
+
+
 @dataclass
 class Bench:
-    """The tiny data set, its spectra and the models that were fitted on it, each made once."""
+    """The tiny data set, its spectra, and models and runs on it, each made once."""
 
     data: dict[str, Interactions]
+    place: Path = Path()  # where shared runs are written
     spectra: dict[str, Spectrum] = field(default_factory=dict)
     models: dict[str, tuple[Recommender, float]] = field(default_factory=dict)
+    short: dict[tuple[str, int], Recommender] = field(default_factory=dict)
+    runs: dict[tuple[str, str], Written] = field(default_factory=dict)
 
     def inputs(self, config: ModelConfig, run: RunConfig, ordered: bool = True) -> Inputs:
         return Inputs(self.data["train"], self.data["valid"], ordered, self._spectra(config, run))
@@ -96,6 +110,25 @@ class Bench:
         save_model(path, SavedModel(about, system, self.data["train"], IDS))
         return load_model(path, CATALOG).system
 
+    def fitted_shortly(self, name: str, seed: int = 0) -> Recommender:
+        """A model after a few epochs that the tests share."""
+        if (name, seed) not in self.short:
+            self.short[name, seed] = self.fit(name, seed, **SHORT)
+        return self.short[name, seed]
+
+    def written(self, name: str, which: str = "run") -> Written:
+        """A short run that the tests share: the `run` with its model, the same `again`, its `refit`."""
+        if (name, which) not in self.runs:
+            folder = self.place / name / which
+            if which == "again":  # beside what a killed run left
+                (folder / "checkpoints").mkdir(parents=True)
+                (folder / "checkpoints" / "checkpoint.safetensors").write_bytes(b"of a killed run")
+            fit = "train+valid" if which == "refit" else "train"
+            self.runs[name, which] = Written(
+                folder, *self.execute(folder, name, fit, keep=IDS if which == "run" else None)
+            )
+        return self.runs[name, which]
+
     def scores(self, system: Recommender, users: Any = None) -> np.ndarray:
         """Scores of some users (all of them) given what they had before the test period."""
         both = self.data["train"].merged(self.data["valid"])
@@ -116,8 +149,8 @@ class Bench:
 
 
 @pytest.fixture(scope="session")
-def bench(tiny: dict[str, Interactions]) -> Bench:
-    return Bench(tiny)
+def bench(tiny: dict[str, Interactions], tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tiny, tmp_path_factory.mktemp("runs"))
 
 
 # ----------------------------------------------------------------------- configuration
@@ -235,13 +268,13 @@ def test_only_models_that_need_known_users_look_at_who_a_user_is(name: str, benc
 
 @every_model
 def test_the_same_seed_gives_the_same_scores(name: str, bench: Bench) -> None:
-    one, two = (bench.fit(name, **SHORT) for _ in range(2))
+    one, two = bench.fitted_shortly(name), bench.fit(name, **SHORT)
     assert np.array_equal(bench.scores(one), bench.scores(two))
 
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_another_seed_gives_other_scores_of_a_trained_model(name: str, bench: Bench) -> None:
-    one, two = (bench.fit(name, seed, **SHORT) for seed in (0, 1))
+    one, two = (bench.fitted_shortly(name, seed) for seed in (0, 1))
     assert not np.array_equal(bench.scores(one), bench.scores(two))
 
 
@@ -276,8 +309,9 @@ LISTS = {
 
 
 @every_model
-def test_a_run_writes_its_lists_and_its_record(name: str, bench: Bench, tmp_path: Path) -> None:
-    status, record, lists = bench.execute(tmp_path, name, keep=IDS)
+def test_a_run_writes_its_lists_and_its_record(name: str, bench: Bench) -> None:
+    run = bench.written(name)
+    status, record, lists = run.status, run.record, dict(run.lists)
     assert status == record["status"] == str(lists.pop("status")) == "ok"
     assert record["data"] == str(lists.pop("data")) and record["code"] == str(lists.pop("code")) == "code"
     names = LISTS | {list_name("valid", "train", "train")}
@@ -290,12 +324,12 @@ def test_a_run_writes_its_lists_and_its_record(name: str, bench: Bench, tmp_path
     assert all(record[f"{what}_seconds"] >= 0 for what in ("fit", "score", "spectrum"))
     assert record["peak_memory_mb"] > 0
     written = ["model.rs", "rankings.npz", "run.json"]
-    assert sorted(p.name for p in tmp_path.iterdir()) == written
+    assert sorted(p.name for p in run.folder.iterdir()) == written
 
 
 @every_model
-def test_lists_hold_what_their_names_say(name: str, bench: Bench, tmp_path: Path) -> None:
-    _, _, lists = bench.execute(tmp_path, name, epochs=QUICK["epochs"])
+def test_lists_hold_what_their_names_say(name: str, bench: Bench) -> None:
+    lists = bench.written(name).lists
     train, valid = bench.data["train"], bench.data["valid"]
     for mask, parts in (("train", [train]), ("train+valid", [train, valid])):
         found = lists[list_name("test", "train", mask)]
@@ -303,38 +337,33 @@ def test_lists_hold_what_their_names_say(name: str, bench: Bench, tmp_path: Path
             hidden = {i for part in parts for i in part.sequence(user).tolist()}
             assert not hidden & set(found[user].tolist())
             assert len(set(found[user].tolist())) == 20
-    expected = rank(bench.fitted(name).score, train.merged(valid), [train.merged(valid)], 20)[0][0]
+    expected = rank(bench.fitted_shortly(name).score, train.merged(valid), [train.merged(valid)], 20)[0][0]
     assert np.array_equal(lists[BEST_LIST], expected)
     assert np.array_equal(lists["valid_train_train"], lists["test_train_train"])
 
 
 @every_model
-def test_a_refit_has_no_validation_list_and_sees_the_validation_items(
-    name: str, bench: Bench, tmp_path: Path
-) -> None:
-    status, record, lists = bench.execute(tmp_path / "both", name, fit="train+valid")
-    assert status == "ok"
-    found = {n for n in lists if ".cut." not in n}
+def test_a_refit_has_no_validation_list_and_sees_the_validation_items(name: str, bench: Bench) -> None:
+    refit, run = bench.written(name, "refit"), bench.written(name)
+    assert refit.status == "ok"
+    found = {n for n in refit.lists if ".cut." not in n}
     assert found - set(NOT_LISTS) == LISTS | {positions_name(n) for n in LISTS}
-    assert not record["log"].get("validation_curve")
-    _, plain, other = bench.execute(tmp_path / "train", name)
-    assert record["key"] != plain["key"]
-    assert any(not np.array_equal(lists[n], other[n]) for n in LISTS)
+    assert not refit.record["log"].get("validation_curve")
+    assert refit.record["key"] != run.record["key"]
+    assert any(not np.array_equal(refit.lists[n], run.lists[n]) for n in LISTS)
 
 
 @every_model
-def test_checkpoints_are_gone_once_the_results_are_on_disk(name: str, bench: Bench, tmp_path: Path) -> None:
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "checkpoint.safetensors").write_bytes(b"of a killed run")
-    assert bench.execute(tmp_path, name)[0] == "ok"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["rankings.npz", "run.json"]
+def test_checkpoints_are_gone_once_the_results_are_on_disk(name: str, bench: Bench) -> None:
+    again = bench.written(name, "again")
+    assert again.status == "ok"
+    assert sorted(p.name for p in again.folder.iterdir()) == ["rankings.npz", "run.json"]
 
 
 @every_model
-def test_two_runs_write_the_same_rankings(name: str, bench: Bench, tmp_path: Path) -> None:
-    for folder in ("a", "b"):
-        bench.execute(tmp_path / folder, name)
-    assert (tmp_path / "a" / "rankings.npz").read_bytes() == (tmp_path / "b" / "rankings.npz").read_bytes()
+def test_two_runs_write_the_same_rankings(name: str, bench: Bench) -> None:
+    one, two = (bench.written(name, which).folder / "rankings.npz" for which in ("run", "again"))
+    assert one.read_bytes() == two.read_bytes()
 
 
 # ----------------------------------------------------------------------------- statuses
@@ -372,7 +401,7 @@ def test_a_run_beyond_its_time_ends_as_timeout(name: str, bench: Bench, tmp_path
 def test_a_run_beyond_its_memory_ends_as_oom(
     name: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kind = type(bench.fitted(name))
+    kind = type(bench.fitted_shortly(name))
     scores = kind.score
 
     def greedy(self: Recommender, users: np.ndarray, history: History) -> np.ndarray:
@@ -381,9 +410,11 @@ def test_a_run_beyond_its_memory_ends_as_oom(
 
     monkeypatch.setattr(kind, "score", greedy)
     before = resource.getrlimit(resource.RLIMIT_AS)
-    assert_failed(bench.execute(tmp_path / "low", name, budget={"memory_gb": 2.0}), "oom", "limit 2 GB above")
+    assert_failed(
+        bench.execute(tmp_path / "low", name, budget={"memory_gb": 2.0}, **ONE), "oom", "limit 2 GB above"
+    )
     assert resource.getrlimit(resource.RLIMIT_AS) == before
-    assert bench.execute(tmp_path / "high", name, budget={"memory_gb": 6.0})[0] == "ok"
+    assert bench.execute(tmp_path / "high", name, budget={"memory_gb": 6.0}, **ONE)[0] == "ok"
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -392,9 +423,9 @@ def test_memory_that_torch_does_not_get_ends_as_oom(
 ) -> None:
     import torch
 
-    kind = type(bench.fitted(name))
+    kind = type(bench.fitted_shortly(name))
     monkeypatch.setattr(kind, "score", lambda *_: torch.empty(2**32, dtype=torch.uint8))
-    assert_failed(bench.execute(tmp_path, name, budget={"memory_gb": 2.0}), "oom", "allocate")
+    assert_failed(bench.execute(tmp_path, name, budget={"memory_gb": 2.0}, **ONE), "oom", "allocate")
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -406,9 +437,9 @@ def test_a_fit_that_explodes_ends_as_diverged(name: str, bench: Bench, tmp_path:
 def test_scores_that_are_nan_end_as_diverged(
     name: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kind = type(bench.fitted(name))
+    kind = type(bench.fitted_shortly(name))
     monkeypatch.setattr(kind, "score", lambda self, users, _: np.full((len(users), 80), np.nan))
-    assert_failed(bench.execute(tmp_path, name), "diverged", "NaN")
+    assert_failed(bench.execute(tmp_path, name, **ONE), "diverged", "NaN")
 
 
 def test_a_defect_is_raised_and_leaves_no_rankings(

@@ -10,21 +10,23 @@ import pandas as pd
 from recspectra.data.ids import Ids
 from recspectra.evaluation.per_user import LABELS, Members, PerUser
 
+NAMES = np.array(["007", "7", "Zoë Ünal"])
+HEAD = dict.fromkeys(LABELS, "x") | {"seed": 0}
+
 
 def test_per_user_values_carry_the_ids_of_the_file(tmp_path: Path) -> None:
-    ids = Ids(np.array(["007", "7", "Zoë Ünal"]), np.arange(2))
-    values, head = PerUser(), dict.fromkeys(LABELS, "x") | {"seed": 0}
-    none = np.zeros(2, dtype=np.int8)
-    for users in ([2, 0], [1, 2]):  # of two runs
-        values.add(head, Members(np.array(users), none > 0, none), {("recall", 10): np.array([0.1, 0.2])})
-    values.write(tmp_path / "values.parquet", ids)
+    values, found = PerUser(), np.array([2, 0])
+    for metric in ("recall", "ndcg"):
+        values.add(HEAD, Members(found, found >= 0, found), {(metric, 10): np.array([0.5, 0.25])})
+    values.write(tmp_path / "values.parquet", NAMES)
     back = pd.read_parquet(tmp_path / "values.parquet")
-    assert back["user_id"].tolist() == ["Zoë Ünal", "007", "7", "Zoë Ünal"]
-    assert back["user"].tolist() == [2, 0, 1, 2]
+    assert back["user_id"].tolist() == ["Zoë Ünal", "007"] * 2
+    assert back["user"].tolist() == [2, 0] * 2
+    assert back["metric"].tolist() == ["recall", "recall", "ndcg", "ndcg"]
 
 
 def test_values_of_no_user_stay_empty(tmp_path: Path) -> None:
-    PerUser().write(tmp_path / "values.parquet", Ids(np.arange(2), np.arange(2)))
+    PerUser().write(tmp_path / "values.parquet", NAMES)
     assert pd.read_parquet(tmp_path / "values.parquet").empty
 
 

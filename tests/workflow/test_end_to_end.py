@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 import yaml
 from harness import (
     COLUMNS,
@@ -32,7 +31,6 @@ from harness import (
 from recspectra.fitting.scoring import NOT_LISTS
 from recspectra.running import locks
 
-pytestmark = pytest.mark.slow
 FOLDER = Path("results/studies/tiny-study")
 ON_TEST = {"test_train_train", "test_train_train+valid", "test_train+valid_train+valid"}
 

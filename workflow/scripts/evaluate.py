@@ -52,8 +52,8 @@ def run() -> None:
 
     measured = measure(planned, protocols, pieces, args.results, digests["fit"], code)
     write_text(args.output, measured.rows.to_csv(index=False, lineterminator="\n"))
+    measured.users.write(args.per_user, ids.users)
     write_json(args.notes, doubts_of_runs(planned, study.protocols, pieces, args.results))
-    measured.users.write(args.per_user, ids)
 
 
 if __name__ == "__main__":

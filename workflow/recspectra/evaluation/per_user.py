@@ -16,7 +16,6 @@ from recspectra.files import atomic
 if TYPE_CHECKING:
     import pyarrow
 
-    from recspectra.data.ids import Ids
     from recspectra.data.interactions import Interactions
 
 QUARTERS = 4
@@ -83,8 +82,8 @@ class Members:
 class PerUser:
     """Values of every user, collected run by run.
 
-    A file has a row a run, metric and user: the labels of the run, `seed`, `k`, `user`, `warm`, `activity`
-    and `value`; all of one metric lie together, so that a reader of one need not read the others.
+    A file has a row a run, metric and user: the labels of the run, `seed`, `k`, `user`, `warm`, `activity`,
+    `value` and `user_id`; all of one metric lie together, so that a reader of one need not read the others.
     """
 
     def __init__(self) -> None:
@@ -102,12 +101,19 @@ class PerUser:
         frames = [table.to_pandas() for table in self._tables()]
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
-    def write(self, path: Path, ids: Ids | None = None) -> None:
-        """Write a Parquet file, atomically and metric by metric; with `ids` there is a column `user_id`."""
+    def write(self, path: Path, ids: np.ndarray) -> None:
+        """Write a Parquet file, atomically and metric by metric.
+
+        Parameters
+        ----------
+        path : Path
+        ids : str array, shape (n_users,)
+            The id that the user's file gives to each position.
+        """
         from pyarrow import parquet
 
         with atomic(path) as temporary:
-            tables = self._tables(ids)
+            tables = (_with_ids(table, ids) for table in self._tables())
             if (first := next(tables, None)) is None:
                 pd.DataFrame().to_parquet(temporary, index=False)
                 return
@@ -116,20 +122,12 @@ class PerUser:
                 for table in tables:
                     writer.write_table(table)
 
-    def _tables(self, ids: Ids | None = None) -> Iterator[pyarrow.Table]:
+    def _tables(self) -> Iterator[pyarrow.Table]:
         import pyarrow
 
         for (*_, metric, k), parts in self._parts.items():
             rows = [_rows({**head, "metric": metric}, k, *part) for head, *part in parts]
-            table = pyarrow.concat_tables(rows).unify_dictionaries()
-            yield table if ids is None else table.append_column("user_id", _names(table["user"], ids))
-
-
-def _names(users: pyarrow.ChunkedArray, ids: Ids) -> pyarrow.DictionaryArray:
-    """Return the ids of positions."""
-    import pyarrow
-
-    return pyarrow.DictionaryArray.from_arrays(users.combine_chunks(), ids.users.astype(str).tolist())
+            yield pyarrow.concat_tables(rows).unify_dictionaries()
 
 
 def _rows(head: dict[str, Any], k: int, members: Members, values: np.ndarray) -> pyarrow.Table:
@@ -141,3 +139,11 @@ def _rows(head: dict[str, Any], k: int, members: Members, values: np.ndarray) ->
     columns |= {"seed": np.full(count, head["seed"]), "k": np.full(count, k)}
     columns |= {"user": members.users.astype(np.int32), "warm": members.warm, "activity": members.activity}
     return pyarrow.table(columns | {"value": values})
+
+
+def _with_ids(table: pyarrow.Table, ids: np.ndarray) -> pyarrow.Table:
+    import pyarrow
+
+    names = [str(name) for name in ids]
+    users = table.column("user").combine_chunks()
+    return table.append_column("user_id", pyarrow.DictionaryArray.from_arrays(users, names))
