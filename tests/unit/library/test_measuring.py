@@ -12,6 +12,7 @@ import pytest
 
 import recspectra as rs
 from recspectra.fitting.scoring import Inputs, all_lists
+from recspectra.fitting.validation import validator
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +123,7 @@ def test_models_of_other_data_and_of_the_test_part_are_refused(data: rs.Data, cl
     other = rs.read(clicks, user="user_id", item="item_id", time="timestamp", split="leave-one-out")
     with pytest.raises(rs.DataError, match="was fitted on frame with another split"):
         rs.evaluate(rs.fit("popularity", other), data)
-    with pytest.raises(rs.ConfigError, match='on all data, the test part included; fit it with on="train"'):
+    with pytest.raises(rs.ConfigError, match="on all data, the test part included, on which it is"):
         rs.evaluate(rs.fit("popularity", data, on="all"), data)
     assert len(rs.evaluate(rs.fit("popularity", data, on="train+valid"), data, k=10)) == 4
 
@@ -141,7 +142,9 @@ def test_lists_that_cannot_be_measured_are_refused(data: rs.Data, ease: rs.Model
 
 
 def test_recommendations_are_no_lists_to_be_measured(data: rs.Data, ease: rs.Model) -> None:
-    with pytest.warns(UserWarning, match="holds not one test item: lists of `recommend` leave out all"):
+    with pytest.warns(
+        UserWarning, match="holds nothing that is to be found: lists of `recommend` leave out all"
+    ):
         rs.evaluate({"mine": ease.recommend(k=20)}, data)
 
 
@@ -150,5 +153,12 @@ def test_an_unknown_protocol_or_metric_is_named(data: rs.Data, ease: rs.Model) -
         rs.evaluate(ease, data, protocol="standrad")
     with pytest.raises(rs.ConfigError, match="unknown metric 'ndgc'.*did you mean 'ndcg'"):
         rs.compare(ease, ease, data, metric="ndgc")
-    with pytest.raises(rs.ConfigError, match="measures on the validation part"):
-        rs.evaluate(ease, data, protocol="validation")
+
+
+def test_choices_are_made_by_the_validation_part(data: rs.Data, ease: rs.Model) -> None:
+    found = rs.evaluate(ease, data, protocol="validation", metrics=["recall"], k=20)
+    expected = validator(Inputs(data.train, data.valid, True, {}))(ease.system.score)
+    assert found[["history", "mask"]].iloc[0].tolist() == ["train", "train"]
+    assert found["value"][0] == pytest.approx(expected)
+    with pytest.raises(rs.ConfigError, match="on train.valid data, the valid part included"):
+        rs.evaluate(rs.fit("popularity", data, on="train+valid"), data, protocol="validation")

@@ -17,7 +17,7 @@ from recspectra.api.model import Model
 from recspectra.config.base import ConfigError
 from recspectra.config.study import ProtocolConfig, View
 from recspectra.config.yaml_io import validate
-from recspectra.data.interactions import DataError
+from recspectra.data.interactions import DataError, Interactions
 from recspectra.evaluation.hits import RankedLists
 from recspectra.evaluation.lists import Lists, lists_of
 from recspectra.evaluation.measure import of_every_user, ranked_lists
@@ -29,6 +29,7 @@ from recspectra.fitting.ranking import NO_CUTS, Ranking
 from recspectra.fitting.scoring import Inputs, rank
 
 COLUMNS = ["model", "history", "mask", "users", "metric", "k", "value", "low", "high"]
+HONEST = {("train", "valid"), ("train", "test"), ("train+valid", "test")}  # fitted on, measured on
 Measurable = Any  # a Model, a Lists, a frame of lists, or a sequence of Models that differ in their seed
 
 
@@ -36,7 +37,9 @@ def evaluate(
     models: Measurable | Mapping[str, Measurable], data: Data, protocol: str = "standard", *,
     metrics: Sequence[str] | None = None, k: Sequence[int] | int | None = None,
 ) -> pd.DataFrame:  # fmt: skip
-    """Measure models and lists on the test part.
+    """Measure models and lists on the test part or, with `protocol="validation"`, on the validation part.
+
+    Choose by validation, then look at the test part once: the best of many on test is a lucky one.
 
     Parameters
     ----------
@@ -47,7 +50,8 @@ def evaluate(
     data : Data
         What the models were fitted on.
     protocol : str
-        A protocol of `config/protocols`: what a model is shown, what may not be recommended, metrics.
+        A protocol of `config/protocols`: what a model is shown, what may not be recommended, what is to be
+        found, metrics.
     metrics, k : sequences, optional
         In place of those of the protocol.
 
@@ -62,7 +66,7 @@ def evaluate(
     Raises
     ------
     ConfigError
-        The protocol or a metric does not exist, or a model was fitted on the test part.
+        The protocol or a metric does not exist, or a model was fitted on what it is to be measured on.
     DataError
         A model was fitted on other data, or lists are too short or name what is unknown.
 
@@ -214,8 +218,6 @@ def compare(
 
 def _protocol(name: str, metrics: Sequence[str] | None, k: Sequence[int] | int | None) -> ProtocolConfig:
     found = catalog().protocol(name)
-    if found.target != "test":
-        raise ConfigError(f"protocol: '{name}' measures on the validation part; choose another")
     changes: dict[str, Any] = {}
     if metrics is not None:
         changes["metrics"] = [metrics] if isinstance(metrics, str) else list(metrics)
@@ -273,7 +275,7 @@ def _all_ranked(
             raise ConfigError(
                 f"'{name}' is a {type(one).__name__}; give a Model, a Lists or a frame of lists"
             )
-        found.append(ranked_lists(ranking, data.test, plan, data.train).within(members))
+        found.append(ranked_lists(ranking, getattr(data, plan.target), plan, data.train).within(members))
     return found
 
 
@@ -283,8 +285,9 @@ def _is_trained(model: Measurable) -> bool:
 
 
 def _members(data: Data, plan: ProtocolConfig) -> np.ndarray:
-    """Return which of the users with test items count."""
-    members = Members.of(data.train, np.flatnonzero(data.test.lengths > 0)).group(plan.users)
+    """Return which of the users with something to be found count."""
+    users = np.flatnonzero(getattr(data, plan.target).lengths > 0)
+    members = Members.of(data.train, users).group(plan.users)
     if not members.any():
         raise DataError(f"protocol '{plan.name}' averages over {plan.users} users, and the data have none")
     return members
@@ -297,9 +300,10 @@ def _ranked(name: str, model: Model, data: Data, plan: ProtocolConfig, view: Vie
             f"'{name}' was fitted on {model.about['dataset']} with another split or other interactions than "
             f"these of {data.name}; its number would not be of this test part"
         )
-    if model.about["fit"] == "all":
+    if (model.about["fit"], plan.target) not in HONEST:
         raise ConfigError(
-            f"'{name}' was fitted on all data, the test part included; fit it with on=\"train\""
+            f"'{name}' was fitted on {model.about['fit']} data, the {plan.target} part included, on which it "
+            'is to be measured; fit it with on="train"'
         )
     inputs = Inputs(data.train, data.valid, data.ordered, {})
     shown, hidden = inputs.part(view.history), inputs.part(view.mask)
@@ -329,20 +333,19 @@ def _given(name: str, model: Lists | pd.DataFrame, data: Data, plan: ProtocolCon
             f"give longer lists, or k=[{lists.depth}]"
         )
     top = lists.cut(max(plan.k)).of_all(data.train.n_users)
-    _warn_without_hits(name, top, data)
+    _warn_without_hits(name, top, getattr(data, plan.target))
     places = np.tile(np.arange(1, top.shape[1] + 1, dtype=np.int32), (len(top), 1))
     return _padded(Ranking(top, places, NO_CUTS), max(plan.k))
 
 
-def _warn_without_hits(name: str, top: np.ndarray, data: Data) -> None:
-    """Warn of lists that hold no test item at all, which nobody's lists do by chance."""
+def _warn_without_hits(name: str, top: np.ndarray, truth: Interactions) -> None:
+    """Warn of lists that hold nothing of what is to be found, which nobody's lists do by chance."""
     rows, places = np.nonzero(top >= 0)
-    wanted = np.isin(
-        rows * data.test.n_items + top[rows, places], data.test.users * data.test.n_items + data.test.items
-    )
+    pairs = truth.users * truth.n_items + truth.items
+    wanted = np.isin(rows * truth.n_items + top[rows, places], pairs)
     if len(rows) and not wanted.any():
         warnings.warn(
-            f"'{name}' holds not one test item: lists of `recommend` leave out all that a user has, the test "
-            "part included; give the model itself",
+            f"'{name}' holds nothing that is to be found: lists of `recommend` leave out all that "
+            "a user has, the test part included; give the model itself",
             stacklevel=2,
         )
