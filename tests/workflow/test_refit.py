@@ -76,7 +76,7 @@ def test_a_refit_learns_as_long_as_did_best(finished: Finished, tmp_path: Path) 
     assert 0 < best < records["train"]["log"]["epochs"] < 40
     assert records["train+valid"]["log"]["epochs"] == records["train+valid"]["params"]["epochs"] == best
     assert records["train+valid"]["config"]["params"]["epochs"] == 40
-    assert done.stderr.count("fit lightgcn") == 2
+    assert done.stderr.count("fit LightGCN") == 2
     assert "LightGCN, fit train+valid" in (work / "results/studies/twice/table-main.md").read_text()
 
     # By hand, after a run on train that failed, and with a record of something else.
