@@ -18,7 +18,7 @@ rule spectrum:
     params:
         code=spectrum_code(SCRIPTS / "spectrum.py"),
     message:
-        "{wildcards.rank} eigenpairs of {wildcards.operator} on {NAMES:data {wildcards.dataset}}"
+        "spectrum {wildcards.operator} on {NAMES:data {wildcards.dataset}}, {wildcards.rank} pairs"
     shell:
         "OMP_NUM_THREADS={threads} {resources.python}/spectrum.py"
         " --data results/data/{wildcards.dataset} --operator {wildcards.operator}"

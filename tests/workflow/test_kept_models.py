@@ -66,7 +66,7 @@ def test_what_is_printed_has_names_and_the_log_has_the_key(kept: Finished) -> No
     for line in (
         f"fit EASE on {title}, seed 0", f"fit EASE (train+valid) on {title}, seed 0",
         f"fit GF-CF (alpha 0.1) on {title}, seed 0", f"fit GF-CF (alpha 0.3) on {title}, seed 0",
-        f"16 eigenpairs of item-similarity@train on {title}", f"prepare {title}", f"split {title}",
+        f"spectrum item-similarity@train on {title}, 16 pairs", f"prepare {title}", f"split {title}",
         f"evaluate kept-models on {title}",
     ):  # fmt: skip
         assert f"] {line} (" in kept.printed, kept.printed
