@@ -14,6 +14,7 @@ from recspectra import registry
 from recspectra.running import interrupts
 from recspectra.running import locks
 from recspectra.running import messages
+from recspectra.running import names
 from recspectra.running import slurm
 from recspectra.identity import code_hash, spectrum_code
 from recspectra.config.base import ConfigError
@@ -39,6 +40,7 @@ except locks.Busy as error:
     messages.stop(f"error: {error}")
 logger.addFilter(messages.explain_targets(PLAN.studies))
 
+NAMES = names.Names(PLAN)
 SCRIPTS = ROOT / "workflow" / "scripts"
 # Inside a conda environment `python` is the environment's; otherwise it is the one that
 # runs Snakemake, whatever PATH says.

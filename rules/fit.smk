@@ -29,7 +29,7 @@ rule tune:
         device=PLAN.settings.device,
         code=lambda w: PLAN.tune_code(w.model, SCRIPTS / "tune.py"),
     message:
-        "tune {wildcards.model} {wildcards.key} on {wildcards.dataset}"
+        "tune {NAMES:tune {wildcards.dataset} {wildcards.model} {wildcards.key}}"
     shell:
         "OMP_NUM_THREADS={threads} {resources.python}/tune.py --data results/data/{wildcards.dataset}"
         " --job {params.job[0]:q} --device {params.device} --minutes {resources.minutes}"
@@ -45,6 +45,7 @@ rule fit:
         spectra=lambda w: PLAN.run_spectra(w.dataset, w.model, w.key),
         tuned=lambda w: PLAN.run_tuning(w.dataset, w.model, w.key),
         train_run=lambda w: PLAN.train_run_of(w.dataset, w.model, w.key, w.seed),
+        ids=lambda w: PLAN.kept_ids(w.dataset, w.model, w.key, w.seed),
     output:
         rankings="results/runs/{dataset}/{model}/{key}/seed-{seed}/rankings.npz",
         record="results/runs/{dataset}/{model}/{key}/seed-{seed}/run.json",
@@ -69,6 +70,8 @@ rule fit:
     params:
         # Changes only where a fit is to go on because the cap that ended it is higher.
         caps=lambda w: PLAN.planned_caps(w.dataset, w.model, w.key, w.seed),
+        # Changes only where the model is to be kept and is not there.
+        keep=lambda w: PLAN.planned_keep(w.dataset, w.model, w.key, w.seed),
         run=lambda w: PLAN.run_json(w.model, w.key),
         ordered=lambda w: PLAN.catalog.dataset(w.dataset).ordered,
         device=PLAN.settings.device,
@@ -76,11 +79,11 @@ rule fit:
         train_run=lambda w, input: f"--train-run {input.train_run}" if input.train_run else "",
         code=lambda w: PLAN.fit_code(w.model, SCRIPTS / "fit.py"),
     message:
-        "fit {wildcards.model} {wildcards.key} on {wildcards.dataset}, seed {wildcards.seed}"
+        "fit {NAMES:fit {wildcards.dataset} {wildcards.model} {wildcards.key}}, seed {wildcards.seed}"
     shell:
         "OMP_NUM_THREADS={threads} {resources.python}/fit.py --data results/data/{wildcards.dataset}"
         " --run {params.run:q} {params.tuned} {params.train_run} --seed {wildcards.seed} --device {params.device}"
         " --minutes {resources.minutes} --memory-gb {resources.memory} --code {params.code}"
-        " --caps {resources.caps:q} --caps-text {params.caps:q}"
+        " --caps {resources.caps:q} --caps-text {params.caps:q} --keep={params.keep:q}"
         " --checkpoints results/checkpoints/{wildcards.dataset}/{wildcards.model}/{wildcards.key}-{params.code}-{wildcards.seed}"
         " --folder $(dirname {output.record:q}) > {log:q} 2>&1"

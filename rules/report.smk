@@ -24,7 +24,7 @@ rule report:
         code=code_hash("recspectra.reporting.site", scripts=[SCRIPTS / "report.py"]),
         papers=[registry.drawing_code(PLAN.studies[study].config) for study in PLAN.requested],
     message:
-        "report: {params.folders} {params.also}"
+        "report"
     shell:
         "{resources.python}/report.py --output {output:q} {params.folders:q} --also {params.also:q}"
         " > {log:q} 2>&1"

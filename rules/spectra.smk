@@ -18,7 +18,7 @@ rule spectrum:
     params:
         code=spectrum_code(SCRIPTS / "spectrum.py"),
     message:
-        "spectrum {wildcards.operator} r={wildcards.rank} of {wildcards.dataset}"
+        "spectrum {wildcards.operator} on {NAMES:data {wildcards.dataset}}, {wildcards.rank} pairs"
     shell:
         "OMP_NUM_THREADS={threads} {resources.python}/spectrum.py"
         " --data results/data/{wildcards.dataset} --operator {wildcards.operator}"

@@ -24,6 +24,9 @@ FROM_PAIRS = {
     "rp3beta", "sgfcf", "slim", "spectral_ridge", "svdae", "turbocf",
 }  # fmt: skip
 
+# In closed form, and still told apart by something else. A model in neither set may do either.
+TELL_APART = {"gsprec", "ials", "pgsp", "popularity"}
+
 
 def one_item_each(more: int = 0) -> dict[str, Interactions]:
     """Three clicks of 150 users in a row, leave-one-out; the first `more` users have one before them."""
@@ -73,7 +76,7 @@ def test_where_every_user_has_one_item_a_model_learns_or_is_skipped(
     if name in ORDERED:
         assert status == "skipped"
         assert "no user has two interactions" in reason
-    elif name in FROM_PAIRS:
+    elif name in FROM_PAIRS or (status == "skipped" and name not in {*TELL_APART, *TRAINED}):
         assert status == "skipped"
         assert "all candidates of 150 of 150 users have the same score" in reason
     else:

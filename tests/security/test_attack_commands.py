@@ -40,6 +40,7 @@ TARGETS = {
         "MINUTES",
         "DATASETS",
         "MODELS",
+        "KEEP",
         "GPUS",
     ),
     "preview": ("DATA", "MIRROR"),

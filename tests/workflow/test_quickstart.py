@@ -95,7 +95,7 @@ def test_make_hands_words_on_as_they_are_and_runs_none(word: str, by: str, tmp_p
     python.write_text(f"#!/bin/sh\nprintf '%s\\0' \"$@\" > {seen}\n", encoding="utf-8")
     python.chmod(0o755)
     caps = ("scale", "trials", "seeds", "epochs", "minutes")
-    names = ("what", "study", "mirror", *caps, "datasets", "models", "cores", "gpus")
+    names = ("what", "study", "mirror", *caps, "datasets", "models", "keep", "cores", "gpus")
     words = {name: word.format(file=harmed) for name in names}
     given = {name.upper(): value for name, value in words.items()}
     listed = [f"{name}={value}" for name, value in given.items()] if by == "command line" else []

@@ -24,7 +24,7 @@ from recspectra.config.dataset import SHORT_FORM
 from recspectra.config.lists import ListFile
 from recspectra.config.model import PlannedRun, RunConfig, TuneConfig, spectra_of, tuning_spectra
 from recspectra.config.raw_files import RawFile, raw_files
-from recspectra.config.scale import Caps, caps_text
+from recspectra.config.scale import USABLE, Caps, caps_text
 from recspectra.config.study import FigureConfig
 from recspectra.config.yaml_io import canonical_json
 from recspectra.files import ArtifactError, read_json
@@ -36,6 +36,7 @@ RESERVED = {
     "all", "fetch", "prepare", "split", "datasets", "spectrum", "fit", "tune", "measure", "gather",
     "evaluate", "collect", "draw", "report", "figures", "import_lists",
 }  # fmt: skip
+KEEP, MODEL_FILE = "keep", "model.rs"  # see `Plan.planned_keep`; the model of a run, in its folder
 PUBLISHED = ("results.csv", "datasets.csv", "claims.csv", "mapping.yaml")
 
 # What a scheduler is asked for, by the `cost` of a model. A first attempt asks for what most
@@ -417,6 +418,12 @@ class Plan:
         code = self.run_code(planned.run)
         if (record.get("code"), record.get("data")) != (code, data):
             raise ConfigError(_stale(f"{place}", model))
+        keep = self.planned_keep(dataset, model, planned.run.key, str(planned.seed))
+        if keep != record.get("keep_text", keep):
+            raise ConfigError(
+                f"{place} is to keep its model, but its record (in .snakemake) is gone; "
+                f"`make redo WHAT={place}` makes it again"
+            )
         planned_caps = self.planned_caps(dataset, model, planned.run.key, str(planned.seed))
         if planned_caps != record.get("caps_text", planned_caps):
             raise ConfigError(
@@ -518,6 +525,32 @@ class Plan:
         """Return the text that reruns a fit which a cap ended once that cap is higher; see `caps_text`."""
         path = HERE.run(dataset, model, key, seed) / "run.json"
         return self._caps_text(model, path, self.caps(model, key))
+
+    def planned_keep(self, dataset: str, model: str, key: str, seed: str) -> str:
+        """Return a text, empty where a fit does not save its model, that reruns one whose model is missing.
+
+        It stays what it was when the run was made, unless its model is wanted now and is not there.
+        """
+        folder = HERE.run(dataset, model, key, seed)
+        record = _read_record(folder / "run.json") or {}
+        wanted = self.settings.keep or (dataset, model, key, int(seed)) in self._wanted_models
+        before = record.get("keep_text")
+        if not isinstance(before, str):  # there is no run, or one of an earlier version
+            return KEEP if wanted else ""
+        has_lists = record.get("status") in USABLE
+        if not wanted or not has_lists or (folder / MODEL_FILE).is_file():
+            return before
+        return KEEP if before != KEEP else f"{KEEP} again"
+
+    def kept_ids(self, dataset: str, model: str, key: str, seed: str) -> list[str]:
+        """Return the file of ids that a model which is saved takes along."""
+        return [f"results/data/{dataset}/ids.parquet"] if self.planned_keep(dataset, model, key, seed) else []
+
+    @cached_property
+    def _wanted_models(self) -> set[tuple[str, str, str, int]]:
+        """Dataset, model, key and seed of the runs whose models a study keeps."""
+        runs = [run for study in self.studies.values() for run in study.runs if run.keep]
+        return {(run.dataset, run.run.model, run.run.key, run.seed) for run in runs}
 
     def tune_caps(self, model: str, key: str) -> Caps:
         """Return the caps of each trial of a search; the one on epochs is in its configuration."""

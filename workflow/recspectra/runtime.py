@@ -106,8 +106,14 @@ def _mapped_bytes() -> int:
     return 0
 
 
+def _in_notebook() -> bool:
+    """Return whether this process is the kernel of a notebook, which shows what standard error gets."""
+    found = sys.modules.get("IPython")
+    return found is not None and hasattr(found.get_ipython(), "kernel")
+
+
 class Progress:
-    """A bar on a terminal; inside a workflow, a small file that its live line reads.
+    """A bar on a terminal and in a notebook; inside a workflow, a small file that its live line reads.
 
     Parameters
     ----------
@@ -120,7 +126,7 @@ class Progress:
 
     Notes
     -----
-    Quiet when standard error is no terminal. The file is named by the
+    Quiet when standard error is no terminal and no notebook shows it. The file is named by the
     environment variable RECSPECTRA_PROGRESS and removed at the end.
     """
 
@@ -130,7 +136,7 @@ class Progress:
         folder = os.environ.get("RECSPECTRA_PROGRESS")
         self._file = Path(folder) / f"{os.getpid()}.json" if folder else None
         self._bar = None
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() or _in_notebook():
             from tqdm import tqdm
 
             self._bar = tqdm(total=total, desc=label, unit=unit, leave=False)

@@ -96,6 +96,7 @@ def run() -> None:
               args.caps, args.caps_text,
               train_run(args.train_run, config, args.seed, inputs.digest))  # fmt: skip
     ids = Ids.load(args.data / "ids.parquet") if args.keep else None
+    print(f"fit {model.title} on {name}, seed {args.seed}: key {config.key}, code {job.code}", flush=True)
     print(execute(job, inputs, args.folder, ids, args.keep))
 
 

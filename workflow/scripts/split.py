@@ -22,8 +22,8 @@ def run() -> None:
     table = InteractionTable.load(args.interactions)
     pieces, ids, said = splits.split_with_ids(table, dataset)
     stats = splits.statistics(dataset, pieces) | table.account.statistics()
-    stats["leaks"] = leaks(pieces, dataset.ordered and table.times is not None)
     stats["digests"]["ids"] = ids.digest
+    stats["leaks"] = leaks(pieces, dataset.ordered and table.times is not None)
     stats["made_with"] = json.loads(args.made_with)
     said += [*splits.check_counts(dataset, stats), *reach_words.describe(stats), *describe(stats["leaks"])]
     ids.save(args.folder / "ids.parquet")

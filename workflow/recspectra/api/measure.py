@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -17,18 +18,19 @@ from recspectra.config.base import ConfigError
 from recspectra.config.metric_names import of_users
 from recspectra.config.study import ProtocolConfig, View
 from recspectra.config.yaml_io import validate
-from recspectra.data.interactions import DataError
-from recspectra.data.reach import warm_users
+from recspectra.data.interactions import DataError, Interactions
+from recspectra.evaluation.hits import RankedLists
 from recspectra.evaluation.lists import Lists, lists_of
-from recspectra.evaluation.measure import ranked_lists, user_values
+from recspectra.evaluation.measure import of_every_user, ranked_lists
 from recspectra.evaluation.metrics import METRICS
-from recspectra.evaluation.simultaneous import Comparison, Pair, Panel, stand
+from recspectra.evaluation.per_user import Members, Point
+from recspectra.evaluation.simultaneous import Pair, Panel, stand
 from recspectra.evaluation.simultaneous import compare as compare_pairs
 from recspectra.fitting.ranking import NO_CUTS, Ranking
 from recspectra.fitting.scoring import Inputs, rank
 
 COLUMNS = ["model", "history", "mask", "users", "metric", "k", "value", "low", "high"]
-Point = tuple[str, int]  # a metric and its cut-off
+HONEST = {("train", "valid"), ("train", "test"), ("train+valid", "test")}  # fitted on, measured on
 Measurable = Any  # a Model, a Lists, a frame of lists, or a sequence of Models that differ in their seed
 
 
@@ -36,7 +38,9 @@ def evaluate(
     models: Measurable | Mapping[str, Measurable], data: Data, protocol: str = "standard", *,
     metrics: Sequence[str] | None = None, k: Sequence[int] | int | None = None,
 ) -> pd.DataFrame:  # fmt: skip
-    """Measure models and lists on the test part.
+    """Measure models and lists on the test part or, with `protocol="validation"`, on the validation part.
+
+    Choose by validation, then look at the test part once: the best of many on test is a lucky one.
 
     Parameters
     ----------
@@ -47,7 +51,8 @@ def evaluate(
     data : Data
         What the models were fitted on.
     protocol : str
-        A protocol of `config/protocols`: what a model is shown, what may not be recommended, metrics.
+        A protocol of `config/protocols`: what a model is shown, what may not be recommended, what is to be
+        found, metrics.
     metrics, k : sequences, optional
         In place of those of the protocol.
 
@@ -55,14 +60,14 @@ def evaluate(
     -------
     pandas.DataFrame
         `model`, `history`, `mask`, `users` (whose mean it is), `metric`, `k`, `value`, and the ends `low` and
-        `high` of its 95 % interval: over other users of the same kind and, where there are several seeds,
-        other seeds. Two intervals that overlap say little of a difference: use `compare`. `coverage` and
-        `gini` are numbers of all lists together and have none.
+        `high` of its 95 % interval, as in the tables of a study: over other users of the same kind and, where
+        there are several seeds, other seeds. A number of all lists together (`coverage`, `gini`) has none.
+        Two intervals that overlap say little of a difference: use `compare`.
 
     Raises
     ------
     ConfigError
-        The protocol or a metric does not exist, or a model was fitted on the test part.
+        The protocol or a metric does not exist, or a model was fitted on what it is to be measured on.
     DataError
         A model was fitted on other data, or lists are too short or name what is unknown.
 
@@ -79,20 +84,34 @@ def evaluate(
     """
     plan = _protocol(protocol, metrics, k)
     named = models if isinstance(models, Mapping) else {_name_of(models): models}
-    rows: list[dict[str, Any]] = []
-    for view in plan.views:
-        panels = _panels(named, data, plan, view)
-        standings = stand([(panel, None) for panel in panels.values()])
-        for (metric, cut), found in zip(panels, standings, strict=True):
-            head = {**view.model_dump(), "users": plan.users, "metric": metric, "k": cut}
-            rows += [{"model": name, **head, **_with_interval(found[name].value)} for name in named]
-        for name, model in named.items():
-            for (metric, cut), value in _of_catalogue(name, model, data, plan, view).items():
-                head = {**view.model_dump(), "users": plan.users, "metric": metric, "k": cut}
-                rows.append({"model": name, **head, "value": value})
-    frame = pd.DataFrame(rows, columns=COLUMNS)
+    rows = [row for view in plan.views for row in _rows_of(named, data, plan, view)]
     order = {name: place for place, name in enumerate(named)}
+    frame = pd.DataFrame(rows, columns=COLUMNS)
     return frame.sort_values("model", key=lambda c: c.map(order), kind="stable", ignore_index=True)
+
+
+def _rows_of(
+    named: Mapping[str, Measurable], data: Data, plan: ProtocolConfig, view: View
+) -> list[dict[str, Any]]:
+    """Return what was measured under one view: every metric and cut-off, model after model."""
+    ranked = {name: _all_ranked(name, model, data, plan, view) for name, model in named.items()}
+    panels = _panels(named, ranked, data, plan)
+    stood = dict(zip(panels, stand([(panel, None) for panel in panels.values()]), strict=True))
+    rows = []
+    for metric, cut in product(plan.metrics, plan.k):
+        head = {**view.model_dump(), "users": plan.users, "metric": metric, "k": cut}
+        for name in named:
+            if (metric, cut) in stood:
+                found = stood[metric, cut][name].value
+                value = {"value": found.difference, "low": found.low, "high": found.high}
+            else:
+                value = {
+                    "value": _of_lists(metric, cut, ranked[name], plan),
+                    "low": math.nan,
+                    "high": math.nan,
+                }
+            rows.append({"model": name, **head, **value})
+    return rows
 
 
 @dataclass(frozen=True)
@@ -184,7 +203,13 @@ def compare(
     one, other = _named(subject), _named(rival)
     if one[0] == other[0]:
         one, other = (f"{one[0]} (1)", one[1]), (f"{other[0]} (2)", other[1])
-    (panel,) = _panels(dict([one, other]), data, plan, plan.views[0]).values()
+    named = dict([one, other])
+    ranked = {name: _all_ranked(name, model, data, plan, plan.views[0]) for name, model in named.items()}
+    panel = _panels(named, ranked, data, plan).get((metric, k))
+    if panel is None:
+        raise ConfigError(
+            f"metric: '{metric}' is no number that every user has, so there is nothing to compare"
+        )
     (found,) = compare_pairs([panel], [Pair(panel.dataset, one[0], other[0])])
     means = [float(panel.by_user(name).mean()) for name in (one[0], other[0])]
     return Difference(
@@ -198,8 +223,6 @@ def compare(
 
 def _protocol(name: str, metrics: Sequence[str] | None, k: Sequence[int] | int | None) -> ProtocolConfig:
     found = catalog().protocol(name)
-    if found.target != "test":
-        raise ConfigError(f"protocol: '{name}' measures on the validation part; choose another")
     changes: dict[str, Any] = {}
     if metrics is not None:
         changes["metrics"] = [metrics] if isinstance(metrics, str) else list(metrics)
@@ -224,63 +247,45 @@ def _name_of(model: Measurable) -> str:
 
 
 def _panels(
-    named: Mapping[str, Measurable], data: Data, plan: ProtocolConfig, view: View
+    named: Mapping[str, Measurable], ranked: Mapping[str, list[RankedLists]], data: Data, plan: ProtocolConfig
 ) -> dict[Point, Panel]:
-    """Return the values of all users by metric and cut-off."""
-    found = {name: [*_values(name, model, data, plan, view)] for name, model in named.items()}
+    """Return the values of all users, by those metrics and cut-offs that every user has."""
+    values = {name: [of_every_user(one, plan) for one in own] for name, own in ranked.items()}
     trained = frozenset(name for name, model in named.items() if _is_trained(model))
-    points = [(metric, cut) for metric in plan.metrics if of_users(metric) for cut in plan.k]
-    return {
-        point: Panel(
-            data.name, {name: np.stack([v[point] for v in own]) for name, own in found.items()}, trained
-        )
-        for point in points
-    }
+    found = {}
+    for point in next(iter(values.values()))[0] if values else ():
+        columns = {name: np.stack([v[point] for v in own]) for name, own in values.items()}
+        if short := [name for name, column in columns.items() if np.isnan(column).any()]:
+            raise DataError(
+                f"'{short[0]}': {point[0]} needs lists of all items that may be recommended; "
+                f"give k=[{data.train.n_items}]"
+            )
+        found[point] = Panel(data.name, columns, trained)
+    return found
 
 
-def _values(
+def _of_lists(metric: str, cut: int, ranked: list[RankedLists], plan: ProtocolConfig) -> float:
+    """Return a number of all lists together, the mean over seeds."""
+    return float(np.mean([METRICS[metric](one, [cut]) for one in ranked]))
+
+
+def _all_ranked(
     name: str, model: Measurable, data: Data, plan: ProtocolConfig, view: View
-) -> Iterator[dict[Point, np.ndarray]]:
-    """Yield the values of each user, once a seed."""
+) -> list[RankedLists]:
+    """Return the lists of the users that count, with their hits, once a seed."""
     members = _members(data, plan)
-    for ranking in _rankings(name, model, data, plan, view):
-        values = user_values(ranking, data.test, plan, data.train)
-        for (metric, _), column in values.items():
-            if np.isnan(column).any():
-                raise DataError(
-                    f"'{name}': {metric} needs lists of all items that may be recommended; "
-                    f"give k=[{data.train.n_items}]"
-                )
-        yield {point: column[members] for point, column in values.items()}
-
-
-def _of_catalogue(
-    name: str, model: Measurable, data: Data, plan: ProtocolConfig, view: View
-) -> dict[Point, float]:
-    """Return the metrics of all lists together, the mean over seeds; they have no interval over users."""
-    own = [metric for metric in plan.metrics if not of_users(metric)]
-    found: dict[Point, list[float]] = {}
-    for ranking in _rankings(name, model, data, plan, view) if own else ():
-        lists = ranked_lists(ranking, data.test, plan, data.train).within(_members(data, plan))
-        for metric in own:
-            for k, value in zip(plan.k, METRICS[metric](lists, plan.k), strict=True):
-                found.setdefault((metric, k), []).append(float(value))
-    return {point: float(np.mean(values)) for point, values in found.items()}
-
-
-def _rankings(
-    name: str, model: Measurable, data: Data, plan: ProtocolConfig, view: View
-) -> Iterator[Ranking]:
-    """Yield the lists of a model, once a seed."""
+    found = []
     for one in model if isinstance(model, list | tuple) else [model]:
         if isinstance(one, Model):
-            yield _ranked(name, one, data, plan, view)
+            ranking = _ranked(name, one, data, plan, view)
         elif isinstance(one, Lists | pd.DataFrame):
-            yield _given(name, one, data, plan)
+            ranking = _given(name, one, data, plan)
         else:
             raise ConfigError(
                 f"'{name}' is a {type(one).__name__}; give a Model, a Lists or a frame of lists"
             )
+        found.append(ranked_lists(ranking, getattr(data, plan.target), plan, data.train).within(members))
+    return found
 
 
 def _is_trained(model: Measurable) -> bool:
@@ -289,9 +294,9 @@ def _is_trained(model: Measurable) -> bool:
 
 
 def _members(data: Data, plan: ProtocolConfig) -> np.ndarray:
-    """Return which of the users with test items count."""
-    warm = warm_users(data.train)[np.flatnonzero(data.test.lengths > 0)]
-    members = {"all": np.ones(len(warm), dtype=bool), "warm": warm, "cold": ~warm}[plan.users]
+    """Return which of the users with something to be found count."""
+    users = np.flatnonzero(getattr(data, plan.target).lengths > 0)
+    members = Members.of(data.train, users).group(plan.users)
     if not members.any():
         raise DataError(f"protocol '{plan.name}' averages over {plan.users} users, and the data have none")
     return members
@@ -304,9 +309,10 @@ def _ranked(name: str, model: Model, data: Data, plan: ProtocolConfig, view: Vie
             f"'{name}' was fitted on {model.about['dataset']} with another split or other interactions than "
             f"these of {data.name}; its number would not be of this test part"
         )
-    if model.about["fit"] == "all":
+    if (model.about["fit"], plan.target) not in HONEST:
         raise ConfigError(
-            f"'{name}' was fitted on all data, the test part included; fit it with on=\"train\""
+            f"'{name}' was fitted on {model.about['fit']} data, the {plan.target} part included, on which it "
+            'is to be measured; fit it with on="train"'
         )
     inputs = Inputs(data.train, data.valid, data.ordered, {})
     shown, hidden = inputs.part(view.history), inputs.part(view.mask)
@@ -339,29 +345,19 @@ def _given(name: str, model: Lists | pd.DataFrame, data: Data, plan: ProtocolCon
             f"give longer lists, or k=[{lists.depth}]"
         )
     top = lists.cut(max(plan.k)).of_all(data.train.n_users)
-    _warn_without_hits(name, top, data)
+    _warn_without_hits(name, top, getattr(data, plan.target))
     places = np.tile(np.arange(1, top.shape[1] + 1, dtype=np.int32), (len(top), 1))
     return _padded(Ranking(top, places, NO_CUTS), max(plan.k))
 
 
-def _warn_without_hits(name: str, top: np.ndarray, data: Data) -> None:
-    """Warn of lists that hold no test item at all, which nobody's lists do by chance."""
+def _warn_without_hits(name: str, top: np.ndarray, truth: Interactions) -> None:
+    """Warn of lists that hold nothing of what is to be found, which nobody's lists do by chance."""
     rows, places = np.nonzero(top >= 0)
-    wanted = np.isin(
-        rows * data.test.n_items + top[rows, places], data.test.users * data.test.n_items + data.test.items
-    )
+    pairs = truth.users * truth.n_items + truth.items
+    wanted = np.isin(rows * truth.n_items + top[rows, places], pairs)
     if len(rows) and not wanted.any():
         warnings.warn(
-            f"'{name}' holds not one test item: lists of `recommend` leave out all that a user has, the test "
-            "part included; give the model itself",
+            f"'{name}' holds nothing that is to be found: lists of `recommend` leave out all that "
+            "a user has, the test part included; give the model itself",
             stacklevel=2,
         )
-
-
-# ------------------------------------------------------------------------------------- intervals
-
-
-def _with_interval(found: Comparison) -> dict[str, float]:
-    """Return the mean of a model and its interval, NaN where too few users tell."""
-    ends = [end if math.isfinite(end) else math.nan for end in (found.low, found.high)]
-    return {"value": found.difference, "low": ends[0], "high": ends[1]}

@@ -20,9 +20,11 @@ from recspectra.config.model import ModelConfig, RunConfig, spectra_of
 from recspectra.data.ids import Ids
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.lists import Lists
+from recspectra.files import ArtifactError
 from recspectra.fitting.fit import best_epochs, learn
 from recspectra.fitting.saved import SavedModel, load_model, save_model
 from recspectra.fitting.scoring import top_scored
+from recspectra.planning import MODEL_FILE
 from recspectra.recommender import Recommender, Run, create
 from recspectra.runtime import pick_device
 
@@ -50,16 +52,8 @@ class Model:
     ids: Ids
 
     def __repr__(self) -> str:
-        a, changed = self.about, self._set
-        values = f" ({', '.join(f'{name} {value}' for name, value in changed.items())})" if changed else ""
         users, items = self.history.shape
-        return f"{a['title']}{values} fitted on {a['dataset']} ({a['fit']}): {users:,} users, {items:,} items"
-
-    @property
-    def _set(self) -> dict[str, Any]:
-        """Parameters that differ from their defaults."""
-        params = catalog().model(self.about["model"]).params
-        return {k: v for k, v in self.about["params"].items() if k in params and v != params[k].default}
+        return f"{words_of(self.about)}: {users:,} users, {items:,} items"
 
     @property
     def params(self) -> dict[str, Any]:
@@ -135,6 +129,14 @@ class Model:
         """
         save_model(path, SavedModel(self.about, self.system, self.history, self.ids))
         return Path(path)
+
+
+def words_of(about: Mapping[str, Any]) -> str:
+    """Return a model in words: title, parameters that differ from their defaults, what it learned from."""
+    known = catalog().model(about["model"]).params
+    changed = [f"{k} {v}" for k, v in about["params"].items() if k in known and v != known[k].default]
+    values = f" ({', '.join(changed)})" if changed else ""
+    return f"{about['title']}{values} fitted on {about['dataset']} ({about['fit']})"
 
 
 def fit(
@@ -272,5 +274,19 @@ def load(path: str | Path, *, any_code: bool = False) -> Model:
        user  rank
     0     3     1
     """
-    found = load_model(path, catalog(), any_code)
+    path = Path(path)
+    found = load_model(_in_folder(path) if path.is_dir() else path, catalog(), any_code)
     return Model(found.about, found.system, found.history, found.ids)
+
+
+def _in_folder(folder: Path) -> Path:
+    """Return the model that a run kept in its folder."""
+    path = folder / MODEL_FILE
+    if not path.is_file() and (folder / "run.json").is_file():
+        raise ArtifactError(
+            f"{folder}: this run did not keep its model; write `keep: true` into its entry of the study, or "
+            "run `make study STUDY=... KEEP=1`"
+        )
+    if not path.is_file():
+        raise ArtifactError(f"{folder}: is a folder without a {MODEL_FILE}, so no model is in it")
+    return path

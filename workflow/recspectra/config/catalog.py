@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from recspectra.config import folds
 from recspectra.config.base import SAFE_NAME, ConfigError, Scalar, nearest
@@ -51,6 +51,14 @@ class Settings(Choice):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     fits_per_gpu: int = Field(1, ge=1, le=64)
     budget: Budget = Budget()
+    keep: bool = False
+
+    @field_validator("keep", mode="before")
+    @classmethod
+    def _read_yes_or_no(cls, value: Any) -> Any:
+        """Read `keep=1`, which arrives as a number or as text."""
+        words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
+        return value if isinstance(value, bool) else words.get(str(value).lower(), value)
 
 
 MOST_RUNS = 10_000  # of one entry of a study
@@ -372,7 +380,7 @@ class Study:
                 )  # fmt: skip
                 yield PlannedRun(
                     dataset=dataset, run=run, variant=variant_label(entry.variant, swept), group=entry.group,
-                    seed=seed, swept=swept,
+                    seed=seed, swept=swept, keep=entry.keep,
                 )  # fmt: skip
 
     def _imports_on(self, dataset: str, entry: ListsEntry, where: str) -> Iterator[PlannedRun]:

@@ -66,6 +66,7 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "group": "Tables, figures and claims pick entries by their group.",
         "seeds": "In place of the study's.",
         "datasets": "In place of the study's.",
+        "keep": "Save the fitted models with their runs: `python -m recspectra recommend` asks them.",
     },
     ListsEntry: {
         "lists": "A file (CSV, TSV, Parquet, TREC run), or one for each dataset: `{ml-1m: a.csv}`. It is "

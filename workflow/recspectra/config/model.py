@@ -274,6 +274,7 @@ class PlannedRun(Strict):
     group: str
     seed: int
     swept: dict[str, Scalar] = {}
+    keep: bool = False
 
 
 class Budget(Strict):

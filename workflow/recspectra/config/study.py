@@ -115,6 +115,7 @@ class ModelEntry(Strict):
     `tune` searches on validation with the study's budget whatever `params` does not fix;
     `after` and `sweep` then set values on top of those chosen, so an ablation shares the
     tuning of the whole model. `model` may be a list: the entry is then that of each of them.
+    `keep` saves the fitted models with their runs.
     """
 
     model: Models
@@ -128,6 +129,7 @@ class ModelEntry(Strict):
     group: str = "main"
     seeds: list[Seed] | None = Field(None, min_length=1)
     datasets: list[str] | None = Field(None, min_length=1)
+    keep: bool = False
 
     @property
     def models(self) -> list[str]:

@@ -102,7 +102,7 @@ def measure(
                     rows += _rows(head | {"users": group}, nothing, status)
                 continue
             ranked = _ranked(lists, view, truth, protocol, pieces["train"])
-            values = _of_users(ranked, protocol)
+            values = of_every_user(ranked, protocol)
             for group, members in groups.items():
                 there = members.any()
                 means = _means(ranked, values, members, protocol) if there else nothing
@@ -168,7 +168,7 @@ def _ranked(
 def ranked_lists(
     ranking: Ranking, truth: Interactions, protocol: ProtocolConfig, train: Interactions
 ) -> RankedLists:
-    """Return the lists of users with targets and their hits, equal scores in the protocol's order.
+    """Return lists with their hits, equal scores in the protocol's order.
 
     Parameters
     ----------
@@ -177,26 +177,15 @@ def ranked_lists(
     truth : Interactions
         What is to be found.
     protocol : ProtocolConfig
-        Says the order of equal scores.
+        The order of equal scores.
     train : Interactions
-        Training interactions, for metrics that look at more than hits.
+        For metrics that look at more than hits.
     """
     top = smaller_ids_first(ranking) if protocol.ties == "smaller-id" else ranking.lists
     return compare(top, truth, ranking.positions if protocol.ties == "half" else None, train)
 
 
-def user_values(
-    ranking: Ranking, truth: Interactions, protocol: ProtocolConfig, train: Interactions
-) -> dict[Point, np.ndarray]:
-    """Return the value of each user with targets by metric and cut-off, float64, shape (u,).
-
-    Metrics of the whole catalogue are left out; a value is NaN where a list does not allow it. Parameters are
-    those of `ranked_lists`.
-    """
-    return _of_users(ranked_lists(ranking, truth, protocol, train), protocol)
-
-
-def _of_users(ranked: RankedLists, protocol: ProtocolConfig) -> dict[Point, np.ndarray]:
+def of_every_user(ranked: RankedLists, protocol: ProtocolConfig) -> dict[Point, np.ndarray]:
     """Return the metrics that every user has, by metric and cut-off."""
     values: dict[Point, np.ndarray] = {}
     for metric in filter(of_users, protocol.metrics):

@@ -24,6 +24,7 @@ from recspectra.fitting import saved
 from recspectra.fitting.scoring import NOT_LISTS, Inputs, all_lists
 from recspectra.fitting.statuses import attempt, ended_by_cap, peak_megabytes
 from recspectra.fitting.validation import validator
+from recspectra.planning import MODEL_FILE
 from recspectra.recommender import ContractError, Recommender, Refused, Run, Task, create, fitted
 
 
@@ -59,27 +60,9 @@ def execute(job: Job, inputs: Inputs, folder: Path, keep: Ids | None = None, kee
     latter is missing the run is not finished. With `keep`, the ids of the dataset, the
     model itself is saved as `model.rs`; `keep_text` is written down for the workflow.
     """
-    (folder / saved.NAME).unlink(missing_ok=True)  # of an earlier fit
-    params = job.params | best_epochs(job.train_run)
-    record: dict[str, Any] = {
-        "dataset": job.dataset,
-        "config": job.config.model_dump(),
-        "params": params,
-        "key": job.config.key,
-        "seed": job.seed,
-        "data": inputs.digest,
-        "device": job.device,
-        "threads": job.threads,
-        "code": job.code,
-        "provenance": provenance(),
-        "status": "ok",
-        "reason": "",
-        "caps": job.caps.text,
-        "caps_text": job.caps_text or job.caps.text,
-        "capped": "",
-        "keep_text": keep_text,
-    }
-    system = create(job.model, params)
+    (folder / MODEL_FILE).unlink(missing_ok=True)  # of an earlier fit
+    record = _new_record(job, inputs.digest, keep_text)
+    system = create(job.model, record["params"])
     lists: dict[str, np.ndarray] = {}
 
     def work() -> None:
@@ -91,7 +74,7 @@ def execute(job: Job, inputs: Inputs, folder: Path, keep: Ids | None = None, kee
     if keep is not None and lists:
         about = about_model(job.model, record, inputs)
         history = inputs.part("train+valid")
-        saved.save_model(folder / saved.NAME, saved.SavedModel(about, system, history, keep))
+        saved.save_model(folder / MODEL_FILE, saved.SavedModel(about, system, history, keep))
     words = {name: np.str_(record[name]) for name in NOT_LISTS}
     write_npz(folder / "rankings.npz", **words, **lists)
     if not record["capped"]:  # else it goes on from there under a higher cap
@@ -99,6 +82,28 @@ def execute(job: Job, inputs: Inputs, folder: Path, keep: Ids | None = None, kee
     for other in _of_other_code(job):
         _discard(other)
     return record["status"]
+
+
+def _new_record(job: Job, data: str, keep_text: str) -> dict[str, Any]:
+    """Return what `run.json` says before the fit."""
+    return {
+        "dataset": job.dataset,
+        "config": job.config.model_dump(),
+        "params": job.params | best_epochs(job.train_run),
+        "key": job.config.key,
+        "seed": job.seed,
+        "data": data,
+        "device": job.device,
+        "threads": job.threads,
+        "code": job.code,
+        "provenance": provenance(),
+        "status": "ok",
+        "reason": "",
+        "caps": job.caps.text,
+        "caps_text": job.caps_text or job.caps.text,
+        "capped": "",
+        "keep_text": keep_text,
+    }
 
 
 def about_model(model: ModelConfig, record: Mapping[str, Any], inputs: Inputs) -> dict[str, Any]:

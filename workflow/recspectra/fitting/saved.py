@@ -27,7 +27,6 @@ from recspectra.recommender import Recommender, create
 FORMAT, VERSION = "recspectra-model", 1
 ABOUT = "model.json"
 FIRST_DAY = (1980, 1, 1, 0, 0, 0)  # of zip: equal models give equal bytes
-NAME = "model.rs"  # of the file that a study keeps, in the folder of its run
 
 
 @dataclass(frozen=True)
@@ -166,7 +165,7 @@ def _check_version(path: Path | str, about: Any) -> None:
             f"{path}: is of format {about.get('version')} (RecSpectra {_version_of(about)}), this version "
             f"reads format {VERSION}; load it with the version that saved it, or fit it again"
         )
-    for key in ("model", "title", "params", "fit", "data"):
+    for key in ("model", "title", "params", "fit", "data", "dataset", "seed"):
         if key not in about:
             raise ArtifactError(f"{path}: {ABOUT} lacks '{key}': the file is damaged")
 

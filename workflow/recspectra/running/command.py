@@ -61,13 +61,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", default="", help="in place of the scale's")
     for name in ("datasets", "models"):
         parser.add_argument(f"--{name}", default="", help=f"some of the study's {name}: a,b")
+    parser.add_argument("--keep", default="", help="1: save the fitted models with their runs")
     parser.add_argument("--cores", default="2")
     parser.add_argument("--gpus", default="", help="by default those that nvidia-smi lists")
 
 
 def config(args: argparse.Namespace) -> dict[str, str]:
     """Return those of `add_options` that are words for `--config`."""
-    return {"mirror": args.mirror, **{name: getattr(args, name) for name in Choice.model_fields}}
+    return {
+        "mirror": args.mirror,
+        "keep": args.keep,
+        **{name: getattr(args, name) for name in Choice.model_fields},
+    }
 
 
 def snakemake(target: str, cores: str, gpus: str, config: Mapping[str, str]) -> list[str]:

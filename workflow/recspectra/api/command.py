@@ -1,0 +1,125 @@
+"""The command line of `python -m recspectra`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from recspectra.api.model import Model, load, words_of
+from recspectra.config.base import ConfigError
+from recspectra.files import atomic
+from recspectra.fitting.saved import read_about
+from recspectra.planning import MODEL_FILE
+from recspectra.reporting.escape import spreadsheet
+
+ABOUT = """Recommendations of a saved model.
+
+A study keeps the models whose entry says `keep: true`; `make study STUDY=NAME KEEP=1` keeps all."""
+EXAMPLES = """examples:
+  python -m recspectra recommend results/runs/synthetic/ease/0123456789/seed-0 --users 17,99 --k 10
+  python -m recspectra recommend synthetic/ease --all --out lists.parquet
+  python -m recspectra recommend my-model.rs --history new-users.csv --out lists.csv
+
+A model that a study kept knows the training and validation items of its users, not the test items.
+Users that are not in the data are asked about with --history, a CSV file with the columns user, item
+and, if its rows are not in the order of time, time. docs/library.md describes the same from Python;
+`make help` lists what runs studies."""
+
+
+def run() -> None:
+    """Do what the command line says."""
+    args = _parser().parse_args()
+    if args.out:
+        _check_ending(args.out)
+    model = load(find(args.run), any_code=args.any_code)
+    history = _read_history(args.history) if args.history else None
+    users = [user.strip() for user in args.users.split(",")] if args.users else None
+    found = model.recommend(users, args.k, exclude_seen=not args.seen, history=history)
+    if not args.out:
+        print(found.to_string(index=False))
+        return
+    write(found, args.out)
+    print(f"{args.out}: {len(found):,} rows for {found['user'].nunique():,} users of {_name(model)}")
+
+
+def _name(model: Model) -> str:
+    return f"{model.about['title']} on {model.about['dataset']}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        "python -m recspectra", description=ABOUT, epilog=EXAMPLES, formatter_class=raw
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    own = commands.add_parser(
+        "recommend", help="print or write the best items of users", description=ABOUT, epilog=EXAMPLES,
+        formatter_class=raw,
+    )  # fmt: skip
+    own.add_argument(
+        "run", metavar="RUN", help=f"the folder of a run, a {MODEL_FILE}, or DATASET/MODEL below results/runs"
+    )
+    whom = own.add_mutually_exclusive_group(required=True)
+    whom.add_argument("--users", help="ids as in your file, with commas between them")
+    whom.add_argument("--all", action="store_true", help="all users of the model")
+    whom.add_argument("--history", type=Path, help="a CSV file: users, new ones too, and what they have")
+    own.add_argument("--k", type=int, default=10, help="items a user (default 10)")
+    own.add_argument("--seen", action="store_true", help="do not leave out what a user has")
+    own.add_argument("--out", type=Path, help="a .csv, .tsv or .parquet file; else they are printed")
+    own.add_argument("--any-code", action="store_true", help="accept a model that other code saved")
+    return parser
+
+
+def find(given: str, runs: Path = Path("results/runs")) -> Path:
+    """Return a saved model: a file, the folder of a run, or the only one below DATASET/MODEL.
+
+    Raises
+    ------
+    ConfigError
+        There is none, or there are several.
+    """
+    if Path(given).exists():
+        return Path(given)
+    inside = [part for part in Path(given).parts if part not in ("..", "/")]
+    found = sorted(runs.joinpath(*inside).rglob(MODEL_FILE))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        places = "\n  ".join(f"{path.parent}: {_named(path)}" for path in found)
+        raise ConfigError(f"RUN: '{given}' has {len(found)} saved models, name one of\n  {places}")
+    kept = sorted({"/".join(p.relative_to(runs).parts[:2]) for p in runs.rglob(MODEL_FILE)})
+    raise ConfigError(
+        f"RUN: '{given}' is no file, and no run below {runs} of that name kept its model; "
+        f"kept are: {', '.join(kept) or 'none (make study STUDY=... KEEP=1 keeps them)'}"
+    )
+
+
+def _named(path: Path) -> str:
+    """Return a saved model in words."""
+    about = read_about(path)
+    return f"{words_of(about)}, seed {about['seed']}"
+
+
+def _check_ending(path: Path) -> None:
+    if path.suffix not in (".csv", ".tsv", ".parquet"):
+        raise ConfigError(f"--out: {path} must end in .csv, .tsv or .parquet")
+
+
+def write(frame: pd.DataFrame, path: Path) -> None:
+    """Write a frame as its file's ending says, atomically."""
+    with atomic(path) as temporary:
+        if path.suffix == ".parquet":
+            frame.to_parquet(temporary, index=False)
+        else:
+            separator = "\t" if path.suffix == ".tsv" else ","
+            spreadsheet(frame).to_csv(temporary, sep=separator, index=False, lineterminator="\n")
+
+
+def _read_history(path: Path) -> pd.DataFrame:
+    """Return a CSV file with all ids as texts."""
+    try:
+        return pd.read_csv(path, dtype={"user": str, "item": str}, keep_default_na=False)
+    except (OSError, ValueError) as error:  # a parser's error is a ValueError
+        raise ConfigError(f"--history: {path}: {getattr(error, 'strerror', None) or error}") from None
