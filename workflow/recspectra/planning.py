@@ -22,7 +22,7 @@ from recspectra.config.dataset import SHORT_FORM
 from recspectra.config.model import PlannedRun, RunConfig, TuneConfig, spectra_of, tuning_spectra
 from recspectra.config.raw_files import RawFile, raw_files
 from recspectra.config.scale import Caps, caps_text
-from recspectra.config.study import FigureConfig
+from recspectra.config.study import WITH_USERS, FigureConfig
 from recspectra.config.yaml_io import canonical_json
 from recspectra.files import ArtifactError, read_json
 
@@ -720,9 +720,10 @@ class Plan:
         return [f"results/studies/{study}/{name}" for name in [*names, "audit.csv"]]
 
     def per_user(self, study: str) -> list[str]:
-        """Return the values of every user that a study's claims are judged by."""
+        """Return the values of every user that a study's claims are judged by and its figures drawn from."""
         config = self.studies[study].config
-        names = config.datasets if config.claims else []
+        drawn = any(figure.kind in WITH_USERS for figure in config.figures)
+        names = config.datasets if config.claims or drawn else []
         return [f"results/studies/{study}/per_user/{name}.parquet" for name in names]
 
     @property

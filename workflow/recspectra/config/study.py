@@ -175,6 +175,18 @@ class TableConfig(Strict):
         return self
 
 
+# What is kept of every user, so that two runs can be compared over users.
+PER_USER_METRICS = {("ndcg", 10), ("recall", 20), ("ndcg_hit", 10), ("ndcg_set", 10)}
+OF_USERS = ("ablation", "forest")  # kinds of figures that need it
+WITH_USERS = (*OF_USERS, "sensitivity", "heatmap")  # that use it where it is there
+
+
+def not_kept(metric: str, k: int) -> str:
+    """Return that a metric is not kept for every user, and which are."""
+    known = ", ".join(f"{m}@{at}" for m, at in sorted(PER_USER_METRICS))
+    return f"{metric}@{k} is not kept for every user; only {known} are"
+
+
 class FigureConfig(Strict):
     """One figure of a study, drawn from a CSV on disk.
 
@@ -182,7 +194,8 @@ class FigureConfig(Strict):
     with.
     A `heatmap` has `param` on its horizontal axis and `other_param` on its vertical one.
     `view` is what the metric of a sweep is measured with; by default history and mask
-    train+valid, where the protocol has it.
+    train+valid, where the protocol has it. `reference` is what differences are from: of an `ablation` a
+    variant, of a `sensitivity` a value of `param`.
     """
 
     name: str = Field(pattern=SAFE_NAME)
@@ -191,6 +204,7 @@ class FigureConfig(Strict):
     group: str | None = None
     param: str | None = None
     other_param: str | None = None
+    reference: Scalar | None = None
     view: View | None = None
     protocol: str = "standard"
     metric: str = "ndcg"
@@ -210,6 +224,12 @@ class FigureConfig(Strict):
         registry.check_options(self.kind, self.options)
         return self
 
+    @model_validator(mode="after")
+    def _users_are_kept(self) -> FigureConfig:
+        if self.kind in OF_USERS and (self.metric, self.k) not in PER_USER_METRICS:
+            raise ValueError(not_kept(self.metric, self.k))
+        return self
+
 
 class PairConfig(Strict):
     """Two variants of one model and what is claimed: that `better` is above `worse`."""
@@ -217,10 +237,6 @@ class PairConfig(Strict):
     better: str
     worse: str
     claim: str
-
-
-# What is kept of every user, so that two runs can be compared over users.
-PER_USER_METRICS = {("ndcg", 10), ("recall", 20), ("ndcg_hit", 10), ("ndcg_set", 10)}
 
 
 class ClaimConfig(Strict):
@@ -282,8 +298,7 @@ class ClaimConfig(Strict):
             raise ValueError("`rival_metric` is for a claim of kind gain with `published`")
         for _, metric in self.measured if self.kind != "value" else []:
             if (metric, self.k) not in PER_USER_METRICS:
-                known = ", ".join(f"{m}@{k}" for m, k in sorted(PER_USER_METRICS))
-                raise ValueError(f"{metric}@{self.k} is not kept for every user; only {known} are")
+                raise ValueError(not_kept(metric, self.k))
         return self
 
     @property

@@ -60,7 +60,7 @@ def draw(folder: Path | str, root: Path | str) -> list[str]:
     for table in files.config.tables:
         written += draw_any(files, table, published)
     for figure in files.config.figures:
-        written += draw_figure(files, figure)
+        written += draw_figure(files, figure, published)
     written += draw_claims(files, published)
     referred = [item.published for item in [*files.config.tables, *files.config.claims] if item.published]
     return written + draw_audit(files.folder, published, referred)
