@@ -85,8 +85,9 @@ for study in PLAN.studies:
             expand("results/studies/{study}/{name}", study=study, name=planning.COLLECTED),
             PLAN.numbers(study),
             PLAN.per_user(study),
+            PLAN.worlds(study),
             PLAN.published,
-            words=[ROOT / "workflow" / "report" / f"{name}.j2" for name in ("claims", "footnotes")],
+            words=[ROOT / "workflow" / "report" / f"{name}.j2" for name in ("claims", "footnotes", "worlds")],
         output:
             PLAN.drawn(study),
         log:

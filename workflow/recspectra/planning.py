@@ -31,7 +31,7 @@ HERE = Paths()  # rules run in the project's folder
 COLLECTED = ["metrics.csv", "runs.csv", "learning.csv", "tuning.csv", "datasets.csv", "study.json"]
 RESERVED = {
     "all", "fetch", "prepare", "split", "datasets", "spectrum", "fit", "tune", "measure", "gather",
-    "evaluate", "collect", "draw", "report", "figures",
+    "evaluate", "worlds", "collect", "draw", "report", "figures",
 }  # fmt: skip
 PUBLISHED = ("results.csv", "datasets.csv", "claims.csv", "mapping.yaml")
 
@@ -708,6 +708,7 @@ class Plan:
         names += [f"sheet-{t.name}.csv" for t in config.tables]
         names += [f"fig-{f.name}.{e}" for f in config.figures for e in ("svg", "png", "csv")]
         names += ["claims.csv", "claims.md"] if config.claims else []
+        names += ["worlds.csv", "worlds.md"] if self.worlds(study) else []
         return [str(HERE.study(study) / name) for name in [*names, "audit.csv"]]
 
     def per_user(self, study: str) -> list[str]:
@@ -716,6 +717,16 @@ class Plan:
         drawn = any(figure.kind in WITH_USERS for figure in config.figures)
         names = config.datasets if config.claims or drawn else []
         return [str(HERE.per_user(study, name)) for name in names]
+
+    def worlds(self, study: str) -> list[str]:
+        """Return the values in every world that a study asks for by a figure of them."""
+        config = self.studies[study].config
+        asked = any(figure.kind == "worlds" for figure in config.figures)
+        return [str(HERE.worlds(study, name)) for name in config.datasets if asked]
+
+    def worlds_params(self, study: str, dataset: str) -> str:
+        """Return what `worlds` depends on besides files, as text."""
+        return canonical_json([(r.run.key, r.variant, r.seed) for r in self._planned(study, dataset)])
 
     @property
     def published(self) -> list[Path]:

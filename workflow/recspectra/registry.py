@@ -27,6 +27,7 @@ PAPERS = f"{PACKAGE}.papers"
 # Figures that are drawn from what every study has (see `reporting/figures`), and tables.
 GENERIC_FIGURES = (
     "sensitivity", "heatmap", "timing", "learning-curves", "tuning", "ablation", "forest", "published",
+    "worlds",
 )  # fmt: skip
 GENERIC_TABLES = ("metrics", "runtime")
 

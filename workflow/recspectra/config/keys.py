@@ -162,6 +162,7 @@ KINDS: dict[str, dict[str, str]] = {
         "timing": "Seconds to fit and to rank.",
         "ablation": "What each variant of a model loses or gains against one of them, with paired intervals.",
         "forest": "A leaderboard with intervals over users, ranks, and what is tied with the best.",
+        "worlds": "In which share of all ways to measure a model is above another.",
         "published": "Our numbers against the printed ones, by whether their definition is the same.",
         "learning-curves": "Loss and validation metric against epochs.",
         "tuning": "The best validation metric so far against trials.",

@@ -28,6 +28,7 @@ from recspectra.reporting.figures.published import printed, scatter
 from recspectra.reporting.figures.sensitivity import sensitivity
 from recspectra.reporting.figures.timing import dots, timing
 from recspectra.reporting.figures.tuning import searches, tuning
+from recspectra.reporting.figures.worlds import matrix, worlds
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyResults, write_csv
 from recspectra.running import cli
@@ -52,6 +53,7 @@ GENERIC: dict[str, tuple[Callable[..., FigureData], Callable[[FigureData], Figur
     "ablation": (ablation, bars),
     "forest": (forest, leaderboard),
     "published": (printed, scatter),
+    "worlds": (worlds, matrix),
 }
 NOT_OF_FITS = ("tuning", "published")  # kinds in which what a cap ended has no mark
 
