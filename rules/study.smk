@@ -87,7 +87,10 @@ for study in PLAN.studies:
             PLAN.per_user(study),
             PLAN.worlds(study),
             PLAN.published,
-            words=[ROOT / "workflow" / "report" / f"{name}.j2" for name in ("claims", "footnotes", "worlds")],
+            words=[
+                ROOT / "workflow" / "report" / f"{name}.j2"
+                for name in ("claims", "footnotes", "worlds")
+            ],
         output:
             PLAN.drawn(study),
         log:

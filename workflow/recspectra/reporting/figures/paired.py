@@ -67,7 +67,7 @@ def panels_of(files: StudyResults, figure: FigureConfig, runs: pd.DataFrame) -> 
 
 
 def _values(files: StudyResults, dataset: str, point: dict, names: set[str]) -> dict[str, np.ndarray]:
-    if not (files.folder / "per_user" / f"{dataset}.parquet").is_file():
+    if not files.per_user(dataset).is_file():
         return {}
     return {name: array for name, array in user_values(files, dataset, point).items() if name in names}
 
