@@ -52,6 +52,7 @@ rule gather:
 rule collect:
     input:
         parts=lambda w: PLAN.parts(w.study),
+        notes=lambda w: PLAN.notes(w.study),
         records=lambda w: PLAN.records(w.study),
         stats=lambda w: PLAN.stats(w.study),
         tuning=lambda w: PLAN.tunings(w.study),
@@ -89,7 +90,7 @@ for study in PLAN.studies:
             PLAN.published,
             words=[
                 ROOT / "workflow" / "report" / f"{name}.j2"
-                for name in ("claims", "footnotes", "worlds")
+                for name in ("claims", "footnotes", "legend", "worlds")
             ],
         output:
             PLAN.drawn(study),

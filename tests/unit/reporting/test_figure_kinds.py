@@ -75,12 +75,6 @@ def test_ablation_is_set_against_the_named_reference(parts: StudyResults) -> Non
     assert "no-nothing" in figure_data(parts, figure("ablation", reference="no-nothing")).reason
 
 
-def test_what_is_not_kept_for_every_user_is_refused() -> None:
-    for kind in ("ablation", "forest"):
-        with pytest.raises(ValueError, match="mrr@5 is not kept for every user; only ndcg@10"):
-            figure(kind, metric="mrr", k=5)
-
-
 # --------------------------------------------------------------------------------- forest
 
 

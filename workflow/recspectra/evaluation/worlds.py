@@ -18,11 +18,13 @@ from recspectra.config.model import PlannedRun
 from recspectra.config.scale import USABLE
 from recspectra.config.study import View
 from recspectra.data.interactions import Interactions
+from recspectra.evaluation import per_user
 from recspectra.evaluation.hits import RankedLists, compare
 from recspectra.evaluation.metrics import METRICS
-from recspectra.files import read_npz
+from recspectra.evaluation.per_user import Members
+from recspectra.files import read_json, read_npz
 from recspectra.fitting.ranking import Ranking, from_arrays, list_name, smaller_ids_first
-from recspectra.identity import check_code, check_made_from
+from recspectra.identity import check_code, check_made_from, data_digest
 from recspectra.paths import Paths
 
 VIEWS = (
@@ -44,7 +46,7 @@ RUN = ["model", "variant", "key", "fit"]
 DIMENSIONS = ["metric", "k", "ties", "history", "mask", "users"]
 COLUMNS = ["dataset", *RUN, *DIMENSIONS, "value", "seeds"]
 EQUAL = 1e-12  # means that are closer are equal but for rounding
-QUARTERS = ("least active quarter", "second quarter", "third quarter", "most active quarter")
+QUARTERS = tuple(f"activity-{i}" for i in range(1, per_user.QUARTERS + 1))
 
 
 class Truth(NamedTuple):
@@ -103,20 +105,22 @@ class Groups:
 
     @classmethod
     def of(cls, train: Interactions, users: np.ndarray) -> Groups:
-        """Divide the users with test items by how many training interactions they have.
-
-        Users with equally many stand in one quarter, so that quarters may differ in size; an empty one is
-        left out.
-        """
-        lengths = train.lengths[users]
-        rank = np.searchsorted(np.quantile(lengths, [0.25, 0.5, 0.75]), lengths, side="left")
-        parts = {"all": np.ones(len(users), dtype=bool)}
-        if (lengths == 0).any() and (lengths > 0).any():
-            parts |= {"warm": lengths > 0, "cold": lengths == 0}
-        parts |= {name: rank == i for i, name in enumerate(QUARTERS)}
+        """Divide the users with test items as values of single users are divided (see `Members`)."""
+        who = Members.of(train, users)
+        names = ["all", *(["warm", "cold"] if who.warm.any() and not who.warm.all() else []), *QUARTERS]
+        parts = {name: who.group(name) for name in names}
         kept = {name: part for name, part in parts.items() if part.any()}
-        members = np.array([part / part.sum() for part in kept.values()])
-        return cls(list(kept), members)
+        return cls(list(kept), np.array([part / part.sum() for part in kept.values()]))
+
+
+def read_pieces(paths: Paths, dataset: str) -> dict[str, Interactions]:
+    """Return the training and test interactions of a dataset, which must be those of its `stats.json`."""
+    stats = paths.stats(dataset)
+    digests = read_json(stats).get("digests", {})
+    pieces = {part: Interactions.load(paths.part(dataset, part)) for part in ("train", "test")}
+    for part, piece in pieces.items():
+        check_made_from(stats, digests.get(part), data_digest(piece), dataset)
+    return pieces
 
 
 def score(

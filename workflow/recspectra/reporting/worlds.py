@@ -169,7 +169,8 @@ def tell(files: StudyResults, frame: pd.DataFrame) -> list[str]:
 
 def changed(row: dict[str, Any]) -> list[str]:
     """Return in words what differs in the nearest world that turns a claim around."""
-    whose = {"all": "all users"}
+    whose = {"all": "all users", "activity-1": "the least active quarter",
+             "activity-4": "the most active quarter"}  # fmt: skip
     words = {
         "metric": "{to} in place of {base}", "k": "cut-off {to:.0f} in place of {base:.0f}",
         "ties": "equal scores by {to} in place of {base}", "history": "history {to} in place of {base}",

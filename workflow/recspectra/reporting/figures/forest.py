@@ -12,7 +12,7 @@ from recspectra.evaluation import simultaneous
 from recspectra.evaluation.simultaneous import Panel
 from recspectra.reporting.figures import theme
 from recspectra.reporting.figures.base import FigureData, drawn, heading, name_of, one_fit, panels
-from recspectra.reporting.figures.paired import NO_USERS, Asked, differences, names_of, panels_of, view_of
+from recspectra.reporting.figures.paired import NO_USERS, names_of, panels_of, view_of
 from recspectra.reporting.results import StudyResults, seen
 
 if TYPE_CHECKING:
@@ -26,48 +26,41 @@ TAIL = (1.0 - simultaneous.LEVEL) / 2
 def forest(files: StudyResults, figure: FigureConfig) -> FigureData:
     """Return each model's mean with the range that other users and seeds give, its ranks, and what is tied.
 
-    A model is tied with the best where the simultaneous interval of the best minus it holds 0.
+    Intervals and ties are those of tables: see `simultaneous.stand`.
     """
     label, view = f"{figure.metric}@{figure.k}", view_of(files, figure)
     runs = one_fit(files, figure)
     found = panels_of(files, figure, runs)
     rows = runs.assign(name=names_of(runs)).drop_duplicates(["dataset", "name"])
     labels = rows.set_index(["dataset", "name"])["label"].to_dict()
-    asked = [pair for panel in found.values() for pair in _against_best(panel)]
-    tied = {(p.dataset, p.rival) for p, one in differences(found, asked).items() if one.low <= 0.0}
-    frames = [_standing(panel, labels, tied) for panel in found.values()]
+    frames = [_standing(panel, labels) for panel in found.values()]
     frame = pd.concat(frames) if frames else pd.DataFrame(columns=["dataset", *ROWS[1:]])
     frame = frame.assign(panel=panels(files, frame["dataset"]))[ROWS]
     caption = f"{label}; {seen(view)}; protocol {figure.protocol}. " if view else ""
     caption += (
-        "Lines hold what 95% of resamples of users (and, where there are several, seeds) give; numbers at "
-        "the right are the ranks in them. Filled dots cannot be told from the best: the 95% interval of the "
+        "Lines are 95% intervals over users (and, where there are several, seeds); numbers at the right are "
+        "the ranks in 95% of resamples. Filled dots cannot be told from the best: the 95% interval of the "
         "difference, paired by user and for all models at once, holds 0."
     )
     return drawn(frame, caption, label, "", NO_USERS, _alt(frame, label))
 
 
-def _against_best(panel: Panel) -> list[Asked]:
-    best = max(panel.values, key=lambda name: float(panel.values[name].mean()))
-    return [Asked(panel.dataset, best, name) for name in panel.values if name != best]
-
-
-def _standing(panel: Panel, labels: dict, tied: set[tuple[str, str]]) -> pd.DataFrame:
+def _standing(panel: Panel, labels: dict[tuple[str, str], str]) -> pd.DataFrame:
     """Return the rows of one dataset, best first."""
-    names = list(panel.values)
-    means = np.array([float(panel.values[name].mean()) for name in names])
-    drawn_means = simultaneous.resample_means(panel)
-    low, high = np.clip(np.quantile(drawn_means, [TAIL, 1 - TAIL], axis=0), 0.0, 1.0)
-    ranks = (-drawn_means).argsort(axis=1, kind="stable").argsort(axis=1) + 1
+    (found,) = simultaneous.stand([(panel, None)])
+    names = list(found)
+    means = np.array([found[name].value.difference for name in names])
+    resampled = simultaneous.resample_means(panel)[:, [list(panel.values).index(name) for name in names]]
+    ranks = (-resampled).argsort(axis=1, kind="stable").argsort(axis=1) + 1
     rank_low, rank_high = np.quantile(ranks, [TAIL, 1 - TAIL], axis=0, method="nearest")
     frame = pd.DataFrame(
         {
             "dataset": panel.dataset, "series": [labels[panel.dataset, name] for name in names],
-            "value": means, "low": low, "high": high,
+            "value": means, "low": [max(0.0, found[name].value.low) for name in names],
+            "high": [min(1.0, found[name].value.high) for name in names],
             "rank": [1 + int((means > mean).sum()) for mean in means],
             "rank_low": rank_low.astype(int), "rank_high": rank_high.astype(int),
-            "tied": [mean == means.max() or (panel.dataset, name) in tied
-                     for name, mean in zip(names, means, strict=True)],
+            "tied": [found[name].behind is None or found[name].tied for name in names],
             "seeds": [len(panel.values[name]) for name in names], "users": panel.users,
         }
     )  # fmt: skip

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from recspectra.config.study import PER_USER_METRICS, FigureConfig, View
+from recspectra.config.study import FigureConfig, View
 from recspectra.evaluation import simultaneous
 from recspectra.evaluation.simultaneous import Comparison, Pair, Panel
-from recspectra.reporting.results import StudyResults, preferred, user_values
+from recspectra.reporting.results import StudyResults, kept_values, preferred
 
 NO_USERS = "no values of single users are on disk"
 
@@ -52,7 +52,7 @@ def panels_of(files: StudyResults, figure: FigureConfig, runs: pd.DataFrame) -> 
         By dataset; without those of which no user is on disk.
     """
     view = view_of(files, figure)
-    if view is None or (figure.metric, figure.k) not in PER_USER_METRICS or runs.empty:
+    if view is None or runs.empty:
         return {}
     point = {"protocol": figure.protocol, "metric": figure.metric, "k": figure.k, **view.model_dump()}
     runs = runs.assign(name=names_of(runs))
@@ -67,9 +67,10 @@ def panels_of(files: StudyResults, figure: FigureConfig, runs: pd.DataFrame) -> 
 
 
 def _values(files: StudyResults, dataset: str, point: dict, names: set[str]) -> dict[str, np.ndarray]:
-    if not files.per_user(dataset).is_file():
+    path = files.per_user(dataset)
+    if not path.is_file():
         return {}
-    return {name: array for name, array in user_values(files, dataset, point).items() if name in names}
+    return {name: array for name, array in kept_values(path, point).items() if name in names}
 
 
 def differences(panels: dict[str, Panel], asked: Sequence[Asked]) -> dict[Asked, Comparison]:
