@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CURVES = ["panel", "curve", "series", "seed", "epoch", "value"]
+FEW = 8  # models whose lines have markers
 NAMES = {"loss": "training loss", "recall@20": "validation recall@20"}
 
 
@@ -53,7 +54,7 @@ def curves(what: FigureData) -> Figure:
             _curves_of(axis, rows.sort_values("epoch", kind="stable"), names)
             axis.xaxis.get_major_locator().set_params(integer=True)
             _log_if_wide(axis, rows["value"])
-    theme.legend(picture, theme.handles(names))
+    theme.legend(picture, theme.handles(names, markers=len(names) <= FEW))
     return picture
 
 
@@ -64,9 +65,10 @@ def _curves_of(axis: Axes, rows: pd.DataFrame, names: list[str]) -> None:
         axis.text(0.5, 0.5, "no curve", ha="center", va="center", transform=axis.transAxes)
         return
     longest = rows.groupby(["series", "seed"]).size().max()
+    looks = theme.looks(names) | ({} if len(names) <= FEW else {"markers": False})
     labels = axis.get_xlabel(), axis.get_ylabel()
     sns.lineplot(
-        rows, x="epoch", y="value", hue="series", style="series", units="seed", **theme.looks(names),
+        rows, x="epoch", y="value", hue="series", style="series", units="seed", **looks,
         dashes=theme.dashes(names), estimator=None, errorbar=None, legend=False, ax=axis, linewidth=1.1,
         markevery=0.09 if longest > 24 else 1, markeredgewidth=0.4,
     )  # fmt: skip

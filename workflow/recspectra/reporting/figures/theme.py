@@ -157,17 +157,17 @@ def dashes(names: Sequence[str]) -> dict[str, Any]:
     return {name: DASHES[i % len(DASHES)] for i, name in enumerate(names)}
 
 
-def handles(names: Sequence[str], lines: bool = True) -> dict[str, Any]:
-    """Return what a legend shows of each name: its line and marker, or its marker alone."""
+def handles(names: Sequence[str], lines: bool = True, markers: bool = True) -> dict[str, Any]:
+    """Return what a legend shows of each name: its line, its marker or both."""
     from matplotlib.lines import Line2D
 
-    return {
-        name: Line2D(
-            [], [], color=colour(i), marker=MARKERS[i % len(MARKERS)], markeredgecolor="white",
-            linestyle=((0, DASHES[i % len(DASHES)]) if DASHES[i % len(DASHES)] else "-") if lines else "",
-        )
-        for i, name in enumerate(names)
-    }  # fmt: skip
+    found = {}
+    for i, name in enumerate(names):
+        dash = DASHES[i % len(DASHES)]
+        style = ((0, dash) if dash else "-") if lines else ""
+        marker = MARKERS[i % len(MARKERS)] if markers else ""
+        found[name] = Line2D([], [], color=colour(i), marker=marker, mec="white", linestyle=style)
+    return found
 
 
 def legend(picture: Figure, shown: Mapping[str, Any], title: str = "") -> None:

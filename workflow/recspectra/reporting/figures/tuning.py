@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -69,7 +70,9 @@ def _small_panels(what: FigureData) -> Figure:
     every = [axis for row in axes for axis in row]
     for axis, model in zip(every, models, strict=False):
         _steps_of(axis, frame[frame["series"] == model], datasets)
-        axis.set_title(name_of(model, 22 if columns == 5 else 15), fontsize=7, pad=2)
+        wide = 19 if columns == 5 else 13
+        axis.set_title(textwrap.fill(name_of(model, 3 * wide), wide), fontsize=7, pad=2)
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.tick_params(labelsize=7)
     for axis in every[len(models) :]:
         axis.set_visible(False)
