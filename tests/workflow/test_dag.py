@@ -18,7 +18,7 @@ from harness import REPO, ROOT, Job, by_rule, changed, fitted, write_yaml
 from recspectra import planning
 
 STUDIES = sorted(p.stem for p in (ROOT / "config" / "studies").glob("*.yaml"))
-NUMERICAL = {"torch", "numpy", "scipy", "pandas", "pyarrow", "matplotlib"}
+NUMERICAL = {"torch", "numpy", "scipy", "pandas", "pyarrow", "matplotlib", "seaborn"}
 
 
 def read(kind: str, name: str) -> dict[str, Any]:
