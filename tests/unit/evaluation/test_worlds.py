@@ -16,7 +16,8 @@ from recspectra.data.interactions import Interactions
 from recspectra.evaluation import worlds
 from recspectra.evaluation.hits import compare
 from recspectra.evaluation.measure import measure
-from recspectra.evaluation.worlds import DIMENSIONS, QUARTERS, Groups, Truth, shares_above, table_of, turning
+from recspectra.evaluation.turning import DIMENSIONS, shares_above, table_of, turning
+from recspectra.evaluation.worlds import QUARTERS, Groups, Truth
 from recspectra.files import ArtifactError
 from recspectra.fitting.ranking import as_arrays, list_name, top_with_ties
 from recspectra.paths import Paths

@@ -11,7 +11,7 @@ import pytest
 from hand_made import LOO, ROOT, Model, write
 
 from recspectra.config.study import FigureConfig
-from recspectra.evaluation.worlds import COLUMNS, DIMENSIONS
+from recspectra.evaluation.turning import COLUMNS, DIMENSIONS
 from recspectra.reporting import worlds
 from recspectra.reporting.figures import draw_figure, figure_data
 from recspectra.reporting.published import Published

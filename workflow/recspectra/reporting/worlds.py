@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from recspectra.evaluation.worlds import COLUMNS as VALUES
-from recspectra.evaluation.worlds import DIMENSIONS, Turn, shares_above, table_of, turning
+from recspectra.evaluation.turning import COLUMNS as VALUES
+from recspectra.evaluation.turning import DIMENSIONS, Turn, shares_above, table_of, turning
 from recspectra.files import write_text
 from recspectra.reporting.claims import Case
 from recspectra.reporting.escape import markdown

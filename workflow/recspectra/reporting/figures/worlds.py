@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from recspectra.config.study import FigureConfig
-from recspectra.evaluation.worlds import shares_above, table_of
+from recspectra.evaluation.turning import shares_above, table_of
 from recspectra.reporting.figures import theme
 from recspectra.reporting.figures.base import FigureData, drawn, heading, name_of, panels
 from recspectra.reporting.results import StudyResults
