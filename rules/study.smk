@@ -86,10 +86,11 @@ for study in PLAN.studies:
             expand("results/studies/{study}/{name}", study=study, name=planning.COLLECTED),
             PLAN.numbers(study),
             PLAN.per_user(study),
+            PLAN.worlds(study),
             PLAN.published,
             words=[
                 ROOT / "workflow" / "report" / f"{name}.j2"
-                for name in ("beyond", "claims", "footnotes", "legend")
+                for name in ("beyond", "claims", "footnotes", "legend", "worlds")
             ],
         output:
             PLAN.drawn(study),

@@ -114,7 +114,7 @@ def test_planning_a_study_needs_no_numerical_library() -> None:
         "run = plan.studies[name].runs[-1]\n"
         "plan.run_spectra(run.dataset, run.run.model, run.run.key), plan.study_params(name)"
     )
-    assert {"numpy", "scipy", "pandas", "torch", "matplotlib"} & loaded_after(code) == set()
+    assert {"numpy", "scipy", "pandas", "torch", "matplotlib", "seaborn"} & loaded_after(code) == set()
 
 
 def test_evaluating_a_closed_form_model_does_not_load_torch() -> None:
@@ -147,4 +147,4 @@ def test_what_one_paper_measures_is_wired_into_no_general_module() -> None:
 
 def test_loading_the_papers_needs_no_numerical_library() -> None:
     loaded = loaded_after("from recspectra import registry; assert registry.figures()")
-    assert {"numpy", "scipy", "pandas", "torch", "matplotlib"} & loaded == set()
+    assert {"numpy", "scipy", "pandas", "torch", "matplotlib", "seaborn"} & loaded == set()

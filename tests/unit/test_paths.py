@@ -21,6 +21,7 @@ MADE = {
     "measured": HERE.measured("energy-tiny"),
     "metrics": HERE.metrics_of("study", "tiny"),
     "per-user": HERE.per_user("study", "tiny"),
+    "worlds": HERE.worlds("study", "tiny"),
 }
 
 

@@ -18,7 +18,7 @@ from harness import REPO, ROOT, Job, by_rule, changed, fitted, write_yaml
 from recspectra import planning
 
 STUDIES = sorted(p.stem for p in (ROOT / "config" / "studies").glob("*.yaml"))
-NUMERICAL = {"torch", "numpy", "scipy", "pandas", "pyarrow", "matplotlib"}
+NUMERICAL = {"torch", "numpy", "scipy", "pandas", "pyarrow", "matplotlib", "seaborn"}
 
 
 def read(kind: str, name: str) -> dict[str, Any]:
@@ -175,7 +175,11 @@ def test_test_data_are_an_input_of_evaluate_alone(everything: list[Job]) -> None
     makers = {job.rule for job in everything if any(o.endswith("test.npz") for o in job.outputs)}
     readers = {job.rule for job in everything if any(i.endswith("test.npz") for i in job.inputs)}
     assert makers == {"split"}
-    assert readers == {"evaluate"}
+    # `worlds` scores stored lists again; it writes no file that a fit, a search or a choice reads.
+    assert readers == {"evaluate", "worlds"}
+    judged = {o for job in everything if job.rule in readers for o in job.outputs}
+    users = {job.rule for job in everything if judged & set(job.inputs)}
+    assert all(rule == "collect" or rule.startswith("draw_") for rule in users)
 
 
 def test_no_fit_can_reach_test_data_through_its_inputs(everything: list[Job]) -> None:

@@ -18,7 +18,7 @@ from snakemake.settings.types import DeploymentMethod
 from recspectra import planning
 
 BASH = shutil.which("bash")
-CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
+CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base", "seaborn": "seaborn-base"}
 NOT_IN_JOBS = {"snakemake"}
 RULE_FILES = [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]
 ENV_FILES = sorted((ROOT / "envs").glob("*.yaml"))

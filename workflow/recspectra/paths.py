@@ -85,3 +85,7 @@ class Paths:
     def per_user(self, study: str, dataset: str) -> Path:
         """Return a study's values by user on one dataset."""
         return self.study(study) / "per_user" / f"{dataset}.parquet"
+
+    def worlds(self, study: str, dataset: str) -> Path:
+        """Return the values of a study's runs on one dataset in every world."""
+        return self.study(study) / "worlds" / f"{dataset}.parquet"

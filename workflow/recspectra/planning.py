@@ -25,7 +25,7 @@ from recspectra.config.lists import ListFile
 from recspectra.config.model import PlannedRun, RunConfig, TuneConfig, spectra_of, tuning_spectra
 from recspectra.config.raw_files import RawFile, raw_files
 from recspectra.config.scale import USABLE, Caps, caps_text
-from recspectra.config.study import FigureConfig
+from recspectra.config.study import WITH_USERS, FigureConfig
 from recspectra.config.yaml_io import canonical_json
 from recspectra.files import ArtifactError, read_json
 from recspectra.paths import Paths
@@ -34,7 +34,7 @@ HERE = Paths()  # rules run in the project's folder
 COLLECTED = ["metrics.csv", "runs.csv", "learning.csv", "tuning.csv", "datasets.csv", "study.json"]
 RESERVED = {
     "all", "fetch", "prepare", "split", "datasets", "spectrum", "fit", "tune", "measure", "gather",
-    "evaluate", "collect", "draw", "report", "figures", "import_lists",
+    "evaluate", "worlds", "collect", "draw", "report", "figures", "import_lists",
 }  # fmt: skip
 KEEP, MODEL_FILE = "keep", "model.rs"  # see `Plan.planned_keep`; the model of a run, in its folder
 PUBLISHED = ("results.csv", "datasets.csv", "claims.csv", "mapping.yaml")
@@ -815,14 +815,26 @@ class Plan:
         names += [f"sheet-{t.name}.csv" for t in config.tables]
         names += [f"fig-{f.name}.{e}" for f in config.figures for e in ("svg", "png", "csv")]
         names += ["claims.csv", "claims.md"] if config.claims else []
+        names += ["worlds.csv", "worlds.md"] if self.worlds(study) else []
         return [str(HERE.study(study) / name) for name in [*names, "audit.csv"]]
 
     def per_user(self, study: str) -> list[str]:
-        """Return the values of every user that a study's claims and intervals are made of."""
+        """Return the values of every user that a study's claims, intervals and figures are made of."""
         config = self.studies[study].config
         shown = config.claims or any(table.kind == "metrics" for table in config.tables)
-        names = config.datasets if shown else []
+        drawn = any(figure.kind in WITH_USERS for figure in config.figures)
+        names = config.datasets if shown or drawn else []
         return [str(HERE.per_user(study, name)) for name in names]
+
+    def worlds(self, study: str) -> list[str]:
+        """Return the values in every world that a study asks for by a figure of them."""
+        config = self.studies[study].config
+        asked = any(figure.kind == "worlds" for figure in config.figures)
+        return [str(HERE.worlds(study, name)) for name in config.datasets if asked]
+
+    def worlds_params(self, study: str, dataset: str) -> str:
+        """Return what `worlds` depends on besides files, as text."""
+        return canonical_json([(r.run.key, r.variant, r.seed) for r in self._planned(study, dataset)])
 
     @property
     def published(self) -> list[Path]:

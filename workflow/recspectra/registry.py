@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 PAPERS = f"{PACKAGE}.papers"
 # Figures that are drawn from what every study has (see `reporting/figures`), and tables.
-GENERIC_FIGURES = ("sensitivity", "heatmap", "timing", "learning-curves", "tuning")
+GENERIC_FIGURES = (
+    "sensitivity", "heatmap", "timing", "learning-curves", "tuning", "ablation", "forest", "published",
+    "worlds",
+)  # fmt: skip
 GENERIC_TABLES = ("metrics", "runtime")
 
 

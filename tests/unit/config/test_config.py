@@ -482,6 +482,7 @@ def test_spectra_depend_on_the_run_alone(study: MakeStudy) -> None:
 
 TABLE = {"name": "t", "title": "T", "metrics": ["recall"], "k": [10]}
 FIGURE = {"name": "f", "title": "F", "kind": "sensitivity", "param": "regularization", "metric": "recall"}
+FOREST = {"name": "f", "title": "F", "kind": "forest", "metric": "recall"}
 HEATMAP = FIGURE | {"kind": "heatmap", "other_param": "memory_gb"}
 CLAIM = {"name": "g", "title": "G", "statement": "it is best", "kind": "gain", "model": "ease",
          "metric": "recall", "k": 20}  # fmt: skip
@@ -499,6 +500,7 @@ VALUE = CLAIM | {"kind": "value", "published": "sdiff/table1", "k": 10}
         ),
         ("figures", FIGURE | {"k": 50}, "k: 50 is not measured by protocol 'standard' (5, 10, 20)"),
         ("figures", HEATMAP | {"k": 1}, "k: 1 is not measured by protocol 'standard' (5, 10, 20)"),
+        ("figures", FOREST | {"k": 7}, "k: 7 is not measured by protocol 'standard' (5, 10, 20)"),
         ("claims", VALUE | {"k": 7}, "k: 7 is not measured by protocol 'standard' (5, 10, 20)"),
         (
             "claims",
@@ -522,6 +524,17 @@ def test_the_message_says_what_to_write_for_another_cut_off(study: MakeStudy) ->
         study(tables=[TABLE | {"k": [15]}])
     expected = "write one of these, or add it in config/protocols/standard.yaml: `k: [5, 10, 15, 20]`"
     assert expected in str(caught.value)
+
+
+def test_an_ablation_is_set_against_a_variant_that_there_is(study: MakeStudy) -> None:
+    models = [{"model": "ease", "variant": name, "params": {"regularization": r}} for name, r in
+              (("full", 1.0), ("weak", 2.0))]  # fmt: skip
+    figure = FOREST | {"kind": "ablation"}
+    study(models=models, figures=[figure | {"reference": "full"}])
+    with pytest.raises(
+        ConfigError, match=r"figures\[0\].reference: no run is of the variant 'ful'.*full, weak"
+    ):
+        study(models=models, figures=[figure | {"reference": "ful"}])
 
 
 def test_figures_that_show_no_metric_need_no_cut_off(study: MakeStudy) -> None:

@@ -392,7 +392,7 @@ def test_lines_of_studies_can_be_read() -> None:
     for name in CATALOG.names("studies"):
         lines = (ROOT / "config" / "studies" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
         assert max(map(len, lines)) <= 110, name
-    assert len((ROOT / "config/studies/wpgrec.yaml").read_text(encoding="utf-8").splitlines()) <= 130
+    assert len((ROOT / "config/studies/wpgrec.yaml").read_text(encoding="utf-8").splitlines()) <= 132
 
 
 # ------------------------------------------------------------------------------- words

@@ -83,7 +83,16 @@ def _write_study(place: Path, names: list[str]) -> None:
         ]
         write_text(place / "parts" / f"{dataset}.csv", HEAD + "".join(rows))
         write_text(place / "per_user" / f"{dataset}.parquet", "")
-    for name in ("metrics.csv", "runs.csv", "table-main.md", "fig-x.svg", "claims.csv", "audit.csv"):
+        write_text(place / "worlds" / f"{dataset}.parquet", "")
+    for name in (
+        "metrics.csv",
+        "runs.csv",
+        "table-main.md",
+        "fig-x.svg",
+        "claims.csv",
+        "worlds.md",
+        "audit.csv",
+    ):
         write_text(place / name, "")
     write_text(place / "notes.txt", "a note of the user")
     datasets = sorted({RUNS[name][0] for name in names})
@@ -140,13 +149,15 @@ def run_files(*names: str) -> set[str]:
 
 def shown(study: str, *datasets: str) -> set[str]:
     """What a study that showed a run of some datasets loses."""
-    names = [f"parts/{d}.csv" for d in datasets] + [f"per_user/{d}.parquet" for d in datasets]
+    kinds = ("parts/{}.csv", "per_user/{}.parquet", "worlds/{}.parquet")
+    names = [kind.format(d) for kind in kinds for d in datasets]
     names += [
         "metrics.csv",
         "runs.csv",
         "table-main.md",
         "fig-x.svg",
         "claims.csv",
+        "worlds.md",
         "audit.csv",
         "study.json",
     ]

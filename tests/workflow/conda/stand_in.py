@@ -18,7 +18,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
+NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "seaborn-base": "seaborn"}
 BASE = Path(sys.argv[0]).resolve().parents[1]
 RECORD = """
 import sys

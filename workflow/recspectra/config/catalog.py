@@ -28,6 +28,7 @@ from recspectra.config.scale import NUMBERS, Choice, Scale, ScaleConfig
 from recspectra.config.study import (
     DEFAULT,
     DRAWN,
+    WITH_USERS,
     FigureConfig,
     ModelEntry,
     ProtocolConfig,
@@ -487,6 +488,19 @@ class Study:
             for index, item in enumerate(getattr(whole, kind)):
                 for key, models in _named_models(kind, item).items():
                     self._check_models(models, known, f"{self.origin}: {kind}[{index}].{key}")
+                if kind == "figures" and item.kind == "ablation" and item.reference is not None:
+                    self._check_reference(item, whole, f"{self.origin}: figures[{index}].reference")
+
+    def _check_reference(self, item: FigureConfig, whole: StudyConfig, where: str) -> None:
+        """Refuse an ablation that is set against a variant which no entry of its group has."""
+        entries = [entry for entry in whole.models if item.group in (None, entry.group)]
+        known = {entry.variant for entry in entries}
+        # The points of a sweep are variants too, with names that are made later.
+        if str(item.reference) not in known and not any(getattr(entry, "sweep", {}) for entry in entries):
+            raise ConfigError(
+                f"{where}: no run is of the variant '{item.reference}'; there are "
+                f"{', '.join(sorted(known))}{nearest(str(item.reference), known)}"
+            )
 
     def _check_models(self, models: list[str], known: list[str], where: str) -> None:
         for model in models:
@@ -601,7 +615,7 @@ def _measured(kind: str, item: Any) -> list[tuple[str, str, list[str], list[int]
         return [(key, p, [metric], [item.k]) for key, (p, metric) in zip(keys, item.measured, strict=False)]
     if kind == "tables":
         return [("protocol", item.protocol, item.metrics, item.k)] if item.kind == "metrics" else []
-    drawn = item.kind in ("sensitivity", "heatmap")
+    drawn = item.kind in WITH_USERS
     return [("protocol", item.protocol, [item.metric], [item.k])] if drawn else []
 
 

@@ -109,6 +109,8 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "group": "Which entries are drawn.",
         "param": "The parameter on the horizontal axis.",
         "other_param": "Of a `heatmap`: the parameter on the vertical axis.",
+        "reference": "What differences are from: the variant of an `ablation` (by default the first), the "
+        "value of `param` of a `sensitivity` (by default that of a run without sweep, else the first).",
         "view": "History and mask; by default train+valid for both, where the protocol has it.",
         "protocol": "The protocol whose numbers are drawn.",
         "metric": "What is drawn.",
@@ -174,9 +176,13 @@ KINDS: dict[str, dict[str, str]] = {
         "runtime": "Seconds and memory.",
     },
     "figures": {
-        "sensitivity": "A metric against a swept parameter.",
+        "sensitivity": "A metric against a swept parameter, as difference from one of its values.",
         "heatmap": "A metric against two swept parameters.",
         "timing": "Seconds to fit and to rank.",
+        "ablation": "What each variant of a model loses or gains against one of them, with paired intervals.",
+        "forest": "A leaderboard with intervals over users, ranks, and what is tied with the best.",
+        "worlds": "In which share of all ways to measure a model is above another.",
+        "published": "Our numbers against the printed ones, by whether their definition is the same.",
         "learning-curves": "Loss and validation metric against epochs.",
         "tuning": "The best validation metric so far against trials.",
     },

@@ -209,6 +209,10 @@ class TableConfig(Strict):
         return self
 
 
+# Kinds of figures that compare users.
+WITH_USERS = ("ablation", "forest", "sensitivity", "heatmap")
+
+
 class FigureConfig(Strict):
     """One figure of a study, drawn from a CSV on disk.
 
@@ -216,7 +220,8 @@ class FigureConfig(Strict):
     with.
     A `heatmap` has `param` on its horizontal axis and `other_param` on its vertical one.
     `view` is what the metric of a sweep is measured with; by default history and mask
-    train+valid, where the protocol has it.
+    train+valid, where the protocol has it. `reference` is what differences are from: of an `ablation` a
+    variant, of a `sensitivity` a value of `param`.
     """
 
     name: str = Field(pattern=SAFE_NAME)
@@ -225,6 +230,7 @@ class FigureConfig(Strict):
     group: str | None = None
     param: str | None = None
     other_param: str | None = None
+    reference: Scalar | None = None
     view: View | None = None
     protocol: str = "standard"
     metric: str = "ndcg"

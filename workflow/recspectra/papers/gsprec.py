@@ -182,10 +182,11 @@ def energy_data(files: StudyResults, figure: FigureConfig, rows: pd.DataFrame) -
 
 def draw_energy(what: FigureData) -> Figure:
     """Draw shares that add up to 1 as stacked bars, one panel a dataset below the other."""
-    from recspectra.reporting.figures.base import grid, legend, name_of
+    from recspectra.reporting.figures import theme
+    from recspectra.reporting.figures.base import name_of
 
     panels = list(dict.fromkeys(what.frame["panel"]))
-    picture, axes = grid(len(panels), 1, 1.15 * len(panels) + 0.9, sharex=True)
+    picture, axes = theme.grid(len(panels), 1, 1.15 * len(panels) + 0.9, sharex=True)
     handles: dict[str, object] = {}
     for (axis,), panel in zip(axes, panels, strict=True):
         rows = what.frame[what.frame["panel"] == panel]
@@ -196,18 +197,21 @@ def draw_energy(what: FigureData) -> Figure:
         axis.set(xlim=(0, 1), ylim=(len(signals) - 0.5, -0.5), title=name_of(panel))
         axis.grid(axis="y", visible=False)
     axes[-1][0].set_xlabel(what.x)
-    legend(picture, handles)
+    theme.legend(picture, handles)
     return picture
 
 
 def _stack(
     axis: Axes, rows: pd.DataFrame, part: pd.DataFrame, band: str, signals: list[str]
 ) -> dict[str, object]:
-    """Draw one band of every signal; shares large enough to hold a number show it."""
-    from recspectra.reporting.figures.base import COLOURS
+    """Draw one band of every signal; shares large enough to hold a number show it.
+
+    seaborn has no bars of shares that are stacked.
+    """
+    from recspectra.reporting.figures.theme import COLOURS
 
     looks = {"low": (COLOURS[0], ""), "middle": (COLOURS[4], "////"), "high": (COLOURS[3], ".."),
-             BEYOND: ("#dddddd", "")}  # fmt: skip
+             BEYOND: ("#c9ced6", "")}  # fmt: skip
     lefts = rows.groupby("signal", sort=False)["share"].cumsum()[part.index] - part["share"]
     colour, hatch = looks.get(band, (COLOURS[5], ""))
     places = [signals.index(name) for name in part["signal"]]
@@ -217,7 +221,8 @@ def _stack(
     for place, left, share in zip(places, lefts, part["share"], strict=True):
         if share >= 0.04:
             box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
-            axis.text(left + share / 2, place, f"{share:.0%}", ha="center", va="center", fontsize=7, bbox=box)
+            axis.text(left + share / 2, place, f"{share:.0%}", ha="center", va="center", fontsize=7,
+                      color="#111111", bbox=box)  # fmt: skip
     low, high = part["low"].iloc[0], part["high"].iloc[0]
     return {"larger than computed" if band == BEYOND else f"{band}, {low:g} to {high:g}": bars}
 

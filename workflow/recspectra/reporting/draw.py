@@ -15,6 +15,7 @@ from recspectra.reporting.figures import draw_figure
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyResults, select_runs
 from recspectra.reporting.table import Table, to_text
+from recspectra.reporting.worlds import draw_worlds
 
 # kind -> what writes a table, and what lays it out from its long form on disk
 GENERIC = {
@@ -59,8 +60,9 @@ def draw(folder: Path | str, root: Path | str) -> list[str]:
     written: list[str] = []
     for table in files.config.tables:
         written += draw_any(files, table, published)
+    written += draw_worlds(files, published)
     for figure in files.config.figures:
-        written += draw_figure(files, figure)
+        written += draw_figure(files, figure, published)
     written += draw_claims(files, published)
     referred = [item.published for item in [*files.config.tables, *files.config.claims] if item.published]
     return written + draw_audit(files.folder, published, referred)

@@ -207,7 +207,7 @@ def study_view(folder: Path, published: Published) -> StudyView:
         datasets=_datasets(files),
         claims=_claims(files),
         tables=[_table(files, table, published) for table in config.tables],
-        figures=[_figure(files, figure) for figure in config.figures],
+        figures=[_figure(files, figure, published) for figure in config.figures],
         tuning=tuning_table(files),
         failures=_failures(files, runs),
         runs=_settings(files, runs),
@@ -251,10 +251,10 @@ def _table(files: StudyResults, table: TableConfig, published: Published) -> Tab
     return TableView(table, laid, _source(files, f"table-{table.name}.csv"))
 
 
-def _figure(files: StudyResults, figure: FigureConfig) -> FigureView:
+def _figure(files: StudyResults, figure: FigureConfig, published: Published) -> FigureView:
     path = files.folder / f"fig-{figure.name}.png"
     data = base64.b64encode(_png(path)).decode("ascii")
-    caption = " ".join(filter(None, [figure.caption, figure_data(files, figure).caption]))
+    caption = " ".join(filter(None, [figure.caption, figure_data(files, figure, published).caption]))
     return FigureView(figure, data, _source(files, f"fig-{figure.name}.csv"), caption)
 
 

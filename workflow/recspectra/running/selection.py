@@ -25,7 +25,7 @@ DAMAGED = "damaged"
 STATUSES = ("capped", "timeout", "oom", "diverged", "skipped")
 KEPT = "reference"  # committed, never forgotten
 NOTHING = "nothing was forgotten"
-DRAWN = ("table-*", "sheet-*", "fig-*", "claims.*", "audit.csv")
+DRAWN = ("table-*", "sheet-*", "fig-*", "claims.*", "worlds.*", "audit.csv")
 BY_DATASET = ("data", "spectra", "tuning", "runs", "checkpoints", "measured")
 
 
@@ -271,7 +271,7 @@ class Results:
 
 def _drawn_in(folder: Path, datasets: set[str]) -> list[Path]:
     """Return what a study has from some of its datasets: numbers, collected tables and drawings."""
-    kinds = ("parts/{}.csv", "parts/{}.notes.json", "per_user/{}.parquet")
+    kinds = ("parts/{}.csv", "parts/{}.notes.json", "per_user/{}.parquet", "worlds/{}.parquet")
     parts = [folder / kind.format(dataset) for dataset in datasets for kind in kinds]
     names = [*planning.COLLECTED, *(f"{kind}.csv" for kind in registry.figures())]
     collected = [folder / name for name in names]

@@ -1,32 +1,40 @@
 """Figures of a study as SVG, PNG and CSV; equal data give equal bytes.
 
 A kind that every study can have is a module here; kinds of papers are registered (`recspectra.registry`).
+A module holds what is drawn (data, without matplotlib) and how; seaborn is loaded when something is drawn.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-
-import matplotlib as mpl
-from matplotlib import style
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from recspectra import registry
 from recspectra.config.scale import CAPPED, CAPPED_MARK
 from recspectra.config.study import FigureConfig
-from recspectra.files import atomic
-from recspectra.reporting.escape import one_line
-from recspectra.reporting.figures.base import DPI, STYLE, FigureData, nothing, runs_of
+from recspectra.files import atomic, write_text
+from recspectra.reporting.escape import one_line, printable
+from recspectra.reporting.figures import svg, theme
+from recspectra.reporting.figures.ablation import ablation, bars
+from recspectra.reporting.figures.base import FigureData, runs_of
 from recspectra.reporting.figures.columns import columns
+from recspectra.reporting.figures.forest import forest, leaderboard
 from recspectra.reporting.figures.heatmap import heat, heatmap
 from recspectra.reporting.figures.learning_curves import curves, learning_curves
 from recspectra.reporting.figures.lines import doubly_logarithmic, lines, logarithmic, steps
+from recspectra.reporting.figures.published import printed, scatter
 from recspectra.reporting.figures.sensitivity import sensitivity
-from recspectra.reporting.figures.timing import bars, timing
-from recspectra.reporting.figures.tuning import tuning
+from recspectra.reporting.figures.timing import dots, timing
+from recspectra.reporting.figures.tuning import searches, tuning
+from recspectra.reporting.figures.worlds import matrix, worlds
+from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyResults, write_csv
+from recspectra.running import cli
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 RENDERERS: dict[str, Callable[[FigureData], Figure]] = {
     "lines": lines,
@@ -36,21 +44,30 @@ RENDERERS: dict[str, Callable[[FigureData], Figure]] = {
     "columns": columns,
 }
 # kind -> its data, and how they are drawn
-GENERIC: dict[
-    str, tuple[Callable[[StudyResults, FigureConfig], FigureData], Callable[[FigureData], Figure]]
-] = {
+GENERIC: dict[str, tuple[Callable[..., FigureData], Callable[[FigureData], Figure]]] = {
     "sensitivity": (sensitivity, lines),
     "heatmap": (heatmap, heat),
-    "timing": (timing, bars),
+    "timing": (timing, dots),
     "learning-curves": (learning_curves, curves),
-    "tuning": (tuning, steps),
+    "tuning": (tuning, searches),
+    "ablation": (ablation, bars),
+    "forest": (forest, leaderboard),
+    "published": (printed, scatter),
+    "worlds": (worlds, matrix),
 }
+NOT_OF_FITS = ("tuning", "published")  # kinds in which what a cap ended has no mark
 
 
-def figure_data(files: StudyResults, figure: FigureConfig) -> FigureData:
-    """Return what a figure of any kind draws; what a cap of the scale ended has a mark."""
+def figure_data(files: StudyResults, figure: FigureConfig, published: Published | None = None) -> FigureData:
+    """Return what a figure of any kind draws; what a cap of the scale ended has a mark.
+
+    `published` are the printed numbers; by default those of the project.
+    """
     if figure.kind in GENERIC:
-        what, fitted = GENERIC[figure.kind][0](files, figure), figure.kind != "tuning"
+        needs: list[Any] = []
+        if figure.kind == "published":
+            needs = [published or Published(cli.catalog().root)]
+        what, fitted = GENERIC[figure.kind][0](files, figure, *needs), figure.kind not in NOT_OF_FITS
     else:
         kind, rows = registry.figure(figure.kind), files.numbers(figure.kind)
         what, fitted = kind.data(files, figure, rows[rows["figure"] == figure.name]), kind.of_fits
@@ -60,7 +77,8 @@ def figure_data(files: StudyResults, figure: FigureConfig) -> FigureData:
 def _capped_labels(files: StudyResults, figure: FigureConfig) -> list[str]:
     """Return the models of a figure that had a fit which a cap ended; of a sweep without its points."""
     runs = runs_of(files, figure)
-    return list(dict.fromkeys(runs.loc[runs["status"] == CAPPED, "title" if figure.param else "label"]))
+    column = "title" if figure.param else "variant" if figure.kind == "ablation" else "label"
+    return list(dict.fromkeys(runs.loc[runs["status"] == CAPPED, column]))
 
 
 def _marked(what: FigureData, labels: list[str]) -> FigureData:
@@ -75,26 +93,32 @@ def _marked(what: FigureData, labels: list[str]) -> FigureData:
     return replace(what, frame=frame, caption=f"{what.caption} {note}")
 
 
-def draw_figure(files: StudyResults, figure: FigureConfig) -> list[str]:
+def alt_text(what: FigureData, figure: FigureConfig) -> str:
+    """Return what a reader is told who cannot see the picture."""
+    return " ".join(filter(None, [one_line(figure.title).rstrip(".") + ".", what.alt or what.caption]))
+
+
+def draw_figure(files: StudyResults, figure: FigureConfig, published: Published | None = None) -> list[str]:
     """Write `fig-{name}.svg`, `.png` and `.csv`; return their names."""
     path = files.folder / f"fig-{figure.name}.svg"
-    what = figure_data(files, figure)
-    with style.context(["default", STYLE]), mpl.rc_context({"backend": "agg"}):
+    what = figure_data(files, figure, published)
+    name = f"{files.config.name}-{figure.name}"
+    with theme.themed(name):
         picture = render(what, figure)
-        _save(picture, path, {"Date": None, "Creator": None, "Title": one_line(figure.title)})
-        _save(picture, path.with_suffix(".png"), {"Software": None})
+        with atomic(path.with_suffix(".png")) as temporary:
+            picture.savefig(temporary, format="png", dpi=theme.DPI, metadata={"Software": None})
+        drawn = io.StringIO()
+        metadata = {"Date": None, "Creator": None, "Title": one_line(figure.title)}
+        picture.savefig(drawn, format="svg", transparent=True, metadata=metadata)
+    lines_of = svg.finish(drawn.getvalue(), name, alt_text(what, figure)).split("\n")
+    write_text(path, "\n".join(map(printable, lines_of)))
     write_csv(path.with_suffix(".csv"), what.frame)
     return [path.with_suffix(suffix).name for suffix in (".svg", ".png", ".csv")]
-
-
-def _save(picture: Figure, path: Path, metadata: dict) -> None:
-    with atomic(path) as temporary:
-        picture.savefig(temporary, format=path.suffix[1:], dpi=DPI, metadata=metadata)
 
 
 def render(what: FigureData, figure: FigureConfig) -> Figure:
     """Return the picture of a figure; without data, an empty frame with the reason."""
     if what.frame.empty:
-        return nothing(what)
+        return theme.nothing(what)
     chosen = GENERIC[figure.kind][1] if figure.kind in GENERIC else registry.figure(figure.kind).render
     return (RENDERERS[chosen] if isinstance(chosen, str) else chosen)(what)

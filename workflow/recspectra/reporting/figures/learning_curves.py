@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
 from recspectra.config.study import FigureConfig
+from recspectra.reporting.figures import theme
 from recspectra.reporting.figures.base import (
     FigureData,
     drawn,
-    grid,
     heading,
-    legend,
-    look,
+    listed,
     panels,
     plain_number,
     plain_runs,
-)  # fmt: skip
+)
 from recspectra.reporting.results import StudyResults
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 CURVES = ["panel", "curve", "series", "seed", "epoch", "value"]
+FEW = 8  # models whose lines have markers
+NAMES = {"loss": "training loss", "recall@20": "validation recall@20"}
 
 
 def learning_curves(files: StudyResults, figure: FigureConfig) -> FigureData:
@@ -32,40 +36,49 @@ def learning_curves(files: StudyResults, figure: FigureConfig) -> FigureData:
     rows = rows.dropna(subset=["epoch", "value"]).drop(columns="group").drop_duplicates()
     frame = rows.assign(panel=panels(files, rows["dataset"]), series=rows["label"])[CURVES]
     caption = "Training loss (left) and recall@20 on the validation data (right); one line a seed."
-    return drawn(frame, caption, "epoch", "", "no run of this figure wrote a learning curve")
+    names = listed(list(dict.fromkeys(frame["series"])))
+    alt = f"Lines of loss and validation recall@20 against epochs of {names}."
+    return drawn(frame, caption, "epoch", "", "no run of this figure wrote a learning curve", alt)
 
 
 def curves(what: FigureData) -> Figure:
     """Draw loss and validation recall against the epoch, a row of two panels a dataset."""
     shown = list(dict.fromkeys(what.frame["panel"]))
-    picture, axes = grid(len(shown), 2, 2.7 * len(shown) + 0.5)
-    numbers = {series: i for i, series in enumerate(dict.fromkeys(what.frame["series"]))}
-    names = {"loss": "training loss", "recall@20": "validation recall@20"}
-    handles: dict[str, object] = {}
+    picture, axes = theme.grid(len(shown), 2, 2.7 * len(shown) + 0.5)
+    names = list(dict.fromkeys(what.frame["series"]))
     for row, panel in zip(axes, shown, strict=True):
-        for axis, (curve, label) in zip(row, names.items(), strict=True):
+        for axis, (curve, label) in zip(row, NAMES.items(), strict=True):
             rows = what.frame[(what.frame["panel"] == panel) & (what.frame["curve"] == curve)]
-            handles |= _curves_of(axis, rows, numbers)
-            axis.set(xlabel=what.x, ylabel=label, title=heading(panel, 2))
+            axis.set_title(heading(panel, 2))
+            axis.set(xlabel=what.x, ylabel=label)
+            _curves_of(axis, rows.sort_values("epoch", kind="stable"), names)
             axis.xaxis.get_major_locator().set_params(integer=True)
             _log_if_wide(axis, rows["value"])
-    legend(picture, {series: handles[series] for series in numbers if series in handles})
+    theme.legend(picture, theme.handles(names, markers=len(names) <= FEW))
     return picture
 
 
-def _curves_of(axis: Axes, rows: pd.DataFrame, numbers: dict[str, int]) -> dict[str, object]:
-    handles: dict[str, object] = {}
-    for (series, _), points in rows.groupby(["series", "seed"], sort=False):
-        points = points.sort_values("epoch")
-        style = look(numbers[series], len(points)) | {"linewidth": 1.1}
-        (handles[series],) = axis.plot(points["epoch"], points["value"], **style)
+def _curves_of(axis: Axes, rows: pd.DataFrame, names: list[str]) -> None:
+    import seaborn as sns
+
     if rows.empty:
         axis.text(0.5, 0.5, "no curve", ha="center", va="center", transform=axis.transAxes)
-    return handles
+        return
+    longest = rows.groupby(["series", "seed"]).size().max()
+    looks = theme.looks(names) | ({} if len(names) <= FEW else {"markers": False})
+    labels = axis.get_xlabel(), axis.get_ylabel()
+    sns.lineplot(
+        rows, x="epoch", y="value", hue="series", style="series", units="seed", **looks,
+        dashes=theme.dashes(names), estimator=None, errorbar=None, legend=False, ax=axis, linewidth=1.1,
+        markevery=0.09 if longest > 24 else 1, markeredgewidth=0.4,
+    )  # fmt: skip
+    axis.set(xlabel=labels[0], ylabel=labels[1])
 
 
 def _log_if_wide(axis: Axes, values: pd.Series) -> None:
     """Use a log axis where losses of different models differ by orders of magnitude."""
+    from matplotlib.ticker import FuncFormatter
+
     if len(values) and values.min() > 0 and values.max() / values.min() > 50:
         axis.set_yscale("log")
         axis.set_ylabel(f"{axis.get_ylabel()} (log scale)")
