@@ -70,7 +70,7 @@ def _values(files: StudyResults, dataset: str, point: dict, names: set[str]) -> 
     path = files.per_user(dataset)
     if not path.is_file():
         return {}
-    return {name: array for name, array in kept_values(path, point).items() if name in names}
+    return {name: array for name, array in kept_values([path], point).items() if name in names}
 
 
 def differences(panels: dict[str, Panel], asked: Sequence[Asked]) -> dict[Asked, Comparison]:
