@@ -17,14 +17,15 @@ DRY ?=
 HASHES ?= yes
 # What a user gives is text: `value` keeps make from running a $(shell ...) in it, and recipes take
 # it from their environment, in quotes, so that a shell does not run it either.
-GIVEN := PYTHON CORES GPUS MIRROR STUDY SCALE TRIALS SEEDS EPOCHS MINUTES DATASETS MODELS DATA WHAT DRY MODULES MOST HASHES
+GIVEN := PYTHON CORES GPUS MIRROR STUDY SCALE TRIALS SEEDS EPOCHS MINUTES DATASETS MODELS GROUPS DATA WHAT DRY MODULES MOST HASHES
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 BIN := .venv/bin
 RUN = $(BIN)/python workflow/scripts/run.py
 SNAKEMAKE = $(BIN)/snakemake --profile workflow/profiles/default --cores "$$CORES"
 OPTIONS = --mirror="$$MIRROR" --scale="$$SCALE" --trials="$$TRIALS" --seeds="$$SEEDS" --epochs="$$EPOCHS" \
-  --minutes="$$MINUTES" --datasets="$$DATASETS" --models="$$MODELS" --cores="$$CORES" --gpus="$$GPUS"
+  --minutes="$$MINUTES" --datasets="$$DATASETS" --models="$$MODELS" --groups="$$GROUPS" \
+  --cores="$$CORES" --gpus="$$GPUS"
 # An interrupt has been said already. make got it too, ends by it and would add an error of its own.
 QUIETLY = || { code=$$?; [ $$code -ne 130 ] || { kill -INT $$PPID; code=0; }; exit $$code; }
 # Older pip takes the constraints of what is needed to build from the first variable, newer from the second.
@@ -66,7 +67,7 @@ help:  ## Show this list
 quickstart: .venv/installed  ## Run the quickstart study and print where its report is
 	@$(RUN) study --study=quickstart $(OPTIONS) $(QUIETLY)
 
-study: .venv/installed  ## Run another study: make study STUDY=first-light MIRROR=/path/to/mirror [SCALE=paper] [TRIALS=2] [SEEDS=1] [EPOCHS=20] [DATASETS=a,b] [MODELS=a,b]
+study: .venv/installed  ## Run another study: make study STUDY=first-light MIRROR=/path/to/mirror [SCALE=paper] [TRIALS=2] [SEEDS=1] [EPOCHS=20] [DATASETS=a,b] [MODELS=a,b] [GROUPS=a,b]
 	@$(RUN) study --study="$$STUDY" $(OPTIONS) $(QUIETLY)
 
 preview: .venv/installed  ## Print what is understood of a dataset: make preview DATA=my-data (or the path of its YAML)

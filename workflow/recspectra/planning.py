@@ -85,6 +85,8 @@ def load(root: Path, overrides: Mapping[str, Any], argv: Sequence[str]) -> Plan:
         _check_asked("datasets", name, {s.name: s.config.datasets for s in asked}, also)
     for name in settings.models or ():
         _check_asked("models", name, {s.name: [m for e in s.config.models for m in e.models] for s in asked})
+    for name in settings.groups or ():
+        _check_asked("groups", name, {s.name: [e.group for e in s.config.models] for s in asked})
     _check_own_files(catalog, asked)
     return Plan(root, catalog, settings, studies, chosen.name, named or [chosen.name])
 
@@ -123,7 +125,7 @@ def _check_case(chosen: Study, studies: Mapping[str, Study]) -> None:
 
 
 def _check_asked(key: str, name: str, studies: Mapping[str, list[str]], also: str = "") -> None:
-    """Refuse a dataset or model that was asked for but that no study on the command line has."""
+    """Refuse a dataset, model or group that was asked for but that no study on the command line has."""
     known = sorted({name for names in studies.values() for name in names})
     if name not in known:
         raise ConfigError(

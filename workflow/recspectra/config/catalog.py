@@ -52,7 +52,7 @@ class Settings(Choice):
 MOST_RUNS = 10_000  # of one entry of a study
 
 # Values of `--config` that are texts of the user's: they must reach spawned jobs as they are.
-TEXTS = ("study", "mirror", "scale", "datasets", "models")
+TEXTS = ("study", "mirror", "scale", "datasets", "models", "groups")
 _WORD = re.compile(rf"({'|'.join(TEXTS)})=(.*)", re.DOTALL)
 
 
@@ -83,7 +83,7 @@ def check_texts(overrides: Mapping[str, Any], argv: Sequence[str]) -> None:
 
 def _instead(key: str, text: str) -> str:
     """Return what to do about a text that is read as something else."""
-    if key in ("datasets", "models"):
+    if key in ("datasets", "models", "groups"):
         return f"write {key}='[{text}]'"
     return "rename the file or folder" if "/" in text else f"write {key}='./{text}' if a path is meant"
 
@@ -230,7 +230,7 @@ class Catalog:
         """Load a study with everything it refers to checked.
 
         Of its optional datasets those in `present` take part. `choice` says at which scale and, where the
-        study has any of them, on which datasets and with which models alone; without it nothing is capped.
+        study has any of them, on which datasets and with which models and groups; without it nothing is capped.
         """
         path = self.study_path(name_or_path)
         config = validate(StudyConfig, read_yaml(path), str(path))
@@ -248,7 +248,8 @@ class Catalog:
         asked = choice or Choice()
         models = {name for entry in config.models for name in entry.models}
         kept = [name for name in taken if name in (asked.datasets or ())] or taken
-        part = narrow(whole, kept, models.intersection(asked.models or ()))
+        groups = {entry.group for entry in config.models}.intersection(asked.groups or ())
+        part = narrow(whole, kept, models.intersection(asked.models or ()), groups)
         return Study(self, part, str(path), config, self.scale(choice) if choice else Scale())
 
 

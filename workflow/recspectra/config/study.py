@@ -348,15 +348,18 @@ class StudyConfig(Strict):
 # ------------------------------------------------------------------------- parts of a study
 
 
-def narrow(config: StudyConfig, datasets: Collection[str], models: Collection[str] = ()) -> StudyConfig:
-    """Return a study on some of its datasets and, where any are named, with some of its models.
+def narrow(
+    config: StudyConfig, datasets: Collection[str], models: Collection[str] = (), groups: Collection[str] = ()
+) -> StudyConfig:
+    """Return a study on some of its datasets and, where any are named, with some of its models or groups.
 
     Tables, figures and claims keep the datasets on which one of their groups has a run. One without any, or
     about a model that takes no part, goes. One that names an unknown group or dataset stays, to be refused.
     """
     absent = set(config.datasets) - set(datasets)
     kept = config.model_copy(update={"datasets": [d for d in config.datasets if d not in absent]})
-    entries = [_on_part(entry, absent, models) for entry in config.models]
+    taking_part = [entry for entry in config.models if not groups or entry.group in groups]
+    entries = [_on_part(entry, absent, models) for entry in taking_part]
     update: dict[str, Any] = {"models": [entry for entry in entries if entry]}
     places: dict[str, set[str]] = {}
     for entry in update["models"]:
