@@ -74,7 +74,7 @@ def test_recall_and_ndcg_of_every_user_are_kept_in_every_view(tmp_path: Path, tr
     lists = write_lists(tmp_path, item)
     frame = measure([item], [(protocol(), VIEWS)], truth, tmp_path, SPLIT).per_user
     kept = set(frame[["metric", "k"]].drop_duplicates().itertuples(index=False, name=None))
-    assert kept == {("ndcg", 10), ("recall", 20)}
+    assert kept == {("ndcg", 10), ("ndcg", 20), ("recall", 20)}
     assert len(frame) == 2 * 2 * (USERS - len(WITHOUT_TARGETS))
     for view in VIEWS:
         part = of(frame, metric="recall", history=view.history, mask=view.mask)
@@ -93,7 +93,7 @@ def test_means_of_users_are_the_rows_of_the_metrics(tmp_path: Path, truth: dict)
     by = ["seed", "history", "mask", "metric", "k"]
     means = found.per_user.groupby(by, observed=True)["value"].mean()
     rows = found.rows.set_index(by)["value"]
-    assert len(means) == 2 * 2 * 2 and len(rows) == 2 * 2 * 9
+    assert len(means) == 2 * 2 * 3 and len(rows) == 2 * 2 * 9
     for place, mean in means.items():
         assert rows[place] == pytest.approx(mean, rel=1e-6)
 

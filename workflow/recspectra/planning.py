@@ -31,7 +31,7 @@ RESERVED = {
     "all", "fetch", "prepare", "split", "datasets", "spectrum", "fit", "tune", "measure", "gather",
     "evaluate", "collect", "draw", "report", "figures",
 }  # fmt: skip
-PUBLISHED = ("results.csv", "datasets.csv", "claims.csv", "mapping.yaml")
+PUBLISHED = ("results.csv", "datasets.csv", "improvements.csv", "claims.csv", "mapping.yaml")
 
 # What a scheduler is asked for, by the `cost` of a model. A first attempt asks for what most
 # need; later ones for more, up to what the job's own budget lets it use.
@@ -722,9 +722,10 @@ class Plan:
         return [f"results/studies/{study}/{name}" for name in [*names, "audit.csv"]]
 
     def per_user(self, study: str) -> list[str]:
-        """Return the values of every user that a study's claims are judged by."""
+        """Return the values of every user that a study's claims and tables of activity are made from."""
         config = self.studies[study].config
-        names = config.datasets if config.claims else []
+        of_users = config.claims or any(table.kind == "activity" for table in config.tables)
+        names = config.datasets if of_users else []
         return [f"results/studies/{study}/per_user/{name}.parquet" for name in names]
 
     @property

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 PAPERS = f"{PACKAGE}.papers"
 # Figures that are drawn from what every study has (see `reporting/figures`), and tables.
-GENERIC_FIGURES = ("sensitivity", "heatmap", "timing", "learning-curves", "tuning")
-GENERIC_TABLES = ("metrics", "runtime")
+GENERIC_FIGURES = ("sensitivity", "heatmap", "timing", "learning-curves", "tuning", "trade-off")
+GENERIC_TABLES = ("metrics", "runtime", "activity")
 
 
 # ----------------------------------------------------------------------- what numbers are of

@@ -71,7 +71,9 @@ def write(
                         curves.append({**head, "group": "main", "curve": "recall@20", "epoch": epoch,
                                        "value": point})  # fmt: skip
                     if one.values is not None:
-                        frame = pd.DataFrame({"user": range(one.values.shape[1]), "value": one.values[seed]})
+                        known = np.arange(one.values.shape[1]) // 2 + 1
+                        frame = pd.DataFrame({"user": range(len(known)), "value": one.values[seed]})
+                        frame = frame.assign(known=known)
                         users.append(frame.assign(**head))
         frame = pd.concat(users, ignore_index=True) if users else pd.DataFrame()
         frame.to_parquet(folder / "per_user" / f"{dataset}.parquet", index=False)

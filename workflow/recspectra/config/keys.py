@@ -80,7 +80,7 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "views": "In place of the protocol's.",
         "fit": "Only rows fitted on this.",
         "published": "A table of `config/published/`, printed next to ours.",
-        "printed": "Which published dataset stands next to ours if files differ: `{ml-1m.head: ml-1m}`.",
+        "printed": "Which published dataset stands next to ours if files differ: `{ml-1m.ordered: ml-1m}`.",
         "open_rows": "Add published models that the study lacks.",
         "caption": "Stands under the table.",
     },
@@ -106,6 +106,7 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "kind": "See below.",
         "statement": "What the paper says, as a sentence.",
         "paper": "By default that of `published`.",
+        "papers": "Of a `listed` claim: whose statements; by default those of all papers.",
         "place": "Table, figure or section; by default that of `published`.",
         "model": "The model that the claim is about.",
         "variant": "Its variant.",
@@ -120,7 +121,8 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "rival_protocol": "Of a `gain`: the protocol that the rivals' rows were printed with.",
         "rival_metric": "Of a `gain`: the metric that the rivals' rows were printed with.",
         "pairs": "Of an `ablation`: which variant is above which.",
-        "within": "Of a `value`: how far ours may be from print, as a share of it.",
+        "within": "Of a `value` or a printed value that is `listed`: how far ours may be, as a share of it.",
+        "margin": "The same as a difference: `0.0003`.",
         "datasets": "In place of the study's.",
         "published": "The published table that the claim refers to.",
         "printed": "As of a table.",
@@ -153,6 +155,7 @@ KINDS: dict[str, dict[str, str]] = {
     "tables": {
         "metrics": "Numbers of every model, with the published ones next to them.",
         "runtime": "Seconds and memory.",
+        "activity": "Numbers of users in quartiles of how many interactions each has.",
     },
     "figures": {
         "sensitivity": "A metric against a swept parameter.",
@@ -160,12 +163,14 @@ KINDS: dict[str, dict[str, str]] = {
         "timing": "Seconds to fit and to rank.",
         "learning-curves": "Loss and validation metric against epochs.",
         "tuning": "The best validation metric so far against trials.",
+        "trade-off": "A metric against the seconds that a model needs, and what nothing faster beats.",
     },
     "claims": {
         "gain": "The model is above the best of its rivals, whichever that is.",
         "ablation": "Of each pair of variants the better is above the worse.",
         "order": "The models stand in the same order everywhere, or in the printed one.",
         "value": "The printed number comes out.",
+        "listed": "Each statement of `config/published/claims.csv` about these datasets and this protocol.",
     },
 }
 SECTIONS = (

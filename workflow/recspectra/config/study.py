@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from itertools import product
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
@@ -132,8 +133,27 @@ class ModelEntry(Strict):
         return [self.model] if isinstance(self.model, str) else self.model
 
 
+# What is kept of every user, so that two runs can be compared over users.
+PER_USER_METRICS = {("ndcg", 10), ("ndcg", 20), ("recall", 20), ("ndcg_hit", 10), ("ndcg_set", 10)}
+
+
+def check_per_user(metric: str, k: int) -> None:
+    """Refuse a metric whose values of single users are not kept.
+
+    Raises
+    ------
+    ValueError
+        It is not kept; the message lists those that are.
+    """
+    if (metric, k) not in PER_USER_METRICS:
+        known = ", ".join(f"{m}@{at}" for m, at in sorted(PER_USER_METRICS))
+        raise ValueError(f"{metric}@{k} is not kept for every user; only {known} are")
+
+
 class TableConfig(Strict):
     """One table of a study, drawn from `metrics.csv` or, of kind `runtime`, from `runs.csv`.
+
+    A table of kind `activity` has means over users in quartiles of their number of interactions.
 
     Kinds that papers add (see `recspectra.registry`) have the numbers of a `figure`. A runtime table sets
     every model in relation to the model `reference`. `printed` names
@@ -165,8 +185,10 @@ class TableConfig(Strict):
 
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> TableConfig:
-        if self.kind == "metrics" and not (self.metrics and self.k):
-            raise ValueError("a table of metrics needs `metrics` and `k`")
+        if self.kind in ("metrics", "activity") and not (self.metrics and self.k):
+            raise ValueError(f"a table of kind {self.kind} needs `metrics` and `k`")
+        for metric, k in product(self.metrics, self.k) if self.kind == "activity" else []:
+            check_per_user(metric, k)
         paper = registry.tables().get(self.kind)
         if paper and not self.figure:
             raise ValueError(
@@ -219,10 +241,6 @@ class PairConfig(Strict):
     claim: str
 
 
-# What is kept of every user, so that two runs can be compared over users.
-PER_USER_METRICS = {("ndcg", 10), ("recall", 20), ("ndcg_hit", 10), ("ndcg_set", 10)}
-
-
 class ClaimConfig(Strict):
     """What a paper says, to be set against the study's own numbers; `reporting/claims.py` judges it.
 
@@ -237,7 +255,11 @@ class ClaimConfig(Strict):
         The models stand in the same order on every dataset and view as on the first, or, with `published`,
         as they are printed.
     `value`
-        The printed number comes out, to a share `within`: of `model`, or of all models with a printed row.
+        The printed number comes out, to a share `within` or a `margin`: of `model`, or of all models with a
+        printed row.
+    `listed`
+        Every statement of `config/published/claims.csv` about the claim's datasets and protocol, of all
+        papers or of `papers`. The statements of one paper are one family.
 
     `published` is the table that the claim refers to; paper and place are read from it unless given.
     `printed` names the published dataset that is shown with one of ours where `mapping.yaml` maps none,
@@ -246,7 +268,8 @@ class ClaimConfig(Strict):
 
     name: str = Field(pattern=SAFE_NAME)
     title: str
-    kind: Literal["value", "order", "gain", "ablation"]
+    kind: Literal["value", "order", "gain", "ablation", "listed"]
+    papers: list[str] = []
     statement: str = ""
     paper: str = ""
     place: str = ""
@@ -264,6 +287,7 @@ class ClaimConfig(Strict):
     rival_metric: str | None = None
     pairs: list[PairConfig] = []
     within: float = Field(0.05, gt=0, lt=1)
+    margin: float | None = Field(None, gt=0)
     datasets: list[str] | None = None
     published: str | None = None
     printed: dict[str, str] = {}
@@ -272,7 +296,7 @@ class ClaimConfig(Strict):
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> ClaimConfig:
         needs = {"gain": ["model", "statement"], "ablation": ["model", "pairs"], "order": ["statement"],
-                 "value": ["published", "statement"]}  # fmt: skip
+                 "value": ["published", "statement"], "listed": []}  # fmt: skip
         for name in needs[self.kind]:
             if not getattr(self, name):
                 raise ValueError(f"a claim of kind {self.kind} needs `{name}`")
@@ -280,10 +304,12 @@ class ClaimConfig(Strict):
             raise ValueError("`rival_metric` and `rival_protocol` are given together")
         if self.rival_metric and not (self.kind == "gain" and self.published):
             raise ValueError("`rival_metric` is for a claim of kind gain with `published`")
-        for _, metric in self.measured if self.kind != "value" else []:
-            if (metric, self.k) not in PER_USER_METRICS:
-                known = ", ".join(f"{m}@{k}" for m, k in sorted(PER_USER_METRICS))
-                raise ValueError(f"{metric}@{self.k} is not kept for every user; only {known} are")
+        if self.margin and "within" in self.model_fields_set:
+            raise ValueError("`margin` and `within` exclude each other")
+        if self.papers and self.kind != "listed":
+            raise ValueError("`papers` is for a claim of kind listed")
+        for _, metric in self.measured if self.kind not in ("value", "listed") else []:
+            check_per_user(metric, self.k)
         return self
 
     @property

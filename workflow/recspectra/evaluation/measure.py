@@ -80,6 +80,7 @@ def measure(
     rows: list[dict[str, Any]] = []
     users: list[pd.DataFrame] = []
     warm = warm_users(pieces["train"])
+    known = pieces["train"].lengths + pieces["valid"].lengths
     for item in _distinct(planned):
         folder = run_folder(results, item.dataset, item)
         lists = read_npz(folder / "rankings.npz")
@@ -101,7 +102,7 @@ def measure(
                 own = {point: column[members] for point, column in values.items()}
                 rows += _rows(head | {"users": group}, own, status if members.any() else NO_USERS)
                 if group == protocol.users:
-                    users += _per_user(head, own, ids[members])
+                    users += _per_user(head | {"known": known[ids[members]]}, own, ids[members])
     frame = pd.DataFrame(rows, columns=COLUMNS)
     return Measured(frame, pd.concat(users, ignore_index=True) if users else pd.DataFrame())
 
@@ -166,12 +167,14 @@ def _values(
 def _per_user(
     head: dict[str, Any], values: dict[tuple[str, int], np.ndarray], users: np.ndarray
 ) -> Iterator[pd.DataFrame]:
-    """Yield per-user values of the two metrics that significance tests use."""
+    """Yield per-user values of the metrics by which models are compared; `known` counts train and valid."""
+    words = {name: v for name, v in head.items() if name not in ("seed", "known")}
     for (metric, k), column in values.items():
         if (metric, k) in PER_USER_METRICS:
-            labels = {n: pd.Categorical([v] * len(users)) for n, v in head.items() if n != "seed"}
+            labels = {n: pd.Categorical([v] * len(users)) for n, v in words.items()}
             yield pd.DataFrame(
-                {**labels, "seed": head["seed"], "metric": pd.Categorical([metric] * len(users)),
+                {**labels, "seed": head["seed"], "known": head["known"].astype(np.int32),
+                 "metric": pd.Categorical([metric] * len(users)),
                  "k": k, "user": users.astype(np.int32), "value": column.astype(np.float32)}
             )  # fmt: skip
 

@@ -25,6 +25,7 @@ from recspectra.reporting.figures.learning_curves import curves, learning_curves
 from recspectra.reporting.figures.lines import doubly_logarithmic, lines, logarithmic, steps
 from recspectra.reporting.figures.sensitivity import sensitivity
 from recspectra.reporting.figures.timing import bars, timing
+from recspectra.reporting.figures.trade_off import scatter, trade_off
 from recspectra.reporting.figures.tuning import tuning
 from recspectra.reporting.results import StudyResults, write_csv
 
@@ -44,6 +45,7 @@ GENERIC: dict[
     "timing": (timing, bars),
     "learning-curves": (learning_curves, curves),
     "tuning": (tuning, steps),
+    "trade-off": (trade_off, scatter),
 }
 
 
