@@ -68,7 +68,7 @@ def _of_one(
 def _read_users(files: StudyResults, dataset: str, point: dict[str, object]) -> pd.DataFrame:
     from pyarrow import parquet  # only where there is such a table
 
-    path = files.folder / "per_user" / f"{dataset}.parquet"
+    path = files.per_user(dataset)
     if not path.is_file() or "known" not in parquet.read_schema(path).names:
         raise StudyError(f"{path}: says nothing of the users' activity; evaluate the study again")
     wanted = [(name, "==", value) for name, value in point.items()]
