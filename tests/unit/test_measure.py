@@ -76,7 +76,7 @@ def test_recall_and_ndcg_of_every_user_are_kept_in_every_view(tmp_path: Path, tr
     frame = measure([item], [(protocol(), VIEWS)], truth, tmp_path, SPLIT).per_user
     kept = set(frame[["metric", "k"]].drop_duplicates().itertuples(index=False, name=None))
     assert kept == {("ndcg", 10), ("ndcg", 20), ("recall", 20)}
-    assert len(frame) == 2 * 2 * (USERS - len(WITHOUT_TARGETS))
+    assert len(frame) == 2 * 3 * (USERS - len(WITHOUT_TARGETS))
     for view in VIEWS:
         part = of(frame, metric="recall", history=view.history, mask=view.mask)
         expected = recall(lists[list_name("test", view.history, view.mask)], truth["test"], 20)
