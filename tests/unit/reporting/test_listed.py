@@ -116,7 +116,6 @@ def test_a_claim_about_a_paper_that_says_nothing_is_refused(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"within": 0.1}, "`margin` and `within` exclude each other"),
         ({"kind": "order", "statement": "S", "papers": ["p"]}, "`papers` is for a claim of kind listed"),
     ],
 )
@@ -205,6 +204,12 @@ def test_statements_are_counted_in_words_and_shown_in_a_table(tmp_path: Path) ->
     header = [column.title for column in table.columns]
     assert {"claim", "paper", "metric", "gain", "printed gain", "verdict"} <= set(header)
     assert [row[header.index("printed gain")].text for row in table.rows] == ["+20.0%", "+20.0%"]
+
+
+def test_a_study_on_disk_is_read_back(tmp_path: Path) -> None:
+    """What a study keeps of a claim has every key, those too that were not given."""
+    claim = validate(ClaimConfig, CLAIM, "study.yaml").model_dump()
+    assert validate(ClaimConfig, claim, "study.json").margin == 0.003
 
 
 def test_a_statement_knows_its_models() -> None:

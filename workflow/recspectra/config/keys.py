@@ -122,7 +122,7 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "rival_metric": "Of a `gain`: the metric that the rivals' rows were printed with.",
         "pairs": "Of an `ablation`: which variant is above which.",
         "within": "Of a `value` or a printed value that is `listed`: how far ours may be, as a share of it.",
-        "margin": "The same as a difference: `0.0003`.",
+        "margin": "In place of `within`, as a difference: `0.0003`.",
         "datasets": "In place of the study's.",
         "published": "The published table that the claim refers to.",
         "printed": "As of a table.",

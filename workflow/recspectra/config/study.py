@@ -304,8 +304,6 @@ class ClaimConfig(Strict):
             raise ValueError("`rival_metric` and `rival_protocol` are given together")
         if self.rival_metric and not (self.kind == "gain" and self.published):
             raise ValueError("`rival_metric` is for a claim of kind gain with `published`")
-        if self.margin and "within" in self.model_fields_set:
-            raise ValueError("`margin` and `within` exclude each other")
         if self.papers and self.kind != "listed":
             raise ValueError("`papers` is for a claim of kind listed")
         for _, metric in self.measured if self.kind not in ("value", "listed") else []:
