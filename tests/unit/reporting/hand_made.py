@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import study_rows
 from scipy import stats
 
+from recspectra.evaluation.per_user import activity
 from recspectra.reporting.claims import judge
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import COLUMNS, StudyResults
@@ -71,9 +73,9 @@ def write(
                         curves.append({**head, "group": "main", "curve": "recall@20", "epoch": epoch,
                                        "value": point})  # fmt: skip
                     if one.values is not None:
-                        known = np.arange(one.values.shape[1]) // 2 + 1
-                        frame = pd.DataFrame({"user": range(len(known)), "value": one.values[seed]})
-                        frame = frame.assign(known=known)
+                        users_of = range(one.values.shape[1])
+                        frame = pd.DataFrame({"user": users_of, "value": one.values[seed]})
+                        frame = frame.assign(activity=activity(np.arange(len(users_of)) // 2, frame["user"]))
                         users.append(frame.assign(**head))
         frame = pd.concat(users, ignore_index=True) if users else pd.DataFrame()
         frame.to_parquet(folder / "per_user" / f"{dataset}.parquet", index=False)
@@ -94,12 +96,9 @@ def write(
 
 
 def run_row(dataset: str, model: str, one: Model, seed: int) -> dict:
-    row = dict.fromkeys(COLUMNS["runs"].split(), "")
-    return row | {
-        "dataset": dataset, "model": model, "title": TITLES.get(model, model), "kind": one.kind,
-        "variant": one.variant, "group": "main", "key": f"{model}-{one.variant}", "seed": seed,
-        "fit": "train", "status": one.status, "gradient_cosine": one.cosine, "params": "{}", "swept": "{}",
-    }  # fmt: skip
+    ended = {"status": one.status, "gradient_cosine": one.cosine}
+    named = {"title": TITLES.get(model, model), "kind": one.kind, "variant": one.variant, "seed": seed}
+    return study_rows.run_row(dataset, model, **named, **ended)
 
 
 def judged(files: StudyResults) -> pd.DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from itertools import product
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
@@ -23,6 +22,7 @@ from recspectra.config.base import (
     nearest,
     twice,
 )
+from recspectra.config.lists import ListsEntry
 
 METRICS = (
     "recall",
@@ -133,21 +133,16 @@ class ModelEntry(Strict):
         return [self.model] if isinstance(self.model, str) else self.model
 
 
-# What is kept of every user, so that two runs can be compared over users.
-PER_USER_METRICS = {("ndcg", 10), ("ndcg", 20), ("recall", 20), ("ndcg_hit", 10), ("ndcg_set", 10)}
-
-
-def check_per_user(metric: str, k: int) -> None:
-    """Refuse a metric whose values of single users are not kept.
-
-    Raises
-    ------
-    ValueError
-        It is not kept; the message lists those that are.
-    """
-    if (metric, k) not in PER_USER_METRICS:
-        known = ", ".join(f"{m}@{at}" for m, at in sorted(PER_USER_METRICS))
-        raise ValueError(f"{metric}@{k} is not kept for every user; only {known} are")
+Entry = Annotated[
+    Annotated[ModelEntry, Tag("ModelEntry")] | Annotated[ListsEntry, Tag("ListsEntry")],
+    Discriminator(
+        lambda value: (
+            "ListsEntry"
+            if isinstance(value, ListsEntry) or (isinstance(value, dict) and "lists" in value)
+            else "ModelEntry"
+        )
+    ),
+]
 
 
 class TableConfig(Strict):
@@ -156,7 +151,8 @@ class TableConfig(Strict):
     A table of kind `activity` has means over users in quartiles of their number of interactions.
 
     Kinds that papers add (see `recspectra.registry`) have the numbers of a `figure`. A runtime table sets
-    every model in relation to the model `reference`. `printed` names
+    every model in relation to the model `reference` (GF-CF by default); one of metrics marks what is above
+    or below it. `printed` names
     the published dataset to print next to one of ours where `mapping.yaml` maps none,
     because the files differ. `open_rows` adds the published models that the study lacks.
     """
@@ -167,7 +163,7 @@ class TableConfig(Strict):
     protocol: str = "standard"
     metrics: list[str] = []
     k: list[CutOff] = []
-    reference: str = "gfcf"
+    reference: str | None = None
     figure: str | None = None
     datasets: list[str] | None = None
     groups: list[str] = ["main"]
@@ -178,6 +174,11 @@ class TableConfig(Strict):
     open_rows: bool = False
     caption: str = ""
 
+    @property
+    def timed_against(self) -> str:
+        """The model that a runtime table sets all in relation to."""
+        return self.reference or "gfcf"
+
     @field_validator("kind")
     @classmethod
     def _kind_is_known(cls, kind: str) -> str:
@@ -187,8 +188,6 @@ class TableConfig(Strict):
     def _has_what_its_kind_needs(self) -> TableConfig:
         if self.kind in ("metrics", "activity") and not (self.metrics and self.k):
             raise ValueError(f"a table of kind {self.kind} needs `metrics` and `k`")
-        for metric, k in product(self.metrics, self.k) if self.kind == "activity" else []:
-            check_per_user(metric, k)
         paper = registry.tables().get(self.kind)
         if paper and not self.figure:
             raise ValueError(
@@ -306,8 +305,6 @@ class ClaimConfig(Strict):
             raise ValueError("`rival_metric` is for a claim of kind gain with `published`")
         if self.papers and self.kind != "listed":
             raise ValueError("`papers` is for a claim of kind listed")
-        for _, metric in self.measured if self.kind not in ("value", "listed") else []:
-            check_per_user(metric, self.k)
         return self
 
     @property
@@ -343,7 +340,7 @@ class StudyConfig(Strict):
     protocols: list[str] = Field(["standard"], min_length=1)
     views: list[View] | None = None
     top: int = Field(50, ge=1, le=10_000)
-    models: list[ModelEntry] = Field(min_length=1)
+    models: list[Entry] = Field(min_length=1)
     tables: list[TableConfig] = []
     figures: list[FigureConfig] = []
     claims: list[ClaimConfig] = []
@@ -401,12 +398,16 @@ def narrow(
     return kept.model_copy(update=update)
 
 
-def _on_part(entry: ModelEntry, absent: Collection[str], models: Collection[str]) -> ModelEntry | None:
+def _on_part(
+    entry: ModelEntry | ListsEntry, absent: Collection[str], models: Collection[str]
+) -> ModelEntry | ListsEntry | None:
     """Return an entry without absent datasets and other models than `models`; None if nothing is left."""
     left = [name for name in entry.models if not models or name in models]
     on = None if entry.datasets is None else [name for name in entry.datasets if name not in absent]
     if not left or on == []:
         return None
+    if isinstance(entry, ListsEntry):
+        return entry.model_copy(update={"datasets": on})
     models = left if isinstance(entry.model, list) else entry.model
     return entry.model_copy(update={"model": models, "datasets": on})
 

@@ -1,79 +1,58 @@
-"""Tables of users in quartiles of activity: do those with few interactions gain from a model, or others?"""
+"""Tables of users in quarters of activity: do those with few interactions gain from a model, or others?"""
 
 from __future__ import annotations
 
 from itertools import product
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from recspectra.config.study import TableConfig, View
+from recspectra.config.study import TableConfig
+from recspectra.evaluation.per_user import QUARTERS
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import (
     JOIN,
-    StudyError,
     StudyResults,
     preferred,
     read_csv,
     select_runs,
+    user_values,
     write_csv,
 )
 from recspectra.reporting.table import DASH, Cell, Column, Table
 from recspectra.reporting.writers import write
 
-COLUMNS = ["row", "dataset", "history", "mask", "metric", "k", "quartile", "least", "most", "users", "mean"]
+COLUMNS = ["row", "dataset", "history", "mask", "metric", "k", "quarter", "users", "mean"]
 NUMBERS = COLUMNS[5:]
-USER = [*JOIN, "user", "known", "value"]
-
-
-def quartiles(known: np.ndarray) -> np.ndarray:
-    """Return the quartile of activity of every user, 1 to 4; users of equal activity stand in the same one.
-
-    Parameters
-    ----------
-    known : array of int, shape (users,)
-        How many interactions are known of each.
-    """
-    edges = np.quantile(known, [0.25, 0.5, 0.75])
-    return 1 + np.searchsorted(edges, known, side="left")
+WORDS = ("fewest interactions", "2nd quarter", "3rd quarter", "most interactions")
 
 
 def build(files: StudyResults, table: TableConfig) -> pd.DataFrame:
-    """Return a table in long form: the mean of each model over the users of each quartile, and over seeds."""
+    """Return a table in long form: the mean of each model over the users of each quarter, and over seeds."""
     datasets = table.datasets or files.config.datasets
     runs = select_runs(files, table.groups, datasets, table.fit).drop_duplicates([*JOIN, "label"])
     view = (table.views or [preferred(files, table.protocol)])[0]
-    points = product(datasets, table.metrics, table.k)
-    parts = [_of_one(files, table, runs, view, *point) for point in points] if view else []
-    return pd.concat(parts, ignore_index=True)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
+    points = product(datasets, table.metrics, table.k, range(1, QUARTERS + 1)) if view else []
+    rows = []
+    for dataset, metric, k, quarter in points:
+        point = {"protocol": table.protocol, "metric": metric, "k": k} | view.model_dump()
+        found = user_values(files, dataset, point | {"users": f"activity-{quarter}"})
+        rows += _rows(
+            runs[runs["dataset"] == dataset], found, point | {"dataset": dataset, "quarter": quarter}
+        )
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _of_one(
-    files: StudyResults, table: TableConfig, runs: pd.DataFrame, view: View, dataset: str, metric: str, k: int
-) -> pd.DataFrame:
-    """Return the part of a table that one dataset, metric and cut-off make."""
-    point = {"protocol": table.protocol, "metric": metric, "k": k} | view.model_dump()
-    users = _read_users(files, dataset, point)
-    known = users.drop_duplicates("user").set_index("user")["known"]
-    of_user = pd.Series(quartiles(known.to_numpy()), index=known.index)
-    sizes = pd.DataFrame({"quartile": of_user, "known": known}).groupby("quartile")["known"]
-    sizes = sizes.agg(least="min", most="max", users="count").reset_index()
-    rows = runs[[*JOIN, "label"]].rename(columns={"label": "row"}).merge(users, on=JOIN)
-    rows = rows.assign(quartile=rows["user"].map(of_user))
-    means = rows.groupby(["row", "quartile"], sort=False)["value"].mean().rename("mean").reset_index()
-    return means.merge(sizes, on="quartile").assign(dataset=dataset, **point)
-
-
-def _read_users(files: StudyResults, dataset: str, point: dict[str, object]) -> pd.DataFrame:
-    from pyarrow import parquet  # only where there is such a table
-
-    path = files.per_user(dataset)
-    if not path.is_file() or "known" not in parquet.read_schema(path).names:
-        raise StudyError(f"{path}: says nothing of the users' activity; evaluate the study again")
-    wanted = [(name, "==", value) for name, value in point.items()]
-    frame = pd.read_parquet(path, columns=USER, filters=wanted)
-    return frame.astype(dict.fromkeys(JOIN, str) | {"value": "float64"})
+def _rows(runs: pd.DataFrame, found: dict[str, Any], point: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a row for each run that has values."""
+    names = runs["model"] + "\0" + runs["variant"] + "\0" + runs["key"]
+    labels = dict(zip(names, runs["label"], strict=True))
+    return [
+        point | {"row": label, "users": found[name].shape[1], "mean": found[name].mean()}
+        for name, label in labels.items()
+        if name in found
+    ]
 
 
 def read(folder: Path, name: str) -> pd.DataFrame:
@@ -82,19 +61,19 @@ def read(folder: Path, name: str) -> pd.DataFrame:
 
 
 def layout(frame: pd.DataFrame, titles: dict[str, str], table: TableConfig) -> Table:
-    """Lay out a table's long form: a column for each quartile, from the least active users to the most."""
+    """Lay out a table's long form: a column for each quarter, from the least active users to the most."""
     columns, found = [Column("model", words=True)], []
-    spots = frame.groupby(["dataset", "metric", "k", "quartile"], sort=False)
-    points = list(dict.fromkeys(zip(frame["dataset"], frame["metric"], frame["k"], strict=True)))
-    for (*point, _), part in sorted(spots, key=lambda spot: (points.index(spot[0][:3]), spot[0][3])):
-        dataset, metric, k = point
-        least, most, users = part.iloc[0][["least", "most", "users"]]
-        heading = f"{least:.0f} to {most:.0f} ({users:,.0f} users)"
+    for (dataset, metric, k, quarter), part in frame.groupby(
+        ["dataset", "metric", "k", "quarter"], sort=False
+    ):
+        heading = f"{WORDS[int(quarter) - 1]} ({part['users'].iloc[0]:,.0f} users)"
         columns.append(Column(heading, (titles.get(dataset, dataset), f"{metric}@{k:.0f}")))
         found.append(dict(zip(part["row"], _cells(part["mean"]), strict=True)))
     names = dict.fromkeys(frame["row"])
     rows = [[Cell(name), *(cells.get(name, Cell(DASH)) for cells in found)] for name in names]
-    told = ["Users in quartiles by how many interactions each has in train and validation."]
+    told = [
+        "Users in quarters by how many training interactions each has; equal numbers stand in one quarter."
+    ]
     return Table(table.title, columns, rows, table.caption, told)
 
 
