@@ -132,7 +132,7 @@ def _label(axis: Axes, points: pd.DataFrame, columns: int) -> None:
         text = name_of(name, 34)
         width = LETTER * len(text) * columns / 2
         options = list(_around(x, y, width))
-        cost = [sum(map(box.shared, taken)) + box.outside + 1e-4 * i for i, box in enumerate(options)]
+        cost = [sum(map(box.shared, taken)) + box.outside + 2e-5 * i for i, box in enumerate(options)]
         box = options[int(np.argmin(cost))]
         taken.append(box)
         axis.annotate(
