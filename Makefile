@@ -10,6 +10,8 @@ ASKED := $(if $(value STUDY),yes)
 STUDY ?= quickstart
 # A name of config/datasets/ or the path of a YAML file.
 DATA ?=
+# Of the field's standard tables: what two cores run in an hour, with the settings of the authors.
+SOON := popularity,itemknn,rp3beta,gfcf,turbocf,pgsp,bspm,chebycf,sgfcf
 # What `make redo` forgets; with DRY=1 it only says what that would be.
 WHAT ?=
 DRY ?=
@@ -17,14 +19,15 @@ DRY ?=
 HASHES ?= yes
 # What a user gives is text: `value` keeps make from running a $(shell ...) in it, and recipes take
 # it from their environment, in quotes, so that a shell does not run it either.
-GIVEN := PYTHON CORES GPUS MIRROR STUDY SCALE TRIALS SEEDS EPOCHS MINUTES DATASETS MODELS KEEP DATA WHAT DRY MODULES MOST HASHES
+GIVEN := PYTHON CORES GPUS MIRROR STUDY SCALE TRIALS SEEDS EPOCHS MINUTES DATASETS MODELS MODEL_GROUPS KEEP DATA WHAT DRY MODULES MOST HASHES
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 BIN := .venv/bin
 RUN = $(BIN)/python workflow/scripts/run.py
 SNAKEMAKE = $(BIN)/snakemake --profile workflow/profiles/default --cores "$$CORES"
 OPTIONS = --mirror="$$MIRROR" --scale="$$SCALE" --trials="$$TRIALS" --seeds="$$SEEDS" --epochs="$$EPOCHS" \
-  --minutes="$$MINUTES" --datasets="$$DATASETS" --models="$$MODELS" --keep="$$KEEP" --cores="$$CORES" --gpus="$$GPUS"
+  --minutes="$$MINUTES" --datasets="$$DATASETS" --models="$$MODELS" --groups="$$MODEL_GROUPS" --keep="$$KEEP" \
+  --cores="$$CORES" --gpus="$$GPUS"
 # An interrupt has been said already. make got it too, ends by it and would add an error of its own.
 QUIETLY = || { code=$$?; [ $$code -ne 130 ] || { kill -INT $$PPID; code=0; }; exit $$code; }
 # Older pip takes the constraints of what is needed to build from the first variable, newer from the second.
@@ -39,7 +42,7 @@ UNHASHED := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cubla
 COMPILE = $(BIN)/uv pip compile pyproject.toml --constraint constraints.txt --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --quiet $(UNHASHED:%=--no-emit-package %)
 
-.PHONY: help quickstart study preview datasets report figures freeze compare check redo unlock
+.PHONY: help quickstart study standard preview datasets report figures freeze compare check redo unlock
 .PHONY: docs test test-fast test-cluster test-faults mutate lint format lock clean
 
 help:  ## Show this list
@@ -66,8 +69,13 @@ help:  ## Show this list
 quickstart: .venv/installed  ## Run the quickstart study and print where its report is
 	@$(RUN) study --study=quickstart $(OPTIONS) $(QUIETLY)
 
-study: .venv/installed  ## Run another study: make study STUDY=first-light MIRROR=/path/to/mirror [SCALE=paper] [TRIALS=2] [SEEDS=1] [EPOCHS=20] [DATASETS=a,b] [MODELS=a,b] [KEEP=1]
+study: .venv/installed  ## Run another study: make study STUDY=first-light MIRROR=/path/to/mirror [SCALE=paper] [TRIALS=2] [SEEDS=1] [EPOCHS=20] [DATASETS=a,b] [MODELS=a,b] [MODEL_GROUPS=a,b] [KEEP=1]
 	@$(RUN) study --study="$$STUDY" $(OPTIONS) $(QUIETLY)
+
+standard: export MODELS := $(if $(MODELS),$(MODELS),$(SOON))
+standard: export MODEL_GROUPS := $(if $(MODEL_GROUPS),$(MODEL_GROUPS),authors)
+standard: .venv/installed  ## Run the field's standard tables as their authors did: make standard MIRROR=/path/to/mirror [MODELS=a,b] [MODEL_GROUPS=authors,tuned]
+	@$(RUN) study --study=standard $(OPTIONS) $(QUIETLY)
 
 preview: .venv/installed  ## Print what is understood of a dataset: make preview DATA=my-data (or the path of its YAML)
 	@test -n "$$DATA" || { echo "say which dataset: make preview DATA=my-data" >&2; exit 2; }

@@ -37,7 +37,7 @@ RESERVED = {
     "evaluate", "worlds", "collect", "draw", "report", "figures", "import_lists",
 }  # fmt: skip
 KEEP, MODEL_FILE = "keep", "model.rs"  # see `Plan.planned_keep`; the model of a run, in its folder
-PUBLISHED = ("results.csv", "datasets.csv", "claims.csv", "mapping.yaml")
+PUBLISHED = ("results.csv", "datasets.csv", "improvements.csv", "claims.csv", "mapping.yaml")
 
 # What a scheduler is asked for, by the `cost` of a model. A first attempt asks for what most
 # need; later ones for more, up to what the job's own budget lets it use.
@@ -92,6 +92,8 @@ def load(root: Path, overrides: Mapping[str, Any], argv: Sequence[str]) -> Plan:
         _check_asked("datasets", name, known, also)
     for name in settings.models or ():
         _check_asked("models", name, {s.name: [m for e in s.config.models for m in e.models] for s in asked})
+    for name in settings.groups or ():
+        _check_asked("groups", name, {s.name: [e.group for e in s.config.models] for s in asked})
     _check_own_files(catalog, asked)
     _check_lists(asked)
     return Plan(root, catalog, settings, studies, chosen.name, named or [chosen.name])
@@ -131,7 +133,7 @@ def _check_case(chosen: Study, studies: Mapping[str, Study]) -> None:
 
 
 def _check_asked(key: str, name: str, studies: Mapping[str, list[str]], also: str = "") -> None:
-    """Refuse a dataset or model that was asked for but that no study on the command line has."""
+    """Refuse a dataset, model or group that was asked for but that no study on the command line has."""
     known = sorted({name for names in studies.values() for name in names})
     if name not in known:
         raise ConfigError(
@@ -821,7 +823,7 @@ class Plan:
     def per_user(self, study: str) -> list[str]:
         """Return the values of every user that a study's claims, intervals and figures are made of."""
         config = self.studies[study].config
-        shown = config.claims or any(table.kind == "metrics" for table in config.tables)
+        shown = config.claims or any(table.kind in ("metrics", "activity") for table in config.tables)
         drawn = any(figure.kind in WITH_USERS for figure in config.figures)
         names = config.datasets if shown or drawn else []
         return [str(HERE.per_user(study, name)) for name in names]

@@ -27,9 +27,9 @@ PAPERS = f"{PACKAGE}.papers"
 # Figures that are drawn from what every study has (see `reporting/figures`), and tables.
 GENERIC_FIGURES = (
     "sensitivity", "heatmap", "timing", "learning-curves", "tuning", "ablation", "forest", "published",
-    "worlds",
+    "worlds", "trade-off",
 )  # fmt: skip
-GENERIC_TABLES = ("metrics", "runtime")
+GENERIC_TABLES = ("metrics", "runtime", "activity")
 
 
 # ----------------------------------------------------------------------- what numbers are of

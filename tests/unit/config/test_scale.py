@@ -352,6 +352,19 @@ def test_what_has_no_runs_is_not_drawn(tmp_path: Path) -> None:
     assert drawn(one) == [("main", None, ["main"]), "all"]
 
 
+def test_one_group_of_a_model_runs_without_its_others(tmp_path: Path) -> None:
+    entries = [
+        {"model": ["ease", "gfcf"], "group": "a"},
+        {"model": "ease", "group": "b", "params": {"regularization": 9}},
+    ]
+    tables = [{"name": n, "title": "T", "metrics": ["ndcg"], "k": [10], "groups": [n]} for n in "ab"]
+    study = {"datasets": ["synthetic"], "seeds": [0], "models": entries, "tables": tables}
+    one = load(tmp_path, Choice(groups=["a"], models=["ease"]), **study)
+    assert [(r.run.model, r.group) for r in one.runs] == [("ease", "a")]
+    assert [t.name for t in one.config.tables] == ["a"]
+    assert Choice(groups="a,b").words["groups"] == "[a,b]"
+
+
 def test_a_study_that_has_none_of_what_is_asked_for_keeps_its_own(tmp_path: Path) -> None:
     other = load(tmp_path, Choice(datasets=["ml-1m.diffrec"], models=["sgl"]), **NARROW)
     assert drawn(other) == drawn(load(tmp_path, None, **NARROW))

@@ -167,10 +167,11 @@ def test_the_tversky_index_of_weighted_sets_is_at_most_one() -> None:
 # ------------------------------------------------------------------------------ rp3beta
 
 
+@pytest.mark.parametrize("sides", ["sources", "both"])
 @pytest.mark.parametrize("normalise", [False, True])
 @pytest.mark.parametrize(("alpha", "beta"), [(1.0, 0.6), (0.7, 0.0), (0.0, 1.3)])
 def test_rp3beta_is_a_walk_of_three_steps(
-    alpha: float, beta: float, normalise: bool, train: Interactions, x: np.ndarray
+    alpha: float, beta: float, normalise: bool, sides: str, train: Interactions, x: np.ndarray
 ) -> None:
     d_user, d_item = x.sum(axis=1, keepdims=True), x.sum(axis=0)
     to_item = np.divide(x, d_user, where=d_user > 0, out=np.zeros_like(x)) ** alpha * x
@@ -179,7 +180,11 @@ def test_rp3beta_is_a_walk_of_three_steps(
     walk = pruned(walk.T, 11).T  # of each source, its row
     if normalise:
         walk = walk / np.maximum(walk.sum(axis=1, keepdims=True), 1e-30)
-    system = fitted("rp3beta", train, alpha=alpha, beta=beta, neighbours=11, normalise=normalise)
+    if sides == "both":
+        walk = pruned(walk.astype(np.float32), 11)  # of each target, its column
+    system = fitted(
+        "rp3beta", train, alpha=alpha, beta=beta, neighbours=11, normalise=normalise, pruned=sides
+    )
     np.testing.assert_allclose(scores_of(system, train), x @ walk, rtol=1e-5, atol=1e-8)
 
 

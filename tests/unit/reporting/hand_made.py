@@ -11,6 +11,7 @@ import pandas as pd
 import study_rows
 from scipy import stats
 
+from recspectra.evaluation.per_user import activity
 from recspectra.reporting.claims import judge
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import COLUMNS, StudyResults
@@ -72,7 +73,9 @@ def write(
                         curves.append({**head, "group": "main", "curve": "recall@20", "epoch": epoch,
                                        "value": point})  # fmt: skip
                     if one.values is not None:
-                        frame = pd.DataFrame({"user": range(one.values.shape[1]), "value": one.values[seed]})
+                        users_of = range(one.values.shape[1])
+                        frame = pd.DataFrame({"user": users_of, "value": one.values[seed]})
+                        frame = frame.assign(activity=activity(np.arange(len(users_of)) // 2, frame["user"]))
                         users.append(frame.assign(**head))
         frame = pd.concat(users, ignore_index=True) if users else pd.DataFrame()
         frame.to_parquet(folder / "per_user" / f"{dataset}.parquet", index=False)

@@ -57,7 +57,7 @@ def test_audit_finds_ndcg_that_does_not_grow_as_in_other_rows(audited: pd.DataFr
 
 def test_claims_name_rows_that_are_printed(published: Published) -> None:
     known = set(zip(published.rows["id"], published.rows["method"], published.rows["metric"], strict=True))
-    for claim in published.claims.itertuples(index=False):
+    for claim in published.improvements.itertuples(index=False):
         assert (claim.id, claim.method, claim.metric) in known
         assert not claim.over or (claim.id, claim.over, claim.metric) in known
         float(claim.value)

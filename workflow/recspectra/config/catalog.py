@@ -25,6 +25,7 @@ from recspectra.config.dataset import DatasetConfig, read_dataset
 from recspectra.config.lists import ListFile, ListsEntry, found_at, places_of
 from recspectra.config.model import LISTS, Budget, ModelConfig, PlannedRun, RunConfig, TuneConfig
 from recspectra.config.scale import NUMBERS, Choice, Scale, ScaleConfig
+from recspectra.config.statements import STATEMENTS, Known, Statement, read_statements
 from recspectra.config.study import (
     DEFAULT,
     DRAWN,
@@ -65,7 +66,7 @@ class Settings(Choice):
 MOST_RUNS = 10_000  # of one entry of a study
 
 # Values of `--config` that are texts of the user's: they must reach spawned jobs as they are.
-TEXTS = ("study", "mirror", "scale", "datasets", "models")
+TEXTS = ("study", "mirror", "scale", "datasets", "models", "groups")
 _WORD = re.compile(rf"({'|'.join(TEXTS)})=(.*)", re.DOTALL)
 
 
@@ -96,7 +97,7 @@ def check_texts(overrides: Mapping[str, Any], argv: Sequence[str]) -> None:
 
 def _instead(key: str, text: str) -> str:
     """Return what to do about a text that is read as something else."""
-    if key in ("datasets", "models"):
+    if key in ("datasets", "models", "groups"):
         return f"write {key}='[{text}]'"
     return "rename the file or folder" if "/" in text else f"write {key}='./{text}' if a path is meant"
 
@@ -276,11 +277,17 @@ class Catalog:
             )
         return path
 
+    def statements(self) -> list[Statement]:
+        """Return what papers say of models, each statement checked against models, datasets and protocols."""
+        protocols = [self.protocol(name) for name in self.names("protocols")]
+        measures = {p.name: (p.metrics, p.k) for p in protocols}
+        return read_statements(self.root, Known(self.names("models"), self.names("datasets"), measures))
+
     def study(self, name_or_path: str, present: Collection[str] = (), choice: Choice | None = None) -> Study:
         """Load a study with everything it refers to checked.
 
         Of its optional datasets those in `present` take part. `choice` says at which scale and, where the
-        study has any of them, on which datasets and with which models alone; without it nothing is capped.
+        study has any of them, on which datasets, with which models and groups; without it nothing is capped.
         """
         path = self.study_path(name_or_path)
         config = validate(StudyConfig, read_yaml(path), str(path))
@@ -295,14 +302,27 @@ class Catalog:
         for name in config.seeds if isinstance(config.seeds, dict) else ():
             if name != DEFAULT:
                 self.dataset(name, f"{path}: seeds")
+        _check_statements(self, config, str(path))
         taken = [*config.datasets, *(name for name in config.optional_datasets if name in present)]
         whole = config.model_copy(update={"datasets": [*config.datasets, *config.optional_datasets]})
         asked = choice or Choice()
         models = {name for entry in config.models for name in entry.models}
         wanted = folds.unfolded(asked.datasets or (), parts)
         kept = [name for name in taken if name in wanted] or taken
-        part = narrow(whole, kept, models.intersection(asked.models or ()))
+        groups = {entry.group for entry in config.models}.intersection(asked.groups or ())
+        part = narrow(whole, kept, models.intersection(asked.models or ()), groups)
         return Study(self, part, str(path), config, self.scale(choice) if choice else Scale())
+
+
+def _check_statements(catalog: Catalog, study: StudyConfig, where: str) -> None:
+    """Refuse a claim of kind `listed` about statements that are wrong, or about papers that say nothing."""
+    for index, claim in enumerate(study.claims):
+        if claim.kind == "listed":
+            papers = {one.paper for one in catalog.statements()}
+            for name in claim.papers:
+                if name not in papers:
+                    listed = f"{STATEMENTS} has {', '.join(sorted(papers))}{nearest(name, papers)}"
+                    raise ConfigError(f"{where}: claims[{index}].papers: nothing of '{name}'; {listed}")
 
 
 def _check_refit(entry: ModelEntry, model: ModelConfig, where: str) -> None:
@@ -612,10 +632,12 @@ def _measured(kind: str, item: Any) -> list[tuple[str, str, list[str], list[int]
     """Return (key of the protocol, protocol, metrics, cut-offs) of what an item shows."""
     if kind == "claims":
         keys = ("protocol", "rival_protocol")
+        if item.kind == "listed":
+            return [("protocol", item.protocol, [], [])]
         return [(key, p, [metric], [item.k]) for key, (p, metric) in zip(keys, item.measured, strict=False)]
     if kind == "tables":
-        return [("protocol", item.protocol, item.metrics, item.k)] if item.kind == "metrics" else []
-    drawn = item.kind in WITH_USERS
+        return [("protocol", item.protocol, item.metrics, item.k)] if item.metrics else []
+    drawn = item.kind in WITH_USERS or item.kind == "trade-off"
     return [("protocol", item.protocol, [item.metric], [item.k])] if drawn else []
 
 

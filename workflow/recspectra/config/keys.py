@@ -98,7 +98,7 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "users": "Groups of users, of those that the protocol measures: `[all, activity-1, activity-4]`.",
         "fit": "Only rows fitted on this.",
         "published": "A table of `config/published/`, printed next to ours.",
-        "printed": "Which published dataset stands next to ours if files differ: `{ml-1m.head: ml-1m}`.",
+        "printed": "Which published dataset stands next to ours if files differ: `{ml-1m.ordered: ml-1m}`.",
         "open_rows": "Add published models that the study lacks.",
         "caption": "Stands under the table.",
     },
@@ -126,6 +126,7 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "kind": "See below.",
         "statement": "What the paper says, as a sentence.",
         "paper": "By default that of `published`.",
+        "papers": "Of a `listed` claim: whose statements; by default those of all papers.",
         "place": "Table, figure or section; by default that of `published`.",
         "model": "The model that the claim is about.",
         "variant": "Its variant.",
@@ -140,7 +141,8 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "rival_protocol": "Of a `gain`: the protocol that the rivals' rows were printed with.",
         "rival_metric": "Of a `gain`: the metric that the rivals' rows were printed with.",
         "pairs": "Of an `ablation`: which variant is above which.",
-        "within": "Of a `value`: how far ours may be from print, as a share of it.",
+        "within": "Of a `value` or a printed value that is `listed`: how far ours may be, as a share of it.",
+        "margin": "In place of `within`, as a difference: `0.0003`.",
         "datasets": "In place of the study's.",
         "published": "The published table that the claim refers to.",
         "printed": "As of a table.",
@@ -174,6 +176,7 @@ KINDS: dict[str, dict[str, str]] = {
     "tables": {
         "metrics": "Numbers of every model, with the published ones next to them.",
         "runtime": "Seconds and memory.",
+        "activity": "Numbers of users in quarters by how many training interactions each has.",
     },
     "figures": {
         "sensitivity": "A metric against a swept parameter, as difference from one of its values.",
@@ -185,12 +188,14 @@ KINDS: dict[str, dict[str, str]] = {
         "published": "Our numbers against the printed ones, by whether their definition is the same.",
         "learning-curves": "Loss and validation metric against epochs.",
         "tuning": "The best validation metric so far against trials.",
+        "trade-off": "A metric against the seconds that a model needs, and what nothing faster beats.",
     },
     "claims": {
         "gain": "The model is above the best of its rivals, whichever that is.",
         "ablation": "Of each pair of variants the better is above the worse.",
         "order": "The models stand in the same order everywhere, or in the printed one.",
         "value": "The printed number comes out.",
+        "listed": "Each statement of `config/published/claims.csv` about these datasets and this protocol.",
     },
 }
 SECTIONS = (

@@ -147,7 +147,7 @@ class Choice(Strict):
         A name of `config/scales` or the path of a file.
     trials, seeds, epochs, minutes : optional
         In place of the scale's own; `epochs` for every cost class.
-    datasets, models : list of str, optional
+    datasets, models, groups : list of str, optional
         The only ones of a study that run; a study with none of them runs all.
     """
 
@@ -158,8 +158,9 @@ class Choice(Strict):
     minutes: float | None = Field(None, gt=0)
     datasets: list[str] | None = Field(None, min_length=1)
     models: list[str] | None = Field(None, min_length=1)
+    groups: list[str] | None = Field(None, min_length=1)
 
-    @field_validator("datasets", "models", mode="before")
+    @field_validator("datasets", "models", "groups", mode="before")
     @classmethod
     def _split_names(cls, value: Any) -> Any:
         """Read `--config datasets=a,b`, which arrives as text, unless it looks like a number."""

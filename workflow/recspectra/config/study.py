@@ -152,6 +152,8 @@ Entry = Annotated[
 class TableConfig(Strict):
     """One table of a study, drawn from `metrics.csv` or, of kind `runtime`, from `runs.csv`.
 
+    A table of kind `activity` has means over users in quartiles of their number of interactions.
+
     Kinds that papers add (see `recspectra.registry`) have the numbers of a `figure`. A runtime table sets
     every model in relation to the model `reference` (GF-CF by default); one of metrics marks what is above
     or below it. `printed` names
@@ -199,8 +201,8 @@ class TableConfig(Strict):
 
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> TableConfig:
-        if self.kind == "metrics" and not (self.metrics and self.k):
-            raise ValueError("a table of metrics needs `metrics` and `k`")
+        if self.kind in ("metrics", "activity") and not (self.metrics and self.k):
+            raise ValueError(f"a table of kind {self.kind} needs `metrics` and `k`")
         paper = registry.tables().get(self.kind)
         if paper and not self.figure:
             raise ValueError(
@@ -273,7 +275,11 @@ class ClaimConfig(Strict):
         The models stand in the same order on every dataset and view as on the first, or, with `published`,
         as they are printed.
     `value`
-        The printed number comes out, to a share `within`: of `model`, or of all models with a printed row.
+        The printed number comes out, to a share `within` or a `margin`: of `model`, or of all models with a
+        printed row.
+    `listed`
+        Every statement of `config/published/claims.csv` about the claim's datasets and protocol, of all
+        papers or of `papers`. The statements of one paper are one family.
 
     `published` is the table that the claim refers to; paper and place are read from it unless given.
     `printed` names the published dataset that is shown with one of ours where `mapping.yaml` maps none,
@@ -282,7 +288,8 @@ class ClaimConfig(Strict):
 
     name: str = Field(pattern=SAFE_NAME)
     title: str
-    kind: Literal["value", "order", "gain", "ablation"]
+    kind: Literal["value", "order", "gain", "ablation", "listed"]
+    papers: list[str] = []
     statement: str = ""
     paper: str = ""
     place: str = ""
@@ -300,6 +307,7 @@ class ClaimConfig(Strict):
     rival_metric: str | None = None
     pairs: list[PairConfig] = []
     within: float = Field(0.05, gt=0, lt=1)
+    margin: float | None = Field(None, gt=0)
     datasets: list[str] | None = None
     published: str | None = None
     printed: dict[str, str] = {}
@@ -308,7 +316,7 @@ class ClaimConfig(Strict):
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> ClaimConfig:
         needs = {"gain": ["model", "statement"], "ablation": ["model", "pairs"], "order": ["statement"],
-                 "value": ["published", "statement"]}  # fmt: skip
+                 "value": ["published", "statement"], "listed": []}  # fmt: skip
         for name in needs[self.kind]:
             if not getattr(self, name):
                 raise ValueError(f"a claim of kind {self.kind} needs `{name}`")
@@ -320,6 +328,8 @@ class ClaimConfig(Strict):
             raise ValueError(f"{wrong[0]} is a number of the whole catalogue: users cannot be compared by it")
         if self.rival_metric and not (self.kind == "gain" and self.published):
             raise ValueError("`rival_metric` is for a claim of kind gain with `published`")
+        if self.papers and self.kind != "listed":
+            raise ValueError("`papers` is for a claim of kind listed")
         return self
 
     @property
@@ -384,15 +394,18 @@ class StudyConfig(Strict):
 # ------------------------------------------------------------------------- parts of a study
 
 
-def narrow(config: StudyConfig, datasets: Collection[str], models: Collection[str] = ()) -> StudyConfig:
-    """Return a study on some of its datasets and, where any are named, with some of its models.
+def narrow(
+    config: StudyConfig, datasets: Collection[str], models: Collection[str] = (), groups: Collection[str] = ()
+) -> StudyConfig:
+    """Return a study on some of its datasets and, where any are named, with some of its models or groups.
 
     Tables, figures and claims keep the datasets on which one of their groups has a run. One without any, or
     about a model that takes no part, goes. One that names an unknown group or dataset stays, to be refused.
     """
     absent = set(config.datasets) - set(datasets)
     kept = config.model_copy(update={"datasets": [d for d in config.datasets if d not in absent]})
-    entries = [_on_part(entry, absent, models) for entry in config.models]
+    taking_part = [entry for entry in config.models if not groups or entry.group in groups]
+    entries = [_on_part(entry, absent, models) for entry in taking_part]
     update: dict[str, Any] = {"models": [entry for entry in entries if entry]}
     places: dict[str, set[str]] = {}
     for entry in update["models"]:

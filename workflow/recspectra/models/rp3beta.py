@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from recspectra.layers.neighbours import nearest
+from recspectra.layers.neighbours import largest, nearest
 from recspectra.recommender import History, Recommender, Run, Task
 from recspectra.spectral.operators import degrees, power
 
@@ -17,7 +17,8 @@ class RP3beta(Recommender):
 
     The first factors are the probabilities of the steps from item to user to item, each
     raised to alpha; `beta` 0 is P3alpha. Row i keeps its `neighbours` largest entries
-    other than W_ii; with `normalise` it is then divided by their sum. The step from the
+    other than W_ii; with `normalise` it is then divided by their sum; where both sides are
+    `pruned`, column j keeps its `neighbours` largest of what is left. The step from the
     user to its items has the same weight for each of them and is left out.
     """
 
@@ -32,12 +33,18 @@ class RP3beta(Recommender):
         walk = nearest(
             sp.csr_array(x.T), right, lambda i, j, steps: leave[i] * steps * arrive[j], p.neighbours
         )
-        self.walk = normalised_rows(walk) if p.normalise else walk
+        walk = normalised_rows(walk) if p.normalise else walk
+        self.walk = largest_columns(walk, p.neighbours) if p.pruned == "both" else walk
         return {"pairs": int(self.walk.nnz)}
 
     def score(self, users: np.ndarray, history: History) -> np.ndarray:
         """Return x W."""
         return (history.matrix @ self.walk).toarray()
+
+
+def largest_columns(matrix: sp.csr_array, k: int) -> sp.csr_array:
+    """Return the `k` largest positive entries of each column. float32."""
+    return sp.csr_array(largest(sp.csr_array(matrix.T), k).T)
 
 
 def normalised_rows(matrix: sp.csr_array) -> sp.csr_array:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from operator import methodcaller
 from pathlib import Path
@@ -21,6 +22,7 @@ import pandas as pd
 from recspectra import registry
 from recspectra.config.model import LISTS
 from recspectra.config.scale import CAPPED, USABLE
+from recspectra.config.statements import Statement
 from recspectra.config.study import ClaimConfig, View
 from recspectra.evaluation import simultaneous
 from recspectra.evaluation.simultaneous import Comparison, Pair, Panel
@@ -66,6 +68,8 @@ RULES = {
     "ablation": "reproduced if the interval of better minus worse lies above 0; not reproduced if below",
     "order": "not reproduced if Kendall's tau is below what two samples of users of one setting give; "
     "reproduced if it is not, and these let no order by chance pass",
+    "listed": "that a model is above another is judged as an ablation, a printed value as a value; "
+    "the statements of one paper are one family; by how much a model is above does not decide",
     "value": "reproduced if the interval of ours minus printed lies within the margin of the claim (5 % of "
     "the printed value unless it names another); not reproduced if it lies outside",
     "all": "cannot tell otherwise. Cannot tell as well where the claimed model has no number, was ended by "
@@ -98,10 +102,11 @@ def decide(shown: bool, refuted: bool, subject: Sequence[str], rivals: Sequence[
 
 
 class Measure(NamedTuple):
-    """A metric under a protocol."""
+    """A metric at a cut-off under a protocol."""
 
     protocol: str
     metric: str
+    k: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +142,7 @@ class Side:
     @property
     def name(self) -> str:
         """What tells it from the others of its dataset."""
-        return "\0".join((*self.measure, self.model, self.variant))
+        return "\0".join((*map(str, self.measure), self.model, self.variant))
 
     @property
     def mean(self) -> float:
@@ -150,9 +155,10 @@ class Case:
 
     def __init__(self, files: StudyResults, claim: ClaimConfig, published: Published) -> None:
         self.files, self.claim = files, claim
-        self.printed = PublishedValues(published, claim)
+        self.published, self.printed = published, PublishedValues(published, claim)
         self.datasets = claim.datasets or files.config.datasets
-        self.measures = [Measure(*pair) for pair in claim.measured]
+        self.measures = [Measure(*pair, claim.k) for pair in claim.measured]
+        self.statements = published.statements
         self.runs = select_runs(files, claim.groups, self.datasets, [claim.fit])
         ending = not_converged(files, self.runs)
         self.ending = set(ending[["dataset", "model", "variant"]].itertuples(index=False, name=None))
@@ -183,7 +189,8 @@ class Case:
         elif place in self.ending:
             lack = "still gaining on validation when its epochs ran out"
         rough = "; ".join(filter(None, (doubt.reason(runs) for doubt in registry.doubts())))
-        printed, mismatch = self.printed.value(*place), self.printed.mismatch(*place, *measure)
+        printed = self.printed.value(*place)
+        mismatch = self.printed.mismatch(*place, measure.protocol, measure.metric)
         return Side(*place, label, measure, values, bool(varies), lack, rough, printed, mismatch)
 
     def sides(self, dataset: str, measure: Measure | None = None, view: View | None = None) -> list[Side]:
@@ -214,14 +221,14 @@ class Case:
 
     def row(self, scope: str, dataset: str, view: View | None = None, **cells: Any) -> dict[str, Any]:
         """Return a row of `claims.csv`."""
-        claim, (protocol, metric) = self.claim, self.measures[0]
+        claim, (protocol, metric, k) = self.claim, self.measures[0]
         view = view or self.view(self.measures[0])
         paper, _, table = (claim.published or "").partition("/")
         place = re.sub(r"^([a-z]+)(\d+)$", r"\1 \2", table).capitalize()
         return {
             "claim": claim.name, "paper": claim.paper or paper, "place": claim.place or place,
             "statement": claim.statement, "kind": claim.kind, "scope": scope, "dataset": dataset,
-            "protocol": protocol, "metric": metric, "rival_metric": metric, "k": claim.k,
+            "protocol": protocol, "metric": metric, "rival_metric": metric, "k": k,
             "history": view.history if view else "", "mask": view.mask if view else "", **cells,
         }  # fmt: skip
 
@@ -233,7 +240,7 @@ class Case:
         view = view or self.view(measure)
         key = (dataset, measure, str(view))
         if key not in self._values:
-            point = measure._asdict() | {"k": self.claim.k, "fit": self.claim.fit}
+            point = measure._asdict() | {"fit": self.claim.fit}
             point |= view.model_dump() if view else {}
             read = seed_values if self.claim.kind == "value" else user_values
             self._values[key] = read(self.files, dataset, point)
@@ -409,7 +416,7 @@ def _printed_gain(case: Case, subject: Side) -> dict[str, Any]:
     printed = case.printed.gain(subject.dataset)
     if printed is None:
         return {}
-    unlike = case.printed.mismatch_of(subject.dataset, printed.rival, *subject.measure)
+    unlike = case.printed.mismatch_of(subject.dataset, printed.rival, *subject.measure[:2])
     marks = {"unlike": subject.mismatch, "unlike_rival": unlike}
     marks |= {"published": printed.own, "published_rival": printed.value}
     return marks | {"printed_rival": printed.rival, "published_gain": printed.gain}
@@ -546,7 +553,8 @@ def _value_row(case: Case, side: Side, variation: tuple[float, int], family: int
         return row | {"verdict": CANNOT_TELL, "reason": "; ".join(bars)}
     squared, df = variation
     error = math.sqrt(squared * (1 + 1 / len(side.values))) * side.mean if side.varies else 0.0
-    difference, margin = side.mean - side.printed, case.claim.within * side.printed
+    difference = side.mean - side.printed
+    margin = case.claim.margin or case.claim.within * side.printed
     half = HALF_DIGIT + (error * stats.t.isf(ALPHA / 2 / family, df) if error else 0.0)
     low, high = difference - half, difference + half
     beyond = max(0.0, abs(difference) - HALF_DIGIT)
@@ -570,10 +578,61 @@ def _variation(sides: list[Side]) -> tuple[float, int]:
     return (squares / df if df else 0.0), df
 
 
+# ---------------------------------------------------------------------------------- listed
+
+
+def judge_listed(case: Case) -> list[dict[str, Any]]:
+    """Return a row for each statement of `config/published/claims.csv` that is the claim's."""
+    claim = case.claim
+    own = [s for s in case.statements if s.dataset in case.datasets and s.protocol == claim.protocol]
+    own = [s for s in own if not claim.papers or s.paper in claim.papers]
+    values = Case(case.files, claim.model_copy(update={"kind": "value"}), case.published)
+    rows: dict[int, dict[str, Any]] = {}
+    for paper in dict.fromkeys(s.paper for s in own):
+        for kind, judge_some in (("gain", _judge_gains), ("value", partial(_judge_values, values))):
+            part = [(i, s) for i, s in enumerate(own) if (s.paper, s.kind) == (paper, kind)]
+            found = judge_some(case, [s for _, s in part])
+            rows |= {i: row | _said(s) for (i, s), row in zip(part, found, strict=True)}
+    return [rows[i] for i in sorted(rows)]
+
+
+def _judge_gains(case: Case, own: list[Statement]) -> list[dict[str, Any]]:
+    contests = [
+        Contest(_named(case, s, s.subject, s.published), _named(case, s, s.rival, s.published_rival))
+        for s in own
+    ]
+    rows = [result.row | {"published_gain": s.published / s.published_rival - 1.0}
+            for s, result in zip(own, compare(case, contests), strict=True)]  # fmt: skip
+    return [row | (_share(row) if "gain" in row else {}) for row in rows]
+
+
+def _judge_values(values: Case, _: Case, own: list[Statement]) -> list[dict[str, Any]]:
+    sides = [_named(values, s, s.subject, s.published) for s in own]
+    others = [values.sides(s.dataset, side.measure) for s, side in zip(own, sides, strict=True)]
+    family = sum(side.values is not None for side in sides)
+    return [
+        _value_row(values, side, _variation(rest), family) for side, rest in zip(sides, others, strict=True)
+    ]
+
+
+def _named(case: Case, one: Statement, name: str, printed: float) -> Side:
+    model, _, variant = name.partition("/")
+    measure = Measure(one.protocol, one.metric, one.k)
+    return replace(case.side(one.dataset, model, variant or "default", measure), printed=printed)
+
+
+def _said(one: Statement) -> dict[str, Any]:
+    """Return the cells of a row that its statement decides."""
+    same = ("paper", "place", "statement", "kind", "metric", "k", "protocol")
+    return {name: getattr(one, name) for name in same} | {"scope": LISTED, "rival_metric": one.metric}
+
+
 # ------------------------------------------------------------------------- files and pages
 
 
-JUDGES = {"gain": judge_gain, "ablation": judge_ablation, "order": judge_order, "value": judge_value}
+LISTED = "listed"
+JUDGES = {"gain": judge_gain, "ablation": judge_ablation, "order": judge_order, "value": judge_value,
+          "listed": judge_listed}  # fmt: skip
 
 
 def judge(files: StudyResults, published: Published) -> pd.DataFrame:
@@ -614,10 +673,13 @@ def layout(files: StudyResults, claim: ClaimConfig, rows: pd.DataFrame) -> Table
     """Lay out the rows of a claim as a small table."""
     if claim.kind == "order":
         return _order_table(files, rows[rows["scope"] == "model"])
-    shown = rows[rows["scope"] == ("rival" if claim.kind == "gain" else "claim")]
+    shown = rows[rows["scope"] == {"gain": "rival", "listed": LISTED}.get(claim.kind, "claim")]
+    listed = claim.kind == "listed"
     words = {
+        "paper": (shown["paper"] + ", " + shown["place"]) if listed else [],
+        "metric": (shown["metric"] + "@" + shown["k"].astype(int).astype(str)) if listed else [],
         "dataset": [files.titles.get(name, name) for name in shown["dataset"]],
-        "claim": shown["statement"] if claim.kind == "ablation" else [],
+        "claim": shown["statement"] if claim.kind in ("ablation", "listed") else [],
         "measured with": shown["reading"].where(shown["reading"] != "", claim.metric)
         if claim.rival_metric else [],
         "model": shown["subject"], "set against": shown["rival"], "verdict": shown["verdict"],
@@ -629,12 +691,13 @@ def layout(files: StudyResults, claim: ClaimConfig, rows: pd.DataFrame) -> Table
         "difference": shown["difference"].map(signed),
         "95% interval": [f"{low} to {high}" if low else "" for low, high in spans],
         "p": shown["p"].map(p_value), "gain": shown["gain"].map(percent),
+        "printed gain": shown["published_gain"].map(percent) if listed else [],
         "printed": _with_mark(shown["published"], shown["unlike"]),
         "printed of that": _with_mark(shown["published_rival"], shown["unlike_rival"]),
     }  # fmt: skip
-    order = ("dataset", "claim", "measured with", "model", "value", "set against", "value of that",
-             "difference", "95% interval", "p", "gain", "verdict", "printed", "printed of that",
-             "note")  # fmt: skip
+    order = ("dataset", "claim", "paper", "measured with", "metric", "model", "value", "set against",
+             "value of that", "difference", "95% interval", "p", "gain", "printed gain", "verdict", "printed",
+             "printed of that", "note")  # fmt: skip
     header = [name for name in order if any(cells[name])]
     lines = [list(row) for row in zip(*(cells[name] for name in header), strict=True)]
     unlike = {*shown["unlike"], *shown["unlike_rival"]} - {""}

@@ -64,7 +64,8 @@ def _places(found: pd.DataFrame) -> str:
 
 def improvements(published: Published, table_id: str) -> Iterable[Finding]:
     """A printed improvement that is not the ratio of the printed cells over the best other method."""
-    claims = published.claims[published.claims["id"] == table_id]
+    printed = published.improvements
+    claims = printed[printed["id"] == table_id]
     values = published.values(table_id)
     for claim in claims.itertuples(index=False):
         column = values[values["metric"] == claim.metric].set_index(["dataset", "method"])["value"]

@@ -1,8 +1,8 @@
 """Published numbers and how they line up with what RecSpectra measures.
 
-`config/published/results.csv` holds the printed values as they are printed, `claims.csv` the
+`config/published/results.csv` holds the printed values as they are printed, `improvements.csv` the
 printed improvements in percent, and `mapping.yaml` says which of our datasets, models and
-metric definitions the values belong to.
+metric definitions the values belong to. What papers say of models is in `claims.csv`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import numpy as np
 import pandas as pd
 
 from recspectra.config.base import ConfigError, Strict, nearest
+from recspectra.config.statements import read_statements
 from recspectra.config.study import ClaimConfig
 from recspectra.config.yaml_io import read_yaml, validate
 from recspectra.reporting.results import read_csv
 
 COLUMNS = ("paper", "table", "dataset", "method", "metric", "value")
-CLAIM_COLUMNS = ("paper", "table", "dataset", "method", "over", "metric", "value", "where")
+IMPROVEMENT_COLUMNS = ("paper", "table", "dataset", "method", "over", "metric", "value", "where")
 
 
 class Evaluator(Strict):
@@ -88,7 +89,7 @@ class Published:
     ConfigError
         `mapping.yaml` is missing or wrong.
     StudyError
-        `results.csv` or `claims.csv` is missing or wrong.
+        `results.csv` or `improvements.csv` is missing or wrong.
     """
 
     def __init__(self, root: Path | str) -> None:
@@ -100,8 +101,9 @@ class Published:
         }
         frame = read_csv(folder / "results.csv", COLUMNS, numbers=("value",))
         self.rows = frame.assign(id=frame["paper"] + "/" + frame["table"])
-        claims = read_csv(folder / "claims.csv", CLAIM_COLUMNS)
-        self.claims = claims.assign(id=claims["paper"] + "/" + claims["table"])
+        printed = read_csv(folder / "improvements.csv", IMPROVEMENT_COLUMNS)
+        self.improvements = printed.assign(id=printed["paper"] + "/" + printed["table"])
+        self.statements = read_statements(Path(root))
         keys = zip(self.rows["id"], frame["dataset"], frame["method"], frame["metric"], strict=True)
         self._values: dict[tuple, float] = dict(zip(keys, frame["value"], strict=True))
 

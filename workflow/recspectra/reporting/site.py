@@ -242,6 +242,9 @@ def _claim(files: StudyResults, claim: ClaimConfig, rows: pd.DataFrame) -> Claim
         said = judged["statement" if claim.kind == "ablation" else "subject"]
         named = [f"{name}, {text}" for name, text in zip(named, said, strict=True)]
     verdicts = list(zip(named, judged["verdict"], strict=True))
+    if claim.kind == "listed":
+        counts = rows["verdict"].value_counts()
+        verdicts = [(f"{count} statement{'s' * (count > 1)}", verdict) for verdict, count in counts.items()]
     texts, table = claims.tell(files, claim, rows), claims.layout(files, claim, rows)
     return ClaimView(claim, verdicts, texts, table, _source(files, "claims.csv"))
 

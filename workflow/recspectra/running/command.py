@@ -59,7 +59,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", default="", help="a name of config/scales or the path of a YAML file")
     for name in NUMBERS:
         parser.add_argument(f"--{name}", default="", help="in place of the scale's")
-    for name in ("datasets", "models"):
+    for name in ("datasets", "models", "groups"):
         parser.add_argument(f"--{name}", default="", help=f"some of the study's {name}: a,b")
     parser.add_argument("--keep", default="", help="1: save the fitted models with their runs")
     parser.add_argument("--cores", default="2")

@@ -27,6 +27,8 @@ from recspectra.reporting.figures.lines import doubly_logarithmic, lines, logari
 from recspectra.reporting.figures.published import printed, scatter
 from recspectra.reporting.figures.sensitivity import sensitivity
 from recspectra.reporting.figures.timing import dots, timing
+from recspectra.reporting.figures.trade_off import scatter as trade_off_scatter
+from recspectra.reporting.figures.trade_off import trade_off
 from recspectra.reporting.figures.tuning import searches, tuning
 from recspectra.reporting.figures.worlds import matrix, worlds
 from recspectra.reporting.published import Published
@@ -54,6 +56,7 @@ GENERIC: dict[str, tuple[Callable[..., FigureData], Callable[[FigureData], Figur
     "forest": (forest, leaderboard),
     "published": (printed, scatter),
     "worlds": (worlds, matrix),
+    "trade-off": (trade_off, trade_off_scatter),
 }
 NOT_OF_FITS = ("tuning", "published")  # kinds in which what a cap ended has no mark
 

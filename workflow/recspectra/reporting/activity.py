@@ -1,0 +1,94 @@
+"""Tables of users in quarters of activity: do those with few interactions gain from a model, or others?"""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from recspectra.config.study import TableConfig
+from recspectra.evaluation.per_user import QUARTERS
+from recspectra.reporting.published import Published
+from recspectra.reporting.results import (
+    JOIN,
+    StudyResults,
+    preferred,
+    read_csv,
+    select_runs,
+    user_values,
+    write_csv,
+)
+from recspectra.reporting.table import DASH, Cell, Column, Table
+from recspectra.reporting.writers import write
+
+COLUMNS = ["row", "dataset", "history", "mask", "metric", "k", "quarter", "users", "mean"]
+NUMBERS = COLUMNS[5:]
+WORDS = ("fewest interactions", "2nd quarter", "3rd quarter", "most interactions")
+
+
+def build(files: StudyResults, table: TableConfig) -> pd.DataFrame:
+    """Return a table in long form: the mean of each model over the users of each quarter, and over seeds."""
+    datasets = table.datasets or files.config.datasets
+    runs = select_runs(files, table.groups, datasets, table.fit).drop_duplicates([*JOIN, "label"])
+    view = (table.views or [preferred(files, table.protocol)])[0]
+    points = product(datasets, table.metrics, table.k, range(1, QUARTERS + 1)) if view else []
+    rows = []
+    for dataset, metric, k, quarter in points:
+        point = {"protocol": table.protocol, "metric": metric, "k": k} | view.model_dump()
+        found = user_values(files, dataset, point | {"users": f"activity-{quarter}"})
+        rows += _rows(
+            runs[runs["dataset"] == dataset], found, point | {"dataset": dataset, "quarter": quarter}
+        )
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _rows(runs: pd.DataFrame, found: dict[str, Any], point: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a row for each run that has values."""
+    names = runs["model"] + "\0" + runs["variant"] + "\0" + runs["key"]
+    labels = dict(zip(names, runs["label"], strict=True))
+    return [
+        point | {"row": label, "users": found[name].shape[1], "mean": found[name].mean()}
+        for name, label in labels.items()
+        if name in found
+    ]
+
+
+def read(folder: Path, name: str) -> pd.DataFrame:
+    """Read a table's long form back from disk."""
+    return read_csv(Path(folder) / f"table-{name}.csv", COLUMNS, NUMBERS, "draw the study first")
+
+
+def layout(frame: pd.DataFrame, titles: dict[str, str], table: TableConfig) -> Table:
+    """Lay out a table's long form: a column for each quarter, from the least active users to the most."""
+    columns, found = [Column("model", words=True)], []
+    for (dataset, metric, k, quarter), part in frame.groupby(
+        ["dataset", "metric", "k", "quarter"], sort=False
+    ):
+        heading = f"{WORDS[int(quarter) - 1]} ({part['users'].iloc[0]:,.0f} users)"
+        columns.append(Column(heading, (titles.get(dataset, dataset), f"{metric}@{k:.0f}")))
+        found.append(dict(zip(part["row"], _cells(part["mean"]), strict=True)))
+    names = dict.fromkeys(frame["row"])
+    rows = [[Cell(name), *(cells.get(name, Cell(DASH)) for cells in found)] for name in names]
+    told = [
+        "Users in quarters by how many training interactions each has; equal numbers stand in one quarter."
+    ]
+    return Table(table.title, columns, rows, table.caption, told)
+
+
+def _cells(means: pd.Series) -> list[Cell]:
+    places = means.round(4).rank(method="dense", ascending=False)
+    shown = [int(place) if place <= 2 and len(means) > 1 else 0 for place in places]
+    return [Cell(f"{mean:.4f}", rank=rank) for mean, rank in zip(means, shown, strict=True)]
+
+
+def laid_out(files: StudyResults, table: TableConfig, published: Published) -> Table:
+    """Return a table as it is printed, from its long form on disk."""
+    return layout(read(files.folder, table.name), files.titles, table)
+
+
+def draw_activity(files: StudyResults, table: TableConfig, published: Published) -> list[str]:
+    """Write `table-{name}.csv`, `.md`, `.tex` and `sheet-{name}.csv`; return their names."""
+    write_csv(files.folder / f"table-{table.name}.csv", build(files, table))
+    return write(files, table.name, laid_out(files, table, published))
