@@ -136,7 +136,7 @@ def test_default_target_is_the_quickstart_and_the_report(default: list[Job]) -> 
 
 def test_job_counts_of_the_quickstart(default: list[Job]) -> None:
     counts = by_rule(default)
-    once = ("prepare", "split", "evaluate", "collect", "draw_quickstart", "report", "all")
+    once = ("prepare", "split", "evaluate", "worlds", "collect", "draw_quickstart", "report", "all")
     assert {rule: counts[rule] for rule in once} == dict.fromkeys(once, 1)
     assert counts["fit"] == len(expected_fits("quickstart"))
     operators = {

@@ -20,7 +20,7 @@ from recspectra.config.study import FigureConfig
 from recspectra.files import PACKAGE_DIR
 from recspectra.reporting.figures import alt_text, draw_figure, figure_data, svg, theme
 from recspectra.reporting.figures.base import FigureData
-from recspectra.reporting.figures.lines import named_directly
+from recspectra.reporting.figures.lines import lines, named_directly
 from recspectra.reporting.figures.published import _impossible, largest_gaps
 from recspectra.reporting.figures.timing import DOTS, dots
 from recspectra.reporting.figures.tuning import searches
@@ -261,6 +261,20 @@ def test_lines_have_their_names_at_their_ends_only_where_these_are_apart() -> No
     assert named_directly(frame, 1)
     assert not named_directly(frame.assign(y=[0, 1, 0.5, 1]), 1)
     assert not named_directly(frame.assign(series=["a" * 40] * 2 + ["b"] * 2), 1)
+
+
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_bands_reach_from_the_reference_to_every_point(count: int) -> None:
+    rows = [("", f"s{i}", x, 0.1 * x * i, 0.1 * x * i - 0.2 * x, 0.1 * x * i + 0.2 * x)
+            for i in range(count) for x in (0, 1, 2)]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=["panel", "series", "x", "y", "low", "high"]).assign(se=0.0)
+    with theme.themed("t"):
+        (axis,) = lines(FigureData(frame, "", "x", "y")).axes
+    paths = [path.vertices for drawn in axis.collections for path in drawn.get_paths()]
+    assert len(axis.collections) == count
+    ends = np.concatenate(paths)
+    assert ends[:, 0].min() == 0 and ends[:, 0].max() == 2
+    assert axis.get_ylim()[0] <= frame["low"].min() and axis.get_ylim()[1] >= frame["high"].max()
 
 
 def test_alt_text_names_the_figure_and_its_main_result(parts: StudyResults) -> None:

@@ -131,8 +131,7 @@ def draw_lines(axis: Axes, points: pd.DataFrame, names: list[str], drawstyle: st
     )  # fmt: skip
     # seaborn estimates bands from repeated values; ours are computed from users and seeds.
     wide = points.dropna(subset=["low", "high"])
-    wide = wide[wide["high"] > wide["low"]]
-    own = list(dict.fromkeys(wide["series"]))
+    own = list(dict.fromkeys(wide.loc[wide["high"] > wide["low"], "series"]))
     for i, name in enumerate(own):
         part, shade = wide[wide["series"] == name], theme.colour(names.index(name))
         if len(own) > MOST_BANDS:
