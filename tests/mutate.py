@@ -46,7 +46,7 @@ MODULES = {
     "evaluation/simultaneous": "simultaneous",
 }
 # What these names hold changes speed and memory, and no number.
-SPEED = {"ROWS_AT_ONCE", "SCORES_AT_ONCE", "FIRST_COLUMNS", "AT_ONCE", "SOFTMAX_SCORES", "ROW_SCORES"}
+SPEED = {"ROWS_AT_ONCE", "SCORES_AT_ONCE", "FIRST_COLUMNS", "FEW", "AT_ONCE", "SOFTMAX_SCORES", "ROW_SCORES"}
 
 SWAPS: dict[type, list[type]] = {
     ast.Lt: [ast.LtE, ast.Gt], ast.LtE: [ast.Lt, ast.GtE], ast.Gt: [ast.GtE, ast.Lt],

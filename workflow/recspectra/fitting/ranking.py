@@ -12,6 +12,7 @@ from recspectra.runtime import Diverged
 
 LOWEST = np.iinfo(np.int64).min
 SCORES_AT_ONCE = 1_000_000  # keeps the rows of a block in the processor's cache
+FEW = 16  # times the length of a list: so many candidates are sorted
 FIRST_COLUMNS = 256  # looked at first for the smallest ids of a group of equals
 
 Cells = tuple[np.ndarray, np.ndarray]  # rows and columns
@@ -186,7 +187,7 @@ class Block:
         self._hide(hidden)
         found = Found.empty(len(self.values), min(self.k, self.scores.shape[1]))
         left = np.arange(len(self.values))
-        for search in (self._in_groups, self._in_rows, self._by_keys):
+        for search in (self._in_groups, self._among_few, self._in_rows, self._by_keys):
             if len(left):
                 left = left[~search(left, found, ties)]
         return found.ranking(self.k, ties)
@@ -214,6 +215,25 @@ class Block:
         clear[some[sure]] = True
         return clear
 
+    def _among_few(self, rows: np.ndarray, found: Found, ties: bool) -> np.ndarray:
+        """Find the lists of rows with few scores as large as their k-th best group; return which they are."""
+        k, clear = self.k, np.zeros(len(rows), dtype=bool)
+        if not 0 < k < self.groups:
+            return clear
+        last = np.partition(self.maxima[rows], self.groups - k, axis=1)[:, self.groups - k, None]
+        kept = self.values[rows] >= last
+        counts = np.count_nonzero(kept, axis=1)
+        clear[:] = (counts <= FEW * k) & (last[:, 0] > -np.inf)
+        rows, kept, counts = rows[clear], kept[clear], counts[clear]
+        inside = np.arange(counts.max(initial=0)) < counts[:, None]
+        keys, columns = np.full(inside.shape, LOWEST, dtype=np.int64), columns_of(kept)
+        keys[inside] = keys_of(self.values[np.repeat(rows, counts), columns], columns)
+        keys.sort(axis=1)
+        found.keys[rows] = keys[:, keys.shape[1] - k :] if len(rows) else LOWEST
+        if ties and len(rows):
+            found.cut(rows, *group_at_cut(keys, k))
+        return clear
+
     def _in_rows(self, rows: np.ndarray, found: Found, ties: bool) -> np.ndarray:
         """Find the lists whose last score is above -inf; return which they are."""
         k, n = self.k, self.scores.shape[1]
@@ -230,7 +250,7 @@ class Block:
         columns[equals], columns[~equals] = equal.last(kept), columns_of(above)
         found.put(rows, columns, np.take_along_axis(values, columns, axis=1))
         if ties:
-            found.cut(rows, kept, equal)
+            found.cut(rows, kept, equal.counts, equal.first(kept))
         return known
 
     def _by_keys(self, rows: np.ndarray, found: Found, ties: bool) -> np.ndarray:
@@ -246,7 +266,8 @@ class Block:
             kept = np.count_nonzero(best >> 31 == level[:, None], axis=1)
             found.below[rows] = np.maximum(_equal_candidates(scores, items, keys) - kept, 0)
             full = np.flatnonzero(items >= 0)
-            found.cut(rows[full], kept[full], Members((keys[full] >> 31) == level[full, None]))
+            group = Members((keys[full] >> 31) == level[full, None])
+            found.cut(rows[full], kept[full], group.counts, group.first(kept[full]))
         return np.ones(len(rows), dtype=bool)
 
 
@@ -264,6 +285,18 @@ def clear_best(values: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     kept = values >= last
     rows = np.flatnonzero((np.count_nonzero(kept, axis=1) == k) & (last[:, 0] > -np.inf))
     return columns_of(kept[rows]).reshape(len(rows), k), rows
+
+
+def group_at_cut(keys: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return of the last item's equals: how many of k are listed, how many there are, the smallest ids, flat.
+
+    `keys` hold at least k candidates a row, ascending, and all that score as much as the last of them.
+    """
+    width = keys.shape[1]
+    equal = keys >> 31 == keys[:, width - k, None] >> 31
+    counts, kept = np.count_nonzero(equal, axis=1), np.count_nonzero(equal[:, width - k :], axis=1)
+    starts = np.arange(len(keys)) * width + width - k + kept - counts
+    return kept, counts, items_of(keys.ravel()[ranges(starts, kept)])
 
 
 class Members:
@@ -342,14 +375,17 @@ class Found(NamedTuple):
         """Keep the lists of some rows, in any order."""
         self.keys[rows] = keys_of(values, columns)
 
-    def cut(self, rows: np.ndarray, kept: np.ndarray, group: Members) -> None:
-        """Keep what of the groups at the end of the lists is below them."""
-        some = np.flatnonzero(group.counts > kept)
-        self.below[rows] = group.counts - kept
+    def cut(self, rows: np.ndarray, kept: np.ndarray, counts: np.ndarray, smallest: np.ndarray) -> None:
+        """Keep what of the groups at the end of the lists is below them.
+
+        Of a group's `counts` members `kept` are listed; `smallest` has as many of its smallest ids, flat.
+        """
+        some = np.flatnonzero(counts > kept)
+        self.below[rows] = counts - kept
         self.counts[rows[some]] = kept[some]
         inside = np.zeros(self.smallest.shape, dtype=bool)
         inside[rows] = np.arange(inside.shape[1]) < kept[:, None]
-        self.smallest[inside] = group.first(kept)
+        self.smallest[inside] = smallest
 
     def ranking(self, k: int, ties: bool) -> Ranking:
         """Return the lists in order, shape (b, k)."""
