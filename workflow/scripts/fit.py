@@ -83,8 +83,9 @@ def run() -> None:
     if config.tune is None:
         config = config.model_copy(update={"params": params})
     needs = needed_spectra(model, config, params)
-    fitted, code = inputs.part(config.fit), spectrum_code(HERE / "spectrum.py")
-    inputs.spectra.update(read_spectra(args.spectra / name, needs, fitted, code))
+    if needs:  # hashing the solvers' code takes a while
+        fitted, code = inputs.part(config.fit), spectrum_code(HERE / "spectrum.py")
+        inputs.spectra.update(read_spectra(args.spectra / name, needs, fitted, code))
     threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
     device = pick_device(args.device) if model.kind == "trained" else "cpu"
     if model.kind == "trained":
