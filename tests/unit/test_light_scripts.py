@@ -12,7 +12,7 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "workflow" / "scripts"
 HEAVY = {"torch", "sklearn", "matplotlib", "optuna", "pandas", "pyarrow", "requests", "jinja2"}
 TABLES = {"pandas", "pyarrow"}
 USED = {  # by whom; all others load none of them
-    "prepare preview evaluate collect gather datasets export reference": TABLES,
+    "prepare split preview evaluate collect gather datasets export import_lists reference": TABLES,
     "tune": {"optuna"} | TABLES,
     "draw report summary": {"matplotlib", "jinja2"} | TABLES,
 }

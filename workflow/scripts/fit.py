@@ -65,7 +65,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--caps", type=Caps.read, default=NO_CAPS, help="such as epochs=40,minutes=10")
     parser.add_argument("--caps-text", default="", help="what the workflow knows the run's caps by")
     parser.add_argument("--code", default="")
-    parser.add_argument("--save-model", action="store_true")
+    parser.add_argument("--keep", default="", help="save the model; what the workflow knows that by")
     return parser.parse_args()
 
 
@@ -95,7 +95,12 @@ def run() -> None:
               args.code or fit_code(model.name, HERE / "fit.py"), args.checkpoints,
               args.caps, args.caps_text,
               train_run(args.train_run, config, args.seed, inputs.digest))  # fmt: skip
-    print(execute(job, inputs, args.folder, args.save_model))
+    ids = None
+    if args.keep:
+        from recspectra.data.ids import Ids  # pandas, which no other fit needs
+
+        ids = Ids.load(args.data / "ids.parquet")
+    print(execute(job, inputs, args.folder, ids, args.keep))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from recspectra.config.base import ConfigError
 from recspectra.config.scale import USABLE
 from recspectra.config.study import ClaimConfig, FigureConfig, TableConfig
 from recspectra.files import PACKAGE_DIR, ArtifactError, open_regular, read_json, write_text
+from recspectra.paths import Paths
 from recspectra.reporting import claims
 from recspectra.reporting.audit import read_audit
 from recspectra.reporting.draw import lay_out
@@ -105,8 +106,8 @@ TERMS = (
     ),
     (
         "seed",
-        "Start of the random numbers. \u00b1 is the standard error over seeds: it says nothing of other "
-        "splits.",
+        "Start of the random numbers. What another one would give is estimated from all models of a column "
+        "that were trained with several, and is part of \u00b1.",
     ),
     (
         "oom, timeout, diverged, skipped",
@@ -261,7 +262,7 @@ def _outdated(files: StudyResults) -> list[str]:
     """Return a sentence if the numbers are of other data than is prepared now; studies would not compare."""
     names = []
     for dataset, digest in files.study.get("digests", {}).items():
-        stats = files.folder.parents[1] / "data" / dataset / "stats.json"
+        stats = Paths(files.folder.parents[1]).stats(dataset)
         now = read_json(stats).get("digests", {}).get("split") if stats.is_file() else None
         names += [files.titles.get(dataset, dataset)] if now not in (None, digest) else []
     told = (
