@@ -45,7 +45,13 @@ COLUMNS = {
 
 def products_of(name: str, p: dict[str, Any], system: Recommender, x: sp.csr_array) -> tuple[int, int, float]:
     """Return what scoring takes at least: columns of factors, products with R a user, bytes read a user."""
-    degree = {"gfcf": 1, "pgsp": 1, "sgfcf": 1, "linkprop": 1, "chebycf": p.get("order", 0)}.get(name, 0)
+    degree = {
+        "gfcf": 1,
+        "pgsp": 1,
+        "sgfcf": int(p.get("gamma", 0) > 0),
+        "linkprop": 1,
+        "chebycf": p.get("order", 0),
+    }.get(name, 0)
     if name == "bspm":
         degree = len(system.linear.coefficients) - 1
     if name == "higsp":
