@@ -38,7 +38,7 @@ OPTIONS = ["-x", "-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider", "-
 # The modules, and the quick tests of each, those that are soonest done first.
 MODULES = {
     "evaluation/metrics": "ties metrics beyond_accuracy",
-    "fitting/ranking": "ties ranking",
+    "fitting/ranking": "ties ranking fast_ranking",
     "evaluation/hits": "hits ties",
     "training/losses": "losses",
     "data/splits": "split_recipes folds_and_cuts splits",
@@ -46,7 +46,10 @@ MODULES = {
     "evaluation/simultaneous": "simultaneous columns",
 }
 # What these names hold changes speed and memory, and no number.
-SPEED = {"ROWS_AT_ONCE", "AT_ONCE", "USERS_AT_ONCE", "PAIRS_AT_ONCE", "SOFTMAX_SCORES", "ROW_SCORES"}
+SPEED = {
+    "ROWS_AT_ONCE", "SCORES_AT_ONCE", "FIRST_COLUMNS", "FEW", "AT_ONCE", "USERS_AT_ONCE", "PAIRS_AT_ONCE",
+    "SOFTMAX_SCORES", "ROW_SCORES",
+}  # fmt: skip
 
 SWAPS: dict[type, list[type]] = {
     ast.Lt: [ast.LtE, ast.Gt], ast.LtE: [ast.Lt, ast.GtE], ast.Gt: [ast.GtE, ast.Lt],

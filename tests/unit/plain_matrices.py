@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.sparse as sp
 
 from recspectra.data.interactions import Interactions
 from recspectra.recommender import History, Recommender
@@ -35,6 +36,11 @@ def leading_vectors(matrix: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarr
     """The largest eigenvalues and their vectors."""
     values, vectors = np.linalg.eigh(matrix)
     return values[::-1][:rank], vectors[:, ::-1][:, :rank]
+
+
+def similarity_product(r: sp.csr_array, rows: sp.csr_array) -> np.ndarray:
+    """y R^T R as two sparse products with a dense block of all rows."""
+    return (r.T @ (r @ rows.T.toarray())).T
 
 
 def relative_error(found: np.ndarray, expected: np.ndarray) -> float:

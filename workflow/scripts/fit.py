@@ -9,7 +9,6 @@ from recspectra.config.base import ConfigError
 from recspectra.config.model import Budget, RunConfig, needed_spectra
 from recspectra.config.scale import NO_CAPS, Caps
 from recspectra.config.yaml_io import read_yaml, validate
-from recspectra.data.ids import Ids
 from recspectra.data.interactions import Interactions
 from recspectra.files import read_json
 from recspectra.fitting.fit import Job, execute
@@ -84,8 +83,9 @@ def run() -> None:
     if config.tune is None:
         config = config.model_copy(update={"params": params})
     needs = needed_spectra(model, config, params)
-    fitted, code = inputs.part(config.fit), spectrum_code(HERE / "spectrum.py")
-    inputs.spectra.update(read_spectra(args.spectra / name, needs, fitted, code))
+    if needs:  # hashing the solvers' code takes a while
+        fitted, code = inputs.part(config.fit), spectrum_code(HERE / "spectrum.py")
+        inputs.spectra.update(read_spectra(args.spectra / name, needs, fitted, code))
     threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
     device = pick_device(args.device) if model.kind == "trained" else "cpu"
     if model.kind == "trained":
@@ -95,7 +95,11 @@ def run() -> None:
               args.code or fit_code(model.name, HERE / "fit.py"), args.checkpoints,
               args.caps, args.caps_text,
               train_run(args.train_run, config, args.seed, inputs.digest))  # fmt: skip
-    ids = Ids.load(args.data / "ids.parquet") if args.keep else None
+    ids = None
+    if args.keep:
+        from recspectra.data.ids import Ids  # pandas, which no other fit needs
+
+        ids = Ids.load(args.data / "ids.parquet")
     print(f"fit {model.title} on {name}, seed {args.seed}: key {config.key}, code {job.code}", flush=True)
     print(execute(job, inputs, args.folder, ids, args.keep))
 

@@ -35,8 +35,10 @@ def run() -> None:
     model = catalog.model(config.model)
     config = config.of_class(model)
     parts = [Interactions.load(args.data / f"{part}.npz") for part in ("train", "valid")]
-    spectra = read_spectra(args.spectra / name, tuning_spectra(model, config), parts[0],
-                           spectrum_code(Path(__file__).with_name("spectrum.py")))  # fmt: skip
+    needs = tuning_spectra(model, config)
+    # Hashing the solvers' code takes a while.
+    solvers = spectrum_code(Path(__file__).with_name("spectrum.py")) if needs else None
+    spectra = read_spectra(args.spectra / name, needs, parts[0], solvers)
     device = pick_device(args.device) if model.kind == "trained" else "cpu"
     if model.kind == "trained":
         limit_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))

@@ -8,7 +8,8 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recspectra.fitting.ranking import ROWS_AT_ONCE, batches, list_name, top_items
+from recspectra.fitting import ranking
+from recspectra.fitting.ranking import batches, list_name, top_items
 from recspectra.runtime import Diverged
 
 
@@ -52,11 +53,11 @@ def test_equal_scores_give_the_items_from_the_last_down() -> None:
     assert found.tolist() == [[5, 4, 3, 2]]
 
 
-def test_blocks_of_rows_are_joined_in_order() -> None:
+def test_blocks_of_rows_are_joined_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
-    n_rows = 2 * ROWS_AT_ONCE + 3
-    scores = rng.integers(0, 5, size=(n_rows, 12)).astype(np.float32)
-    check(scores, rng.random((n_rows, 12)) < 0.4, 4)
+    monkeypatch.setattr(ranking, "SCORES_AT_ONCE", 12 * 7)
+    scores = rng.integers(0, 5, size=(17, 12)).astype(np.float32)
+    check(scores, rng.random((17, 12)) < 0.4, 4)
 
 
 def test_fewer_candidates_than_k_are_padded() -> None:

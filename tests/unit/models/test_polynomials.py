@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from numpy.polynomial import Polynomial
+from plain_matrices import similarity_product
 from polynomial_helpers import (
     NOTHING,
     close,
@@ -15,7 +16,6 @@ from polynomial_helpers import (
 )
 
 from recspectra.data.interactions import Interactions
-from recspectra.models.gfcf import similarity_product as of_gfcf
 from recspectra.spectral import polynomials
 from recspectra.spectral.polynomials import (
     Filter,
@@ -28,7 +28,6 @@ from recspectra.spectral.polynomials import (
     gram,
     in_complement,
     prefers_formed,
-    similarity_product,
     squared,
 )
 
@@ -71,8 +70,7 @@ def test_the_width_of_blocks_changes_nothing(
     assert np.array_equal(Filter(r, complement(4), NOTHING)(rows), whole)
 
 
-def test_similarity_product_is_that_of_gfcf_and_right(train: Interactions, r: sp.csr_array) -> None:
-    assert of_gfcf is similarity_product
+def test_the_plain_product_with_the_similarity_is_right(train: Interactions, r: sp.csr_array) -> None:
     rows = train.matrix[:9].astype(np.float32)
     assert close(similarity_product(r, rows), rows @ dense_p(train))
 

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from plain_matrices import both_sides, dense, to_power
+from plain_matrices import both_sides, dense, similarity_product, to_power
 
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.spectral import operators
@@ -286,6 +286,27 @@ def test_rows_times_the_similarity(share: float, train: Interactions) -> None:
         found = RowSimilarity(r)(rows)
     assert np.allclose(found, dense(train)[::-1] @ formed_generalised(train, 0.5, 0.0), atol=1e-6)
     assert found.shape == train.shape
+
+
+@pytest.mark.parametrize("share", [0.0, np.inf], ids=["dense", "sparse"])
+@pytest.mark.parametrize("width", [1, 5, 32])
+def test_either_way_has_the_bytes_of_the_plain_product(share: float, width: int) -> None:
+    """Sums over users in ascending order, whatever the order in which a row's items are stored."""
+    rng = np.random.default_rng(width)
+    train = from_pairs(*np.nonzero(rng.random((60, 90)) < 0.2), None, (60, 90))
+    r = normalised(train.matrix).astype(np.float32)
+    weights = sp.diags_array(rng.random(90).astype(np.float32))
+    rows = train.matrix[::-2] @ weights
+    assert not rows.has_sorted_indices
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(operators, "SPARSE_SHARE", share)
+        patch.setattr(operators, "ROWS_AT_ONCE", width)
+        found = RowSimilarity(r, ascending=True)(rows)
+        default = RowSimilarity(r)(rows)
+    assert found.dtype == np.float32
+    assert np.array_equal(found, similarity_product(r, rows))
+    assert share or np.array_equal(default, found)
+    assert not rows.has_sorted_indices
 
 
 @given(graphs())

@@ -77,7 +77,10 @@ class Interactions:
     @cached_property
     def _matrix(self) -> sp.csr_array:
         ones = np.ones(self.nnz, dtype=np.float32)
-        matrix = sp.csr_array((ones, self.items.copy(), self.indptr.copy()), shape=self.shape)
+        # 32-bit indices: products with sparse matrices read a third less memory.
+        short = np.int32 if self.nnz <= np.iinfo(np.int32).max else np.int64
+        parts = ones, self.items.astype(short), self.indptr.astype(short)
+        matrix = sp.csr_array(parts, shape=self.shape)
         matrix.sum_duplicates()
         matrix.data[:] = 1.0
         matrix.data, matrix.indices, matrix.indptr = map(

@@ -11,14 +11,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recspectra.config.base import Scalar
 from recspectra.config.model import Budget, ModelConfig, RunConfig
 from recspectra.config.scale import NO_CAPS, USABLE, Caps
-from recspectra.data.ids import Ids
 from recspectra.files import provenance, write_json, write_npz
 from recspectra.fitting import saved
 from recspectra.fitting.scoring import NOT_LISTS, Inputs, all_lists
@@ -26,6 +25,9 @@ from recspectra.fitting.statuses import attempt, ended_by_cap, peak_megabytes
 from recspectra.fitting.validation import validator
 from recspectra.planning import MODEL_FILE
 from recspectra.recommender import ContractError, Recommender, Refused, Run, Task, create, fitted
+
+if TYPE_CHECKING:  # it loads pandas, which a fit does not need
+    from recspectra.data.ids import Ids
 
 
 @dataclass(frozen=True)

@@ -11,18 +11,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog
 from recspectra.config.model import ModelConfig
-from recspectra.data.ids import Ids
 from recspectra.data.interactions import Interactions
 from recspectra.files import PACKAGE, ArtifactError, atomic, check_size, open_regular, provenance, read_member
 from recspectra.identity import code_hash
 from recspectra.recommender import Recommender, create
+
+if TYPE_CHECKING:  # it loads pandas, which a fit does not need
+    from recspectra.data.ids import Ids
 
 FORMAT, VERSION = "recspectra-model", 1
 ABOUT = "model.json"
@@ -99,6 +101,8 @@ def load_model(path: Path | str, catalog: Catalog, any_code: bool = False) -> Sa
     ArtifactError
         The file is missing, damaged, no saved model, or of another format or other code.
     """
+    from recspectra.data.ids import Ids
+
     about, arrays = _read(path)
     _check_version(path, about)
     config = _config(path, about, catalog)

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from recspectra.data.interactions import Interactions
-from recspectra.fitting.ranking import Ranking, as_arrays, batches, list_name, top_with_ties
+from recspectra.fitting.ranking import Ranking, as_arrays, batches, list_name, rankings, top_with_ties
 from recspectra.fitting.ties import TiedUsers
 from recspectra.identity import data_digest, fit_digest
 from recspectra.recommender import History, Scorer, check_scores, scorer_name, unchanged_inputs
@@ -106,11 +106,11 @@ def rank(
         with unchanged_inputs(scorer_name(score)):
             found = score(batch.copy(), shown)  # masks are looked up by `batch`
         scores = check_scores(score, found, len(batch), history.n_items)
-        for part, mask in zip(parts, masks, strict=True):
-            seen = mask.matrix[batch]
-            part.append(top_with_ties(scores, seen, depth, ties))
-            if tied and part is parts[0]:
-                tied.count(scores, part[-1].lists, seen, history.lengths[batch])
+        seen = [mask.matrix[batch] for mask in masks]
+        for part, ranking in zip(parts, rankings(scores, seen, depth, ties), strict=True):
+            part.append(ranking)
+        if tied:
+            tied.count(scores, parts[0][-1].lists, seen[0], history.lengths[batch])
     return [Ranking.join(part) for part in parts]
 
 

@@ -52,7 +52,8 @@ class ChebyCF(Recommender):
         coefficients = series(p.order, p.flatness, p.points)
         apply = lambda block: chebyshev_block(coefficients, self.r, block)  # noqa: E731
         signal = history.matrix @ sp.diags_array(self.item_in)
-        scores = by_blocks(signal, apply, cache_width(self.r.shape)) * self.item_out
+        scores = by_blocks(signal, apply, cache_width(self.r.shape))
+        scores *= self.item_out
         if p.alpha > 0:
             scores += (history.matrix @ self.left) @ self.right.T
         return scores
@@ -79,6 +80,10 @@ def chebyshev_block(coefficients: np.ndarray, r: sp.csr_array, block: Block) -> 
     before, now = block, block - 2 * similarity_block(r, block)
     total = scales[0] * before + scales[1] * now
     for scale in scales[2:]:
-        before, now = now, 2 * now - 4 * similarity_block(r, now) - before
+        after = similarity_block(r, now)  # 2 (I - 2 P) T_k y - T_(k-1) y, in place; factors of 2 are exact
+        after *= -4
+        after += 2 * now
+        after -= before
+        before, now = now, after
         total += scale * now
     return total

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from recspectra.recommender import History, Recommender, Run, Task
-from recspectra.spectral.operators import degrees, normalised, power
-from recspectra.spectral.polynomials import similarity_product
+from recspectra.spectral.operators import RowSimilarity, degrees, normalised, power
 
 
 class GFCF(Recommender):
@@ -26,10 +26,20 @@ class GFCF(Recommender):
         self.r = normalised(task.train.matrix).astype(np.float32)
         self.low = (power(d_item, -0.5)[:, None] * vectors).astype(np.float32)
         self.high = (power(d_item, 0.5)[:, None] * vectors).astype(np.float32)
+        self._prepare()
         return {}
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Restore the factors, and the similarity from R."""
+        super().load_state(arrays)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self.similarity = RowSimilarity(self.r, ascending=True)
 
     def score(self, users: np.ndarray, history: History) -> np.ndarray:
         """Return the filtered rows."""
-        linear = similarity_product(self.r, history.matrix)
-        ideal = (history.matrix @ self.low) @ self.high.T
-        return linear + np.float32(self.params.alpha) * ideal
+        scores = (history.matrix @ self.low) @ self.high.T
+        scores *= np.float32(self.params.alpha)
+        scores += self.similarity(history.matrix)
+        return scores

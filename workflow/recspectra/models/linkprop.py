@@ -14,7 +14,7 @@ stays. `rounds: 0` is LinkProp. `top` is a share of those pairs, as third-party 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -44,12 +44,14 @@ class LinkProp(Recommender):
         shared = lambda: self._middle(matrix, d_user)  # noqa: E731
         d_user, d_item = own_user, own_item = degrees(matrix)
         self.r, self.middle = task.shared(("linkprop", p.gamma, p.memory_gb), shared)
+        self._prepare()
         self._set_items(d_item)
         links = []
         for _ in range(p.rounds):
             new_user, new_item = self._best_links(matrix, d_user)
             d_user, d_item = own_user + new_user, own_item + new_item
             self.r, self.middle = self._middle(matrix, d_user)
+            self._prepare()
             self._set_items(d_item)
             links.append(int(new_item.sum()))
         return {"links": links, "formed": bool(self.middle.size)}
@@ -63,6 +65,14 @@ class LinkProp(Recommender):
         )
         return r, gram(r, r) if dense else np.zeros((0, 0), dtype=np.float32)
 
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Restore the factors, and the similarity from R."""
+        super().load_state(arrays)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self.similarity = RowSimilarity(self.r)
+
     def _set_items(self, d_item: np.ndarray) -> None:
         self.item_in = power(d_item, -self.params.beta).astype(np.float32)
         self.item_out = power(d_item, -self.params.delta).astype(np.float32)
@@ -70,7 +80,7 @@ class LinkProp(Recommender):
     def score(self, users: np.ndarray, history: History) -> np.ndarray:
         """Return x D_I^-beta R^T R D_I^-delta."""
         rows = history.matrix @ sp.diags_array(self.item_in)
-        scores = rows @ self.middle if self.middle.size else RowSimilarity(self.r)(rows)
+        scores = rows @ self.middle if self.middle.size else self.similarity(rows)
         scores *= self.item_out
         return scores
 

@@ -63,12 +63,13 @@ class PGSP(Recommender):
     def score(self, users: np.ndarray, history: History) -> np.ndarray:
         """Return the fused, filtered rows."""
         phi, rows = np.float32(self.params.phi), history.matrix
-        scores = np.zeros(rows.shape, dtype=np.float32)
-        if phi < 1:
-            shrink = power(np.diff(rows.indptr), -0.5).astype(np.float32)[:, None]
-            scores += ((1 - phi) * (rows @ self.low + shrink * (rows @ self.near))) @ self.right.T
-        if phi > 0:
-            scores += phi * self._linear(rows)
+        linear = self._linear(rows) if phi > 0 else np.float32(0.0)
+        linear *= phi
+        if phi == 1:
+            return linear
+        shrink = power(np.diff(rows.indptr), -0.5).astype(np.float32)[:, None]
+        scores = ((1 - phi) * (rows @ self.low + shrink * (rows @ self.near))) @ self.right.T
+        scores += linear
         return scores
 
     def _linear(self, rows: sp.csr_array) -> np.ndarray:
@@ -76,4 +77,6 @@ class PGSP(Recommender):
         if self.params.linear == "plain":
             return self.similarity(rows)
         inverse = power(self.item_root, -1.0).astype(np.float32)
-        return self.similarity(rows @ sp.diags_array(inverse)) * self.item_root
+        found = self.similarity(rows @ sp.diags_array(inverse))
+        found *= self.item_root
+        return found

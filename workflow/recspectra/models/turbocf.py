@@ -12,6 +12,7 @@ and some far above 1. At s = 1 filter 1 is LinkProp with exponents 1 - alpha, 2 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,16 @@ class TurboCF(Recommender):
             self._guard(d_user)
             plain = task.shared(("turbocf", p.alpha), lambda: sp.csr_array(self.r.T) @ self.r)
             self.q = to_power(plain, p.power)
+        self._prepare()
         return {"formed": bool(self.q.shape[0])}
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Restore R_a and Q."""
+        super().load_state(arrays)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self.similarity = RowSimilarity(self.r)
 
     def _guard(self, d_user: np.ndarray) -> None:
         """Refuse what does not fit: Q, of at most sum_u d_u^2 entries, twice."""
@@ -60,7 +70,7 @@ class TurboCF(Recommender):
         if len(weights) > 1:
             return by_blocks(rows, self._polynomial, cache_width(self.r.shape))
         if not self.q.shape[0]:
-            return RowSimilarity(self.r)(rows)
+            return self.similarity(rows)
         found = rows @ self.q
         return found.toarray() if sp.issparse(found) else found
 

@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike
 from recspectra.data.interactions import Interactions
 
 SPARSE_SHARE = 0.05  # of users near a user; below it sparse products are faster
+ROWS_AT_ONCE = 32  # of users whose dense blocks stay in the cache
 
 
 class OperatorError(ValueError):
@@ -309,25 +310,44 @@ def spectral_radius(graph: sp.csr_array, steps: int = 200) -> float:
 class RowSimilarity:
     """y R^T R for a block of sparse rows y, as models score users with it.
 
-    Where few users share an item with a user, y R^T stays sparse and costs what its
-    entries cost. Which way is taken depends on R alone, never on the batch.
+    y R^T is sparse: it has an entry for each user who shares an item with the row. Where that is few users,
+    its product with R stays sparse, too, and costs what its entries cost; else R is applied to a dense
+    block of a few users that stays in the processor's cache. Which way is taken depends on R alone,
+    never on the batch.
 
     Parameters
     ----------
     r : CSR array, shape (m, n)
         A matrix without negative entries.
+    ascending : bool
+        Whether sums run over users in ascending order either way, as where a dense block is taken;
+        without, the sparse way takes them as they come.
     """
 
-    def __init__(self, r: sp.csr_array) -> None:
-        self.r, self.rt = r, sp.csr_array(r.T)
+    def __init__(self, r: sp.csr_array, ascending: bool = False) -> None:
+        self.r, self.rt, self.ascending = r, sp.csr_array(r.T), ascending
         d_item = np.diff(self.rt.indptr).astype(np.float64)
         self.share = float((d_item**2).sum()) / max(r.shape[0], 1) ** 2  # bounds R R^T's density
 
     def __call__(self, rows: sp.csr_array) -> np.ndarray:
         """Return y R^T R as a dense block, shape (b, n)."""
-        if self.share < SPARSE_SHARE:
-            return ((rows @ self.rt) @ self.r).toarray()
-        return np.ascontiguousarray((self.r.T @ (self.r @ rows.T.toarray())).T)
+        dense = self.share >= SPARSE_SHARE
+        if dense or self.ascending:
+            rows = rows.sorted_indices()
+        near = rows @ self.rt
+        if dense:
+            return self._spread(near)
+        if self.ascending:
+            near.sort_indices()
+        return (near @ self.r).toarray()
+
+    def _spread(self, near: sp.csr_array) -> np.ndarray:
+        """Return z R of sparse rows z, a few at a time."""
+        found = np.empty((near.shape[0], self.r.shape[1]), dtype=np.result_type(near, self.r))
+        for start in range(0, near.shape[0], ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            found[rows] = (self.r.T @ near[rows].T.toarray()).T
+        return found
 
 
 def _rows(scale: np.ndarray, block: np.ndarray) -> np.ndarray:

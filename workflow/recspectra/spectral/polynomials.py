@@ -62,11 +62,6 @@ def in_complement(polynomial: Polynomial) -> np.ndarray:
 # ------------------------------------------------------------------------- matrix-free
 
 
-def similarity_product(r: sp.csr_array, rows: sp.csr_array) -> np.ndarray:
-    """Return y P = y R^T R for sparse rows y, shape (b, n), as two sparse products."""
-    return (r.T @ (r @ rows.T.toarray())).T
-
-
 def similarity_block(r: sp.csr_array, block: Block) -> Block:
     """Return P y for a dense block of columns y, shape (n, b)."""
     return r.T @ (r @ block)
