@@ -717,12 +717,12 @@ class Plan:
         names += [f"sheet-{t.name}.csv" for t in config.tables]
         names += [f"fig-{f.name}.{e}" for f in config.figures for e in ("svg", "png", "csv")]
         names += ["claims.csv", "claims.md"] if config.claims else []
-        return [f"results/studies/{study}/{name}" for name in [*names, "audit.csv"]]
+        return [f"results/studies/{study}/{name}" for name in [*names, "standings.csv", "audit.csv"]]
 
     def per_user(self, study: str) -> list[str]:
-        """Return the values of every user that a study's claims are judged by."""
+        """Return the values of every user that a study's claims and standings are judged by."""
         config = self.studies[study].config
-        names = config.datasets if config.claims else []
+        names = config.datasets if config.claims or config.tables else []
         return [f"results/studies/{study}/per_user/{name}.parquet" for name in names]
 
     @property
