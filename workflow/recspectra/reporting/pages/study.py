@@ -23,6 +23,7 @@ from recspectra.reporting.results import JOIN, StudyError, StudyResults, machine
 from recspectra.reporting.table import Table, plain_table
 from recspectra.reporting.tuning import tuning_table
 
+RUN = ["dataset", "model", "key", "seed"]  # what names the folder of a run
 AUDIT = ["table", "dataset", "method", "rule", "cells", "detail"]
 
 
@@ -179,15 +180,14 @@ def _table(files: StudyResults, table: TableConfig, published: Published, place:
 def _origins(files: StudyResults, table: TableConfig, place: Place) -> boards.Origins:
     """Return the runs behind every row and dataset of a table of metrics."""
     runs = select_runs(files, table.groups, table.datasets or files.config.datasets, table.fit)
-    found = {}
-    for (label, dataset), part in runs.drop_duplicates([*JOIN, "label"]).groupby(["label", "dataset"]):
-        links = {
-            f"seed {run.seed}": place.link(run_files(files, run)["run.json"]) for run in part.itertuples()
-        }
-        keys = ", ".join(dict.fromkeys(part["key"]))
-        title = files.titles.get(dataset, dataset)
-        found[label, title] = boards.Origin(keys, {name: link for name, link in links.items() if link})
-    return found
+    links: dict[tuple[str, str], dict[str, str]] = {}
+    keys: dict[tuple[str, str], dict[str, None]] = {}
+    for run in runs.drop_duplicates([*JOIN, "label"])[[*RUN, "label"]].itertuples():
+        row = run.label, files.titles.get(run.dataset, run.dataset)
+        address = place.link(run_files(files, run)["run.json"])
+        links.setdefault(row, {}).update({f"seed {run.seed}": address} if address else {})
+        keys.setdefault(row, {})[run.key] = None
+    return {row: boards.Origin(", ".join(keys[row]), found) for row, found in links.items()}
 
 
 def _figure(files: StudyResults, figure: FigureConfig, place: Place) -> FigureView:
