@@ -22,12 +22,13 @@ from recspectra.config.scale import Caps
 from recspectra.data.interactions import Interactions
 from recspectra.data.splits import split, statistics
 from recspectra.data.tables import InteractionTable
-from recspectra.evaluation.measure import measure, run_folder, run_records
+from recspectra.evaluation.measure import measure, run_records
 from recspectra.files import ArtifactError, read_json, read_npz, sha256, write_json, write_npz
 from recspectra.fitting.fit import Job, execute, made_from
 from recspectra.fitting.scoring import Inputs, read_spectra
 from recspectra.fitting.tune import TuneJob, trials_file
 from recspectra.identity import FileDigests, check_made_from, data_digest, fit_digest, split_digests
+from recspectra.paths import Paths
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
 
@@ -270,7 +271,7 @@ def test_rankings_and_records_of_another_split_are_refused(
     model = CATALOG.model("popularity")
     config = RunConfig(model="popularity", class_name=model.class_name, params={}, top=20)
     planned = PlannedRun(dataset="tiny", run=config, variant="default", group="main", seed=0)
-    folder = run_folder(tmp_path, "tiny", planned)
+    folder = Paths(tmp_path).planned(planned)
     inputs = Inputs(tiny["train"], tiny["valid"], True, {})
     execute(Job("tiny", model, config, {}, 0, "cpu", 1, Budget(), "code"), inputs, folder)
     now, later = (fit_digest(p["train"], p["valid"], True) for p in (tiny, other))

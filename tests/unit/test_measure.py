@@ -11,9 +11,10 @@ import pytest
 from recspectra.config.model import PlannedRun, RunConfig
 from recspectra.config.study import ProtocolConfig, View
 from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.evaluation.measure import Measured, measure, run_folder
+from recspectra.evaluation.measure import Measured, measure
 from recspectra.files import ArtifactError, write_npz
 from recspectra.fitting.ranking import list_name, positions_name
+from recspectra.paths import Paths
 
 USERS, ITEMS, DEPTH = 30, 60, 25
 VIEWS = [View(history="train", mask="train"), View(history="train+valid", mask="train+valid")]
@@ -54,7 +55,7 @@ def write_lists(results: Path, item: PlannedRun, status: str = "ok") -> dict[str
     }
     places = np.tile(np.arange(1, DEPTH + 1, dtype=np.int32), (USERS, 1))
     kept = lists | {positions_name(name): places for name in names} if status == "ok" else {}
-    write_npz(run_folder(results, "d", item) / "rankings.npz", status=np.str_(status), data=SPLIT, **kept)
+    write_npz(Paths(results).planned(item) / "rankings.npz", status=np.str_(status), data=SPLIT, **kept)
     return lists
 
 
@@ -133,6 +134,6 @@ def test_a_run_of_two_groups_is_measured_once(tmp_path: Path, truth: dict) -> No
 
 def test_a_list_that_is_not_there_is_named(tmp_path: Path, truth: dict) -> None:
     item = planned("ease")
-    write_npz(run_folder(tmp_path, "d", item) / "rankings.npz", status=np.str_("ok"), data=SPLIT)
+    write_npz(Paths(tmp_path).planned(item) / "rankings.npz", status=np.str_("ok"), data=SPLIT)
     with pytest.raises(ArtifactError, match="no list 'test_train_train' for protocol 'odd'"):
         measure([item], [(protocol("odd"), VIEWS)], truth, tmp_path, SPLIT)

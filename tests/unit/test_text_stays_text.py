@@ -14,11 +14,12 @@ from recspectra.config.catalog import Catalog, Study, load_settings
 from recspectra.config.model import Budget, RunConfig
 from recspectra.data.interactions import Interactions
 from recspectra.data.splits import statistics
-from recspectra.evaluation.measure import measure, run_folder
+from recspectra.evaluation.measure import measure
 from recspectra.files import atomic, write_json
 from recspectra.fitting.fit import Job, execute
 from recspectra.fitting.scoring import Inputs
 from recspectra.fitting.tune import TuneJob, tune, write_tuning
+from recspectra.paths import Paths
 from recspectra.reporting.collect import collect
 from recspectra.reporting.draw import draw
 from recspectra.reporting.results import StudyResults, user_values
@@ -77,7 +78,7 @@ def finished(study: Study, tiny: dict[str, Interactions], tmp_path: Path) -> Pat
     results, inputs = tmp_path / "results", Inputs(tiny["train"], tiny["valid"], True, {})
     folder = results / "studies" / study.name
     for planned in study.runs:
-        place, run = run_folder(results, planned.dataset, planned), planned.run
+        place, run = Paths(results).planned(planned), planned.run
         model, params = study.catalog.model(run.model), run.params
         if run.tune:
             job = TuneJob(planned.dataset, model, run.tune, "cpu", Budget())

@@ -12,8 +12,9 @@ from recspectra.config.model import PlannedRun, RunConfig
 from recspectra.config.study import ProtocolConfig, View
 from recspectra.config.yaml_io import validate
 from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.evaluation.measure import Measured, measure, run_folder
+from recspectra.evaluation.measure import Measured, measure
 from recspectra.files import write_npz
+from recspectra.paths import Paths
 
 VIEW = View(history="train", mask="train")
 PLANNED = PlannedRun(
@@ -35,7 +36,7 @@ def protocol(**changes: object) -> ProtocolConfig:
 
 
 def measured(tmp_path: Path, train: list[int], status: str = "ok", **changes: object) -> Measured:
-    folder = run_folder(tmp_path, "tiny", PLANNED)
+    folder = Paths(tmp_path).planned(PLANNED)
     lists = {"test_train_train": LISTS, "test_train_train.positions": np.tile(np.arange(1, 21), (7, 1))}
     words = {"status": np.str_(status), "data": np.str_("split")}
     write_npz(folder / "rankings.npz", **words, **(lists if status == "ok" else {}))

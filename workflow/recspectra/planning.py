@@ -25,7 +25,9 @@ from recspectra.config.scale import Caps, caps_text
 from recspectra.config.study import FigureConfig
 from recspectra.config.yaml_io import canonical_json
 from recspectra.files import ArtifactError, read_json
+from recspectra.paths import Paths
 
+HERE = Paths()  # rules run in the project's folder
 COLLECTED = ["metrics.csv", "runs.csv", "learning.csv", "tuning.csv", "datasets.csv", "study.json"]
 RESERVED = {
     "all", "fetch", "prepare", "split", "datasets", "spectrum", "fit", "tune", "measure", "gather",
@@ -136,7 +138,7 @@ def _check_own_files(catalog: Catalog, studies: list[Study]) -> None:
     """Refuse a dataset of the user's own whose file is not there and was never read."""
     for name in sorted({name for study in studies for name in study.config.datasets}):
         config = catalog.dataset(name)
-        read = Path(f"results/interactions/{name}.npz")
+        read = HERE.interactions(name)
         if (
             config.path
             and not Path(config.path).is_file()
@@ -147,7 +149,7 @@ def _check_own_files(catalog: Catalog, studies: list[Study]) -> None:
 
 def _read_so(catalog: Catalog, dataset: str) -> bool:
     """Return whether the prepared dataset on disk was read as its YAML says now, from a file of that name."""
-    stats = Path(f"results/data/{dataset}/stats.json")
+    stats = HERE.stats(dataset)
     if not stats.is_file():
         return True
     made = read_json(stats).get("made_with", {})
@@ -246,7 +248,7 @@ class Present:
         config = self.catalog.dataset(dataset)
         if config.path:
             return [] if Path(config.path).is_file() else [config.path]
-        raw = Path("results/raw") / config.source.name
+        raw = HERE.raw(config.source.name)
         paths = [f.path for f in config.source.files]
         places = [raw, *([Path(self.mirror)] if self.mirror else [])]
         return [p for p in paths if not any((place / p).is_file() for place in places)]
@@ -254,16 +256,11 @@ class Present:
 
 def raw_digests() -> identity.FileDigests:
     """Return the digests of raw files that are kept, so that a dry run does not hash them all again."""
-    return identity.FileDigests("results/.digests.json")
-
-
-def tuning_folder(dataset: str, tune: TuneConfig) -> str:
-    """Return where the files of a tuning job lie."""
-    return f"results/tuning/{dataset}/{tune.model}/{tune.key}"
+    return identity.FileDigests(HERE.root / ".digests.json")
 
 
 def _spectrum_files(dataset: str, needs: list[tuple[str, int]]) -> list[str]:
-    return [f"results/spectra/{dataset}/{operator}-r{rank}.npz" for operator, rank in needs]
+    return [str(HERE.spectrum(dataset, operator, rank)) for operator, rank in needs]
 
 
 class Plan:
@@ -307,7 +304,7 @@ class Plan:
             # Below the working folder by its relative path: a checkout that moves reruns nothing.
             return [str(path.relative_to(here)) if path.is_relative_to(here) else config.path]
         source = config.source
-        return [f"results/raw/{source.name}/{f.path}" for f in source.files]
+        return [str(HERE.raw(source.name, f.path)) for f in source.files]
 
     def reader_params(self, dataset: str) -> str:
         """Return what `prepare` depends on, as text; of a user's own file size and content too.
@@ -363,7 +360,7 @@ class Plan:
             A dataset or run was made with another configuration, from other data or by other code.
         """
         for dataset in sorted(self._taking_part(words)):
-            stats = Path(f"results/data/{dataset}/stats.json")
+            stats = HERE.stats(dataset)
             known = _unrecorded(stats)
             if known is not None and known.get("made_with") != self.made_with(dataset):
                 raise ConfigError(_stale(f"dataset '{dataset}': {stats.parent}", dataset))
@@ -373,11 +370,11 @@ class Plan:
 
     def _check_run(self, planned: PlannedRun) -> None:
         model, dataset = planned.run.model, planned.dataset
-        place = Path(f"results/runs/{dataset}/{model}/{planned.run.key}/seed-{planned.seed}")
+        place = HERE.planned(planned)
         record = _unrecorded(place / "run.json")
         if record is None:
             return
-        stats = Path(f"results/data/{dataset}/stats.json")
+        stats = HERE.stats(dataset)
         data = read_json(stats).get("digests", {}).get("fit") if stats.is_file() else record.get("data")
         code = identity.fit_code(model, self._scripts / "fit.py")
         if (record.get("code"), record.get("data")) != (code, data):
@@ -415,7 +412,7 @@ class Plan:
                 if problem := self._files[source.name, file.path].problem:
                     raise ConfigError(problem)
             for file in source.files if self.mirror else []:
-                theirs, ours = Path(self.mirror) / file.path, Path("results/raw") / source.name / file.path
+                theirs, ours = Path(self.mirror) / file.path, HERE.raw(source.name, file.path)
                 if theirs.is_file() and ours.is_file() and self._digests.differ(theirs, ours):
                     raise ConfigError(
                         f"dataset '{dataset}': {theirs} is not the file that its results were made from, a "
@@ -481,7 +478,7 @@ class Plan:
 
     def planned_caps(self, dataset: str, model: str, key: str, seed: str) -> str:
         """Return the text that reruns a fit which a cap ended once that cap is higher; see `caps_text`."""
-        path = f"results/runs/{dataset}/{model}/{key}/seed-{seed}/run.json"
+        path = HERE.run(dataset, model, key, seed) / "run.json"
         return self._caps_text(model, path, self.caps(model, key))
 
     def tune_caps(self, model: str, key: str) -> Caps:
@@ -491,24 +488,24 @@ class Plan:
 
     def planned_tune_caps(self, dataset: str, model: str, key: str) -> str:
         """Return the text that reruns a search of which a cap ended a trial once that cap is higher."""
-        path = f"results/tuning/{dataset}/{model}/{key}/best.json"
+        path = HERE.tuning(dataset, self.tune_config(model, key)) / "best.json"
         return self._caps_text(model, path, self.tune_caps(model, key))
 
-    def _caps_text(self, model: str, path: str, now: Caps) -> str:
-        record = _read_record(Path(path)) if self.catalog.model(model).kind == "trained" else None
+    def _caps_text(self, model: str, path: Path, now: Caps) -> str:
+        record = _read_record(path) if self.catalog.model(model).kind == "trained" else None
         return caps_text(record or {}, now)
 
     def run_tuning(self, dataset: str, model: str, key: str) -> list[str]:
         """Return the file of chosen values that a run waits for; none if it is not tuned."""
         tune = self.run_config(model, key).tune
-        return [f"{tuning_folder(dataset, tune)}/best.json"] if tune else []
+        return [str(HERE.tuning(dataset, tune) / "best.json")] if tune else []
 
     def train_run_of(self, dataset: str, model: str, key: str, seed: str) -> list[str]:
         """Return the record of the run whose best epoch a refit of a trained model waits for."""
         run = self.run_config(model, key)
         if run.fit == "train" or self.catalog.model(model).kind != "trained":
             return []
-        return [f"results/runs/{dataset}/{model}/{run.train_run.key}/seed-{seed}/run.json"]
+        return [str(HERE.run(dataset, model, run.train_run.key, seed) / "run.json")]
 
     @cached_property
     def _tunings(self) -> dict[tuple[str, str], TuneConfig]:
@@ -540,7 +537,7 @@ class Plan:
     def spectrum_inputs(self, dataset: str, operator: str) -> list[str]:
         """Return the interactions that an operator is built from."""
         parts = ("train", "valid") if operator.endswith("@train_valid") else ("train",)
-        return [f"results/data/{dataset}/{part}.npz" for part in parts]
+        return [str(HERE.part(dataset, part)) for part in parts]
 
     def fit_code(self, model: str, script: Path) -> str:
         """Return the hash of the code that a model's fit runs through."""
@@ -582,11 +579,8 @@ class Plan:
         return [r for r in self.studies[study].runs if dataset in (None, r.dataset)]
 
     def _run_files(self, study: str, dataset: str | None, name: str) -> list[str]:
-        paths = (
-            f"results/runs/{r.dataset}/{r.run.model}/{r.run.key}/seed-{r.seed}/{name}"
-            for r in self._planned(study, dataset)
-        )
-        return list(dict.fromkeys(paths))
+        paths = dict.fromkeys(HERE.planned(r) / name for r in self._planned(study, dataset))
+        return [str(path) for path in paths]
 
     def rankings(self, study: str, dataset: str) -> list[str]:
         """Return the rankings that a study evaluates on a dataset."""
@@ -616,11 +610,11 @@ class Plan:
     def tunings(self, study: str) -> list[str]:
         """Return the trials of a study's tuning jobs."""
         jobs = {(r.dataset, r.run.tune.key): r.run.tune for r in self._planned(study) if r.run.tune}
-        return [f"{tuning_folder(dataset, tune)}/trials.csv" for (dataset, _), tune in jobs.items()]
+        return [str(HERE.tuning(dataset, tune) / "trials.csv") for (dataset, _), tune in jobs.items()]
 
     def parts(self, study: str) -> list[str]:
         """Return the metrics of a study by dataset."""
-        return [f"results/studies/{study}/parts/{d}.csv" for d in self.studies[study].config.datasets]
+        return [str(HERE.metrics_of(study, d)) for d in self.studies[study].config.datasets]
 
     def choice_json(self, study: str, dataset: str = "") -> str:
         """Return what a script must be told to load a study, or one dataset of it, as it was loaded here."""
@@ -642,7 +636,7 @@ class Plan:
 
     def _target(self, name: str) -> tuple[registry.FigureKind, dict[str, Any], registry.Target]:
         if name not in self._targets:
-            raise ConfigError(f"no figure of a study is drawn from results/measured/{name}.csv")
+            raise ConfigError(f"no figure of a study is drawn from {HERE.measured(name)}")
         kind, options, target = self._targets[name]
         return registry.figure(kind), options, target
 
@@ -663,18 +657,15 @@ class Plan:
     def numbers(self, study: str) -> list[str]:
         """Return the files of numbers that papers give a study, in the order of its figures."""
         kinds = dict.fromkeys(figure.kind for figure in self.studies[study].config.figures)
-        return [f"results/studies/{study}/{kind}.csv" for kind in kinds if kind in registry.figures()]
+        return [str(HERE.study(study) / f"{kind}.csv") for kind in kinds if kind in registry.figures()]
 
     def gathered(self, study: str, kind: str) -> list[str]:
         """Return the files that the numbers of a kind are gathered from."""
         plan, figures = self.studies[study], self._figures(study, kind)
         targets = [target for figure in figures for target in registry.targets(plan, figure)]
-        found = [f"results/measured/{target.name}.csv" for target in targets]
-        found += [
-            f"results/runs/{r.dataset}/{r.run.model}/{r.run.key}/seed-{r.seed}/run.json"
-            for r in self._shown(study, kind)
-        ]
-        return list(dict.fromkeys(found))
+        found = [HERE.measured(target.name) for target in targets]
+        found += [HERE.planned(run) / "run.json" for run in self._shown(study, kind)]
+        return [str(path) for path in dict.fromkeys(found)]
 
     def gather_params(self, study: str, kind: str) -> str:
         """Return what the numbers of a kind depend on besides files, as text."""
@@ -697,7 +688,7 @@ class Plan:
 
     def stats(self, study: str) -> list[str]:
         """Return the statistics of a study's datasets."""
-        return [f"results/data/{d}/stats.json" for d in self.studies[study].config.datasets]
+        return [str(HERE.stats(d)) for d in self.studies[study].config.datasets]
 
     def study_params(self, study: str) -> str:
         """Return what `collect` depends on besides files, as text."""
@@ -717,13 +708,13 @@ class Plan:
         names += [f"sheet-{t.name}.csv" for t in config.tables]
         names += [f"fig-{f.name}.{e}" for f in config.figures for e in ("svg", "png", "csv")]
         names += ["claims.csv", "claims.md"] if config.claims else []
-        return [f"results/studies/{study}/{name}" for name in [*names, "standings.csv", "audit.csv"]]
+        return [str(HERE.study(study) / name) for name in [*names, "standings.csv", "audit.csv"]]
 
     def per_user(self, study: str) -> list[str]:
         """Return the values of every user that a study's claims and standings are judged by."""
         config = self.studies[study].config
         names = config.datasets if config.claims or config.tables else []
-        return [f"results/studies/{study}/per_user/{name}.parquet" for name in names]
+        return [str(HERE.per_user(study, name)) for name in names]
 
     @property
     def published(self) -> list[Path]:
@@ -733,7 +724,7 @@ class Plan:
     @cached_property
     def on_disk(self) -> list[str]:
         """Folders of all studies whose numbers are on disk; one that no study can have is not counted."""
-        found = sorted(p.parent for p in Path("results/studies").glob("*/metrics.csv"))
+        found = sorted(p.parent for p in HERE.study("").glob("*/metrics.csv"))
         return [str(folder) for folder in found if is_safe(folder.name)]
 
     @cached_property

@@ -22,6 +22,7 @@ from recspectra.evaluation.metrics import METRICS
 from recspectra.files import ArtifactError, read_json, read_npz
 from recspectra.fitting.ranking import from_arrays, list_name, smaller_ids_first
 from recspectra.identity import check_code, check_made_from
+from recspectra.paths import Paths
 
 COLUMNS = [
     "dataset", "model", "variant", "key", "seed", "protocol", "fit", "history", "mask",
@@ -36,12 +37,6 @@ class Measured:
 
     rows: pd.DataFrame
     per_user: pd.DataFrame
-
-
-def run_folder(results: Path, dataset: str, planned: PlannedRun) -> Path:
-    """Return where a run's files lie (the artefact contract)."""
-    run = planned.run
-    return results / "runs" / dataset / run.model / run.key / f"seed-{planned.seed}"
 
 
 def measure(
@@ -81,7 +76,7 @@ def measure(
     users: list[pd.DataFrame] = []
     warm = warm_users(pieces["train"])
     for item in _distinct(planned):
-        folder = run_folder(results, item.dataset, item)
+        folder = Paths(results).planned(item)
         lists = read_npz(folder / "rankings.npz")
         check_made_from(folder / "rankings.npz", str(lists.get("data", "")), data, folder)
         if code is not None:
@@ -185,7 +180,7 @@ def run_records(
     """
     rows, added = [], registry.run_columns()
     for item in planned:
-        folder = run_folder(results, item.dataset, item)
+        folder = Paths(results).planned(item)
         record = read_json(folder / "run.json")
         check_made_from(folder / "run.json", record.get("data"), data[item.dataset], folder)
         if record["key"] != item.run.key or record["config"] != item.run.model_dump():
@@ -219,7 +214,7 @@ def learning_curves(planned: list[PlannedRun], results: Path) -> pd.DataFrame:
     columns = ["dataset", "model", "variant", "group", "seed", "fit", "curve", "epoch", "value"]
     rows = []
     for item in planned:
-        log = read_json(run_folder(results, item.dataset, item) / "run.json").get("log", {})
+        log = read_json(Paths(results).planned(item) / "run.json").get("log", {})
         head = [item.dataset, item.run.model, item.variant, item.group, item.seed, item.run.fit]
         losses = enumerate(log.get("loss_curve", []), start=1)
         rows += [[*head, "loss", epoch, value] for epoch, value in losses]

@@ -275,7 +275,7 @@ def compare(case: Case, contests: Sequence[Contest]) -> list[Result]:
 def panel_of(case: Case, dataset: str, sides: list[Side]) -> Panel:
     """Return the values of some models of one dataset as a panel."""
     if len({side.values.shape[1] for side in sides}) > 1:
-        path = case.files.folder / "per_user" / f"{dataset}.parquet"
+        path = case.files.per_user(dataset)
         raise StudyError(f"{path}: two protocols were measured on different users, so claim "
                          f"'{case.claim.name}' cannot set them against each other")  # fmt: skip
     varying = frozenset(side.name for side in sides if side.varies)

@@ -14,6 +14,7 @@ from recspectra.data import reach
 from recspectra.data.tables import counts_in_words
 from recspectra.evaluation.measure import learning_curves, run_records
 from recspectra.files import ArtifactError, checkout, provenance, read_json, write_json, write_text
+from recspectra.paths import Paths
 from recspectra.reporting.escape import spreadsheet
 
 DATASET_COLUMNS = [
@@ -33,9 +34,9 @@ def collect(study: Study, results: Path, choice: Choice | None = None) -> None:
 
     `metrics.csv` holds no timing: the same configuration gives the same bytes.
     """
-    folder = results / "studies" / study.name
+    folder = Paths(results).study(study.name)
     models = {name: study.catalog.model(name) for name in sorted({r.run.model for r in study.runs})}
-    parts = [folder / "parts" / f"{d}.csv" for d in study.config.datasets]
+    parts = [Paths(results).metrics_of(study.name, d) for d in study.config.datasets]
     _write_csv(folder / "metrics.csv", pd.concat([_read(p) for p in parts], ignore_index=True))
     runs = run_records(study.runs, models, results, fit_digests(study, results))
     for column in ("params", "swept"):
@@ -63,7 +64,7 @@ def _write_csv(path: Path, frame: pd.DataFrame) -> None:
 
 def fit_digests(study: Study, results: Path) -> dict[str, str]:
     """Return the digest of what fits see of each of the study's datasets, by name."""
-    stats = {d: read_json(results / "data" / d / "stats.json") for d in study.config.datasets}
+    stats = {d: read_json(Paths(results).stats(d)) for d in study.config.datasets}
     return {name: found.get("digests", {}).get("fit", "") for name, found in stats.items()}
 
 
@@ -74,7 +75,7 @@ def dataset_table(study: Study, results: Path) -> pd.DataFrame:
         config = study.catalog.dataset(name)
         words = {"title": config.title, "notes": " ".join(config.notes)}
         words |= {"licence": config.source.licence, "citation": config.source.citation}
-        stats = read_json(results / "data" / name / "stats.json")
+        stats = read_json(Paths(results).stats(name))
         words |= {k: counts_in_words(stats.get(k, {})) for k in ("rows_dropped", "rows_filtered")}
         rows.append({**stats, **words})
     return pd.DataFrame(rows).reindex(columns=DATASET_COLUMNS)
@@ -95,7 +96,7 @@ def description(study: Study, models: dict[str, Any]) -> dict[str, Any]:
 
 def split_digests(study: Study, results: Path) -> dict[str, str]:
     """Return the digest of each dataset's split, by which a report sees numbers of an earlier one."""
-    stats = {name: read_json(results / "data" / name / "stats.json") for name in study.config.datasets}
+    stats = {name: read_json(Paths(results).stats(name)) for name in study.config.datasets}
     return {name: found.get("digests", {}).get("split", "") for name, found in stats.items()}
 
 
@@ -104,7 +105,7 @@ def tuning_trials(study: Study, results: Path) -> pd.DataFrame:
     jobs = {(r.dataset, r.run.tune.key): r.run.tune for r in study.runs if r.run.tune}
     frames = []
     for (dataset, key), tune in jobs.items():
-        trials = _read(results / "tuning" / dataset / tune.model / key / "trials.csv")
+        trials = _read(Paths(results).tuning(dataset, tune) / "trials.csv")
         fixed = ", ".join(f"{name}={value}" for name, value in tune.params.items())
         title = study.catalog.model(tune.model).title + (f" ({fixed})" if fixed else "")
         head = {"dataset": dataset, "model": tune.model, "title": title, "key": key, "budget": tune.trials}

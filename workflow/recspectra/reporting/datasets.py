@@ -10,6 +10,7 @@ import pandas as pd
 from recspectra.config.catalog import Catalog
 from recspectra.data.tables import counts_in_words
 from recspectra.files import read_json, write_text
+from recspectra.paths import Paths
 from recspectra.reporting.latex import to_latex
 from recspectra.reporting.results import write_csv
 from recspectra.reporting.table import Table, plain_table, to_markdown, to_text
@@ -33,7 +34,7 @@ def build(catalog: Catalog, names: list[str], results: Path) -> pd.DataFrame:
     """
     rows = []
     for name in names:
-        stats = results / "data" / name / "stats.json"
+        stats = Paths(results).stats(name)
         if not stats.is_file():
             rows += _absent(name, catalog.dataset(name).published)
             continue

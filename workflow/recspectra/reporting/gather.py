@@ -12,6 +12,7 @@ from recspectra.config.catalog import Study
 from recspectra.config.model import PlannedRun
 from recspectra.config.study import FigureConfig
 from recspectra.files import ArtifactError, read_json, write_text
+from recspectra.paths import Paths
 
 
 def gather(study: Study, kind: str, results: Path) -> None:
@@ -29,13 +30,13 @@ def gather(study: Study, kind: str, results: Path) -> None:
     columns = ["figure", *about.columns]
     frame = pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
     text = frame.to_csv(index=False, lineterminator="\n")
-    write_text(results / "studies" / study.name / f"{kind}.csv", text)
+    write_text(Paths(results).study(study.name) / f"{kind}.csv", text)
 
 
 def rows_of(study: Study, kind: registry.FigureKind, figure: FigureConfig, results: Path) -> pd.DataFrame:
     """Return the rows of one figure, columns `figure` and those of its kind."""
     if isinstance(kind.source, registry.OfJobs):
-        places = [results / "measured" / f"{t.name}.csv" for t in registry.targets(study, figure)]
+        places = [Paths(results).measured(t.name) for t in registry.targets(study, figure)]
         frames = [_measured(path, kind) for path in places]
     else:
         runs = kind.source.runs(study, figure)
@@ -45,9 +46,7 @@ def rows_of(study: Study, kind: registry.FigureKind, figure: FigureConfig, resul
 
 
 def _record(results: Path, planned: PlannedRun) -> dict[str, Any]:
-    run = planned.run
-    folder = results / "runs" / planned.dataset / run.model / run.key / f"seed-{planned.seed}"
-    return read_json(folder / "run.json")
+    return read_json(Paths(results).planned(planned) / "run.json")
 
 
 def _measured(path: Path, kind: registry.FigureKind) -> pd.DataFrame:

@@ -198,6 +198,10 @@ class StudyResults:
         """One row a dataset."""
         return self._read("datasets")
 
+    def per_user(self, dataset: str) -> Path:
+        """Return the file of values by user of a dataset."""
+        return self.folder / "per_user" / f"{dataset}.parquet"
+
     @property
     def titles(self) -> dict[str, str]:
         """Human name of each dataset."""
@@ -259,7 +263,7 @@ def user_values(files: StudyResults, dataset: str, point: Mapping[str, Any]) -> 
     """
     from pyarrow import parquet
 
-    path = files.folder / "per_user" / f"{dataset}.parquet"
+    path = files.per_user(dataset)
     if not path.is_file():
         raise StudyError(f"{path}: file not found; a claim needs it; evaluate the study again")
     if "user" not in parquet.read_schema(path).names:  # no run finished

@@ -109,7 +109,7 @@ def assemble(views: Sequence[StudyView], published: Published, root: Path | str,
         name: fill(templates, file, page=name, **shared, **more) for name, (file, more) in contexts.items()
     }
     pictures = {figure.address: figure.path for view in views for figure in view.figures}
-    linked = {path.relative_to(results_of(view.files)).as_posix(): path
+    linked = {path.relative_to(results_of(view.files).root).as_posix(): path
               for view in views for path in runs.files_of(view)}  # fmt: skip
     return Report(pages, pictures, linked)
 

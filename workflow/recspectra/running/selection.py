@@ -19,6 +19,7 @@ from recspectra.config.catalog import Catalog
 from recspectra.config.dataset import SourceFile
 from recspectra.config.model import RunConfig
 from recspectra.files import ArtifactError, git_id, read_json
+from recspectra.paths import Paths
 
 DAMAGED = "damaged"
 STATUSES = ("capped", "timeout", "oom", "diverged", "skipped")
@@ -38,7 +39,7 @@ class Run(NamedTuple):
 
     def below(self, results: Path) -> Path:
         """Return the folder of the run."""
-        return results / "runs" / self.dataset / self.model / self.key / f"seed-{self.seed}"
+        return Paths(results).run(*self)
 
 
 @dataclass
@@ -154,7 +155,7 @@ class Results:
         if name not in self.catalog.names("datasets"):
             return []
         source = self.catalog.dataset(name).source
-        copies = {self.folder / "raw" / source.name / file.path: file for file in source.files}
+        copies = {Paths(self.folder).raw(source.name, file.path): file for file in source.files}
         return [ours for ours, file in copies.items() if ours.is_file() and self._is_outdated(ours, file)]
 
     def _is_outdated(self, ours: Path, file: SourceFile) -> bool:

@@ -16,12 +16,12 @@ Points = list[dict[str, Any]]
 
 
 def cost_spec(points: Points) -> dict[str, Any]:
-    """Return accuracy against seconds, one panel a dataset; models that no other beats in both are named.
+    """Return accuracy against seconds, one panel a dataset; a line joins the models that no other beats in both.
 
     Parameters
     ----------
     points : list of dict
-        `dataset`, `model`, `kind`, `seconds`, `value`, `low`, `high` (None without), `front`.
+        `dataset`, `model`, `kind`, `seconds`, `value`, `low`, `high` (None without), `front`, `named`.
     """
     x = _number("seconds", "seconds to fit and rank", scale={"type": "log"},
                 axis={"format": "~g", "tickCount": 4, "grid": False})  # fmt: skip
@@ -34,8 +34,10 @@ def cost_spec(points: Points) -> dict[str, Any]:
                only="isValid(datum.low)"),
         _layer({"type": "point", "filled": True, "size": 70, "opacity": 0.9}, x=x, y=y, shape=shape,
                color=colour, tooltip=told),
-        _layer({"type": "text", "align": "left", "dx": 8, "dy": -6}, x=x, y=y, text=_name("model"),
+        _layer({"type": "line", "interpolate": "step-after", "opacity": 0.5, "strokeDash": [2, 2]}, x=x, y=y,
                only="datum.front"),
+        _layer({"type": "text", "align": "left", "dx": 8, "dy": -6}, x=x, y=y, text=_name("model"),
+               only="datum.named"),
     ]  # fmt: skip
     return _panels(points, layers, "dataset")
 
@@ -68,7 +70,11 @@ def cost_points(standings: pd.DataFrame, titles: dict[str, str]) -> Points:
         best = part.sort_values(["seconds", "value"], ascending=[True, False])
         front = set(best.index[best["value"] > best["value"].cummax().shift(fill_value=-1.0)])
         title = f"{titles.get(name, name)}: {part['metric'].iloc[0]}@{part['k'].iloc[0]:.0f}"
-        points += [_cost_point(row, title, row.Index in front) for row in part.itertuples()]
+        ends = {best.index[0], part["value"].idxmax()}
+        points += [
+            _cost_point(row, title, row.Index in front) | {"named": row.Index in ends}
+            for row in part.itertuples()
+        ]
     return points
 
 
@@ -103,7 +109,7 @@ def _panels(points: Points, layers: Points, by: str) -> dict[str, Any]:
     return {
         "$schema": SCHEMA,
         "data": {"values": points},
-        "facet": {"field": by, "type": "nominal", "title": None, "sort": None},
+        "facet": _name(by, None, sort=list(dict.fromkeys(point[by] for point in points))),
         "columns": 2,
         "spec": {**SIZE, "layer": layers},
         "resolve": {"scale": {"x": "independent", "y": "independent"}},

@@ -12,6 +12,7 @@ import pandas as pd
 
 from recspectra.config.scale import Choice
 from recspectra.config.yaml_io import validate
+from recspectra.paths import Paths
 from recspectra.reporting.results import StudyResults
 
 LINKED = ("run.json", "log")  # what a run links to
@@ -32,21 +33,16 @@ class Place:
         return self.address(path) if path.is_file() else ""
 
 
-def results_of(files: StudyResults) -> Path:
-    """Return `results/` of a study's folder `results/studies/NAME`."""
-    return files.folder.parents[1]
-
-
-def run_folder(run: pd.Series) -> str:
-    """Return the folder of a run below `results/`."""
-    return f"runs/{run.dataset}/{run.model}/{run.key}/seed-{run.seed}"
+def results_of(files: StudyResults) -> Paths:
+    """Return the results that a study's folder `results/studies/NAME` belongs to."""
+    return Paths(files.folder.parents[1])
 
 
 def run_files(files: StudyResults, run: pd.Series) -> dict[str, Path]:
     """Return the record and the log of a run."""
     results = results_of(files)
-    log = results / "logs" / "fit" / run.dataset / run.model / f"{run.key}-seed-{run.seed}.log"
-    return {"run.json": results / run_folder(run) / "run.json", "log": log}
+    log = results.root / "logs" / "fit" / run.dataset / run.model / f"{run.key}-seed-{run.seed}.log"
+    return {"run.json": results.run(run.dataset, run.model, run.key, run.seed) / "run.json", "log": log}
 
 
 def study_command(files: StudyResults) -> str:
@@ -56,7 +52,8 @@ def study_command(files: StudyResults) -> str:
 
 def run_command(files: StudyResults, run: pd.Series) -> str:
     """Return the command that makes exactly one run again."""
-    return f"make redo WHAT={shlex.quote('results/' + run_folder(run))} {_words(files)}"
+    folder = str(Paths().run(run.dataset, run.model, run.key, run.seed))
+    return f"make redo WHAT={shlex.quote(folder)} {_words(files)}"
 
 
 def _words(files: StudyResults) -> str:

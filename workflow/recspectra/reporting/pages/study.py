@@ -17,7 +17,7 @@ from recspectra.reporting.draw import lay_out
 from recspectra.reporting.figures import figure_data
 from recspectra.reporting.footnotes import value_text
 from recspectra.reporting.pages import boards
-from recspectra.reporting.pages.place import Place, run_files, study_command
+from recspectra.reporting.pages.place import Place, results_of, run_files, study_command
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import JOIN, StudyError, StudyResults, machines, select_runs
 from recspectra.reporting.table import Table, plain_table
@@ -142,7 +142,7 @@ def _outdated(files: StudyResults) -> list[str]:
     """Return a sentence if the numbers are of other data than is prepared now; studies would not compare."""
     names = []
     for dataset, digest in files.study.get("digests", {}).items():
-        stats = files.folder.parents[1] / "data" / dataset / "stats.json"
+        stats = results_of(files).stats(dataset)
         now = read_json(stats).get("digests", {}).get("split") if stats.is_file() else None
         names += [files.titles.get(dataset, dataset)] if now not in (None, digest) else []
     told = (
