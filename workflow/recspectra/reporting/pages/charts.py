@@ -16,7 +16,7 @@ Points = list[dict[str, Any]]
 
 
 def cost_spec(points: Points) -> dict[str, Any]:
-    """Return accuracy against seconds, one panel a dataset; a line joins the models that no other beats in both.
+    """Return accuracy against seconds, one panel a dataset; a line joins models that no other beats in both.
 
     Parameters
     ----------
