@@ -104,7 +104,7 @@ test-fast: .venv/installed-test  ## Run the tests that need seconds
 	@$(BIN)/python -m pytest -n "$$CORES" --dist loadfile -m 'not slow'
 
 test-cluster: .venv/installed-cluster  ## Run the quickstart study through a Slurm of one node (as root, installs Debian's if missing)
-	@$(BIN)/python -m pytest tests/unit/test_slurm_executor.py
+	@$(BIN)/python -m pytest tests/unit/running/test_slurm_executor.py
 	@$(BIN)/python -m pytest -m cluster tests/cluster
 
 test-faults: .venv/installed-test  ## Kill, fill the disk, damage files, start twice: what it costs (75 minutes at most)

@@ -51,6 +51,7 @@ rule split:
         train="results/data/{dataset}/train.npz",
         valid="results/data/{dataset}/valid.npz",
         test="results/data/{dataset}/test.npz",
+        ids="results/data/{dataset}/ids.parquet",
         stats="results/data/{dataset}/stats.json",
     log:
         "results/logs/split/{dataset}.log",

@@ -7,10 +7,12 @@ rule evaluate:
         train="results/data/{dataset}/train.npz",
         test="results/data/{dataset}/test.npz",
         valid="results/data/{dataset}/valid.npz",
+        ids="results/data/{dataset}/ids.parquet",
         stats="results/data/{dataset}/stats.json",
     output:
         metrics="results/studies/{study}/parts/{dataset}.csv",
         per_user="results/studies/{study}/per_user/{dataset}.parquet",
+        notes="results/studies/{study}/parts/{dataset}.notes.json",
     log:
         "results/logs/evaluate/{study}/{dataset}.log",
     conda:
@@ -27,4 +29,4 @@ rule evaluate:
     shell:
         "{resources.python}/evaluate.py --study {resources.study:q} --dataset {wildcards.dataset}"
         " --choice {resources.choice:q}"
-        " --output {output.metrics:q} --per-user {output.per_user:q} > {log:q} 2>&1"
+        " --output {output.metrics:q} --per-user {output.per_user:q} --notes {output.notes:q} > {log:q} 2>&1"

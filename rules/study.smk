@@ -52,6 +52,7 @@ rule gather:
 rule collect:
     input:
         parts=lambda w: PLAN.parts(w.study),
+        notes=lambda w: PLAN.notes(w.study),
         records=lambda w: PLAN.records(w.study),
         stats=lambda w: PLAN.stats(w.study),
         tuning=lambda w: PLAN.tunings(w.study),
@@ -86,7 +87,10 @@ for study in PLAN.studies:
             PLAN.numbers(study),
             PLAN.per_user(study),
             PLAN.published,
-            words=[ROOT / "workflow" / "report" / f"{name}.j2" for name in ("claims", "footnotes")],
+            words=[
+                ROOT / "workflow" / "report" / f"{name}.j2"
+                for name in ("claims", "footnotes", "legend")
+            ],
         output:
             PLAN.drawn(study),
         log:

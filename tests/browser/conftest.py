@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 HERE = Path(__file__).resolve().parent
-sys.path += [str(HERE.parent / "unit" / "studies"), str(HERE.parent / "unit" / "reporting")]
+sys.path.append(str(HERE.parent / "unit" / "reporting"))
 
 from hand_made import LOO, Model, above, write  # noqa: E402
 from small_study import ROOT, write_study  # noqa: E402

@@ -15,11 +15,13 @@ import pytest
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog
 from recspectra.config.model import Budget, ModelConfig, RunConfig, spectra_of
+from recspectra.data.ids import Ids
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.files import read_json, read_npz
 from recspectra.fitting import fit as run_module
-from recspectra.fitting.fit import Job, execute, load_fitted, save_fitted
+from recspectra.fitting.fit import Job, execute
 from recspectra.fitting.ranking import cut_names, list_name, positions_name
+from recspectra.fitting.saved import SavedModel, load_model, save_model
 from recspectra.fitting.scoring import NOT_LISTS, Inputs, all_lists, rank
 from recspectra.fitting.validation import mean_recall, validator
 from recspectra.recommender import History, Recommender, Run, Task, create
@@ -32,11 +34,13 @@ MODELS = CATALOG.names("models")
 TRAINED = [n for n in MODELS if CATALOG.model(n).kind == "trained"]
 WITH_RANK = [n for n in MODELS if CATALOG.model(n).spectra and "rank" in CATALOG.model(n).params]
 ORDERED = [n for n in MODELS if CATALOG.model(n).order]
+IDS = Ids(np.array([f"u{n}" for n in range(120)]), np.arange(80))
 BEST_LIST = list_name("test", "train+valid", "train+valid")
 # Small and fast; a model takes those of its parameters that are here and within bounds.
 QUICK = {"epochs": 20, "batch_size": 20, "rank": 16, "hidden": 64, "learning_rate": 3e-3, "patience": 50}
 
 SHORT = {"epochs": 4}  # where nothing has to be learned
+ONE = {"epochs": 1}  # where a run is to fail
 
 every_model = pytest.mark.parametrize("name", MODELS)
 
@@ -46,13 +50,26 @@ def params_of(config: ModelConfig, **changes: Any) -> dict[str, Any]:
     return config.resolve({k: v for k, v in wanted.items() if config.params[k].check(v) is None})
 
 
+@dataclass(frozen=True)
+class Written:
+    """What a run wrote: its folder, its status, its record and its lists."""
+
+    folder: Path
+    status: str
+    record: dict[str, Any]
+    lists: dict[str, np.ndarray]
+
+
 @dataclass
 class Bench:
-    """The tiny data set, its spectra and the models that were fitted on it, each made once."""
+    """The tiny data set, its spectra, and models and runs on it, each made once."""
 
     data: dict[str, Interactions]
+    place: Path = Path()  # where shared runs are written
     spectra: dict[str, Spectrum] = field(default_factory=dict)
     models: dict[str, tuple[Recommender, float]] = field(default_factory=dict)
+    short: dict[tuple[str, int], Recommender] = field(default_factory=dict)
+    runs: dict[tuple[str, str], Written] = field(default_factory=dict)
 
     def inputs(self, config: ModelConfig, run: RunConfig, ordered: bool = True) -> Inputs:
         return Inputs(self.data["train"], self.data["valid"], ordered, self._spectra(config, run))
@@ -86,6 +103,31 @@ class Bench:
             self.models[name] = self.fit(name), time.process_time() - started
         return self.models[name][0]
 
+    def saved_and_loaded(self, name: str, system: Recommender, path: Path) -> Recommender:
+        """A model once it has been a file."""
+        about = {"model": name, "title": name, "params": vars(system.params), "fit": "train", "data": "tiny"}
+        save_model(path, SavedModel(about, system, self.data["train"], IDS))
+        return load_model(path, CATALOG).system
+
+    def fitted_shortly(self, name: str, seed: int = 0) -> Recommender:
+        """A model after a few epochs that the tests share."""
+        if (name, seed) not in self.short:
+            self.short[name, seed] = self.fit(name, seed, **SHORT)
+        return self.short[name, seed]
+
+    def written(self, name: str, which: str = "run") -> Written:
+        """A short run that the tests share: the `run` with its model, the same `again`, its `refit`."""
+        if (name, which) not in self.runs:
+            folder = self.place / name / which
+            if which == "again":  # beside what a killed run left
+                (folder / "checkpoints").mkdir(parents=True)
+                (folder / "checkpoints" / "checkpoint.safetensors").write_bytes(b"of a killed run")
+            fit = "train+valid" if which == "refit" else "train"
+            self.runs[name, which] = Written(
+                folder, *self.execute(folder, name, fit, keep=IDS if which == "run" else None)
+            )
+        return self.runs[name, which]
+
     def scores(self, system: Recommender, users: Any = None) -> np.ndarray:
         """Scores of some users (all of them) given what they had before the test period."""
         both = self.data["train"].merged(self.data["valid"])
@@ -94,20 +136,20 @@ class Bench:
 
     def execute(
         self, folder: Path, name: str, fit: str = "train", ordered: bool = True,
-        budget: dict[str, float] | None = None, save_model: bool = False, **changes: Any,
+        budget: dict[str, float] | None = None, keep: Ids | None = None, **changes: Any,
     ) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:  # fmt: skip
         """One run into a folder: its status, its record and its lists."""
         config = CATALOG.model(name)
         run = RunConfig(model=name, params=params_of(config, **(SHORT | changes)), fit=fit, top=20)
         limits = Budget(**(budget or {}))
         job = Job("tiny", config, run, run.params, 0, "cpu", 1, limits, "code", folder / "checkpoints")
-        status = execute(job, self.inputs(config, run, ordered), folder, save_model)
+        status = execute(job, self.inputs(config, run, ordered), folder, keep)
         return status, read_json(folder / "run.json"), read_npz(folder / "rankings.npz")
 
 
 @pytest.fixture(scope="session")
-def bench(tiny: dict[str, Interactions]) -> Bench:
-    return Bench(tiny)
+def bench(tiny: dict[str, Interactions], tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tiny, tmp_path_factory.mktemp("runs"))
 
 
 # ----------------------------------------------------------------------- configuration
@@ -198,23 +240,40 @@ def test_scoring_changes_neither_the_model_nor_the_history(name: str, bench: Ben
 
 @every_model
 def test_a_saved_model_gives_the_same_scores(name: str, bench: Bench, tmp_path: Path) -> None:
-    system, config = bench.fitted(name), CATALOG.model(name)
-    save_fitted(system, tmp_path / "model.safetensors")
-    again = load_fitted(config, params_of(config), tmp_path / "model.safetensors")
+    system = bench.fitted(name)
+    again = bench.saved_and_loaded(name, system, tmp_path / "model.rs")
     assert np.array_equal(bench.scores(again), bench.scores(system))
     again.load_state(again.state())  # what was loaded can be saved and loaded once more
     assert np.array_equal(bench.scores(again), bench.scores(system))
 
 
 @every_model
+def test_only_models_that_need_known_users_look_at_who_a_user_is(name: str, bench: Bench) -> None:
+    system, users = bench.fitted(name), np.array([3, 50, 7])
+    history = History.of(bench.data["train"], users)
+    beyond = np.full(3, 120)
+    if system.needs_known_users:
+        assert not np.array_equal(system.score(users, history), system.score(users + 20, history))
+    else:
+        new = system.score(beyond, history)
+        assert np.isfinite(new).all()
+        alone = [
+            system.score(beyond[:1], History.of(bench.data["train"], users[i : i + 1])) for i in range(3)
+        ]
+        assert np.allclose(np.concatenate(alone), new, rtol=1e-4, atol=1e-5 * np.abs(new).max())
+        if name != "sdiff":  # whose noise is drawn by the number of the user
+            assert np.array_equal(new, system.score(users, history))
+
+
+@every_model
 def test_the_same_seed_gives_the_same_scores(name: str, bench: Bench) -> None:
-    one, two = (bench.fit(name, **SHORT) for _ in range(2))
+    one, two = bench.fitted_shortly(name), bench.fit(name, **SHORT)
     assert np.array_equal(bench.scores(one), bench.scores(two))
 
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_another_seed_gives_other_scores_of_a_trained_model(name: str, bench: Bench) -> None:
-    one, two = (bench.fit(name, seed, **SHORT) for seed in (0, 1))
+    one, two = (bench.fitted_shortly(name, seed) for seed in (0, 1))
     assert not np.array_equal(bench.scores(one), bench.scores(two))
 
 
@@ -249,8 +308,9 @@ LISTS = {
 
 
 @every_model
-def test_a_run_writes_its_lists_and_its_record(name: str, bench: Bench, tmp_path: Path) -> None:
-    status, record, lists = bench.execute(tmp_path, name, save_model=True)
+def test_a_run_writes_its_lists_and_its_record(name: str, bench: Bench) -> None:
+    run = bench.written(name)
+    status, record, lists = run.status, run.record, dict(run.lists)
     assert status == record["status"] == str(lists.pop("status")) == "ok"
     assert record["data"] == str(lists.pop("data")) and record["code"] == str(lists.pop("code")) == "code"
     names = LISTS | {list_name("valid", "train", "train")}
@@ -262,13 +322,13 @@ def test_a_run_writes_its_lists_and_its_record(name: str, bench: Bench, tmp_path
     assert record["key"] == RunConfig(**record["config"]).key
     assert all(record[f"{what}_seconds"] >= 0 for what in ("fit", "score", "spectrum"))
     assert record["peak_memory_mb"] > 0
-    written = ["model.safetensors", "rankings.npz", "run.json"]
-    assert sorted(p.name for p in tmp_path.iterdir()) == written
+    written = ["model.rs", "rankings.npz", "run.json"]
+    assert sorted(p.name for p in run.folder.iterdir()) == written
 
 
 @every_model
-def test_lists_hold_what_their_names_say(name: str, bench: Bench, tmp_path: Path) -> None:
-    _, _, lists = bench.execute(tmp_path, name, epochs=QUICK["epochs"])
+def test_lists_hold_what_their_names_say(name: str, bench: Bench) -> None:
+    lists = bench.written(name).lists
     train, valid = bench.data["train"], bench.data["valid"]
     for mask, parts in (("train", [train]), ("train+valid", [train, valid])):
         found = lists[list_name("test", "train", mask)]
@@ -276,38 +336,33 @@ def test_lists_hold_what_their_names_say(name: str, bench: Bench, tmp_path: Path
             hidden = {i for part in parts for i in part.sequence(user).tolist()}
             assert not hidden & set(found[user].tolist())
             assert len(set(found[user].tolist())) == 20
-    expected = rank(bench.fitted(name).score, train.merged(valid), [train.merged(valid)], 20)[0][0]
+    expected = rank(bench.fitted_shortly(name).score, train.merged(valid), [train.merged(valid)], 20)[0][0]
     assert np.array_equal(lists[BEST_LIST], expected)
     assert np.array_equal(lists["valid_train_train"], lists["test_train_train"])
 
 
 @every_model
-def test_a_refit_has_no_validation_list_and_sees_the_validation_items(
-    name: str, bench: Bench, tmp_path: Path
-) -> None:
-    status, record, lists = bench.execute(tmp_path / "both", name, fit="train+valid")
-    assert status == "ok"
-    found = {n for n in lists if ".cut." not in n}
+def test_a_refit_has_no_validation_list_and_sees_the_validation_items(name: str, bench: Bench) -> None:
+    refit, run = bench.written(name, "refit"), bench.written(name)
+    assert refit.status == "ok"
+    found = {n for n in refit.lists if ".cut." not in n}
     assert found - set(NOT_LISTS) == LISTS | {positions_name(n) for n in LISTS}
-    assert not record["log"].get("validation_curve")
-    _, plain, other = bench.execute(tmp_path / "train", name)
-    assert record["key"] != plain["key"]
-    assert any(not np.array_equal(lists[n], other[n]) for n in LISTS)
+    assert not refit.record["log"].get("validation_curve")
+    assert refit.record["key"] != run.record["key"]
+    assert any(not np.array_equal(refit.lists[n], run.lists[n]) for n in LISTS)
 
 
 @every_model
-def test_checkpoints_are_gone_once_the_results_are_on_disk(name: str, bench: Bench, tmp_path: Path) -> None:
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "checkpoint.safetensors").write_bytes(b"of a killed run")
-    assert bench.execute(tmp_path, name)[0] == "ok"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["rankings.npz", "run.json"]
+def test_checkpoints_are_gone_once_the_results_are_on_disk(name: str, bench: Bench) -> None:
+    again = bench.written(name, "again")
+    assert again.status == "ok"
+    assert sorted(p.name for p in again.folder.iterdir()) == ["rankings.npz", "run.json"]
 
 
 @every_model
-def test_two_runs_write_the_same_rankings(name: str, bench: Bench, tmp_path: Path) -> None:
-    for folder in ("a", "b"):
-        bench.execute(tmp_path / folder, name)
-    assert (tmp_path / "a" / "rankings.npz").read_bytes() == (tmp_path / "b" / "rankings.npz").read_bytes()
+def test_two_runs_write_the_same_rankings(name: str, bench: Bench) -> None:
+    one, two = (bench.written(name, which).folder / "rankings.npz" for which in ("run", "again"))
+    assert one.read_bytes() == two.read_bytes()
 
 
 # ----------------------------------------------------------------------------- statuses
@@ -345,7 +400,7 @@ def test_a_run_beyond_its_time_ends_as_timeout(name: str, bench: Bench, tmp_path
 def test_a_run_beyond_its_memory_ends_as_oom(
     name: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kind = type(bench.fitted(name))
+    kind = type(bench.fitted_shortly(name))
     scores = kind.score
 
     def greedy(self: Recommender, users: np.ndarray, history: History) -> np.ndarray:
@@ -354,9 +409,11 @@ def test_a_run_beyond_its_memory_ends_as_oom(
 
     monkeypatch.setattr(kind, "score", greedy)
     before = resource.getrlimit(resource.RLIMIT_AS)
-    assert_failed(bench.execute(tmp_path / "low", name, budget={"memory_gb": 2.0}), "oom", "limit 2 GB above")
+    assert_failed(
+        bench.execute(tmp_path / "low", name, budget={"memory_gb": 2.0}, **ONE), "oom", "limit 2 GB above"
+    )
     assert resource.getrlimit(resource.RLIMIT_AS) == before
-    assert bench.execute(tmp_path / "high", name, budget={"memory_gb": 6.0})[0] == "ok"
+    assert bench.execute(tmp_path / "high", name, budget={"memory_gb": 6.0}, **ONE)[0] == "ok"
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -365,9 +422,9 @@ def test_memory_that_torch_does_not_get_ends_as_oom(
 ) -> None:
     import torch
 
-    kind = type(bench.fitted(name))
+    kind = type(bench.fitted_shortly(name))
     monkeypatch.setattr(kind, "score", lambda *_: torch.empty(2**32, dtype=torch.uint8))
-    assert_failed(bench.execute(tmp_path, name, budget={"memory_gb": 2.0}), "oom", "allocate")
+    assert_failed(bench.execute(tmp_path, name, budget={"memory_gb": 2.0}, **ONE), "oom", "allocate")
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -379,9 +436,9 @@ def test_a_fit_that_explodes_ends_as_diverged(name: str, bench: Bench, tmp_path:
 def test_scores_that_are_nan_end_as_diverged(
     name: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kind = type(bench.fitted(name))
+    kind = type(bench.fitted_shortly(name))
     monkeypatch.setattr(kind, "score", lambda self, users, _: np.full((len(users), 80), np.nan))
-    assert_failed(bench.execute(tmp_path, name), "diverged", "NaN")
+    assert_failed(bench.execute(tmp_path, name, **ONE), "diverged", "NaN")
 
 
 def test_a_defect_is_raised_and_leaves_no_rankings(

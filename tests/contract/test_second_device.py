@@ -17,7 +17,6 @@ from test_contract import CATALOG, TRAINED, Bench, params_of
 
 from recspectra.config.model import RunConfig
 from recspectra.data.interactions import Interactions
-from recspectra.fitting.fit import load_fitted, save_fitted
 from recspectra.fitting.validation import validator
 from recspectra.layers.trained import Trained
 from recspectra.recommender import Recommender, Run, Task, create
@@ -126,9 +125,9 @@ def test_a_fit_gives_the_same_losses_and_scores(name: str, bench: Bench, tmp_pat
     scores = ranked_by(bench.scores(here))
     close = {"rtol": 1e-5, "atol": 1e-5 * max(1.0, float(np.abs(scores).max()))}
     assert np.allclose(ranked_by(bench.scores(there)), scores, **close)
-    save_fitted(there, tmp_path / "model.safetensors")
-    config = CATALOG.model(name)
-    again = load_fitted(config, there.params.__dict__, tmp_path / "model.safetensors")
+    again = bench.saved_and_loaded(name, there, tmp_path / "model.rs")  # onto the CPU
+    if hasattr(again, "module"):
+        assert {p.device.type for p in again.module.parameters()} == {"cpu"}
     assert np.allclose(ranked_by(bench.scores(again)), scores, **close)
 
 

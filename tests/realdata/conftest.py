@@ -18,3 +18,10 @@ def ml100k(mirror: Path) -> Pieces:
 def ml1m(mirror: Path) -> Pieces:
     """Parts of DiffRec's ML-1M, as shipped."""
     return prepared("ml-1m.diffrec", mirror)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave all of this folder out of `make test-fast`."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.slow)

@@ -64,7 +64,6 @@ def test_seeds_of_the_clustering_move_higsp_a_little(ml100k: Pieces) -> None:
     assert (found.std(axis=0) < 0.012).all()
 
 
-@pytest.mark.slow
 def test_fagsp_on_ml_100k_comes_near_its_published_row(ml100k: Pieces) -> None:
     found = measured(
         fitted("fagsp", "ml-100k.higsp", ml100k["train"]), ml100k, "train", ("ndcg_set", "mrr_set"), [10]

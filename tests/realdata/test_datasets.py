@@ -57,7 +57,6 @@ LOO = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", LOO)
 def test_leave_one_out_anchors(name: str, mirror: Path) -> None:
     pieces, protocol = prepared(name, mirror), CATALOG.protocol("wpgrec")
@@ -68,7 +67,6 @@ def test_leave_one_out_anchors(name: str, mirror: Path) -> None:
         assert found["ndcg"] == pytest.approx(ndcg, abs=5e-4)
 
 
-@pytest.mark.slow
 def test_popularity_on_beauty_is_the_published_row(mirror: Path) -> None:
     found = values("popularity", {}, prepared("amazon-beauty.higsp", mirror), CATALOG.protocol("gsprec-ties"))
     assert np.round(found["ndcg_hit"], 4).tolist() == [0.0149, 0.0200, 0.0256]

@@ -112,7 +112,6 @@ def test_gfcf_on_ml_100k_under_the_evaluator_of_higsp(ml100k: Pieces) -> None:
 SDIFF_METRICS = ("recall", "ndcg")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("regularization", "fit", "expected"),
     [
@@ -133,7 +132,6 @@ def test_ease_on_ml_1m(
         assert found == pytest.approx(values, abs=2e-4)
 
 
-@pytest.mark.slow
 def test_gfcf_on_ml_1m(ml1m: Pieces) -> None:
     spectra = {"item-similarity": leading(build("item-similarity", ml1m["train"]), 128)}
     system = fitted("gfcf", ml1m["train"], spectra, rank=128, alpha=0.1)

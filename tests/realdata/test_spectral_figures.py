@@ -35,7 +35,6 @@ def measured(
     return [float(v) for metric in metrics for v in METRICS[metric](ranked, k).mean(axis=0)]
 
 
-@pytest.mark.slow
 def test_sgfcf_on_ml_1m(ml1m: Pieces) -> None:
     best = CATALOG.model("sgfcf").best["ml-1m.diffrec"]
     system = fitted("sgfcf", ml1m["train"], "generalised-e0.3-a0.0", **best)
@@ -76,7 +75,6 @@ def test_gsprec_with_pgsps_users_and_a_cut_is_near_its_row_on_ml_100k(ml100k: Pi
     assert found == pytest.approx([0.7543, 0.7572, 0.7465, 0.7358, 0.7443, 0.7457], abs=0.0045)
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:decay 0.4 does not satisfy")
 def test_gsprec_with_pgsps_users_is_near_its_row_on_beauty(mirror: Path) -> None:
     """With validation items masked as well; the cut leaves all pairs in."""

@@ -34,7 +34,6 @@ def recall_and_ndcg(name: str, train: Interactions, test: Interactions, **params
     return [float(METRICS[metric](ranked, [20]).mean()) for metric in ("recall", "ndcg")]
 
 
-@pytest.mark.slow
 def test_printed_cells_of_yelp2018(yelp: Pieces) -> None:
     train = yelp["train"].merged(yelp["valid"])
     assert train.nnz == 1_237_259  # the file of LightGCN

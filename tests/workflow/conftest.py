@@ -22,3 +22,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 def work(finished: Finished, tmp_path: Path) -> Path:
     """A copy of the finished working folder that a test may change."""
     return finished.copy(tmp_path / "work")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave all of this folder out of `make test-fast`."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.slow)

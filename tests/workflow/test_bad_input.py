@@ -306,7 +306,6 @@ def test_pickled_artefact_is_refused(data: Path) -> None:
     one_error(fit(data), "results/data/tiny/train.npz", "truncated or corrupted")
 
 
-@pytest.mark.slow
 def test_truncated_rankings_are_named(data: Path) -> None:
     study = SHIPPED | {
         "datasets": ["tiny"],
@@ -421,7 +420,6 @@ def test_the_time_limit_is_not_lost_where_errors_are_swallowed(
         time.sleep(3.0)
 
 
-@pytest.mark.slow
 def test_a_run_out_of_time_is_a_result_and_the_study_goes_on(finished: Finished, tmp_path: Path) -> None:
     endless = {"epochs": 1_000_000, "patience": 1_000_000, "eval_every": 1000}
     study = changed(TINY_STUDY | {"name": "late"}, lambda s: s["models"][4]["params"].update(endless))

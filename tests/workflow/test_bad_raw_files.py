@@ -121,7 +121,6 @@ def test_an_empty_part_of_a_split_is_refused(place: Path) -> None:
     assert not (place / "data").exists() or files_below(place / "data") == {}
 
 
-@pytest.mark.slow
 def test_snakemake_shows_what_is_missing_from_the_mirror(tmp_path: Path) -> None:
     target = "results/raw/higsp/higsp/ml100k/train.txt"
     (tmp_path / "mirror").mkdir()

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from harness import TINY, Finished, Project, by_rule, digests, fitted, rows, write_yaml
 
-pytestmark = pytest.mark.slow
 STEADY = {"epochs": 9, "eval_every": 3, "patience": 9, "batch_size": 50}
 STILL = {"learning_rate": 1e-12, "eval_every": 1, "patience": 1}
 STUDY = {

@@ -35,7 +35,6 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return work / "results" / "studies" / CONTENT["name"]
 
 
-@pytest.mark.slow
 def test_every_drawing_and_its_data_are_there_and_not_empty(drawn: Path) -> None:
     for table in CONTENT["tables"]:
         _drawn(drawn, f"table-{table['name']}", "md", "tex")

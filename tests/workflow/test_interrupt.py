@@ -31,7 +31,6 @@ from harness import (
 
 from recspectra.running import interrupts
 
-pytestmark = pytest.mark.slow
 SAID = f"{interrupts.MESSAGE}\r\n"
 
 

@@ -18,7 +18,6 @@ import psutil
 import pytest
 from harness import TINY_STUDY, Finished, Project, files_below, unfinished, wait_for, write_yaml
 
-pytestmark = pytest.mark.slow
 EPOCHS, KILL_AFTER = 120, 25
 METRICS = "results/studies/killed/metrics.csv"
 TARGETS = [METRICS, "results/studies/killed/learning.csv"]

@@ -152,7 +152,6 @@ def test_make_with_a_wrong_study_is_one_clear_line(
     assert len(rest) == 1 and rest[0].startswith("make: *** ")  # that is make's own
 
 
-@pytest.mark.slow
 @needs_make
 def test_make_study_runs_a_study_in_flow_style_under_a_strange_name(tmp_path: Path) -> None:
     project = Project.copied(tmp_path / "it's a checkout")
@@ -176,7 +175,6 @@ def test_make_clean_keeps_the_reference() -> None:
     assert "! -name reference" in make("clean")
 
 
-@pytest.mark.slow
 def test_summary_prints_the_first_table_and_the_place_of_the_report(finished: Finished) -> None:
     done = finished.project.script("summary", finished.folder, "results/studies/tiny-study")
     assert done.returncode == 0, done.stderr
@@ -189,7 +187,6 @@ def test_summary_prints_the_first_table_and_the_place_of_the_report(finished: Fi
 # ------------------------------------------------------------------------- without a terminal
 
 
-@pytest.mark.slow
 def test_without_a_terminal_there_is_one_line_for_each_job(finished: Finished) -> None:
     assert "\r" not in finished.printed and "\033" not in finished.printed
     lines = finished.printed.splitlines()
@@ -225,7 +222,6 @@ def on_a_terminal(command: list[str], variables: dict[str, str]) -> tuple[int, s
     return process.wait(timeout=60), written.decode("utf-8")
 
 
-@pytest.mark.slow
 def test_on_a_terminal_there_is_one_live_line(finished: Finished, work: Path) -> None:
     command = finished.project.command(work, *finished.options, "--forcerun", "collect")
     status, text = on_a_terminal(command, finished.project.environment(COLUMNS="100", TERM="xterm"))

@@ -28,7 +28,6 @@ from recspectra.config.catalog import Catalog
 from recspectra.data.synthetic import generate
 from recspectra.files import read_json, write_json
 
-pytestmark = pytest.mark.slow
 AFTER_FITS = ["evaluate", "collect", "draw_tiny-study", "report", "all"]
 FILE = "folder/rows.csv"
 RAW = f"results/raw/mirrored/{FILE}"

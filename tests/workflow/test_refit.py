@@ -65,7 +65,6 @@ def test_a_trained_model_is_not_fitted_on_both_alone(tmp_path: Path) -> None:
         Catalog(REPO.root).study(str(path))
 
 
-@pytest.mark.slow
 def test_a_refit_learns_as_long_as_did_best(finished: Finished, tmp_path: Path) -> None:
     work = finished.copy(tmp_path / "work")
     options = ["twice", "--config", f"study={study(tmp_path, ENTRY)}"]

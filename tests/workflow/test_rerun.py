@@ -13,7 +13,6 @@ import pytest
 import yaml
 from harness import TINY_FITS, TINY_STUDY, Finished, Job, by_rule, changed, edited, fitted, write_yaml
 
-pytestmark = pytest.mark.slow
 PACKAGE = Path("workflow/recspectra")
 AFTER_FITS = {"evaluate", "collect", "draw_tiny-study", "report", "all"}
 DRAWN = {"draw_tiny-study", "report", "all"}

@@ -38,7 +38,6 @@ from recspectra.spectral.operators import build
 from recspectra.training import loop as loop_module
 from recspectra.training.loop import TrainingLoop
 
-pytestmark = pytest.mark.slow
 CATALOG = Catalog(ROOT)
 TRAINED = [n for n in CATALOG.names("models") if CATALOG.model(n).kind == "trained"]
 QUICK = {"epochs": 6, "eval_every": 2, "patience": 50, "batch_size": 40, "rank": 16, "hidden": 32}

@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 from harness import REPO, TINY_STUDY, Finished, Project, by_rule, finished_jobs, wait_for, write_yaml
 
-pytestmark = pytest.mark.slow
 SDIFF = {"rank": 16, "hidden": 32, "batch_size": 50, "epochs": 60, "eval_every": 20, "patience": 50}
 TRIALS = 6
 FIT = "results/studies/tuned/metrics.csv"

@@ -180,10 +180,10 @@ def read_npz(path: Path | str) -> dict[str, np.ndarray]:
     """
     try:
         with open_regular(path) as file, zipfile.ZipFile(file) as archive:
-            _check_size(archive)
+            check_size(archive)
             if any(member.comment for member in archive.infolist()):  # a damaged length swallows what follows
                 raise ValueError("its list of arrays is damaged")
-            arrays = {name.removesuffix(".npy"): _array(archive, name) for name in archive.namelist()}
+            arrays = {name.removesuffix(".npy"): read_member(archive, name) for name in archive.namelist()}
             _check_rows(arrays)
             return arrays
     except FileNotFoundError:
@@ -199,7 +199,7 @@ def machine_memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def _check_size(archive: zipfile.ZipFile) -> None:
+def check_size(archive: zipfile.ZipFile) -> None:
     """Refuse arrays that no memory holds: a few megabytes of zip may unpack to terabytes."""
     unpacked = sum(member.file_size for member in archive.infolist())
     if unpacked > (memory := machine_memory()):
@@ -219,7 +219,7 @@ def _check_rows(arrays: Mapping[str, np.ndarray]) -> None:
         raise ValueError("its rows (indptr) do not follow each other to the end of its items")
 
 
-def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+def read_member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     """Read one array to the end of its member, where its CRC is compared."""
     import numpy as np
 

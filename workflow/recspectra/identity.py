@@ -387,6 +387,12 @@ def fit_code(model: str, script: Path) -> str:
 
 
 @functools.cache
+def import_code(script: Path) -> str:
+    """Return the hash of the code that lists from elsewhere run through; computed once a process."""
+    return code_hash(f"{PACKAGE}.evaluation.import_lists", scripts=[script])
+
+
+@functools.cache
 def tune_code(model: str, script: Path) -> str:
     """Return the hash of the code that a model's tuning runs through; computed once a process."""
     return code_hash(f"{PACKAGE}.models.{model}", f"{PACKAGE}.fitting.tune", scripts=[script])

@@ -41,6 +41,15 @@ class Paths:
         """Return the counts, checks and digests of a dataset's split."""
         return self.root / "data" / dataset / "stats.json"
 
+    def ids(self, dataset: str) -> Path:
+        """Return the ids of the user's file by position."""
+        return self.root / "data" / dataset / "ids.parquet"
+
+    @property
+    def file_digests(self) -> Path:
+        """The digests of big files that are kept between calls."""
+        return self.root / ".digests.json"
+
     def spectrum(self, dataset: str, operator: str, rank: int) -> Path:
         """Return an operator's leading eigenpairs."""
         return self.root / "spectra" / dataset / f"{operator}-r{rank}.npz"
@@ -68,6 +77,10 @@ class Paths:
     def metrics_of(self, study: str, dataset: str) -> Path:
         """Return a study's metrics on one dataset."""
         return self.study(study) / "parts" / f"{dataset}.csv"
+
+    def notes_of(self, study: str, dataset: str) -> Path:
+        """Return what the evaluation noted about lists from elsewhere on one dataset."""
+        return self.study(study) / "parts" / f"{dataset}.notes.json"
 
     def per_user(self, study: str, dataset: str) -> Path:
         """Return a study's values by user on one dataset."""

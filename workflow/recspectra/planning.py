@@ -19,6 +19,7 @@ from recspectra import devices, identity, registry
 from recspectra.config.base import ConfigError, is_safe, nearest
 from recspectra.config.catalog import Catalog, Settings, Study, check_texts, harmful, load_settings
 from recspectra.config.dataset import SHORT_FORM
+from recspectra.config.lists import ListFile
 from recspectra.config.model import PlannedRun, RunConfig, TuneConfig, spectra_of, tuning_spectra
 from recspectra.config.raw_files import RawFile, raw_files
 from recspectra.config.scale import Caps, caps_text
@@ -31,7 +32,7 @@ HERE = Paths()  # rules run in the project's folder
 COLLECTED = ["metrics.csv", "runs.csv", "learning.csv", "tuning.csv", "datasets.csv", "study.json"]
 RESERVED = {
     "all", "fetch", "prepare", "split", "datasets", "spectrum", "fit", "tune", "measure", "gather",
-    "evaluate", "collect", "draw", "report", "figures",
+    "evaluate", "collect", "draw", "report", "figures", "import_lists",
 }  # fmt: skip
 PUBLISHED = ("results.csv", "datasets.csv", "claims.csv", "mapping.yaml")
 
@@ -88,6 +89,7 @@ def load(root: Path, overrides: Mapping[str, Any], argv: Sequence[str]) -> Plan:
     for name in settings.models or ():
         _check_asked("models", name, {s.name: [m for e in s.config.models for m in e.models] for s in asked})
     _check_own_files(catalog, asked)
+    _check_lists(asked)
     return Plan(root, catalog, settings, studies, chosen.name, named or [chosen.name])
 
 
@@ -145,6 +147,19 @@ def _check_own_files(catalog: Catalog, studies: list[Study]) -> None:
             and not (read.is_file() and _read_so(catalog, name))
         ):
             raise ConfigError(f"config/datasets/{name}.yaml: {config.where_it_should_be()}")
+
+
+def _check_lists(studies: list[Study]) -> None:
+    """Refuse lists from elsewhere that are not there, or whose path Snakemake takes for a pattern."""
+    files = [file for study in studies for file in study.list_files]
+    found = [file.problem for file in files if file.problem]
+    found += [
+        f"{file.where}.lists: '{file.path}' holds a brace, which Snakemake takes for a wildcard; rename it"
+        for file in files
+        if re.search(r"[{}]", file.path)
+    ]
+    if found:
+        raise ConfigError("\n".join(dict.fromkeys(found)))
 
 
 def _read_so(catalog: Catalog, dataset: str) -> bool:
@@ -254,9 +269,15 @@ class Present:
         return [p for p in paths if not any((place / p).is_file() for place in places)]
 
 
+def _from_here(path: str) -> str:
+    """Return a path, relative where it is below the working folder: a checkout that moves reruns nothing."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
+
+
 def raw_digests() -> identity.FileDigests:
     """Return the digests of raw files that are kept, so that a dry run does not hash them all again."""
-    return identity.FileDigests(HERE.root / ".digests.json")
+    return identity.FileDigests(HERE.file_digests)
 
 
 def _spectrum_files(dataset: str, needs: list[tuple[str, int]]) -> list[str]:
@@ -300,9 +321,7 @@ class Plan:
         """Return the raw files of a dataset."""
         config = self.catalog.dataset(dataset)
         if config.path:
-            path, here = Path(config.path), Path.cwd()
-            # Below the working folder by its relative path: a checkout that moves reruns nothing.
-            return [str(path.relative_to(here)) if path.is_relative_to(here) else config.path]
+            return [_from_here(config.path)]
         source = config.source
         return [str(HERE.raw(source.name, f.path)) for f in source.files]
 
@@ -376,7 +395,7 @@ class Plan:
             return
         stats = HERE.stats(dataset)
         data = read_json(stats).get("digests", {}).get("fit") if stats.is_file() else record.get("data")
-        code = identity.fit_code(model, self._scripts / "fit.py")
+        code = self.run_code(planned.run)
         if (record.get("code"), record.get("data")) != (code, data):
             raise ConfigError(_stale(f"{place}", model))
         planned_caps = self.planned_caps(dataset, model, planned.run.key, str(planned.seed))
@@ -543,6 +562,38 @@ class Plan:
         """Return the hash of the code that a model's fit runs through."""
         return identity.fit_code(model, script)
 
+    def run_code(self, run: RunConfig) -> str:
+        """Return the hash of the code that made a run: a fit, or the import of lists."""
+        if run.imported:
+            return self.import_code
+        return identity.fit_code(run.model, self._scripts / "fit.py")
+
+    # -------------------------------------------------------------- lists from elsewhere
+
+    @cached_property
+    def _list_files(self) -> dict[tuple[str, ...], ListFile]:
+        """(dataset, model, key, seed) -> file of lists, over all studies."""
+        files = [file for study in self.studies.values() for file in study.list_files]
+        return {(file.dataset, file.model, file.key, str(file.seed)): file for file in files}
+
+    @property
+    def imported(self) -> str:
+        """Return a pattern of the names under which lists from elsewhere stand; of nothing without any."""
+        return "|".join(sorted({model for _, model, *_ in self._list_files})) or "(?!)"
+
+    def list_file(self, *run: str) -> str:
+        """Return the file that the lists of a run (dataset, model, key, seed) are in."""
+        return _from_here(self._list_files[run].path)
+
+    def list_digest(self, *run: str) -> str:
+        """Return size and sha256 of that file."""
+        return self._list_files[run].digest
+
+    @property
+    def import_code(self) -> str:
+        """Hash of the code that reads and checks lists from elsewhere."""
+        return identity.import_code(self._scripts / "import_lists.py")
+
     # ------------------------------------------------------------------- resources
 
     def fit_minutes(self, model: str, attempt: int) -> int:
@@ -615,6 +666,10 @@ class Plan:
     def parts(self, study: str) -> list[str]:
         """Return the metrics of a study by dataset."""
         return [str(HERE.metrics_of(study, d)) for d in self.studies[study].config.datasets]
+
+    def notes(self, study: str) -> list[str]:
+        """Return what evaluations noted about lists from elsewhere, by dataset."""
+        return [str(HERE.notes_of(study, d)) for d in self.studies[study].config.datasets]
 
     def choice_json(self, study: str, dataset: str = "") -> str:
         """Return what a script must be told to load a study, or one dataset of it, as it was loaded here."""
@@ -711,9 +766,10 @@ class Plan:
         return [str(HERE.study(study) / name) for name in [*names, "standings.csv", "audit.csv"]]
 
     def per_user(self, study: str) -> list[str]:
-        """Return the values of every user that a study's claims and standings are judged by."""
+        """Return the values of every user that a study's claims and intervals are made of."""
         config = self.studies[study].config
-        names = config.datasets if config.claims or config.tables else []
+        shown = config.claims or any(table.kind == "metrics" for table in config.tables)
+        names = config.datasets if shown else []
         return [str(HERE.per_user(study, name)) for name in names]
 
     @property

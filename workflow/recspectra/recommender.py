@@ -185,9 +185,13 @@ class Recommender:
     state_names : tuple of str
         Names of the fitted attributes (arrays, CSR arrays or numbers) that `state`
         saves and `load_state` restores.
+    needs_known_users : bool
+        Whether `score` needs what was fitted for each user. If not, it follows the history alone (and what
+        it draws, the number of the user), and users who were not fitted on can be scored.
     """
 
     state_names: ClassVar[tuple[str, ...]] = ()
+    needs_known_users: bool = False
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         self.params = SimpleNamespace(**params)

@@ -2,18 +2,19 @@
 
 import argparse
 import json
-from functools import partial
 from pathlib import Path
 
 from recspectra.config.scale import Choice
 from recspectra.config.yaml_io import validate
+from recspectra.data.ids import Ids
 from recspectra.data.interactions import Interactions
+from recspectra.evaluation.import_lists import doubts_of_runs
 from recspectra.evaluation.measure import measure
-from recspectra.files import atomic, read_json, write_text
-from recspectra.identity import check_made_from, data_digest, fit_code
+from recspectra.files import read_json, write_json, write_text
+from recspectra.identity import check_made_from, data_digest, fit_code, import_code
 from recspectra.running import cli
 
-SCRIPT = Path(__file__).with_name("fit.py")  # rankings of other code than its are refused
+HERE = Path(__file__).parent  # rankings of other code than its scripts' are refused
 
 
 def run() -> None:
@@ -27,6 +28,7 @@ def run() -> None:
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--per-user", type=Path, required=True)
+    parser.add_argument("--notes", type=Path, required=True, help="what is odd about lists from elsewhere")
     args = parser.parse_args()
     choice = validate(Choice, json.loads(args.choice), "--choice").model_copy(
         update={"datasets": [args.dataset]}
@@ -37,13 +39,21 @@ def run() -> None:
     digests = read_json(folder / "stats.json").get("digests", {})
     for part, piece in pieces.items():
         check_made_from(folder / "stats.json", digests.get(part), data_digest(piece), args.dataset)
+    ids = Ids.load(folder / "ids.parquet")
+    check_made_from(folder / "ids.parquet", ids.digest, digests.get("ids", ""), args.dataset)
     planned = [r for r in study.runs if r.dataset == args.dataset]
     protocols = [(p, study.views(p)) for p in study.protocols]
-    code = partial(fit_code, script=SCRIPT)
+    imported = {r.run.model for r in planned if r.run.imported}
+
+    def code(model: str) -> str:
+        return (
+            import_code(HERE / "import_lists.py") if model in imported else fit_code(model, HERE / "fit.py")
+        )
+
     measured = measure(planned, protocols, pieces, args.results, digests["fit"], code)
     write_text(args.output, measured.rows.to_csv(index=False, lineterminator="\n"))
-    with atomic(args.per_user) as temporary:
-        measured.per_user.to_parquet(temporary, index=False)
+    measured.users.write(args.per_user, ids.users)
+    write_json(args.notes, doubts_of_runs(planned, study.protocols, pieces, args.results))
 
 
 if __name__ == "__main__":

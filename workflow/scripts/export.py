@@ -1,10 +1,11 @@
-"""Write a prepared dataset as RecBole atomic files, or a run's ranking as TREC files."""
+"""Write a prepared dataset for RecBole, or a run's lists as CSV and TREC files, with the user's own ids."""
 
 import argparse
 from pathlib import Path
 
 from recspectra.data import export
-from recspectra.data.interactions import Interactions
+from recspectra.data.ids import Ids
+from recspectra.data.interactions import DataError, Interactions
 from recspectra.data.tables import PARTS
 from recspectra.files import ArtifactError, read_json, read_npz, write_text
 from recspectra.fitting.scoring import NOT_LISTS
@@ -13,10 +14,10 @@ from recspectra.running import cli
 
 
 def run() -> None:
-    """Write `{dataset}.*.inter`, and with --run also `run.txt` and `qrels.txt`."""
+    """Write the benchmark files of RecBole, or with --run `lists.csv`, `run.txt` and `qrels.txt`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="results/data/DATASET")
-    parser.add_argument("--run", type=Path, help="results/runs/DATASET/SYSTEM/KEY/seed-N")
+    parser.add_argument("--run", type=Path, help="results/runs/DATASET/MODEL/KEY/seed-N")
     parser.add_argument(
         "--list",
         default="test_train+valid_train+valid",
@@ -26,21 +27,29 @@ def run() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="where to write")
     args = parser.parse_args()
     pieces = {part: Interactions.load(args.data / f"{part}.npz") for part in PARTS}
+    ids, digests = Ids.load(args.data / "ids.parquet"), read_json(args.data / "stats.json").get("digests", {})
+    check_made_from(args.data / "ids.parquet", ids.digest, digests.get("ids", ""), args.data.name)
     if args.run is None:
-        print("\n".join(map(str, export.recbole(pieces, args.data.name, args.folder))))
+        print("\n".join(map(str, export.recbole(pieces, ids, args.data.name, args.folder))))
         return
     lists = read_npz(args.run / "rankings.npz")
-    digests = read_json(args.data / "stats.json").get("digests", {})
     check_made_from(args.run / "rankings.npz", str(lists.get("data", "")), digests.get("fit", ""), args.run)
     if args.list not in lists:
         known = [n for n in lists if n not in NOT_LISTS and "." not in n]
         raise ArtifactError(f"{args.run}: no list '{args.list}'; lists: {', '.join(known)}")
     truth = pieces[args.list.partition("_")[0]]
     users = (truth.lengths > 0).nonzero()[0]
+    export.lists_csv(lists[args.list], users, ids, args.folder / "lists.csv")
+    print(args.folder / "lists.csv")
     tag = f"{args.run.parts[-3]}-{args.run.parts[-2]}"
-    write_text(args.folder / "run.txt", export.trec_run(lists[args.list], users, tag))
-    write_text(args.folder / "qrels.txt", export.trec_qrels(truth))
-    print(f"{args.folder}/run.txt\n{args.folder}/qrels.txt")
+    try:
+        texts = export.trec_run(lists[args.list], users, tag, ids), export.trec_qrels(truth, ids)
+    except DataError as error:
+        print(f"no TREC files: {error}")
+        return
+    for name, text in zip(("run.txt", "qrels.txt"), texts, strict=True):
+        write_text(args.folder / name, text)
+        print(args.folder / name)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from recspectra.config.base import ConfigError
 from recspectra.config.model import Budget, RunConfig, needed_spectra
 from recspectra.config.scale import NO_CAPS, Caps
 from recspectra.config.yaml_io import read_yaml, validate
+from recspectra.data.ids import Ids
 from recspectra.data.interactions import Interactions
 from recspectra.files import read_json
 from recspectra.fitting.fit import Job, execute
@@ -65,7 +66,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--caps", type=Caps.read, default=NO_CAPS, help="such as epochs=40,minutes=10")
     parser.add_argument("--caps-text", default="", help="what the workflow knows the run's caps by")
     parser.add_argument("--code", default="")
-    parser.add_argument("--save-model", action="store_true")
+    parser.add_argument("--keep", default="", help="save the model; what the workflow knows that by")
     return parser.parse_args()
 
 
@@ -94,7 +95,8 @@ def run() -> None:
               args.code or fit_code(model.name, HERE / "fit.py"), args.checkpoints,
               args.caps, args.caps_text,
               train_run(args.train_run, config, args.seed, inputs.digest))  # fmt: skip
-    print(execute(job, inputs, args.folder, args.save_model))
+    ids = Ids.load(args.data / "ids.parquet") if args.keep else None
+    print(execute(job, inputs, args.folder, ids, args.keep))
 
 
 if __name__ == "__main__":

@@ -4,10 +4,7 @@ import argparse
 from pathlib import Path
 
 from recspectra.config.raw_files import files_of
-from recspectra.data import filters
-from recspectra.data.readers import read
-from recspectra.data.sources import check_raw
-from recspectra.data.tables import check_duplicates
+from recspectra.data.prepare import prepare
 from recspectra.running import cli
 
 
@@ -20,13 +17,9 @@ def run() -> None:
     args = parser.parse_args()
     catalog = cli.catalog()
     dataset = catalog.dataset(args.dataset)
-    check_raw(dataset, args.raw / dataset.source.name, files_of(catalog, dataset))
-    table = read(dataset, args.raw / dataset.source.name)
-    print(f"{dataset.name}: {table.account.words()}")
-    print(f"{check_duplicates(table, dataset.name):,} repeated pairs")
-    table, said = filters.apply(table, dataset.filter)
+    table, said = prepare(dataset, args.raw / dataset.source.name, files_of(catalog, dataset))
     table.save(args.output)
-    print("\n".join([*said, f"kept {len(table):,} interactions"]))
+    print("\n".join(said))
 
 
 if __name__ == "__main__":

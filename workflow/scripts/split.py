@@ -10,7 +10,7 @@ from recspectra.running import cli
 
 
 def run() -> None:
-    """Write `train.npz`, `valid.npz`, `test.npz` and `stats.json` to `--folder`."""
+    """Write `train.npz`, `valid.npz`, `test.npz`, `ids.parquet` and `stats.json` to `--folder`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--interactions", type=Path, required=True)
@@ -19,10 +19,12 @@ def run() -> None:
     args = parser.parse_args()
     dataset = cli.catalog().dataset(args.dataset)
     table = InteractionTable.load(args.interactions)
-    pieces, said = splits.split(table, dataset)
+    pieces, ids, said = splits.split_with_ids(table, dataset)
     stats = splits.statistics(dataset, pieces) | table.account.statistics()
+    stats["digests"]["ids"] = ids.digest
     stats["made_with"] = json.loads(args.made_with)
     said += [*splits.check_counts(dataset, stats), *reach_words.describe(stats)]
+    ids.save(args.folder / "ids.parquet")
     splits.save(pieces, stats, args.folder)
     print("\n".join(said))
 

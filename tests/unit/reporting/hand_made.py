@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import study_rows
 from scipy import stats
 
 from recspectra.reporting.claims import judge
@@ -92,12 +93,9 @@ def write(
 
 
 def run_row(dataset: str, model: str, one: Model, seed: int) -> dict:
-    row = dict.fromkeys(COLUMNS["runs"].split(), "")
-    return row | {
-        "dataset": dataset, "model": model, "title": TITLES.get(model, model), "kind": one.kind,
-        "variant": one.variant, "group": "main", "key": f"{model}-{one.variant}", "seed": seed,
-        "fit": "train", "status": one.status, "gradient_cosine": one.cosine, "params": "{}", "swept": "{}",
-    }  # fmt: skip
+    ended = {"status": one.status, "gradient_cosine": one.cosine}
+    named = {"title": TITLES.get(model, model), "kind": one.kind, "variant": one.variant, "seed": seed}
+    return study_rows.run_row(dataset, model, **named, **ended)
 
 
 def judged(files: StudyResults) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -142,7 +143,7 @@ def test_values_of_an_earlier_version_are_to_be_made_again(tmp_path: Path) -> No
     path = files.folder / "per_user" / f"{LOO}.parquet"
     frame = pd.read_parquet(path)
     frame.assign(metric="recall").to_parquet(path, index=False)
-    with pytest.raises(StudyError, match="holds no ndcg@10 of protocol wpgrec, which a claim needs; del"):
+    with pytest.raises(StudyError, match="holds no ndcg@10 of protocol wpgrec, which a comparison needs; d"):
         judged(files)
 
 
@@ -437,6 +438,21 @@ def test_a_printed_value_of_another_definition_is_not_compared(tmp_path: Path) -
     assert rows["reason"][0] == "printed values are not compared with ours: another definition (ndcg_hit)"
 
 
+def test_a_printed_value_of_another_definition_is_marked_wherever_it_stands(tmp_path: Path) -> None:
+    claim = validate(ClaimConfig, EVALUATOR, "claim")
+    files = write(tmp_path / "s", {"ml-100k.higsp": two_metrics()}, [EVALUATOR], PROTOCOLS)
+    rows = judged(files)
+    told, table = claims.tell(files, claim, rows), claims.layout(files, claim, rows)
+    (sentence,) = (text for text in told if "The paper prints" in text)
+    assert re.search(
+        r"prints 0\.\d{4} against 0\.\d{4} \[another definition \(ndcg_set\)\] of FaGSP", sentence
+    )
+    printed = [column.title for column in table.columns].index("printed of that")
+    marked = {row[printed].text[-1:] for row in table.rows if row[printed].text}
+    assert "\u2020" in marked
+    assert "\u2020 another definition (ndcg_set): not compared with ours." in table.notes
+
+
 def test_all_printed_values_of_a_table_are_looked_at_without_a_model(tmp_path: Path) -> None:
     models = {
         "wpgrec": at(0.0532, kind="closed-form"),
@@ -514,7 +530,6 @@ def test_a_study_without_claims_writes_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"k": 20}, "ndcg@20 is not kept for every user; only ndcg@10, ndcg_hit@10, ndcg_set@10, recall@20"),
         ({"kind": "ablation"}, "needs `pairs`"),
         ({"kind": "value"}, "needs `published`"),
         ({"rival_metric": "ndcg_set"}, "`rival_metric` and `rival_protocol` are given together"),

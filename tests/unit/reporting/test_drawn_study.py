@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import study_rows
 
 from recspectra.config.base import ConfigError
 from recspectra.config.study import FigureConfig, StudyConfig, TableConfig
@@ -42,16 +43,11 @@ SYSTEMS: dict[tuple[str, str, str], tuple[float, float, float] | None] = {
 
 
 def run_row(model: str, variant: str, group: str, seed: int) -> dict:
-    failed = SYSTEMS[model, variant, group] is None
-    return {
-        "dataset": DATASET, "model": model, "title": TITLES[model], "kind": "closed-form",
-        "variant": variant, "group": group, "key": f"{model}-{variant}", "seed": seed, "fit": "train",
-        "status": "oom" if failed else "ok", "reason": "why" if failed else "",
-        "spectrum_seconds": "" if failed else 1.0, "fit_seconds": "" if failed else 2.0 + len(model),
-        "score_seconds": "" if failed else 0.5, "peak_memory_mb": 1000.0, "device": "cpu", "threads": 1,
-        "epochs": "", "best_epoch": "", "best_validation": "", "mode": "", "gradient_cosine": "",
-        "params": '{"rank": 64}', "swept": "{}",
-    }  # fmt: skip
+    named = {"title": TITLES[model], "variant": variant, "group": group, "seed": seed}
+    done = {"spectrum_seconds": 1.0, "fit_seconds": 2.0 + len(model), "score_seconds": 0.5}
+    failed = dict.fromkeys(done, "") | {"status": "oom", "reason": "why"}
+    ended = done if SYSTEMS[model, variant, group] else failed
+    return study_rows.run_row(DATASET, model, **named, **ended, peak_memory_mb=1000.0, params='{"rank": 64}')
 
 
 def study_json() -> dict:

@@ -11,9 +11,9 @@ import pytest
 from hand_made import LOO, ROOT, Model, above, write
 
 from recspectra.config.study import TableConfig
-from recspectra.reporting import standings
+from recspectra.reporting import standings, tables
+from recspectra.reporting.draw import draw
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import StudyResults
 
 TABLE = {"name": "main", "title": "Main", "protocol": "wpgrec", "metrics": ["ndcg"], "k": [10]}
 
@@ -33,7 +33,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     write(folder, {LOO: models}, [])
     study = json.loads((folder / "study.json").read_text())
     (folder / "study.json").write_text(json.dumps(study | {"tables": [TABLE]}))
-    standings.draw_standings(StudyResults(folder), Published(ROOT))
+    draw(folder, ROOT)
     return standings.read(folder).set_index("model")
 
 
@@ -65,20 +65,21 @@ def test_without_values_of_users_there_are_places_but_no_intervals(tmp_path: Pat
     base = np.random.default_rng(0).uniform(0.2, 0.4, (1, 20))
     files = write(tmp_path / "s", {LOO: {"ease": Model(base), "sgl": Model(base - 0.1)}}, [])
     (files.folder / "per_user" / f"{LOO}.parquet").unlink()
-    files.config.tables.append(TableConfig(**TABLE))
-    found = standings.build(files, Published(ROOT))
+    table = TableConfig(**TABLE)
+    files.config.tables.append(table)
+    tables.draw_table(files, table, Published(ROOT))
+    found = standings.build(files)
     assert list(found["rank"]) == [1, 2] and found["low"].isna().all() and found["tied"].isna().all()
 
 
 def test_a_study_without_a_table_has_no_standings(tmp_path: Path) -> None:
     files = write(tmp_path / "s", {LOO: {"ease": Model(np.ones((1, 3)))}}, [])
-    assert standings.build(files, Published(ROOT)).empty
+    assert standings.build(files).empty
 
 
 @pytest.mark.parametrize(
     ("metrics", "k", "first"),
-    [(["recall", "ndcg"], [10, 20], ("ndcg", 10)), (["mrr", "recall"], [20], ("recall", 20)),
-     (["mrr"], [5], ("mrr", 5))],
-)  # fmt: skip
-def test_models_are_ranked_by_a_metric_kept_of_every_user(metrics: list, k: list, first: tuple) -> None:
+    [(["recall", "ndcg"], [10, 20], ("ndcg", 10)), (["mrr", "recall"], [20], ("mrr", 20))],
+)
+def test_models_are_ranked_by_ndcg_at_10_or_the_first_metric(metrics: list, k: list, first: tuple) -> None:
     assert standings.measure_of(TableConfig(**{**TABLE, "metrics": metrics, "k": k})) == first

@@ -21,7 +21,8 @@ from pydantic import Field
 
 from recspectra.config.base import SAFE_NAME, ConfigError, Scalar, nearest
 from recspectra.config.dataset import DatasetConfig, read_dataset
-from recspectra.config.model import Budget, ModelConfig, PlannedRun, RunConfig, TuneConfig
+from recspectra.config.lists import ListFile, ListsEntry, found_at, places_of
+from recspectra.config.model import LISTS, Budget, ModelConfig, PlannedRun, RunConfig, TuneConfig
 from recspectra.config.scale import NUMBERS, Choice, Scale, ScaleConfig
 from recspectra.config.study import (
     DEFAULT,
@@ -35,6 +36,8 @@ from recspectra.config.study import (
     narrow,
 )
 from recspectra.config.yaml_io import read_yaml, validate
+from recspectra.identity import FileDigests
+from recspectra.paths import Paths
 
 # ---------------------------------------------------------------------------- settings
 
@@ -153,6 +156,10 @@ class Catalog:
             self._cache[kind, name] = entry
         return self._cache[kind, name]
 
+    def digest(self, path: str) -> str:
+        """Return size and sha256 of a file of lists, `missing` where there is none."""
+        return FileDigests(Paths().file_digests).of(path)
+
     def misnamed(self, kind: str, file: str, name: str) -> ConfigError:
         """Return the error of a file whose name and `name:` differ, naming the file that has the name."""
         taken = f" (config/{kind}/{name}.yaml has that name)" if name in self.names(kind) else ""
@@ -172,6 +179,26 @@ class Catalog:
     def model(self, name: str, where: str = "") -> ModelConfig:
         """Return the system called `name`."""
         return self._get("models", name, where)
+
+    def add_lists(self, entry: ListsEntry, where: str) -> None:
+        """Let the lists of a study stand for a model under their name.
+
+        Raises
+        ------
+        ConfigError
+            A model has that name, or lists with another title.
+        """
+        if entry.name in self.names("models"):
+            raise ConfigError(
+                f"{where}: '{entry.name}' is a model of config/models; give the lists another `name`, such "
+                f"as `name: {entry.name}_elsewhere`"
+            )
+        known = self._cache.setdefault(("models", entry.name), entry.as_model)
+        if known != entry.as_model:
+            raise ConfigError(
+                f"{where}: lists called '{entry.name}' have the title '{known.title}' already; give one of "
+                "them another `name`"
+            )
 
     def protocol(self, name: str, where: str = "") -> ProtocolConfig:
         """Return the protocol called `name`."""
@@ -285,6 +312,7 @@ class Study:
             catalog.dataset(name, f"{origin}: datasets")
         self.protocols = [catalog.protocol(p, f"{origin}: protocols") for p in config.protocols]
         self._check_models_of_drawings(whole)
+        self.list_files: list[ListFile] = []
         self.runs = [
             planned
             for index, entry in enumerate(config.models)
@@ -295,7 +323,12 @@ class Study:
         self._check_drawings()
         self._check_depth()
 
-    def _expand(self, entry: ModelEntry, name: str, where: str) -> list[PlannedRun]:
+    def _expand(self, entry: ModelEntry | ListsEntry, name: str, where: str) -> list[PlannedRun]:
+        if isinstance(entry, ListsEntry):
+            self.catalog.add_lists(entry, where)
+            self._check_datasets(entry, where)
+            datasets = entry.datasets or self.config.datasets
+            return [run for dataset in datasets for run in self._imports_on(dataset, entry, where)]
         model = self.catalog.model(name, where)
         self._check_datasets(entry, where)
         _check_refit(entry, model, where)
@@ -325,7 +358,27 @@ class Study:
                     seed=seed, swept=swept,
                 )  # fmt: skip
 
-    def _check_datasets(self, entry: ModelEntry, where: str) -> None:
+    def _imports_on(self, dataset: str, entry: ListsEntry, where: str) -> Iterator[PlannedRun]:
+        """Yield the runs that lists from elsewhere stand for on a dataset, one for each seed.
+
+        The content of all their files is part of the key.
+        """
+        known = self.config.seeds_on(dataset)
+        seeds = entry.seeds or (known if entry.by_seed else known[:1])
+        paths = {seed: places_of(entry.path(dataset, seed), Path(self.origin).parent) for seed in seeds}
+        files = {seed: self.catalog.digest(found_at(places)) for seed, places in paths.items()}
+        run = RunConfig(
+            model=entry.name, class_name=LISTS, params=entry.settings(list(files.values())), fit=entry.fit,
+            top=self.config.top,
+        )  # fmt: skip
+        for seed in seeds[: self.scale.seeds]:
+            place = paths[seed]
+            self.list_files.append(
+                ListFile(dataset, entry.name, run.key, seed, found_at(place), place, files[seed], where)
+            )
+            yield PlannedRun(dataset=dataset, run=run, variant=entry.variant, group=entry.group, seed=seed)
+
+    def _check_datasets(self, entry: ModelEntry | ListsEntry, where: str) -> None:
         """Refuse a dataset that the study does not have."""
         for name in entry.datasets or []:
             if name not in self.config.datasets:
@@ -525,8 +578,7 @@ def _named_models(kind: str, item: Any) -> dict[str, list[str]]:
         return {"model": [item.model] if item.model else [], "rivals": item.rivals}
     if kind == "figures":
         return {"model": [item.model] if item.model else []}
-    named = item.kind == "runtime" and "reference" in item.model_fields_set
-    return {"reference": [item.reference] if named else []}
+    return {"reference": [item.reference] if item.reference else []}
 
 
 def variant_label(variant: str, swept: dict[str, Scalar]) -> str:

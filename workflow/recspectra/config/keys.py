@@ -17,6 +17,7 @@ from pydantic_core import PydanticUndefined
 
 from recspectra import registry
 from recspectra.config.base import ConfigError
+from recspectra.config.lists import ListsEntry
 from recspectra.config.scale import ScaleConfig
 from recspectra.config.study import (
     ClaimConfig,
@@ -66,6 +67,21 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "seeds": "In place of the study's.",
         "datasets": "In place of the study's.",
     },
+    ListsEntry: {
+        "lists": "A file (CSV, TSV, Parquet, TREC run), or one for each dataset: `{ml-1m: a.csv}`. It is "
+        "looked for in the study's folder, then in the working folder. `{dataset}` and `{seed}` in it are "
+        "filled in.",
+        "title": "What tables call it.",
+        "name": "What claims and `models=` call it; by default the title in small letters: `recbole_sasrec`.",
+        "seconds": "How long its fit took, for tables and figures of times.",
+        "history": "What the model was shown for the lists: `train`, `train+valid`, or a list of both.",
+        "columns": "Where the file has other names: `{user: uid, item: sku, score: s, rank: r}`.",
+        "variant": "A label that tells entries of one name apart.",
+        "fit": "What the model was fitted on.",
+        "group": "Tables, figures and claims pick entries by their group.",
+        "seeds": "The seeds that there are files of; by default the study's, without `{seed}` its first.",
+        "datasets": "In place of the study's; by default those of `lists`, if it names some.",
+    },
     TableConfig: {
         "name": "Name of the files `table-NAME.*`.",
         "title": "Stands over the table.",
@@ -73,7 +89,7 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "protocol": "The protocol whose numbers are shown.",
         "metrics": "Columns, with `k`.",
         "k": "Cut-offs of the lists.",
-        "reference": "Of a `runtime` table: the model that all are set in relation to.",
+        "reference": "A model: what is above or below it is marked; a `runtime` table has multiples of it.",
         "figure": "Of a kind that a paper adds: the figure whose numbers it prints.",
         "datasets": "In place of the study's.",
         "groups": "Which entries are rows.",
@@ -115,7 +131,7 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "view": "History and mask.",
         "views": "Of an `order`: the views that are compared.",
         "protocol": "The protocol whose numbers are compared.",
-        "metric": "What is compared; it must be kept for every user.",
+        "metric": "What is compared.",
         "k": "Cut-off of the lists.",
         "rival_protocol": "Of a `gain`: the protocol that the rivals' rows were printed with.",
         "rival_metric": "Of a `gain`: the metric that the rivals' rows were printed with.",
@@ -172,6 +188,7 @@ SECTIONS = (
     ("Keys of a study", StudyConfig, ""),
     ("`tuning`", TuningConfig, ""),
     ("`models`", ModelEntry, ""),
+    ("Lists from elsewhere among `models`", ListsEntry, ""),
     ("`tables`", TableConfig, "tables"),
     ("`figures`", FigureConfig, "figures"),
     ("`claims`", ClaimConfig, "claims"),

@@ -70,6 +70,9 @@ class SpectrumNeed(Strict):
     rank: str
 
 
+LISTS = "lists"  # class and kind of what stands for a model that was fitted elsewhere
+
+
 class Paper(Strict):
     """The paper that a model or protocol comes from."""
 
@@ -85,7 +88,7 @@ class ModelConfig(Strict):
     class_name: str
     title: str
     paper: Paper
-    kind: Literal["closed-form", "trained"]
+    kind: Literal["closed-form", "trained", "lists"]
     order: bool = False
     cost: Literal["light", "medium", "heavy"] = "light"
     spectra: list[SpectrumNeed] = []
@@ -250,6 +253,11 @@ class RunConfig(Strict):
         """Return the run with the class that the model's YAML names; one given by hand may lack it."""
         tune = self.tune.of_class(model) if self.tune else None
         return _of_class(self, model).model_copy(update={"tune": tune})
+
+    @property
+    def imported(self) -> bool:
+        """Whether it stands for lists that were made elsewhere."""
+        return self.class_name == LISTS
 
     @property
     def train_run(self) -> RunConfig:

@@ -22,6 +22,7 @@ from recspectra.config.base import (
     nearest,
     twice,
 )
+from recspectra.config.lists import ListsEntry
 
 METRICS = (
     "recall",
@@ -132,11 +133,24 @@ class ModelEntry(Strict):
         return [self.model] if isinstance(self.model, str) else self.model
 
 
+Entry = Annotated[
+    Annotated[ModelEntry, Tag("ModelEntry")] | Annotated[ListsEntry, Tag("ListsEntry")],
+    Discriminator(
+        lambda value: (
+            "ListsEntry"
+            if isinstance(value, ListsEntry) or (isinstance(value, dict) and "lists" in value)
+            else "ModelEntry"
+        )
+    ),
+]
+
+
 class TableConfig(Strict):
     """One table of a study, drawn from `metrics.csv` or, of kind `runtime`, from `runs.csv`.
 
     Kinds that papers add (see `recspectra.registry`) have the numbers of a `figure`. A runtime table sets
-    every model in relation to the model `reference`. `printed` names
+    every model in relation to the model `reference` (GF-CF by default); one of metrics marks what is above
+    or below it. `printed` names
     the published dataset to print next to one of ours where `mapping.yaml` maps none,
     because the files differ. `open_rows` adds the published models that the study lacks.
     """
@@ -147,7 +161,7 @@ class TableConfig(Strict):
     protocol: str = "standard"
     metrics: list[str] = []
     k: list[CutOff] = []
-    reference: str = "gfcf"
+    reference: str | None = None
     figure: str | None = None
     datasets: list[str] | None = None
     groups: list[str] = ["main"]
@@ -157,6 +171,11 @@ class TableConfig(Strict):
     printed: dict[str, str] = {}
     open_rows: bool = False
     caption: str = ""
+
+    @property
+    def timed_against(self) -> str:
+        """The model that a runtime table sets all in relation to."""
+        return self.reference or "gfcf"
 
     @field_validator("kind")
     @classmethod
@@ -219,10 +238,6 @@ class PairConfig(Strict):
     claim: str
 
 
-# What is kept of every user, so that two runs can be compared over users.
-PER_USER_METRICS = {("ndcg", 10), ("recall", 20), ("ndcg_hit", 10), ("ndcg_set", 10)}
-
-
 class ClaimConfig(Strict):
     """What a paper says, to be set against the study's own numbers; `reporting/claims.py` judges it.
 
@@ -280,10 +295,6 @@ class ClaimConfig(Strict):
             raise ValueError("`rival_metric` and `rival_protocol` are given together")
         if self.rival_metric and not (self.kind == "gain" and self.published):
             raise ValueError("`rival_metric` is for a claim of kind gain with `published`")
-        for _, metric in self.measured if self.kind != "value" else []:
-            if (metric, self.k) not in PER_USER_METRICS:
-                known = ", ".join(f"{m}@{k}" for m, k in sorted(PER_USER_METRICS))
-                raise ValueError(f"{metric}@{self.k} is not kept for every user; only {known} are")
         return self
 
     @property
@@ -319,7 +330,7 @@ class StudyConfig(Strict):
     protocols: list[str] = Field(["standard"], min_length=1)
     views: list[View] | None = None
     top: int = Field(50, ge=1, le=10_000)
-    models: list[ModelEntry] = Field(min_length=1)
+    models: list[Entry] = Field(min_length=1)
     tables: list[TableConfig] = []
     figures: list[FigureConfig] = []
     claims: list[ClaimConfig] = []
@@ -374,12 +385,16 @@ def narrow(config: StudyConfig, datasets: Collection[str], models: Collection[st
     return kept.model_copy(update=update)
 
 
-def _on_part(entry: ModelEntry, absent: Collection[str], models: Collection[str]) -> ModelEntry | None:
+def _on_part(
+    entry: ModelEntry | ListsEntry, absent: Collection[str], models: Collection[str]
+) -> ModelEntry | ListsEntry | None:
     """Return an entry without absent datasets and other models than `models`; None if nothing is left."""
     left = [name for name in entry.models if not models or name in models]
     on = None if entry.datasets is None else [name for name in entry.datasets if name not in absent]
     if not left or on == []:
         return None
+    if isinstance(entry, ListsEntry):
+        return entry.model_copy(update={"datasets": on})
     models = left if isinstance(entry.model, list) else entry.model
     return entry.model_copy(update={"model": models, "datasets": on})
 

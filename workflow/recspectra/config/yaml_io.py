@@ -257,9 +257,9 @@ def _fields_at(model: type[BaseModel], loc: tuple) -> list[str]:
     """Return the keys allowed where a validation error happened."""
     for part in loc[:-1]:
         if isinstance(part, str) and part in model.model_fields:
-            for candidate in _models_in(model.model_fields[part].annotation):
-                model = candidate
-                break
+            candidates = _models_in(model.model_fields[part].annotation)
+            named = [candidate for candidate in candidates if candidate.__name__ in loc]
+            model = next(iter(named or candidates), model)
     return list(model.model_fields)
 
 
@@ -297,6 +297,7 @@ def _in_words(error: Exception) -> str:
 
 # What pydantic adds to a path for the members of a union.
 _TAGS = ("bool", "int", "float", "str", ONE_TEXT, ONE_LIST, BY_NAME)
+_SCHEMAS = ("ModelEntry", "ListsEntry")  # the same for kinds of entries, whose keys differ
 
 
 RENAMED = {"systems": "models", "findings": "claims"}  # keys of version 0.1.0
@@ -304,7 +305,7 @@ RENAMED = {"systems": "models", "findings": "claims"}  # keys of version 0.1.0
 
 def _explain(model: type[BaseModel], problem: dict) -> str:
     loc = tuple(p for p in problem["loc"] if p not in _TAGS)
-    where = _path_of(loc)
+    where = _path_of(tuple(p for p in loc if p not in _SCHEMAS))
     if problem["type"] == "extra_forbidden":
         allowed = _fields_at(model, loc)
         now = RENAMED.get(str(loc[-1]))

@@ -16,6 +16,7 @@ import numpy as np
 from recspectra.config.dataset import DatasetConfig, SplitConfig
 from recspectra.data import alignment
 from recspectra.data.filters import keep
+from recspectra.data.ids import Ids
 from recspectra.data.interactions import DataError, Interactions, from_pairs
 from recspectra.data.reach import reach, refuse_masked
 from recspectra.data.tables import PARTS, InteractionTable
@@ -143,12 +144,20 @@ RECIPES: dict[str, Recipe] = {
 
 
 def split(table: InteractionTable, config: DatasetConfig) -> tuple[dict[str, Interactions], list[str]]:
+    """Return what `split_with_ids` does, without the ids."""
+    pieces, _, said = split_with_ids(table, config)
+    return pieces, said
+
+
+def split_with_ids(
+    table: InteractionTable, config: DatasetConfig
+) -> tuple[dict[str, Interactions], Ids, list[str]]:
     """Apply a dataset's recipe and return its parts.
 
     Returns
     -------
-    pieces, said : dict, list of str
-        `train`, `valid` and `test`; lines on what was dropped.
+    pieces, ids, said : dict, Ids, list of str
+        `train`, `valid` and `test`; the ids of their users and items; lines on what was dropped.
 
     Raises
     ------
@@ -179,7 +188,7 @@ def split(table: InteractionTable, config: DatasetConfig) -> tuple[dict[str, Int
         of_part = None if times is None else times[rows]
         pieces[name] = from_pairs(dense.users[rows], dense.items[rows], of_part, shape)
     refuse_masked(config.name, pieces)
-    return pieces, said
+    return pieces, Ids(user_labels, item_labels), said
 
 
 def _times_of(table: InteractionTable, parts: np.ndarray, config: DatasetConfig) -> np.ndarray | None:

@@ -14,13 +14,13 @@ import pandas as pd
 from recspectra import registry
 from recspectra.config.model import PlannedRun
 from recspectra.config.scale import USABLE
-from recspectra.config.study import PER_USER_METRICS, ProtocolConfig, View
+from recspectra.config.study import ProtocolConfig, View
 from recspectra.data.interactions import Interactions
-from recspectra.data.reach import warm_users
 from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
+from recspectra.evaluation.per_user import Members, PerUser
 from recspectra.files import ArtifactError, read_json, read_npz
-from recspectra.fitting.ranking import from_arrays, list_name, smaller_ids_first
+from recspectra.fitting.ranking import Ranking, from_arrays, list_name, smaller_ids_first
 from recspectra.identity import check_code, check_made_from
 from recspectra.paths import Paths
 
@@ -36,7 +36,12 @@ class Measured:
     """Rows of `metrics.csv` and per-user values of one dataset."""
 
     rows: pd.DataFrame
-    per_user: pd.DataFrame
+    users: PerUser
+
+    @property
+    def per_user(self) -> pd.DataFrame:
+        """The values of every user as a frame."""
+        return self.users.frame()
 
 
 def measure(
@@ -73,32 +78,37 @@ def measure(
         Rankings are missing, damaged, of another split or other code, or lack a list.
     """
     rows: list[dict[str, Any]] = []
-    users: list[pd.DataFrame] = []
-    warm = warm_users(pieces["train"])
+    users = PerUser()
+    own_members = {target: _members(pieces, target) for target in ("test", "valid")}
     for item in _distinct(planned):
         folder = Paths(results).planned(item)
         lists = read_npz(folder / "rankings.npz")
         check_made_from(folder / "rankings.npz", str(lists.get("data", "")), data, folder)
         if code is not None:
             check_code(folder / "rankings.npz", str(lists.get("code", "")), code(item.run.model), folder)
-        status = str(lists["status"])
         for protocol, view in _views(protocols, item.run.fit):
+            status = _status(item, lists, list_name(protocol.target, view.history, view.mask))
             head, truth = _labels(item, protocol, view), pieces[protocol.target]
-            groups = _groups(protocol, np.flatnonzero(truth.lengths > 0), warm)
+            everyone = own_members[protocol.target]
+            groups = _groups(protocol, everyone)
             if status not in USABLE:
                 nothing = dict.fromkeys(product(protocol.metrics, protocol.k))
                 for group in groups:
                     rows += _rows(head | {"users": group}, nothing, status)
                 continue
             name = list_name(protocol.target, view.history, view.mask)
-            values, ids = _values(lists, name, truth, protocol)
+            values = _values(lists, name, truth, protocol)
             for group, members in groups.items():
                 own = {point: column[members] for point, column in values.items()}
                 rows += _rows(head | {"users": group}, own, status if members.any() else NO_USERS)
-                if group == protocol.users:
-                    users += _per_user(head, own, ids[members])
-    frame = pd.DataFrame(rows, columns=COLUMNS)
-    return Measured(frame, pd.concat(users, ignore_index=True) if users else pd.DataFrame())
+                if group == protocol.users and members.any():
+                    users.add(head, everyone.within(members), own)
+    return Measured(pd.DataFrame(rows, columns=COLUMNS), users)
+
+
+def _status(item: PlannedRun, lists: dict[str, np.ndarray], name: str) -> str:
+    """Return the status of a run's list; lists from elsewhere may be of some views only."""
+    return "skipped" if item.run.imported and name not in lists else str(lists["status"])
 
 
 def _distinct(planned: list[PlannedRun]) -> list[PlannedRun]:
@@ -125,11 +135,15 @@ def _labels(item: PlannedRun, protocol: ProtocolConfig, view: View) -> dict[str,
     }  # fmt: skip
 
 
-def _groups(protocol: ProtocolConfig, users: np.ndarray, warm: np.ndarray) -> dict[str, np.ndarray]:
+def _members(pieces: dict[str, Interactions], target: str) -> Members:
+    """Return the users with targets in a part of the split."""
+    return Members.of(pieces["train"], np.flatnonzero(pieces[target].lengths > 0))
+
+
+def _groups(protocol: ProtocolConfig, members: Members) -> dict[str, np.ndarray]:
     """Return which of the users with targets each group holds, the protocol's own group first."""
-    groups = {"all": np.ones(len(users), dtype=bool), "warm": warm[users], "cold": ~warm[users]}
-    also = ["warm"] if protocol.users == "all" and groups["cold"].any() else []
-    return {name: groups[name] for name in (protocol.users, *also)}
+    also = ["warm"] if protocol.users == "all" and not members.warm.all() else []
+    return {name: members.group(name) for name in (protocol.users, *also)}
 
 
 def _rows(
@@ -145,30 +159,33 @@ def _rows(
 
 def _values(
     lists: dict[str, np.ndarray], name: str, truth: Interactions, protocol: ProtocolConfig
-) -> tuple[dict[tuple[str, int], np.ndarray], np.ndarray]:
+) -> dict[tuple[str, int], np.ndarray]:
     if name not in lists:
         raise ArtifactError(f"rankings hold no list '{name}' for protocol '{protocol.name}'")
-    ranking = from_arrays(name, lists)
+    return user_values(from_arrays(name, lists), truth, protocol)
+
+
+def user_values(
+    ranking: Ranking, truth: Interactions, protocol: ProtocolConfig
+) -> dict[tuple[str, int], np.ndarray]:
+    """Return the value of each user with targets by metric and cut-off, float64, shape (u,).
+
+    Parameters
+    ----------
+    ranking : Ranking
+        Top lists of all users.
+    truth : Interactions
+        What is to be found.
+    protocol : ProtocolConfig
+        Metrics, cut-offs and the order of equal scores.
+    """
     top = smaller_ids_first(ranking) if protocol.ties == "smaller-id" else ranking.lists
     ranked = compare(top, truth, ranking.positions if protocol.ties == "half" else None)
     values = {}
     for metric in protocol.metrics:
         columns = METRICS[metric](ranked, protocol.k)
         values |= {(metric, k): columns[:, i] for i, k in enumerate(protocol.k)}
-    return values, ranked.users
-
-
-def _per_user(
-    head: dict[str, Any], values: dict[tuple[str, int], np.ndarray], users: np.ndarray
-) -> Iterator[pd.DataFrame]:
-    """Yield per-user values of the two metrics that significance tests use."""
-    for (metric, k), column in values.items():
-        if (metric, k) in PER_USER_METRICS:
-            labels = {n: pd.Categorical([v] * len(users)) for n, v in head.items() if n != "seed"}
-            yield pd.DataFrame(
-                {**labels, "seed": head["seed"], "metric": pd.Categorical([metric] * len(users)),
-                 "k": k, "user": users.astype(np.int32), "value": column.astype(np.float32)}
-            )  # fmt: skip
+    return values
 
 
 def run_records(

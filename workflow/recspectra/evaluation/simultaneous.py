@@ -19,10 +19,12 @@ from zlib import crc32
 import numpy as np
 
 DRAWS = 10_000
+COLUMN_DRAWS = 2_000  # of a column of a table: there are many of them
 LEVEL = 0.95
 POWER = 0.84  # normal quantile of a power of .8
 FEWEST_DF = 10  # below, the variation over seeds is too badly known to count as covered
 AT_ONCE = 2_000_000  # user counts drawn at once: 16 MB
+PAIRS_AT_ONCE = 600  # of columns whose users are drawn together: 96 MB of means and squares
 RARE = 1e-3  # how often a resample may lack every user that tells two models apart
 
 
@@ -173,6 +175,18 @@ def _seed_effects(panel: Panel, seeds: SeedVariance, draws: int, seed: int) -> d
     }
 
 
+def mean_error(panel: Panel, name: str) -> float:
+    """Return the standard error of a model's mean, sqrt(s^2 / n + tau^2 / S); NaN of one user.
+
+    s^2 is the variance over users of their means over seeds, tau^2 what seeds do to all users together.
+    """
+    users = panel.by_user(name)
+    if len(users) < 2:
+        return math.nan
+    added = _variances_of_means(panel, seed_variance(panel))[name]
+    return math.sqrt(float(users.var(ddof=1)) / len(users) + added)
+
+
 # ------------------------------------------------------------------------------- draws
 
 
@@ -212,7 +226,7 @@ def resample_means(panel: Panel, draws: int = DRAWS, seed: int = 0) -> np.ndarra
 
 
 class _Studentised(NamedTuple):
-    """Pairs of one dataset: observed differences and standard errors, and |t| in every draw."""
+    """Pairs: observed differences and standard errors, and |t| in every draw, shape (draws, pairs)."""
 
     difference: np.ndarray
     error: np.ndarray
@@ -244,17 +258,28 @@ def compare(
         (panel, [i for i, pair in enumerate(pairs) if pair.dataset == panel.dataset]) for panel in panels
     ]
     parts = [(panel, own) for panel, own in parts if own]
-    tests = [_studentise(panel, [pairs[i] for i in own], draws, seed) for panel, own in parts]
+    tests = [_studentise([(panel, [pairs[i] for i in own])], draws, seed)[0] for panel, own in parts]
     if not tests:
         return []
-    largest = np.sort(np.max([test.drawn for test in tests], axis=0))
-    critical = float(largest[math.ceil(round(LEVEL * (draws + 1), 6)) - 1])
+    largest, critical = _critical([_largest(test) for test in tests])
     for (panel, own), test in zip(parts, tests, strict=True):
         variances = _variances_of_means(panel, seed_variance(panel))
         for place, i in enumerate(own):
             ratio = _fieller(panel, pairs[i], variances, critical if test.known[place] else math.inf)
             found[i] = _conclude(test, place, largest, critical, ratio)
     return [found[i] for i in sorted(found)]
+
+
+def _largest(test: _Studentised, places: Sequence[int] | None = None) -> np.ndarray:
+    """Return the largest |t| of every draw over pairs (all by default), those that are not known left out."""
+    chosen = np.arange(len(test.known)) if places is None else np.asarray(places, dtype=np.int64)
+    return test.drawn[:, chosen[test.known[chosen]]].max(axis=1, initial=0.0)
+
+
+def _critical(parts: Sequence[np.ndarray]) -> tuple[np.ndarray, float]:
+    """Return the largest |t| of a family in rising order, from those of its parts, and its critical value."""
+    largest = np.sort(np.max(parts, axis=0))
+    return largest, float(largest[math.ceil(round(LEVEL * (len(largest) + 1), 6)) - 1])
 
 
 def over_best(comparisons: Sequence[Comparison]) -> Comparison:
@@ -278,10 +303,18 @@ def over_best(comparisons: Sequence[Comparison]) -> Comparison:
     )
 
 
-def _studentise(panel: Panel, pairs: Sequence[Pair], draws: int, seed: int) -> _Studentised:
-    """Return the observed t of pairs of one dataset, and max |T| of every draw."""
-    seeds = seed_variance(panel)
-    variances, effects = _variances_of_means(panel, seeds), _seed_effects(panel, seeds, draws, seed)
+class _Observed(NamedTuple):
+    """Pairs of one panel: what is observed; `centred`, (users, pairs), are gaps around their means."""
+
+    difference: np.ndarray
+    centred: np.ndarray
+    added: np.ndarray
+    error: np.ndarray
+    known: np.ndarray
+
+
+def _observe(panel: Panel, pairs: Sequence[Pair]) -> _Observed:
+    variances = _variances_of_means(panel, seed_variance(panel))
     means = {name: panel.by_user(name) for name in {n for pair in pairs for n in pair[1:]}}
     # Differences first: those of equal models are exactly 0, differences of means are not.
     gaps = np.stack([means[pair.subject] - means[pair.rival] for pair in pairs], axis=1)
@@ -291,13 +324,35 @@ def _studentise(panel: Panel, pairs: Sequence[Pair], draws: int, seed: int) -> _
     added = np.array([variances[pair.subject] + variances[pair.rival] for pair in pairs])
     error = np.sqrt((centred**2).sum(axis=0) / (len(gaps) * max(len(gaps) - 1, 1)) + added)
     known = np.array([extra > 0.0 or _told_apart(gap) for extra, gap in zip(added, centred.T, strict=True)])
-    moved, spread = _moments(panel, centred, draws, seed)
+    return _Observed(difference, centred, added, error, known)
+
+
+def _studentise(parts: Sequence[tuple[Panel, Sequence[Pair]]], draws: int, seed: int) -> list[_Studentised]:
+    """Return the observed t of the pairs of each panel, and |T| in every draw.
+
+    Panels are of the same users, who are drawn once for all of them.
+    """
+    observed = [_observe(panel, pairs) for panel, pairs in parts]
+    columns = np.concatenate([one.centred for one in observed], axis=1)
+    ends = np.cumsum([len(pairs) for _, pairs in parts])[:-1]
+    moments = (np.split(part, ends, axis=1) for part in _moments(parts[0][0], columns, draws, seed))
+    return [
+        _Studentised(one.difference, one.error, one.known, _drawn(panel, pairs, one.added, *both, seed))
+        for (panel, pairs), one, *both in zip(parts, observed, *moments, strict=True)
+    ]
+
+
+def _drawn(
+    panel: Panel, pairs: Sequence[Pair], added: np.ndarray, moved: np.ndarray, spread: np.ndarray, seed: int
+) -> np.ndarray:
+    """Return |T|, shape (draws, pairs), from how far each draw moves a difference and its variance there."""
+    effects = _seed_effects(panel, seed_variance(panel), len(moved), seed)
     for j, pair in enumerate(pairs):
         moved[:, j] += effects[pair.subject] - effects[pair.rival]
     with np.errstate(divide="ignore", invalid="ignore"):
         drawn = np.abs(moved) / np.sqrt(spread + added)
     drawn[moved == 0.0] = 0.0
-    return _Studentised(difference, error, known, drawn[:, known].max(axis=1, initial=0.0))
+    return drawn
 
 
 def _told_apart(centred: np.ndarray) -> bool:
@@ -355,6 +410,113 @@ def _fieller(
         return a / b - 1.0, -math.inf, math.inf
     root = math.sqrt(max(cross**2 - low * top, 0.0))
     return a / b - 1.0, (cross - root) / low - 1.0, (cross + root) / low - 1.0
+
+
+# ------------------------------------------------------------------------------- columns
+
+NOTHING = "\0nothing"  # a model of zeros: the difference from it is a value itself
+
+
+class Standing(NamedTuple):
+    """What is known of one model in a column of a table.
+
+    Attributes
+    ----------
+    value : Comparison
+        Its mean over users and seeds, with an interval of its own.
+    behind : Comparison or None
+        The best of the column minus it; None of the best.
+    against : Comparison or None
+        It minus the reference model; None of that and where there is none.
+    """
+
+    value: Comparison
+    behind: Comparison | None
+    against: Comparison | None
+
+    @property
+    def tied(self) -> bool:
+        """Whether it cannot be told from the best."""
+        return self.behind is not None and self.behind.low <= 0.0
+
+
+def stand(
+    columns: Sequence[tuple[Panel, str | None]], draws: int = COLUMN_DRAWS, seed: int = 0
+) -> list[dict[str, Standing]]:
+    """Return how the models of each column stand: to the best of it, and to a reference model.
+
+    All comparisons of a column with its best model and with its reference are one family: their intervals
+    hold at once, and the same two models are never told apart in one place and not in another. The best is
+    left out of no such set: with 95 % confidence it is among the models that are tied with the first one.
+    A value has an interval of its own.
+
+    Parameters
+    ----------
+    columns : sequence of (Panel, str or None)
+        The values of a column, and the name of its reference model. All are of the same users.
+    draws, seed : int
+        Bootstrap samples of users, and their seed.
+
+    Returns
+    -------
+    list of dict
+        For each column, name -> `Standing`.
+    """
+    found: list[dict[str, Standing]] = []
+    for part in _batches([_Column.of(panel, reference) for panel, reference in columns]):
+        tests = _studentise([(column.panel, column.pairs) for column in part], draws, seed)
+        found += [column.conclude(test) for column, test in zip(part, tests, strict=True)]
+    return found
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A panel with a model of zeros, and the pairs whose differences a column shows."""
+
+    panel: Panel
+    best: str
+    reference: str | None
+    pairs: list[Pair]
+
+    @classmethod
+    def of(cls, panel: Panel, reference: str | None) -> _Column:
+        names, dataset = list(panel.values), panel.dataset
+        best = max(names, key=lambda name: float(np.mean(panel.values[name])))
+        pairs = [Pair(dataset, name, NOTHING) for name in names]
+        pairs += [Pair(dataset, best, name) for name in names if name != best]
+        pairs += [Pair(dataset, name, reference) for name in names if reference and name != reference]
+        whole = Panel(
+            dataset, {**panel.values, NOTHING: np.zeros((1, panel.users))}, panel.trained, panel.runs
+        )
+        return cls(whole, best, reference, list(dict.fromkeys(pairs)))
+
+    def conclude(self, test: _Studentised) -> dict[str, Standing]:
+        family = [i for i, pair in enumerate(self.pairs) if pair.rival != NOTHING]
+        both = _critical([_largest(test, family)])
+        variances = _variances_of_means(self.panel, seed_variance(self.panel))
+        found = {}
+        for i, pair in enumerate(self.pairs):
+            largest, critical = _critical([_largest(test, [i])]) if pair.rival == NOTHING else both
+            ratio = _fieller(self.panel, pair, variances, critical if test.known[i] else math.inf)
+            found[pair[1:]] = _conclude(test, i, largest, critical, ratio)
+        return {
+            name: Standing(
+                found[name, NOTHING], found.get((self.best, name)), found.get((name, self.reference))
+            )
+            for name in self.panel.values if name != NOTHING
+        }  # fmt: skip
+
+
+def _batches(columns: Sequence[_Column]) -> Iterator[list[_Column]]:
+    """Yield columns together as long as their pairs fit into memory."""
+    batch: list[_Column] = []
+    for column in columns:
+        if batch and sum(len(one.pairs) for one in [*batch, column]) > PAIRS_AT_ONCE:
+            yield batch
+            batch = []
+        batch.append(column)
+    if batch:
+        yield batch
 
 
 # -------------------------------------------------------------------------------- orders

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ import numpy as np
 from recspectra.config.base import Scalar
 from recspectra.config.model import Budget, ModelConfig, RunConfig
 from recspectra.config.scale import NO_CAPS, USABLE, Caps
-from recspectra.files import atomic, provenance, write_json, write_npz
+from recspectra.data.ids import Ids
+from recspectra.files import provenance, write_json, write_npz
+from recspectra.fitting import saved
 from recspectra.fitting.scoring import NOT_LISTS, Inputs, all_lists
 from recspectra.fitting.statuses import attempt, ended_by_cap, peak_megabytes
 from recspectra.fitting.validation import validator
@@ -50,12 +52,14 @@ class Job:
     train_run: Mapping[str, Any] | None = None
 
 
-def execute(job: Job, inputs: Inputs, folder: Path, save_model: bool = False) -> str:
+def execute(job: Job, inputs: Inputs, folder: Path, keep: Ids | None = None, keep_text: str = "") -> str:
     """Fit, rank and write `rankings.npz` and `run.json` into `folder`; return the status.
 
     `run.json` holds the timing and is written first, `rankings.npz` last: while the
-    latter is missing the run is not finished.
+    latter is missing the run is not finished. With `keep`, the ids of the dataset, the
+    model itself is saved as `model.rs`; `keep_text` is written down for the workflow.
     """
+    (folder / saved.NAME).unlink(missing_ok=True)  # of an earlier fit
     params = job.params | best_epochs(job.train_run)
     record: dict[str, Any] = {
         "dataset": job.dataset,
@@ -73,6 +77,7 @@ def execute(job: Job, inputs: Inputs, folder: Path, save_model: bool = False) ->
         "caps": job.caps.text,
         "caps_text": job.caps_text or job.caps.text,
         "capped": "",
+        "keep_text": keep_text,
     }
     system = create(job.model, params)
     lists: dict[str, np.ndarray] = {}
@@ -83,8 +88,10 @@ def execute(job: Job, inputs: Inputs, folder: Path, save_model: bool = False) ->
     attempt(work, record, job.budget, job.device)
     record["peak_memory_mb"] = round(peak_megabytes(job.device), 1)
     write_json(folder / "run.json", record)
-    if save_model and lists:
-        save_fitted(system, folder / "model.safetensors")
+    if keep is not None and lists:
+        about = about_model(job.model, record, inputs)
+        history = inputs.part("train+valid")
+        saved.save_model(folder / saved.NAME, saved.SavedModel(about, system, history, keep))
     words = {name: np.str_(record[name]) for name in NOT_LISTS}
     write_npz(folder / "rankings.npz", **words, **lists)
     if not record["capped"]:  # else it goes on from there under a higher cap
@@ -92,6 +99,13 @@ def execute(job: Job, inputs: Inputs, folder: Path, save_model: bool = False) ->
     for other in _of_other_code(job):
         _discard(other)
     return record["status"]
+
+
+def about_model(model: ModelConfig, record: Mapping[str, Any], inputs: Inputs) -> dict[str, Any]:
+    """Return what a saved model says of itself; `record` is that of its run."""
+    taken = {name: record[name] for name in ("dataset", "params", "seed", "data", "log")}
+    taken |= {"model": model.name, "class_name": model.class_name, "title": model.title}
+    return taken | {"fit": record["config"]["fit"], "ordered": inputs.ordered}
 
 
 def best_epochs(train_run: Mapping[str, Any] | None) -> dict[str, int]:
@@ -120,15 +134,12 @@ def _fit_and_rank(
 ) -> dict[str, np.ndarray]:
     if job.train_run and job.train_run["status"] not in USABLE:
         raise Refused(f"how long to learn is not known: the run on train ended as {job.train_run['status']}")
-    refit = job.config.fit == "train+valid"
-    task = Task(inputs.part(job.config.fit), None if refit else inputs.valid, inputs.ordered, inputs.spectra)
-    validate = None if refit else validator(inputs)
-    label = f"{job.model.name} {job.dataset} seed {job.seed}"
+    label = f"{job.model.title} on {job.dataset}, seed {job.seed}"
     made = made_from(job, inputs, record["params"])
-    run = Run(job.seed, job.device, label, job.checkpoints, validate, made, job.caps)
+    run = Run(job.seed, job.device, label, job.checkpoints, None, made, job.caps)
     record["spectrum_seconds"] = round(sum(s.seconds for s in inputs.spectra.values()), 4)
     started = time.perf_counter()
-    record["log"] = fitted(system, task, run)
+    record["log"] = learn(system, inputs, job.config.fit, run)
     record.update(ended_by_cap(record["log"], job.caps, job.train_run))
     earlier = record["log"].get("resumed_seconds", 0.0)
     record["fit_seconds"] = round(earlier + time.perf_counter() - started, 4)
@@ -136,6 +147,21 @@ def _fit_and_rank(
     lists = all_lists(system.score, inputs, job.config.fit, job.config.top)
     record["score_seconds"] = round(time.perf_counter() - started, 4)
     return lists
+
+
+def learn(system: Recommender, inputs: Inputs, part: str, run: Run) -> dict[str, Any]:
+    """Fit a model on `train`, where validation ends it, or again on `train+valid`; return its log.
+
+    Raises
+    ------
+    Refused
+        The model cannot run on these data.
+    Diverged
+        What it learns became NaN or infinite.
+    """
+    alone = part == "train"
+    task = Task(inputs.part(part), inputs.valid if alone else None, inputs.ordered, inputs.spectra)
+    return fitted(system, task, replace(run, validate=validator(inputs) if alone else None))
 
 
 def made_from(job: Job, inputs: Inputs, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -161,20 +187,3 @@ def _discard(folder: Path | None) -> None:
         for file in folder.iterdir():
             file.unlink()
         folder.rmdir()
-
-
-def save_fitted(system: Recommender, path: Path) -> None:
-    """Write the fitted state as safetensors, atomically."""
-    from safetensors.numpy import save_file
-
-    with atomic(path) as temporary:
-        save_file(system.state(), temporary)
-
-
-def load_fitted(config: ModelConfig, params: Mapping[str, Any], path: Path) -> Recommender:
-    """Read what `save_fitted` wrote into a new model."""
-    from safetensors.numpy import load_file
-
-    system = create(config, params)
-    system.load_state(load_file(path))
-    return system

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import scipy.sparse as sp
 
 from recspectra.data.interactions import Interactions
 from recspectra.fitting.ranking import Ranking, as_arrays, batches, list_name, top_with_ties
@@ -111,6 +112,43 @@ def rank(
             if tied and part is parts[0]:
                 tied.count(scores, part[-1].lists, seen, history.lengths[batch])
     return [Ranking.join(part) for part in parts]
+
+
+def top_scored(
+    score: Scorer, history: Interactions, users: np.ndarray, depth: int, without_history: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the best items of some users and their scores.
+
+    Parameters
+    ----------
+    score : callable
+        Takes (users, History), returns scores of shape (b, n).
+    history : Interactions
+        What each row is shown.
+    users : int64 array, shape (rows,)
+        What the model calls the user of each row.
+    depth : int
+        Length of the lists.
+    without_history : bool
+        Whether items of the row's history are left out.
+
+    Returns
+    -------
+    items, scores : int32 and float32 arrays, shape (rows, depth)
+        Best first, larger ids first among equals; -1 and NaN where a row has too few candidates.
+    """
+    nothing = sp.csr_array(history.shape, dtype=np.float32)
+    lists, values = [], []
+    for rows in batches(history.n_users, max(1, BATCH_SCORES // history.n_items)):
+        with unchanged_inputs(scorer_name(score)):
+            found = score(users[rows].copy(), History.of(history, rows))
+        scores = check_scores(score, found, len(rows), history.n_items)
+        seen = history.matrix[rows] if without_history else nothing[rows]
+        items = top_with_ties(scores, seen, depth, ties=False).lists
+        lists.append(items)
+        values.append(np.where(items < 0, np.float32(np.nan), np.take_along_axis(scores, items, axis=1)))
+    empty = np.zeros((0, depth), dtype=np.float32)
+    return np.concatenate([empty.astype(np.int32), *lists]), np.concatenate([empty, *values])
 
 
 def all_lists(score: Scorer, inputs: Inputs, fit: str, depth: int) -> dict[str, np.ndarray]:

@@ -130,6 +130,7 @@ class Factors(Trained):
     """
 
     state_names = ("user_vectors", "item_vectors")
+    needs_known_users = True
 
     def vectors(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the final vectors of all users (m, d) and items (n, d), differentiable."""

@@ -93,6 +93,8 @@ class CDAE(Autoencoder):
     `regularization` weighs the squares of W, V, b, c and, averaged over the batch, of v_u.
     """
 
+    needs_known_users = True
+
     def build(self) -> Network:
         """Return the network."""
         return Network(*map(int, self.shape), self.params.dimensions)

@@ -57,6 +57,7 @@ class HiGSP(Recommender):
     """
 
     state_names = ("r", "dense", "left", "right", "labels", "members", "middles", "middle_ends")
+    needs_known_users = True
 
     def fit(self, task: Task, run: Run) -> dict[str, Any]:
         """Cluster the users and prepare the filters of the clusters and of all users."""

@@ -44,6 +44,11 @@ class SGFCF(Recommender):
 
     state_names = ("r", "item_scale", "left", "right", "position", "user_exponents")
 
+    @property
+    def needs_known_users(self) -> bool:
+        """Whether each user has an exponent of its own."""
+        return self.params.exponents == "individual"
+
     def fit(self, task: Task, run: Run) -> dict[str, Any]:
         """Scale the right singular vectors by the filter; keep R_g for the high part."""
         p, train = self.params, task.train

@@ -122,6 +122,8 @@ class SimpleX(Trained):
     pairs (`training_bias`) move scores against the margin while it learns and change no ranking.
     """
 
+    needs_known_users = True
+
     def prepare(self, task: Task, run: Run) -> None:
         """Put the matrix that averages over histories on the device."""
         if self.params.gamma < 1.0:

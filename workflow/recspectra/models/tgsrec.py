@@ -34,6 +34,7 @@ class TGSRec(SequenceModel):
 
     targets = "all"
     state_names = ("neighbours",)
+    needs_known_users = True
 
     def prepare(self, task: Task, run: Run) -> None:
         """Choose the users that each item attends to."""

@@ -83,6 +83,7 @@ class WPGRec(Trained):
     """
 
     state_names = ("indptr", "items")
+    needs_known_users = True
     module: WPGRecModule
 
     # ------------------------------------------------------------------------ training

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from recspectra import registry
+from recspectra.config.model import LISTS
 from recspectra.config.scale import CAPPED, USABLE
 from recspectra.config.study import ClaimConfig, View
 from recspectra.evaluation import simultaneous
@@ -47,16 +48,17 @@ COLUMNS = [
     "subject", "rival", "metric", "k", "protocol", "published", "ours", "difference", "ci_low", "ci_high",
     "p", "mde", "verdict", "reason", "rival_metric", "published_rival", "printed_rival", "published_gain",
     "ours_rival", "gain", "gain_low", "gain_high", "mde_gain", "share", "share_low", "share_high", "rank",
-    "rank_low", "rank_high", "outside", "ours_outside", "users", "seeds", "df",
+    "rank_low", "rank_high", "outside", "ours_outside", "users", "seeds", "df", "unlike", "unlike_rival",
 ]  # fmt: skip
 TEXTS = {"claim", "paper", "place", "statement", "kind", "scope", "reading", "dataset", "history", "mask",
          "subject", "rival", "metric", "protocol", "verdict", "reason", "rival_metric", "printed_rival",
-         "outside"}  # fmt: skip
+         "outside", "unlike", "unlike_rival"}  # fmt: skip
 NUMBERS = [name for name in COLUMNS if name not in TEXTS]
 
 ANOTHER_DEFINITION = methodcaller("startswith", "another definition")
 REPRODUCED, NOT_REPRODUCED, CANNOT_TELL = "reproduced", "not reproduced", "cannot tell"
 ALPHA = 1.0 - simultaneous.LEVEL
+MISMATCH = "\u2020"  # of a printed value that may not be compared with ours
 HALF_DIGIT = 5e-5  # printed values have four digits
 RULES = {
     "gain": "reproduced if the interval of the gain over the best rival, whichever it is, lies above 0; not "
@@ -168,7 +170,9 @@ class Case:
         values = self._measured(dataset, measure, view).get("\0".join((model, variant, key)))
         runs = self.runs[(self.runs["dataset"] == dataset) & (self.runs["model"] == model)]
         runs = runs[(runs["variant"] == variant) & (runs["key"] == key)]
-        varies = values is not None and ((runs["kind"] == "trained").any() or (values != values[0]).any())
+        varies = values is not None and (
+            runs["kind"].isin(("trained", LISTS)).any() or (values != values[0]).any()
+        )
         lack = ""
         if values is None:
             lack = f"no number ({status})"
@@ -300,6 +304,7 @@ def _contest_row(case: Case, one: Contest, panel: Panel | None, found: Compariso
         rival_metric=rival.measure.metric, reading=one.reading,
         statement=one.statement or case.claim.statement, subject=subject.label, rival=rival.label,
         published=subject.printed, published_rival=rival.printed, ours=subject.mean, ours_rival=rival.mean,
+        unlike=subject.mismatch, unlike_rival=rival.mismatch,
         verdict=_verdict(found, bars, others),
         reason="; ".join([*bars, *others, *_not_compared([subject, rival]), *_seeds(found and panel)]),
     )  # fmt: skip
@@ -383,7 +388,7 @@ def _gain_row(case: Case, dataset: str, reading: str, part: list[Result]) -> dic
     rivals += [] if any(r.contest.rival.values is not None for r in part) else ["no rival has a number"]
     unlike = _not_compared([side for r in part for side in r.contest[:2]])
     row = case.row("reading" if reading else "claim", dataset, reading=reading, subject=subject.label,
-                   ours=subject.mean, **_printed_gain(case, dataset), **_outside(case, dataset))  # fmt: skip
+                   ours=subject.mean, **_printed_gain(case, subject), **_outside(case, dataset))  # fmt: skip
     row |= {"protocol": subject.measure.protocol, "metric": subject.measure.metric}
     if best:
         top = min(compared, key=lambda result: result.found.difference).row
@@ -400,12 +405,14 @@ def _gain_row(case: Case, dataset: str, reading: str, part: list[Result]) -> dic
     return row | {"verdict": verdict, "reason": "; ".join([*bars, *rivals, *unlike])}
 
 
-def _printed_gain(case: Case, dataset: str) -> dict[str, Any]:
-    printed = case.printed.gain(dataset)
+def _printed_gain(case: Case, subject: Side) -> dict[str, Any]:
+    printed = case.printed.gain(subject.dataset)
     if printed is None:
         return {}
-    return {"published": printed.own, "published_rival": printed.value, "printed_rival": printed.rival,
-            "published_gain": printed.gain}  # fmt: skip
+    unlike = case.printed.mismatch_of(subject.dataset, printed.rival, *subject.measure)
+    marks = {"unlike": subject.mismatch, "unlike_rival": unlike}
+    marks |= {"published": printed.own, "published_rival": printed.value}
+    return marks | {"printed_rival": printed.rival, "published_gain": printed.gain}
 
 
 def _share(row: dict[str, Any]) -> dict[str, float]:
@@ -507,7 +514,8 @@ def _place_rows(case: Case, one: Standing) -> list[dict[str, Any]]:
         low, high = np.quantile(drawn, [ALPHA / 2, 1 - ALPHA / 2], method="nearest")
         rank = 1 + int((one.means > side.mean).sum())
         rows.append(case.row("model", one.dataset, one.view, subject=side.label, ours=side.mean, rank=rank,
-                             rank_low=low, rank_high=high, published=side.printed))  # fmt: skip
+                             rank_low=low, rank_high=high, published=side.printed,
+                             unlike=side.mismatch))  # fmt: skip
     return rows
 
 
@@ -532,7 +540,8 @@ def _value_row(case: Case, side: Side, variation: tuple[float, int], family: int
     from scipy import stats  # only where there are claims of values
 
     bars = [*_bars([side], rough=True), *_not_compared([side])]
-    row = case.row("claim", side.dataset, subject=side.label, published=side.printed, ours=side.mean)
+    row = case.row("claim", side.dataset, subject=side.label, published=side.printed, ours=side.mean,
+                   unlike=side.mismatch)  # fmt: skip
     if side.values is None or side.mismatch:
         return row | {"verdict": CANNOT_TELL, "reason": "; ".join(bars)}
     squared, df = variation
@@ -590,7 +599,8 @@ def _with_trials(case: Case, row: dict[str, Any]) -> dict[str, Any]:
 
 def read(folder: Path) -> pd.DataFrame:
     """Read `claims.csv` back from disk."""
-    return read_csv(Path(folder) / "claims.csv", COLUMNS, NUMBERS, "draw the study first")
+    absent = dict.fromkeys(("unlike", "unlike_rival"), "")  # in files of earlier versions
+    return read_csv(Path(folder) / "claims.csv", COLUMNS, NUMBERS, "draw the study first", absent)
 
 
 def tell(files: StudyResults, claim: ClaimConfig, rows: pd.DataFrame) -> list[str]:
@@ -619,14 +629,23 @@ def layout(files: StudyResults, claim: ClaimConfig, rows: pd.DataFrame) -> Table
         "difference": shown["difference"].map(signed),
         "95% interval": [f"{low} to {high}" if low else "" for low, high in spans],
         "p": shown["p"].map(p_value), "gain": shown["gain"].map(percent),
-        "printed": shown["published"].map(points), "printed of that": shown["published_rival"].map(points),
+        "printed": _with_mark(shown["published"], shown["unlike"]),
+        "printed of that": _with_mark(shown["published_rival"], shown["unlike_rival"]),
     }  # fmt: skip
     order = ("dataset", "claim", "measured with", "model", "value", "set against", "value of that",
              "difference", "95% interval", "p", "gain", "verdict", "printed", "printed of that",
              "note")  # fmt: skip
     header = [name for name in order if any(cells[name])]
     lines = [list(row) for row in zip(*(cells[name] for name in header), strict=True)]
-    return plain_table(header, lines, {i for i, name in enumerate(header) if name in words})
+    unlike = {*shown["unlike"], *shown["unlike_rival"]} - {""}
+    notes = [f"{MISMATCH} {why}: not compared with ours." for why in sorted(unlike)]
+    return plain_table(header, lines, {i for i, name in enumerate(header) if name in words}, notes=notes)
+
+
+def _with_mark(values: pd.Series, unlike: pd.Series) -> list[str]:
+    """Return printed values, those that may not be compared with ours marked."""
+    return [points(value) + (MISMATCH if why and points(value) else "")
+            for value, why in zip(values, unlike, strict=True)]  # fmt: skip
 
 
 def _order_table(files: StudyResults, rows: pd.DataFrame) -> Table:

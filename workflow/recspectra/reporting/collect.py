@@ -46,7 +46,11 @@ def collect(study: Study, results: Path, choice: Choice | None = None) -> None:
     _write_csv(folder / "tuning.csv", tuning_trials(study, results))
     _write_csv(folder / "datasets.csv", dataset_table(study, results))
     chosen = choice.model_dump(exclude_none=True) if choice else {}
-    also = {"choice": chosen, "digests": split_digests(study, results)}
+    also = {
+        "choice": chosen,
+        "digests": split_digests(study, results),
+        "elsewhere": elsewhere(study, results),
+    }
     write_json(folder / "study.json", description(study, models) | also)
 
 
@@ -92,6 +96,24 @@ def description(study: Study, models: dict[str, Any]) -> dict[str, Any]:
         "about": {name: m.model_dump(include=kept) for name, m in models.items()},
         "protocols": {p.name: p.model_dump(exclude={"name"}) for p in study.protocols},
     }
+
+
+def elsewhere(study: Study, results: Path) -> list[dict[str, Any]]:
+    """Return what is known of the study's lists from elsewhere: their files, and what is odd about them."""
+    noted: dict[tuple, list[dict[str, str]]] = {}
+    for name in study.config.datasets if study.list_files else []:
+        for note in read_json(Paths(results).notes_of(study.name, name)):
+            noted.setdefault((name, note["model"], note["key"], note["seed"]), []).append(note)
+    found = []
+    for file in study.list_files:
+        run = file.dataset, file.model, file.key, file.seed
+        record = read_json(Paths(results).run(*run) / "run.json")
+        odd = [*record["doubts"], *noted.get(run, [])]
+        found.append(
+            dict(zip(("dataset", "model", "key", "seed"), run, strict=True))
+            | {"history": record["params"]["history"], **record["lists"], "doubts": [d["text"] for d in odd]}
+        )
+    return found
 
 
 def split_digests(study: Study, results: Path) -> dict[str, str]:

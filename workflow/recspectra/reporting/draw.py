@@ -63,7 +63,7 @@ def draw(folder: Path | str, root: Path | str) -> list[str]:
     for figure in files.config.figures:
         written += draw_figure(files, figure)
     written += draw_claims(files, published)
-    written += draw_standings(files, published)
+    written += draw_standings(files)
     referred = [item.published for item in [*files.config.tables, *files.config.claims] if item.published]
     return written + draw_audit(files.folder, published, referred)
 

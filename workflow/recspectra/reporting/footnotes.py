@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from recspectra import registry
+from recspectra.config.model import LISTS
 from recspectra.config.scale import CAPPED, Scale
 from recspectra.config.study import ModelEntry, TableConfig, narrow
 from recspectra.config.yaml_io import validate
@@ -29,12 +30,27 @@ def footnotes(files: StudyResults, table: TableConfig, published: Published) -> 
         reached=_reached(files, datasets),
         spent=spent(files, table.groups, datasets),
         ending=_by_dataset(files, not_converged(files, runs)),
+        elsewhere=_elsewhere(files, runs),
         told=_told(files, table.groups, datasets, table.fit),
         seeds=_seeds(runs),
+        alone=_with_one_seed(runs),
         tuned=tuned(files, table.groups, datasets),
         published=published.notes(table.published) if table.published else [],
         bound=bound(files, table, published),
     )
+
+
+def _elsewhere(files: StudyResults, runs: pd.DataFrame) -> dict[str, Any] | None:
+    """Return which rows are lists from elsewhere, what they were shown, and what is odd about them."""
+    labels = {(r.dataset, r.model, r.key): r.label for r in runs[runs["kind"] == LISTS].itertuples()}
+    rows, odd = {}, {}
+    for lists in files.study.get("elsewhere", []):
+        if label := labels.get((lists["dataset"], lists["model"], lists["key"])):
+            rows.setdefault(label, lists["history"].replace(",", " and "))
+            title = files.titles.get(lists["dataset"], lists["dataset"])
+            odd.setdefault(f"{label} on {title}", []).extend(lists["doubts"])
+    told = {place: list(dict.fromkeys(lines)) for place, lines in odd.items() if lines}
+    return {"rows": rows, "odd": told} if rows else None
 
 
 def _told(files: StudyResults, *shown: Any) -> list[str]:
@@ -104,6 +120,12 @@ def _seeds(runs: pd.DataFrame) -> dict[int, list[str]]:
     counts = runs.groupby("label", sort=False)["seed"].nunique()
     numbers = sorted(set(counts))
     return {n: list(counts.index[counts == n]) for n in numbers} if len(numbers) > 1 else {}
+
+
+def _with_one_seed(runs: pd.DataFrame) -> list[str]:
+    """Return the rows of trained models with one seed everywhere."""
+    trained = runs[runs["kind"] == "trained"].groupby("label", sort=False)["seed"].nunique()
+    return list(trained.index[trained == 1])
 
 
 def values_text(space: object) -> str:

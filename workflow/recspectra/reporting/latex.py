@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterable
 
 from recspectra.reporting.escape import latex, one_line
-from recspectra.reporting.table import EMPTY, Cell, Column, Table
+from recspectra.reporting.table import BEST, EMPTY, TIED, Cell, Column, Table
 
 HEAD = "% Drawn by RecSpectra; needs \\usepackage{booktabs,longtable}."
 ROOM = 42.0  # em of \footnotesize in the text of an article, 345 pt at 8 pt each, less a little
@@ -80,10 +80,10 @@ def _row(cells: Iterable[str], end: str = r"\\") -> str:
 
 
 def _rows(table: Table, row: list[Cell], columns: list[int]) -> list[str]:
-    """Return a row; below it errors, failed seeds, published values, differences if any."""
+    """Return a row; below it intervals, failed seeds, published values, differences if any."""
     cells = [row[j] for j in columns]
     below = {
-        "standard error": [f"$\\pm${cell.error}" if cell.error else "" for cell in cells],
+        r"95\,\% interval": [f"$\\pm${cell.error}" if cell.error else "" for cell in cells],
         "failed seeds": [latex(cell.note) for cell in cells],
         "published": [latex(cell.published + cell.mark) for cell in cells],
         "difference": [f"${cell.difference}$" if cell.difference else "" for cell in cells],
@@ -102,7 +102,8 @@ def _rows(table: Table, row: list[Cell], columns: list[int]) -> list[str]:
 
 
 def _number(cell: Cell) -> str:
-    return {1: r"\textbf{%s}", 2: r"\underline{%s}"}.get(cell.rank, "%s") % latex(cell.text)
+    text = {BEST: r"\textbf{%s}", TIED: r"\underline{%s}"}.get(cell.rank, "%s") % latex(cell.text)
+    return text + latex(cell.sign)
 
 
 def _words(text: str) -> str:
@@ -126,12 +127,12 @@ def _title_lines(column: Column) -> list[str]:
 
 def _characters(table: Table, j: int) -> int:
     """Return the characters of the widest line of a column; words have at most `WORDS` a line."""
-    texts = [one_line(row[j].text) for row in table.rows]
+    texts = [one_line(row[j].text + row[j].sign) for row in table.rows]
     under = [max(map(len, (c.note, c.published + c.mark, c.error))) for c in (row[j] for row in table.rows)]
     widest = max([*map(len, texts), *under])
     if table.columns[j].words:
         most = KEYS if j < table.keys > 1 else WORDS
-        widest = max(min(widest, most), 14 if j == 0 else 0)  # 14: "standard error"
+        widest = max(min(widest, most), 12 if j == 0 else 0)  # 12: "95 % interval"
     return max([widest, *map(len, _title_lines(table.columns[j]))])
 
 

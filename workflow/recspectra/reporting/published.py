@@ -222,16 +222,22 @@ class PublishedValues:
 
     def definitions(self, ours: str, model: str, variant: str) -> list[str]:
         """Return which of our metrics a printed value was made with; empty if nobody knows."""
-        method = self.method(model, variant)
+        return self._definitions(ours, self.method(model, variant))
+
+    def _definitions(self, ours: str, method: str | None) -> list[str]:
         entry = self.table.evaluator(method, self.dataset(ours)) if method else None
         name = self.table.metrics.get(self.claim.metric, self.claim.metric) if method else ""
         return entry.definitions.get(name, []) if entry else []
 
     def mismatch(self, ours: str, model: str, variant: str, protocol: str, metric: str) -> str:
         """Return why a printed value may not be compared with one of ours; "" if it may."""
-        if np.isnan(self.value(ours, model, variant)):
+        return self.mismatch_of(ours, self.method(model, variant), protocol, metric)
+
+    def mismatch_of(self, ours: str, method: str | None, protocol: str, metric: str) -> str:
+        """Return the same of a printed method."""
+        if method not in self.column(ours, self.claim.metric):
             return ""
-        made = self.definitions(ours, model, variant)
+        made = self._definitions(ours, method)
         if metric not in made:
             return f"another definition ({', '.join(made)})" if made else "an unknown definition"
         if ours not in self.table.datasets.values():

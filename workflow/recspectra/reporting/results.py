@@ -254,25 +254,34 @@ def user_values(files: StudyResults, dataset: str, point: Mapping[str, Any]) -> 
     dataset : str
         Name.
     point : dict
-        `protocol`, `metric`, `k`, `fit`, `history`, `mask`.
+        `protocol`, `metric`, `k`, `history`, `mask`, and `fit` where one of them is asked for; with `users`
+        the values of one group of these alone (`warm`, `cold`, `activity-1` to `activity-4`).
 
     Raises
     ------
     StudyError
         The file of the dataset is missing, lacks the metric, or models were measured on different users.
     """
-    from pyarrow import parquet
-
     path = files.per_user(dataset)
     if not path.is_file():
-        raise StudyError(f"{path}: file not found; a claim needs it; evaluate the study again")
-    if "user" not in parquet.read_schema(path).names:  # no run finished
-        return {}
-    wanted = [(name, "==", value) for name, value in point.items()]
-    rows = pd.read_parquet(path, columns=["model", "variant", "key", "seed", "user", "value"], filters=wanted)
-    if rows.empty and seed_values(files, dataset, point):
+        raise StudyError(f"{path}: file not found; a comparison needs it; evaluate the study again")
+    found = kept_values(path, point)
+    if not found and point.get("users", "all") == "all" and seed_values(files, dataset, point):
         raise StudyError(f"{path}: holds no {point['metric']}@{point['k']} of protocol {point['protocol']}, "
-                         "which a claim needs; delete it and evaluate the study again")  # fmt: skip
+                         "which a comparison needs; delete it and evaluate the study again")  # fmt: skip
+    return found
+
+
+def kept_values(path: Path, point: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return what a file of `per_user/` holds of a metric, as `user_values` does; nothing if it lacks it."""
+    from pyarrow import parquet
+
+    point = dict(point)
+    wanted = [*_in_group(point.pop("users", "all")), *((name, "==", value) for name, value in point.items())]
+    columns = parquet.read_schema(path).names
+    if "user" not in columns or {name for name, *_ in wanted} - set(columns):  # no run finished; an old file
+        return {}
+    rows = pd.read_parquet(path, columns=["model", "variant", "key", "seed", "user", "value"], filters=wanted)
     names = rows["model"].astype(str) + "\0" + rows["variant"].astype(str) + "\0" + rows["key"].astype(str)
     rows = rows.assign(name=names, value=rows["value"].astype("float64"))
     table = rows.groupby(["name", "seed", "user"], sort=True)["value"].mean().unstack()
@@ -281,11 +290,18 @@ def user_values(files: StudyResults, dataset: str, point: Mapping[str, Any]) -> 
     return {name: part.to_numpy() for name, part in table.groupby(level="name", sort=False)}
 
 
+def _in_group(users: str) -> list[tuple[str, str, object]]:
+    """Return the filter of a group of users; see `evaluation.per_user`."""
+    if users in ("warm", "cold"):
+        return [("warm", "==", users == "warm")]
+    return [("activity", "==", int(users.removeprefix("activity-")))] if users != "all" else []
+
+
 def seed_values(files: StudyResults, dataset: str, point: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Return the mean over users of every seed, shape (seeds, 1), by the same names."""
     rows = files.metrics[files.metrics["dataset"] == dataset]
     for name, value in point.items():
-        rows = rows[rows[name] == value]
+        rows = rows[rows[name] == value] if name != "users" else rows
     rows = rows[rows["value"].notna()]
     names = rows["model"] + "\0" + rows["variant"] + "\0" + rows["key"]
     return {name: part.to_numpy()[:, None] for name, part in rows["value"].groupby(names, sort=False)}

@@ -46,12 +46,12 @@ def build(files: StudyResults, table: TableConfig, published: Published) -> pd.D
     for key, part in runs.groupby(by, sort=False):
         done = part[part["status"].isin(USABLE)]
         seconds = done[STAGES].median().tolist() if len(done) else [np.nan] * 3
-        total = done[STAGES].fillna(0.0).sum(axis=1).median() if len(done) else np.nan
+        total = done[STAGES].sum(axis=1, min_count=1).median() if len(done) else np.nan
         memory = part["peak_memory_mb"].max()
         lines.append([*key, len(part), joint_status(part["status"]), *seconds, total, memory])
     frame = pd.DataFrame(lines, columns=[*by, "runs", "status", *STAGES, "total_seconds", "peak_memory_mb"])
     frame = frame.rename(columns={"label": "row"})
-    frame["ratio"] = frame["total_seconds"] / frame["dataset"].map(_references(frame, table.reference))
+    frame["ratio"] = frame["total_seconds"] / frame["dataset"].map(_references(frame, table.timed_against))
     return by_dataset(_beside(frame, table, published), files)[COLUMNS]
 
 
@@ -89,7 +89,7 @@ def _printed(
     values = values[values["metric"] == MINUTES]
     theirs = {ours: printed for printed, ours in entry.datasets.items()}.get(dataset, dataset.split(".")[0])
     minutes = values[values["dataset"] == theirs].set_index("method")["value"]
-    method, reference = entry.method_of(model, variant), entry.method_of(table.reference, "default")
+    method, reference = entry.method_of(model, variant), entry.method_of(table.timed_against, "default")
     return minutes.get(method, np.nan), minutes.get(reference, np.nan)
 
 
@@ -100,7 +100,7 @@ def read(folder: Path, name: str) -> pd.DataFrame:
 
 def layout(frame: pd.DataFrame, files: StudyResults, table: TableConfig, told: list[str]) -> Table:
     """Lay out a runtime table; `told` is what must be known beside it."""
-    titles, reference = files.titles, title_of(files, table.reference)
+    titles, reference = files.titles, title_of(files, table.timed_against)
     beside = frame.loc[frame["published_minutes"].notna(), "dataset"]
     where = ", ".join(dict.fromkeys(name.split(".")[0] for name in beside))
     header = [

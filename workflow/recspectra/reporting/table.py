@@ -16,10 +16,11 @@ from recspectra.config.scale import CAPPED_MARK
 from recspectra.reporting.escape import html, markdown, shorten, to_cell
 
 DASH = "\u2013"
-BEST = "Best in bold, second best underlined, \u00b1 standard error over seeds."
-BESIDE = "Published values as printed; in parentheses ours minus published."
-# What stands for a mark where there is ASCII alone.
+BEST, TIED = 1, 2  # ranks of cells
+UP, DOWN = "\u2191", "\u2193"  # signs of cells: above and below the reference model
+# What stands for a mark or sign where there is ASCII alone.
 PLAIN_MARKS = {"\u2020": "!", "\u2021": "?", "\u00a7": "#"}
+PLAIN_RANKS, PLAIN_SIGNS = {BEST: "*", TIED: "="}, {UP: "+", DOWN: "-"}
 EMPTY = "No run belongs to this table."
 KEY_WIDTH, WORD_WIDTH = 44, 24  # characters in a terminal
 
@@ -52,13 +53,15 @@ class Cell:
     text : str
         The number or words, ready to print.
     error, note : str
-        Standard error over seeds; seeds that failed.
+        Half of the 95 % interval over users and seeds; seeds that failed.
     published, difference : str
         The printed value and ours minus it.
     mark : str
         Mark of the published value, one of the table's `marks`.
     rank : int
-        1 for the best of its column, 2 for the second best, else 0.
+        `BEST` of its column, `TIED` where it cannot be told from the best, else 0.
+    sign : str
+        `UP` or `DOWN` where it is above or below the table's reference model.
     failed : bool
         Whether the text is a status, not a number.
     """
@@ -71,6 +74,12 @@ class Cell:
     published: str = ""
     difference: str = ""
     mark: str = ""
+    sign: str = ""
+
+    @property
+    def standing(self) -> str:
+        """The rank in a word."""
+        return {BEST: "best", TIED: "tied"}.get(self.rank, "")
 
 
 @dataclass(frozen=True)
@@ -89,6 +98,8 @@ class Table:
         What must be known beside it, a paragraph each.
     marks : dict
         What each mark of a cell means.
+    words : dict
+        What its cells show and how to read it: `best`, `tied`, `error`, `sign`, `published`.
     keys : int
         Leading columns that are repeated where the table is split.
     """
@@ -100,6 +111,7 @@ class Table:
     notes: list[str] = field(default_factory=list)
     marks: dict[str, str] = field(default_factory=dict)
     keys: int = 1
+    words: dict[str, str] = field(default_factory=dict)
 
     def parts(self) -> list[tuple[str, list[int]]]:
         """Return a heading and the column numbers, keys left out, of all columns with equal levels."""
@@ -113,10 +125,16 @@ class Table:
         return [row[j] for row in self.rows for j in chosen]
 
     def legend(self, columns: Iterable[int] | None = None) -> list[str]:
-        """Return what explains ranks, published values and marks of some columns (all by default)."""
+        """Return what explains ranks, intervals, signs and marks of some columns (all by default)."""
         cells = self.cells(columns)
-        lines = [BEST] if any(cell.rank for cell in cells) else []
-        lines += [BESIDE] if any(cell.published for cell in cells) else []
+        shown = {
+            "best": any(cell.rank == BEST for cell in cells),
+            "tied": any(cell.rank == TIED for cell in cells),
+            "error": any(cell.error for cell in cells),
+            "sign": any(cell.sign for cell in cells),
+            "published": any(cell.published for cell in cells),
+        }
+        lines = [text for name, text in self.words.items() if shown[name] and text]
         used = {cell.mark for cell in cells}
         return lines + [f"{mark} {text}." for mark, text in self.marks.items() if mark in used]
 
@@ -160,7 +178,7 @@ def _pipes(cells: Iterable[str]) -> str:
 
 def _markdown_cell(cell: Cell) -> str:
     text = markdown(cell.text)
-    text = {1: f"**{text}**", 2: f"<ins>{text}</ins>"}.get(cell.rank, text)
+    text = {BEST: f"**{text}**", TIED: f"<ins>{text}</ins>"}.get(cell.rank, text) + cell.sign
     text += f" \u00b1 {cell.error}" if cell.error else ""
     text += f" ({markdown(cell.note)})" if cell.note else ""
     if cell.published:
@@ -222,9 +240,10 @@ def _html_cells(table: Table, row: list[Cell], starts: set[int]) -> list[str]:
 
 def _html_cell(column: Column, cell: Cell, edge: bool) -> str:
     names = ["" if column.words else "number", "edge" if edge else "", "failed" if cell.failed else ""]
-    names.append({1: "best", 2: "second"}.get(cell.rank, ""))
+    names.append(cell.standing)
     text = html(cell.text)
-    text = {1: f"<strong>{text}</strong>", 2: f"<u>{text}</u>"}.get(cell.rank, text)
+    text = {BEST: f"<strong>{text}</strong>", TIED: f"<u>{text}</u>"}.get(cell.rank, text)
+    text += f'<span class="sign">{cell.sign}</span>' if cell.sign else ""
     text += f' <span class="error">\u00b1 {cell.error}</span>' if cell.error else ""
     below = [html(cell.note)] if cell.note else []
     if cell.published:
@@ -243,7 +262,7 @@ def to_csv(table: Table) -> str:
 
     Legend and notes are rows of one cell at the end. No text is taken for a formula (see `to_cell`).
     """
-    extras = ("error", "note", "published", "difference", "mark")
+    extras = ("error", "standing", "sign", "note", "published", "difference", "mark")
     columns = [
         (j, name) for j in range(len(table.columns))
         for name in ("text", *(n for n in extras if any(getattr(row[j], n) for row in table.rows)))
@@ -275,7 +294,10 @@ def to_text(table: Table, width: int = 100, word_width: int = WORD_WIDTH) -> str
         lines += _text_part(table, columns, width, word_width)
     used = {cell.mark for cell in table.cells()}
     capped = any(cell.text.endswith(CAPPED_MARK) for cell in table.cells())
-    told = ["* best of its column"] if any(cell.rank for cell in table.cells()) else []
+    ranks, signed = {cell.rank for cell in table.cells()}, any(cell.sign for cell in table.cells())
+    told = ["* best of its column"] if BEST in ranks else []
+    told += ["= cannot be told from the best"] if TIED in ranks else []
+    told += ["+ above the reference model, - below it"] if signed else []
     told += ["[ ] published"] if any(cell.published for cell in table.cells()) else []
     told += [f"{CAPPED_MARK} a cap of the scale ended the fit"] if capped else []
     told += [f"{PLAIN_MARKS[mark]} {text}" for mark, text in table.marks.items() if mark in used]
@@ -297,7 +319,8 @@ def _text_part(table: Table, columns: list[int], width: int, word_width: int) ->
 def _text_column(table: Table, j: int, word_width: int) -> list[str]:
     """Return a column's title and cells, all of one width."""
     column, cells = table.columns[j], [row[j] for row in table.rows]
-    ranked, beside = any(c.rank for c in cells), any(c.published for c in cells)
+    ranked = any(c.rank for c in cells) + any(c.sign for c in cells)
+    beside = any(c.published for c in cells)
     if column.words:
         most = KEY_WIDTH if j == 0 else word_width
         texts = [shorten(text, most) for text in (column.title, *(c.text for c in cells))]
@@ -307,8 +330,9 @@ def _text_column(table: Table, j: int, word_width: int) -> list[str]:
     return [text.ljust(wide) if column.words else text.rjust(wide) for text in texts]
 
 
-def _text_cell(cell: Cell, ranked: bool, beside: bool) -> str:
-    text = shorten(cell.text, WORD_WIDTH) + ("*" if cell.rank == 1 else " " if ranked else "")
+def _text_cell(cell: Cell, ranked: int, beside: bool) -> str:
+    flags = PLAIN_RANKS.get(cell.rank, "") + PLAIN_SIGNS.get(cell.sign, "")
+    text = shorten(cell.text, WORD_WIDTH) + flags.ljust(ranked)
     flag = PLAIN_MARKS.get(cell.mark, " ")
     printed = f" [{cell.published}{flag}]" if cell.published else " " * 10
     return text + printed if beside else text

@@ -14,6 +14,8 @@ import pandas as pd
 
 from recspectra.config.scale import CAPPED, CAPPED_MARK, USABLE
 from recspectra.config.study import TableConfig
+from recspectra.evaluation.simultaneous import FEWEST_DF
+from recspectra.reporting import intervals
 from recspectra.reporting.footnotes import footnotes
 from recspectra.reporting.published import Printed, Published
 from recspectra.reporting.results import (
@@ -25,7 +27,8 @@ from recspectra.reporting.results import (
     select_runs,
     write_csv,
 )
-from recspectra.reporting.table import DASH, Cell, Column, Table
+from recspectra.reporting.table import BEST, DASH, DOWN, TIED, UP, Cell, Column, Table
+from recspectra.reporting.words import phrases
 from recspectra.reporting.writers import write
 
 COLUMNS = [
@@ -38,11 +41,13 @@ COLUMNS = [
     "published",
     "difference",
     "same_definition",
+    *intervals.COLUMNS,
 ]
 SPOT = ["dataset", "history", "mask", "users", "metric", "k"]  # what makes a column of a table
-NUMBERS = ("k", "mean", "se", "seeds", "published", "difference")
+NUMBERS = ("k", "mean", "se", "seeds", "published", "difference", *intervals.NUMBERS)
 OTHER, UNKNOWN, ELSEWHERE = "\u2020", "\u2021", "\u00a7"
 CAPPED_NOTE = f"{CAPPED_MARK} a cap of the scale ended the fit; a higher one may change the number."
+SIGNS = {intervals.ABOVE: UP, intervals.BELOW: DOWN}
 OPEN = "open"  # status of a published model that the study does not run
 NOT_RUN = "not run"  # how it is shown
 MARK_NOTES = {
@@ -79,7 +84,8 @@ def build(files: StudyResults, table: TableConfig, published: Published) -> pd.D
     if len(missing):
         full.loc[full["row"].isin(missing["label"]), "status"] = OPEN
     full["seeds"] = full["seeds"].fillna(0).astype("int64")
-    return _beside(full, table, published)[COLUMNS]
+    full = _beside(full, table, published)
+    return intervals.with_intervals(files, table, full, runs)[COLUMNS]
 
 
 def _open_models(table: TableConfig, models: pd.DataFrame, published: Published) -> pd.DataFrame:
@@ -157,6 +163,7 @@ def layout(
         What must be known beside it.
     """
     points = list(frame[SPOT].itertuples(index=False, name=None))
+    frame = frame.reindex(columns=list(dict.fromkeys([*frame.columns, *COLUMNS])))
     lines = frame.assign(rank=_ranks(frame, points)).itertuples(index=False)
     cells = dict(zip(zip(frame["row"], points, strict=True), map(_cell, lines), strict=True))
     ordered = list(dict.fromkeys(points))
@@ -167,8 +174,23 @@ def layout(
         for row in dict.fromkeys(frame["row"])
     ]
     told = [*_capped(rows), *_open(rows), *notes, *_wins(rows)]
-    words = (table.title, table.caption) if table else ("", "")
-    return Table(words[0], columns, rows, words[1], told, MARK_NOTES)
+    title, caption = (table.title, table.caption) if table else ("", "")
+    return Table(title, columns, rows, caption, told, MARK_NOTES, words=_legend(frame))
+
+
+def _legend(frame: pd.DataFrame) -> dict[str, str]:
+    """Return how to read ranks, intervals and signs."""
+    df, beside = frame["seeds_df"].min(), frame.loc[frame["verdict"] == intervals.REFERENCE, "row"]
+    return phrases(
+        "legend.j2",
+        known=bool(frame["low"].notna().any()),
+        few=int(df) if df < FEWEST_DF else None,
+        least=FEWEST_DF,
+        unknown=bool(np.isinf(frame["low"]).any()),
+        reference=beside.iloc[0] if len(beside) else "",
+        up=UP,
+        down=DOWN,
+    )
 
 
 def _column(point: tuple, titles: dict[str, str]) -> Column:
@@ -179,12 +201,13 @@ def _column(point: tuple, titles: dict[str, str]) -> Column:
 
 
 def _wins(rows: list[list[Cell]]) -> list[str]:
-    """Return how many columns each row is best in, most first."""
-    counts = {row[0].text: sum(cell.rank == 1 for cell in row) for row in rows}
+    """Return in how many columns each row is the best or tied with it, most first."""
+    counts = {row[0].text: sum(cell.rank > 0 for cell in row) for row in rows}
     words = [f"{name} {n}" for name, n in sorted(counts.items(), key=lambda item: -item[1]) if n]
     shown = len(rows[0]) - 1 if rows else 0
-    told = f"Best in how many of the {shown} columns (ties count for all): {', '.join(words)}."
-    return [told] if words else []
+    tied = any(cell.rank == TIED for row in rows for cell in row)
+    what = "Best, or not told from the best, in" if tied else "Best in"
+    return [f"{what} how many of the {shown} columns: {', '.join(words)}."] if words else []
 
 
 def _capped(rows: list[list[Cell]]) -> list[str]:
@@ -198,12 +221,16 @@ def _open(rows: list[list[Cell]]) -> list[str]:
 
 
 def _ranks(frame: pd.DataFrame, points: list[tuple]) -> pd.Series:
-    """Return 1 for the best and 2 for the second best of each column, as printed."""
+    """Return `BEST` for the best of each column, `TIED` for what cannot be told from it, else 0.
+
+    Without values of users nobody knows what is tied: what is equal as printed is best.
+    """
     shown = frame["mean"].round(4)
     groups = shown.groupby(pd.Series(points, index=frame.index))
-    order = groups.rank(method="dense", ascending=False)
-    alone = groups.transform("count") < 2
-    return order.where((order <= 2) & ~alone, 0).fillna(0).astype("int64")
+    top = shown.eq(groups.transform("max")) & (groups.transform("count") > 1)
+    known = frame["standing"].map({"best": BEST, "tied": TIED}).fillna(0)
+    column = known.groupby(pd.Series(points, index=frame.index)).transform("max")
+    return known.where(column > 0, top.map({True: BEST, False: 0})).astype("int64")
 
 
 def _cell(line: tuple) -> Cell:
@@ -216,10 +243,17 @@ def _cell(line: tuple) -> Cell:
         failed = not line.status.startswith(USABLE) and line.status not in ("missing", OPEN)
         text = line.status if failed else NOT_RUN if line.status == OPEN else DASH
         return Cell(text, failed=failed, **extra)
-    error = f"{line.se:.4f}" if line.seeds > 1 and line.se > 0 else ""
     note = line.status.removeprefix("ok").removeprefix(CAPPED).strip(" ()")
     text = f"{line.mean:.4f}" + (CAPPED_MARK if CAPPED in line.status else "")
-    return Cell(text, error, line.rank, note=note, **extra)
+    sign = SIGNS.get(line.verdict, "")
+    return Cell(text, _error(line.low, line.high), line.rank, note=note, sign=sign, **extra)
+
+
+def _error(low: float, high: float) -> str:
+    """Return half of an interval; a question mark where too few users tell, nothing where there is none."""
+    if pd.isna(low):
+        return ""
+    return "?" if np.isinf(low) else f"{(high - low) / 2.0:.4f}"
 
 
 # ----------------------------------------------------------------------------- writing

@@ -24,6 +24,12 @@ def paragraphs(template: str, **context: Any) -> list[str]:
     return [" ".join(line.split()) for line in text.split("\n") if line.strip()]
 
 
+def phrases(template: str, **context: Any) -> dict[str, str]:
+    """Return the lines `name| text` of a rendered template by their names."""
+    lines = (line.partition("|") for line in paragraphs(template, **context))
+    return {name: text.strip() for name, _, text in lines}
+
+
 @cache
 def _template(name: str) -> Template:
     environment = Environment(

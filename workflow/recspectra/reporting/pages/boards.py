@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from recspectra.reporting.escape import html
-from recspectra.reporting.table import BESIDE, EMPTY, Cell, Table
+from recspectra.reporting.table import BEST, EMPTY, TIED, Cell, Table
 
 OPEN_NOTES = 3  # how many notes stand open below a table
 
@@ -57,8 +57,8 @@ def views_of(table: Table) -> list[str]:
 
 
 def legend_of(table: Table) -> list[str]:
-    """Return what explains marks and ranks; that published values stand below is said of print alone."""
-    return [line for line in table.legend() if line != BESIDE]
+    """Return what explains marks, ranks and intervals."""
+    return table.legend()
 
 
 def _view(levels: tuple[str, ...]) -> str:
@@ -94,9 +94,10 @@ def _row(table: Table, row: list[Cell], columns: list[int], origin: Origin) -> s
 
 
 def _cell(cell: Cell) -> str:
-    kinds = ["number", {1: "best", 2: "second"}.get(cell.rank, ""), "failed" if cell.failed else ""]
+    kinds = ["number", cell.standing, "failed" if cell.failed else ""]
     text = html(cell.text)
-    text = {1: f"<strong>{text}</strong>", 2: f"<u>{text}</u>"}.get(cell.rank, text)
+    text = {BEST: f"<strong>{text}</strong>", TIED: f"<u>{text}</u>"}.get(cell.rank, text)
+    text += f'<span class="sign">{html(cell.sign)}</span>' if cell.sign else ""
     beside = [f"\u00b1 {html(cell.error)}"] if cell.error else []
     beside += [html(cell.note)] if cell.note else []
     shown = "".join(f' <span class="error">{line}</span>' for line in beside)

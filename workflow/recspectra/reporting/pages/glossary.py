@@ -74,8 +74,8 @@ TERMS = (
     ),
     (
         "seed",
-        "Start of the random numbers. \u00b1 is the standard error over seeds: it says nothing of other "
-        "splits.",
+        "Start of the random numbers. What another one would give is estimated from all models of a column "
+        "that were trained with several, and is part of \u00b1.",
     ),
     (
         "oom, timeout, diverged, skipped",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from recspectra.config.scale import CAPPED, USABLE
@@ -69,6 +70,7 @@ def leaders(view: StudyView) -> list[dict[str, Any]]:
 
 def _lines(part: pd.DataFrame) -> list[dict[str, Any]]:
     """Return models with the ends of their intervals as shares of the field that all of them span."""
+    part = part.replace([np.inf, -np.inf], np.nan)  # too few users tell
     ends = part[["low", "high", "value"]].to_numpy()
     least, most = pd.Series(ends.ravel()).min(), pd.Series(ends.ravel()).max()
     span = (most - least) or 1.0

@@ -1,0 +1,137 @@
+"""`evaluate` and `compare`: the numbers of the workflow, with intervals, for models and lists."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import recspectra as rs
+from recspectra.evaluation.simultaneous import Panel, mean_error
+from recspectra.fitting.scoring import Inputs, all_lists
+
+
+@pytest.fixture(scope="module")
+def popularity(data: rs.Data) -> rs.Model:
+    return rs.fit("popularity", data)
+
+
+def recall_by_hand(model: rs.Model, data: rs.Data, k: int) -> np.ndarray:
+    """Recall of each user from the lists that a run of the workflow keeps."""
+    lists = all_lists(model.system.score, Inputs(data.train, data.valid, True, {}), "train", k)
+    top = lists["test_train+valid_train+valid"]
+    return np.array(
+        [len(set(top[u]) & set(data.test.sequence(u))) / len(set(data.test.sequence(u))) for u in range(120)]
+    )
+
+
+def test_a_model_is_measured_as_the_workflow_does_it(data: rs.Data, ease: rs.Model) -> None:
+    found = rs.evaluate({"EASE": ease}, data, metrics=["recall"], k=10)
+    values = recall_by_hand(ease, data, 10)
+    row = found.iloc[0]
+    assert row[["model", "history", "mask", "users", "metric", "k"]].tolist() == [
+        "EASE", "train+valid", "train+valid", "all", "recall", 10,
+    ]  # fmt: skip
+    assert row["value"] == pytest.approx(values.mean(), abs=1e-12)
+    half = 1.959964 * values.std(ddof=1) / np.sqrt(120)
+    assert row["high"] - row["value"] == pytest.approx(half, rel=1e-5)
+    assert row["value"] - row["low"] == pytest.approx(half, rel=1e-5)
+
+
+def test_the_protocol_s_metrics_and_views_are_all_measured(data: rs.Data, ease: rs.Model) -> None:
+    found = rs.evaluate(ease, data)
+    assert len(found) == 4 * 3 and set(found["model"]) == {"EASE"}
+    both = rs.evaluate(ease, data, protocol="sdiff", metrics="ndcg", k=[10])
+    assert len(both) == both[["history", "mask"]].drop_duplicates().shape[0] > 1
+
+
+def test_lists_from_elsewhere_stand_beside_models(data: rs.Data, ease: rs.Model) -> None:
+    inputs = Inputs(data.train, data.valid, True, {})
+    top = all_lists(ease.system.score, inputs, "train", 10)["test_train+valid_train+valid"]
+    rows, places = np.nonzero(top >= 0)
+    frame = pd.DataFrame(
+        {"user": data.users[rows], "item": data.items[top[rows, places]], "rank": places + 1}
+    ).sample(frac=1, random_state=0)
+    found = rs.evaluate({"own": ease, "theirs": frame}, data, k=10)
+    own, theirs = (found[found["model"] == name].reset_index(drop=True) for name in ("own", "theirs"))
+    pd.testing.assert_frame_equal(own.drop(columns="model"), theirs.drop(columns="model"))
+    without = frame[frame["user"] != "u5"]  # a user without a list counts as zeros
+    values = recall_by_hand(ease, data, 10)
+    values[data.ids.user_positions("u5")] = 0
+    found = rs.evaluate({"theirs": without}, data, metrics=["recall"], k=10)
+    assert found["value"][0] == pytest.approx(values.mean())
+
+
+def test_a_comparison_has_its_interval_p_value_and_smallest_difference(
+    data: rs.Data, ease: rs.Model, popularity: rs.Model
+) -> None:
+    found = rs.compare(ease, popularity, data, metric="recall", k=10)
+    gaps = recall_by_hand(ease, data, 10) - recall_by_hand(popularity, data, 10)
+    assert found.difference == pytest.approx(gaps.mean()) == pytest.approx(found.value - found.rival_value)
+    assert 0 < found.low < found.difference < found.high and found.p < 0.05 and found.users == 120
+    error = gaps.std(ddof=1) / np.sqrt(120)
+    assert found.high - found.low == pytest.approx(2 * 1.98 * error, rel=0.1)
+    assert found.mde == pytest.approx((1.96 + 0.84) * error, rel=0.1)
+    assert str(found).startswith("EASE is above Popularity in recall@10: +0.")
+
+
+def test_a_model_is_not_told_apart_from_itself(data: rs.Data, ease: rs.Model) -> None:
+    found = rs.compare(ease, ease, data)
+    assert (found.subject, found.rival) == ("EASE (1)", "EASE (2)")
+    assert found.difference == 0 and found.p == 1.0
+    assert "is not told apart from" in str(found)
+    named = rs.compare(("mine", ease), ("theirs", ease), data)
+    assert (named.subject, named.rival) == ("mine", "theirs")
+
+
+def test_seeds_widen_an_interval(data: rs.Data) -> None:
+    fits = [rs.fit("mf", data, seed=seed, epochs=8, dimensions=8, learning_rate=0.05) for seed in range(3)]
+    means = [rs.evaluate(one, data, metrics=["ndcg"], k=10)["value"][0] for one in fits]
+    found = rs.evaluate({"MF": fits}, data, metrics=["ndcg"], k=10).iloc[0]
+    assert found["value"] == pytest.approx(np.mean(means))
+    rng = np.random.default_rng(0)
+    users = rng.random(400)
+    shifts = np.array([0.3, -0.3, 0.0])[:, None]
+    wide = Panel("d", {"a": users + shifts + rng.normal(0, 0.01, (3, 400))}, frozenset({"a"}))
+    still = Panel("d", dict(wide.values))
+    assert mean_error(wide, "a") > 3 * mean_error(still, "a")
+    assert mean_error(still, "a") == pytest.approx(users.std(ddof=1) / 20, rel=0.02)
+    assert np.isnan(mean_error(Panel("d", {"a": np.ones((1, 1))}), "a"))
+
+
+def test_models_of_other_data_and_of_the_test_part_are_refused(data: rs.Data, clicks: pd.DataFrame) -> None:
+    other = rs.read(clicks, user="user_id", item="item_id", time="timestamp", split="leave-one-out")
+    with pytest.raises(rs.DataError, match="was fitted on frame with another split"):
+        rs.evaluate(rs.fit("popularity", other), data)
+    with pytest.raises(rs.ConfigError, match='on all data, the test part included; fit it with on="train"'):
+        rs.evaluate(rs.fit("popularity", data, on="all"), data)
+    assert len(rs.evaluate(rs.fit("popularity", data, on="train+valid"), data, k=10)) == 4
+
+
+def test_lists_that_cannot_be_measured_are_refused(data: rs.Data, ease: rs.Model) -> None:
+    with pytest.raises(rs.DataError, match=r"at most 5 items, and 20 are measured; give longer.*k=\[5\]"):
+        rs.evaluate(ease.lists(k=5), data)
+    with pytest.raises(rs.DataError, match="unknown item 'film 999'"):
+        rs.evaluate(pd.DataFrame({"user": ["u1"], "item": ["film 999"], "rank": [1]}), data, k=1)
+    with pytest.raises(rs.DataError, match="has the ids of other data"):
+        lists = ease.lists(k=20)
+        swapped = dataclasses.replace(lists, ids=dataclasses.replace(lists.ids, users=lists.ids.users[::-1]))
+        rs.evaluate(swapped, data)
+    with pytest.raises(rs.ConfigError, match="'x' is a int; give a Model, a Lists or a frame"):
+        rs.evaluate({"x": 3}, data)
+
+
+def test_recommendations_are_no_lists_to_be_measured(data: rs.Data, ease: rs.Model) -> None:
+    with pytest.warns(UserWarning, match="holds not one test item: lists of `recommend` leave out all"):
+        rs.evaluate({"mine": ease.recommend(k=20)}, data)
+
+
+def test_an_unknown_protocol_or_metric_is_named(data: rs.Data, ease: rs.Model) -> None:
+    with pytest.raises(rs.ConfigError, match="unknown protocol 'standrad'.*did you mean 'standard'"):
+        rs.evaluate(ease, data, protocol="standrad")
+    with pytest.raises(rs.ConfigError, match="unknown metric 'ndgc'.*did you mean 'ndcg'"):
+        rs.compare(ease, ease, data, metric="ndgc")
+    with pytest.raises(rs.ConfigError, match="measures on the validation part"):
+        rs.evaluate(ease, data, protocol="validation")

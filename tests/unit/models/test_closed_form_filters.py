@@ -1,0 +1,236 @@
+"""ChebyCF, Turbo-CF, SVD-AE and the spectral ridge against plain dense formulas."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from numpy.polynomial.chebyshev import chebval
+from plain_matrices import dense, leading_vectors, relative_error, scores_of, to_power
+
+from recspectra.config.catalog import Catalog
+from recspectra.data.interactions import Interactions, from_pairs
+from recspectra.models import turbocf
+from recspectra.models.chebycf import plateau, series
+from recspectra.recommender import Recommender, Refused, Run, Task, create
+from recspectra.spectral.eigen import leading
+from recspectra.spectral.operators import build
+
+CATALOG = Catalog(Path(__file__).resolve().parents[3])
+
+
+def fit(name: str, train: Interactions, cache: dict | None = None, **params: Any) -> Recommender:
+    config = CATALOG.model(name)
+    resolved = config.resolve(params)
+    operators = [need.operator for need in config.spectra]
+    spectra = {o: leading(build(o, train), int(resolved["rank"])) for o in operators}
+    system = create(config, resolved)
+    system.fit(Task(train, None, False, spectra, {} if cache is None else cache), Run())
+    return system
+
+
+@pytest.fixture(scope="module")
+def x(train: Interactions) -> np.ndarray:
+    return dense(train)
+
+
+@pytest.fixture(scope="module")
+def p(x: np.ndarray) -> np.ndarray:
+    r = to_power(x.sum(axis=1), -0.5) @ x @ to_power(x.sum(axis=0), -0.5)
+    return r.T @ r
+
+
+# ------------------------------------------------------------------------------- ChebyCF
+
+
+def response(order: int, flatness: float, points: str) -> np.ndarray:
+    """Of eigenvalues 1, 0.1 and 0 of P."""
+    return chebval(1 - 2 * np.array([1.0, 0.1, 0.0]), series(order, flatness, points))
+
+
+@pytest.mark.parametrize(
+    ("flatness", "extrema", "roots"),
+    [
+        (1.5, [1.005, 0.096, -0.005], [1.001, 0.141, -0.001]),
+        (10.0, [1.046, 0.369, -0.046], [0.996, 0.450, 0.004]),
+        (15.0, [1.072, 0.432, -0.072], [0.979, 0.496, 0.021]),
+    ],
+)
+def test_the_filter_has_the_known_response(flatness: float, extrema: list, roots: list) -> None:
+    assert response(8, flatness, "extrema") == pytest.approx(extrema, abs=6e-4)
+    assert response(8, flatness, "roots") == pytest.approx(roots, abs=6e-4)
+
+
+def test_values_at_the_roots_are_interpolated_and_those_at_the_extrema_are_not() -> None:
+    roots = np.cos((np.arange(7) + 0.5) * np.pi / 7)
+    assert np.allclose(chebval(roots, series(6, 3.0, "roots")), plateau(roots, 3.0))
+    assert np.abs(chebval(roots, series(6, 3.0, "extrema")) - plateau(roots, 3.0)).max() > 0.01
+
+
+@pytest.mark.parametrize("points", ["extrema", "roots"])
+@pytest.mark.parametrize("order", [1, 2, 8, 12])
+def test_chebycf_is_its_formula(
+    order: int, points: str, train: Interactions, both: Interactions, x: np.ndarray, p: np.ndarray
+) -> None:
+    system = fit("chebycf", train, order=order, flatness=2.5, rank=9, alpha=0.3, beta=0.4, points=points)
+    values, vectors = np.linalg.eigh(p)
+    filtered = (vectors * chebval(1 - 2 * values, series(order, 2.5, points))) @ vectors.T
+    _, low = leading_vectors(p, 9)
+    inside = filtered + 0.3 * low @ low.T
+    wanted = dense(both) @ to_power(x.sum(axis=0), -0.4) @ inside @ to_power(x.sum(axis=0), 0.4)
+    assert relative_error(scores_of(system, both), wanted) < 1e-5
+
+
+def test_high_orders_of_the_series_stay_exact_in_single_precision(
+    train: Interactions, x: np.ndarray, p: np.ndarray
+) -> None:
+    system = fit("chebycf", train, order=32, flatness=10.0, rank=1, alpha=0.0, beta=0.0)
+    values, vectors = np.linalg.eigh(p)
+    wanted = x @ (vectors * chebval(1 - 2 * values, series(32, 10.0, "extrema"))) @ vectors.T
+    assert relative_error(scores_of(system, train), wanted) < 1e-5
+
+
+# ------------------------------------------------------------------------------ Turbo-CF
+
+
+def plain_turbocf(x: np.ndarray, shown: np.ndarray, alpha: float, s: float, order: int) -> np.ndarray:
+    """The matrices of the paper, the power taken entry by entry."""
+    r = to_power(x.sum(axis=1), -alpha) @ x @ to_power(x.sum(axis=0), alpha - 1)
+    q = (r.T @ r) ** s
+    square = q @ q
+    return shown @ {1: q, 2: 2 * q - square, 3: q + 0.01 * (-square @ q + 10 * square - 29 * q)}[order]
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0], ids=["array", "sparse"])
+@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize(("alpha", "power"), [(0.5, 1.0), (0.6, 0.7), (0.3, 1.4)])
+def test_turbocf_is_its_formula(
+    alpha: float, power: float, order: int, share: float, train: Interactions, both: Interactions,
+    x: np.ndarray, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(turbocf, "DENSE_SHARE", share)
+    system = fit("turbocf", train, alpha=alpha, power=power, filter=order)
+    assert system.q.shape == ((0, 0) if power == 1 else (80, 80))
+    assert sp.issparse(system.q) is (power == 1 or share == 1.0)
+    assert relative_error(scores_of(system, both), plain_turbocf(x, dense(both), alpha, power, order)) < 1e-5
+
+
+def test_turbocf_at_power_one_is_linkprop(train: Interactions) -> None:
+    linear = fit("linkprop", train, beta=0.4, gamma=1.2, delta=0.4)
+    found = scores_of(fit("turbocf", train, alpha=0.6), train)
+    assert relative_error(found, scores_of(linear, train)) < 1e-5
+
+
+def test_the_power_is_one_of_entries_and_no_filter_of_a_spectrum(x: np.ndarray) -> None:
+    q = plain_turbocf(x, np.eye(80), 0.5, 0.5, 1)
+    assert np.linalg.eigvalsh(q).max() > 2.0
+    assert np.linalg.eigvalsh(plain_turbocf(x, np.eye(80), 0.5, 1.0, 1)).max() == pytest.approx(1.0)
+
+
+def test_trials_of_turbocf_share_the_graph_and_leave_it_as_it_is(train: Interactions) -> None:
+    cache: dict = {}
+    first = scores_of(fit("turbocf", train, cache, power=0.7), train)
+    fit("turbocf", train, cache, power=1.4)
+    assert set(cache) == {("turbocf", 0.5)}
+    assert np.array_equal(scores_of(fit("turbocf", train, cache, power=0.7), train), first)
+
+
+def test_a_graph_of_turbocf_that_does_not_fit_is_refused() -> None:
+    row = Interactions(np.array([0, 94_949]), np.arange(94_949, dtype=np.int32), None, 94_949)
+    with pytest.raises(Refused, match=r"Turbo-CF needs about 134.3 GB .* memory_gb = 16"):
+        fit("turbocf", row, power=0.7)
+    fit("turbocf", row)  # at power 1 nothing is formed
+
+
+# -------------------------------------------------------------------------------- SVD-AE
+
+
+def test_svdae_is_the_solution_of_smallest_norm(
+    train: Interactions, both: Interactions, x: np.ndarray
+) -> None:
+    r = to_power(x.sum(axis=1), -0.5) @ x @ to_power(x.sum(axis=0), -0.5)
+    u, s, vt = np.linalg.svd(r, full_matrices=False)
+    weights = vt[:12].T @ np.diag(1 / s[:12]) @ u[:, :12].T @ x
+    system = fit("svdae", train, rank=12)
+    assert relative_error(scores_of(system, train), u[:, :12] @ u[:, :12].T @ x) < 1e-5  # of the fitted users
+    shown = dense(both)
+    inputs = to_power(shown.sum(axis=1), -0.5) @ shown @ to_power(x.sum(axis=0), -0.5)
+    assert relative_error(scores_of(system, both), inputs @ weights) < 1e-5
+
+
+def test_svdae_leaves_out_what_has_no_singular_value() -> None:
+    users, items = np.repeat(np.arange(6), 3), np.tile(np.arange(3), 6)
+    equal = from_pairs(users, items, None, (6, 4))  # of rank 1
+    found = scores_of(fit("svdae", equal, rank=4), equal)
+    assert np.allclose(found, [[1.0, 1.0, 1.0, 0.0]], atol=1e-5)
+
+
+# ------------------------------------------------------------------------ spectral ridge
+
+
+def plain_ridge(x: np.ndarray, vectors: np.ndarray, penalty: float, p: float, theta: float) -> np.ndarray:
+    """The weights of the control as an item-item matrix."""
+    degrees = x.sum(axis=0)
+    t, back = to_power(degrees, -theta), to_power(degrees, theta)
+    gram = x.T @ x
+    left = vectors.T @ t @ (gram + p / (1 - p) * np.diag(degrees)) @ t @ vectors
+    w = np.linalg.solve(left + penalty * np.eye(len(left)), vectors.T @ t @ gram @ t @ vectors)
+    return t @ vectors @ w @ vectors.T @ back
+
+
+@pytest.mark.parametrize("theta", [0.0, 0.25, 0.5])
+@pytest.mark.parametrize(("penalty", "share"), [(1.0, 0.8), (0.0, 0.5), (30.0, 0.0)])
+def test_the_spectral_ridge_is_its_formula(
+    theta: float, penalty: float, share: float, train: Interactions, both: Interactions, x: np.ndarray,
+    p: np.ndarray,
+) -> None:  # fmt: skip
+    vectors = leading(build("item-similarity", train), 14).vectors.astype(np.float64)
+    system = fit("spectral_ridge", train, rank=14, regularization=penalty, dropout=share, theta=theta)
+    wanted = dense(both) @ plain_ridge(x, vectors, penalty, share, theta)
+    assert relative_error(scores_of(system, both), wanted) < 1e-5
+
+
+def test_with_all_eigenvectors_the_spectral_ridge_is_dlae(train: Interactions) -> None:
+    control = fit("spectral_ridge", train, rank=80, regularization=20.0, dropout=0.4, theta=0.0)
+    full = fit("dlae", train, regularization=20.0, dropout=0.4)
+    assert relative_error(scores_of(control, train), scores_of(full, train)) < 1e-4
+
+
+def test_without_noise_the_spectral_ridge_is_the_ideal_filter(train: Interactions) -> None:
+    control = fit("spectral_ridge", train, rank=11, regularization=0.0, dropout=0.0, theta=0.5)
+    found = scores_of(control, train)
+    ideal = scores_of(fit("gfcf", train, rank=11, alpha=1.0), train) - scores_of(
+        fit("gfcf", train, rank=11, alpha=0.0), train
+    )
+    assert relative_error(found, ideal) < 1e-5
+
+
+def test_a_span_beyond_the_data_is_no_error(train: Interactions) -> None:
+    few = from_pairs(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 2]), None, (3, 6))
+    found = scores_of(fit("spectral_ridge", few, rank=6, regularization=0.0, dropout=0.0), few)
+    assert np.isfinite(found).all()
+    assert np.allclose(found, dense(few), atol=1e-4)  # W is the identity on what X reaches
+
+
+# ---------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("chebycf", {"rank": 3}),
+        ("turbocf", {"alpha": 0.6, "filter": 2}),
+        ("turbocf", {"alpha": 0.6, "power": 0.7, "filter": 3}),
+        ("svdae", {"rank": 3}),
+        ("spectral_ridge", {"rank": 3}),
+    ],
+)
+def test_a_degree_of_zero_spreads_no_nan(name: str, params: dict) -> None:
+    holes = from_pairs(np.array([0, 0, 1, 1, 2]), np.array([0, 1, 1, 2, 0]), None, (4, 5))
+    found = scores_of(fit(name, holes, **params), holes)
+    assert np.isfinite(found).all()
+    assert np.abs(found[:3, :3]).min() > 0
+    assert (found[3] == 0).all() and (found[:, 3:] == 0).all()

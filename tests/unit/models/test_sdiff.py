@@ -1,0 +1,468 @@
+"""Floor 3: S-Diff against a plain reading of its equations, and what its inference costs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from plain_matrices import dense, relative_error, scores_of
+
+from recspectra.config.catalog import Catalog
+from recspectra.data.interactions import Interactions
+from recspectra.models.sdiff import TIME_FEATURES, Denoiser, SDiff, counter_normal, kept, time_code
+from recspectra.papers.sdiff import (
+    COLUMNS,
+    inference_times,
+    medians,
+    random_interactions,
+    random_spectrum,
+    stopwatches,
+    untrained,
+)
+from recspectra.recommender import Run, Task, create
+from recspectra.runtime import axis_seed
+from recspectra.spectral.eigen import leading
+from recspectra.spectral.operators import build
+from recspectra.spectral.schedules import mean_log_snr, schedule
+from recspectra.spectral.spectrum import Spectrum
+from recspectra.training.batches import RowBatch, UserRows
+
+CATALOG = Catalog(Path(__file__).resolve().parents[3])
+USERS = np.arange(400)
+
+
+# ----------------------------------------------------------------------------- noise
+
+
+def test_noise_depends_on_seed_step_user_and_nothing_else() -> None:
+    whole = counter_normal(7, 3, USERS, 21)
+    assert np.array_equal(counter_normal(7, 3, USERS[[5, 300, 2]], 21), whole[[5, 300, 2]])
+    assert np.array_equal(counter_normal(7, 3, USERS, 21), whole)
+    for other in (counter_normal(8, 3, USERS, 21), counter_normal(7, 4, USERS, 21)):
+        assert abs(np.corrcoef(whole.ravel(), other.ravel())[0, 1]) < 0.05
+    assert (whole.dtype, whole.shape) == (np.float32, (400, 21))
+
+
+@pytest.mark.parametrize("size", [1, 2, 33, 200])
+def test_noise_is_standard_normal(size: int) -> None:
+    noise = counter_normal(1, 1, np.arange(200_000 // size), size).ravel().astype(float)
+    assert abs(noise.mean()) < 0.01
+    assert noise.std() == pytest.approx(1.0, abs=0.01)
+    assert (noise**4).mean() == pytest.approx(3.0, abs=0.15)
+    assert (np.abs(noise) < 1.0).mean() == pytest.approx(0.6827, abs=0.005)
+
+
+def test_noise_of_users_and_positions_is_independent() -> None:
+    noise = counter_normal(0, 1, np.arange(5000), 12)
+    between_positions = np.corrcoef(noise.T) - np.eye(12)
+    between_users = np.corrcoef(noise[:-1].ravel(), noise[1:].ravel())[0, 1]
+    assert np.abs(between_positions).max() < 0.06
+    assert abs(between_users) < 0.02
+
+
+@pytest.fixture(scope="module")
+def item_spectrum(train: Interactions) -> dict[str, Spectrum]:
+    return {name: leading(build(name, train), 16) for name in (GRAPH, "item-similarity-u0.25")}
+
+
+GRAPH = "item-similarity-u0.5"
+QUICK = {"rank": 12, "hidden": 20, "epochs": 2, "batch_size": 40, "learning_rate": 0.01}
+
+
+def fresh(**params: Any) -> SDiff:
+    config = CATALOG.model("sdiff")
+    return create(config, config.resolve(QUICK | params))
+
+
+def sdiff(train: Interactions, spectra: dict[str, Spectrum], **params: Any) -> SDiff:
+    system = fresh(**params)
+    system.fit(Task(train, None, True, spectra), Run())
+    return system
+
+
+def plain_sampling(
+    system: SDiff, tiny_train: Interactions, history: Interactions, guidance: float
+) -> np.ndarray:
+    """Algorithm 2 in NumPy, with the same denoiser and the same noise."""
+    p = system.params
+    users, basis = np.arange(history.n_users), system.basis.astype(float)
+    seed = axis_seed(0, "inference")
+
+    def denoise(signal: np.ndarray, condition: np.ndarray, time: float) -> np.ndarray:
+        tensors = [torch.tensor(a, dtype=torch.float32) for a in (signal, condition)]
+        shown = 0.0 if p.time_code == "none" else time
+        with torch.no_grad():
+            return system.module(*tensors, torch.full((len(signal),), shown)).numpy().astype(float)
+
+    def noised(clean: np.ndarray, step: int) -> np.ndarray:
+        time = np.array([step / p.steps * p.tau])
+        alpha, sigma = schedule(p.schedule, time, system.frequencies, p.alpha_min, p.sigma_max)
+        return alpha * clean + sigma * counter_normal(seed, step, users, basis.shape[1]) * p.inference_noise
+
+    degree = dense(tiny_train).sum(axis=0) ** 0.5 if p.basis == "degree" else np.ones(basis.shape[0])
+    condition = (dense(history) / degree) @ basis / system.scale
+    signal = noised(condition, p.steps)
+    for step in range(p.steps, 0, -1):
+        time = step / p.steps * p.tau
+        given = denoise(signal, condition, time)
+        free = denoise(signal, np.zeros_like(condition), time)
+        clean = (1.0 - guidance) * given + guidance * free
+        signal = noised(clean, step - 1) if step > 1 else clean
+    return (signal * system.scale) @ basis.T * degree
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"schedule": "ve", "steps": 3, "standardize": True},
+        {"schedule": "ddpm", "steps": 1, "tau": 0.7, "film": "linear"},
+        {"film": "concat", "guidance": 0.4, "alpha_min": 0.3},
+        {"film": "condition-only", "guidance": 1.0, "sigma_max": 1.0},
+        {"basis": "degree", "inference_noise": False, "residual": "noisy"},
+        {"layers": 2, "activation": "tanh", "time_code": "none", "standardize": False},
+    ],
+    ids=str,
+)
+def test_sdiff_samples_as_algorithm_2(
+    train: Interactions, both: Interactions, item_spectrum: dict, params: dict
+) -> None:
+    system = sdiff(train, item_spectrum, **params)
+    expected = plain_sampling(system, train, both, system.params.guidance)
+    assert relative_error(scores_of(system, both), expected) < 1e-4
+
+
+def test_guidance_0_uses_the_conditional_estimate_alone(train: Interactions, item_spectrum: dict) -> None:
+    system = sdiff(train, item_spectrum, guidance=0.0)
+    signal, condition = torch.randn(5, 12), torch.randn(5, 12)
+    with torch.no_grad():
+        given = system.module(signal, condition, torch.full((5,), 0.4))
+        assert torch.equal(system._guided(signal, condition, 0.4), given)
+
+
+def test_guidance_mixes_both_estimates(train: Interactions, item_spectrum: dict) -> None:
+    system = sdiff(train, item_spectrum, guidance=0.25)
+    signal, condition = torch.randn(5, 12), torch.randn(5, 12)
+    with torch.no_grad():
+        given = system.module(signal, condition, torch.full((5,), 0.4))
+        free = system.module(signal, torch.zeros(5, 12), torch.full((5,), 0.4))
+        assert torch.allclose(system._guided(signal, condition, 0.4), 0.75 * given + 0.25 * free, atol=1e-6)
+
+
+class Recorder(torch.nn.Module):
+    """Stands in for the denoiser: keeps what it is given and answers 0."""
+
+    def forward(self, noisy: torch.Tensor, condition: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+        self.noisy, self.condition, self.time = noisy, condition, time
+        return torch.zeros_like(noisy)
+
+
+def trained_on(train: Interactions, spectra: dict, **params: Any) -> tuple[Recorder, torch.Tensor, float]:
+    """What the denoiser sees in one training step on all users, the clean signal and the loss."""
+    system = sdiff(train, spectra, **params)
+    system.module = Recorder()
+    batch = UserRows(train, 1000, "cpu").rows(torch.arange(train.n_users))
+    loss = float(system.loss(batch, torch.Generator().manual_seed(0)))
+    clean = torch.tensor(dense(train) @ system.basis / system.scale, dtype=torch.float32)
+    return system.module, clean, loss
+
+
+def test_the_loss_is_the_squared_error_of_the_clean_signal(train: Interactions, item_spectrum: dict) -> None:
+    _, clean, loss = trained_on(train, item_spectrum, standardize=True)
+    assert loss == pytest.approx(float((clean**2).sum(dim=1).mean()), rel=1e-5)
+
+
+def test_the_forward_process_scales_the_signal_and_adds_noise_of_its_level(
+    train: Interactions, item_spectrum: dict
+) -> None:
+    seen, clean, _ = trained_on(train, item_spectrum, sigma_max=0.4)
+    frequencies = np.clip(1.0 - item_spectrum[GRAPH].values[:12], 0.0, None)
+    alpha, sigma = schedule("vp", seen.time.numpy(), frequencies, 0.1, 0.4)
+    assert 0.0 <= float(seen.time.min()) < 0.1 < 0.9 < float(seen.time.max()) <= 1.0
+    noisy = sigma.min(axis=0) > 1e-3
+    noise = (seen.noisy.numpy() - alpha * clean.numpy())[:, noisy] / sigma[:, noisy]
+    assert abs(noise.mean()) < 0.1
+    assert noise.std() == pytest.approx(1.0, abs=0.1)
+    clear = trained_on(train, item_spectrum, sigma_max=0.0, alpha_min=1.0)
+    assert torch.allclose(clear[0].noisy, clear[1], atol=1e-5)
+
+
+def test_frequencies_are_those_of_the_graph_over_its_largest_eigenvalue(
+    train: Interactions, item_spectrum: dict
+) -> None:
+    x = dense(train)
+    right = np.diag(np.maximum(x.sum(axis=0), 1) ** -0.5)
+    for exponent in (0.25, 0.5):
+        root = np.diag(np.maximum(x.sum(axis=1), 1) ** -exponent) @ x @ right
+        values = np.linalg.eigvalsh(root.T @ root)[::-1]
+        system = sdiff(train, item_spectrum, user_exponent=exponent)
+        assert np.allclose(system.frequencies, 1.0 - values[:12] / values[0], atol=1e-8)
+    assert np.array_equal(system.frequencies, np.clip(1.0 - item_spectrum[GRAPH].values[:12], 0.0, None))
+
+
+def test_the_condition_is_the_history_without_the_masked_items(
+    train: Interactions, item_spectrum: dict
+) -> None:
+    seen, clean, _ = trained_on(train, item_spectrum, mask=0.0, p_uncond=0.0)
+    assert torch.allclose(seen.condition, clean, atol=1e-5)
+    seen, clean, _ = trained_on(train, item_spectrum, mask=0.6, p_uncond=0.0)
+    share = float((seen.condition[:, 0] / clean[:, 0]).mean())  # the first eigenvector is positive
+    assert share == pytest.approx(0.4, abs=0.05)
+
+
+@pytest.mark.parametrize("uncond_by", ["sample", "batch"])
+def test_the_condition_is_dropped_for_a_sample_or_a_batch(
+    train: Interactions, item_spectrum: dict, uncond_by: str
+) -> None:
+    system = sdiff(train, item_spectrum, mask=0.0, p_uncond=0.5, uncond_by=uncond_by)
+    system.module = Recorder()
+    batch = UserRows(train, 1000, "cpu").rows(torch.arange(train.n_users))
+    shares = []
+    for seed in range(30):
+        system.loss(batch, torch.Generator().manual_seed(seed))
+        shares.append(float((system.module.condition == 0).all(dim=1).float().mean()))
+    assert np.mean(shares) == pytest.approx(0.5, abs=0.25 if uncond_by == "batch" else 0.05)
+    assert (set(shares) == {0.0, 1.0}) == (uncond_by == "batch")
+
+
+@pytest.mark.parametrize("film", ["elementwise", "linear", "concat", "condition-only"])
+def test_denoiser_gives_one_estimate_per_row_in_every_reading(film: str) -> None:
+    torch.manual_seed(0)
+    denoiser = Denoiser(7, 11, film)
+    noisy, condition, time = torch.randn(5, 7), torch.randn(5, 7), torch.rand(5)
+    whole = denoiser(noisy, condition, time)
+    assert whole.shape == (5, 7)
+    rows = torch.cat([denoiser(noisy[i : i + 1], condition[i : i + 1], time[i : i + 1]) for i in range(5)])
+    assert torch.allclose(whole, rows, atol=1e-6)
+    assert not torch.allclose(whole, denoiser(noisy, 2 * condition, time))
+    assert torch.allclose(whole, denoiser(2 * noisy, condition, time)) == (film == "condition-only")
+    assert all(p.requires_grad for p in denoiser.parameters())
+
+
+def test_elementwise_film_is_equation_17() -> None:
+    denoiser = Denoiser(3, 4, "elementwise")
+    with torch.no_grad():
+        for number, parameter in enumerate(list(denoiser.parameters())[:4], start=1):
+            parameter.fill_(number)
+    noisy, c = torch.tensor([[1.0, -2.0, 0.5]]), torch.tensor([[3.0, 0.0, -1.0]])
+    gamma, beta = 1.0 * c + 2.0, 3.0 * c + 4.0
+    assert torch.equal(denoiser.fuse(noisy, c), noisy + gamma * c + beta)
+    assert torch.equal(Denoiser(3, 4, "concat").fuse(noisy, c), torch.cat([noisy, c], dim=1))
+
+
+def test_time_code_tells_times_apart_and_is_sines_and_cosines() -> None:
+    time = torch.tensor([0.0, 0.1, 0.5, 1.0])
+    code = time_code(time)
+    assert code.shape == (4, TIME_FEATURES)
+    half = TIME_FEATURES // 2
+    assert torch.allclose(code[:, :half] ** 2 + code[:, half:] ** 2, torch.ones(4, half), atol=1e-5)
+    assert code[2, 1] == pytest.approx(math.sin(500.0 * 1e4 ** (-1 / half)), abs=1e-4)
+    assert len({tuple(row.tolist()) for row in code}) == 4
+
+
+def test_standardised_signals_have_unit_power_per_frequency(train: Interactions, item_spectrum: dict) -> None:
+    system = sdiff(train, item_spectrum, standardize=True)
+    signal = dense(train) @ system.basis / system.scale
+    assert np.allclose((signal**2).mean(axis=0), 1.0, atol=1e-4)
+
+
+# ----------------------------------------------------------------------------- readings
+
+
+def all_users(train: Interactions) -> RowBatch:
+    return UserRows(train, 1000, "cpu").rows(torch.arange(train.n_users))
+
+
+def test_kept_interactions_give_the_rows_without_the_others(train: Interactions) -> None:
+    batch = all_users(train)
+    keep = torch.rand(len(batch.items), generator=torch.Generator().manual_seed(0)) < 0.3
+    keep[: int(batch.offsets[2])] = False  # two users keep nothing
+    keep[int(batch.offsets[-1]) :] = False  # nor does the last one
+    table = torch.randn(train.n_items, 5)
+    found = kept(batch, keep).project(table)
+    assert torch.equal(found, batch.project(table, keep.to(torch.float32)))
+    assert not found[:2].any()
+    assert not found[-1].any()
+
+
+def test_items_are_masked_alike_for_a_whole_batch(train: Interactions, item_spectrum: dict) -> None:
+    system, batch = sdiff(train, item_spectrum, mask=0.4, mask_by="item"), all_users(train)
+    keep = system._keep(batch, torch.Generator().manual_seed(0))
+    hidden, shown = set(batch.items[~keep].tolist()), set(batch.items[keep].tolist())
+    assert not hidden & shown
+    assert len(hidden) / train.n_items == pytest.approx(0.4, abs=0.15)
+
+
+@pytest.mark.parametrize(("mask_by", "spread"), [("interaction", (0.0, 0.16)), ("user", (0.22, 0.4))])
+def test_users_have_the_same_share_masked_or_each_their_own(
+    train: Interactions, item_spectrum: dict, mask_by: str, spread: tuple[float, float]
+) -> None:
+    system, batch = sdiff(train, item_spectrum, mask=0.5, mask_by=mask_by), all_users(train)
+    keep = system._keep(batch, torch.Generator().manual_seed(0)).numpy()
+    share = np.array([part.mean() for part in np.split(keep, batch.offsets[1:].numpy())])
+    assert share.mean() == pytest.approx(0.5, abs=0.08)
+    assert spread[0] < share.std() < spread[1]
+
+
+def test_a_rescaled_condition_is_divided_by_the_share_that_is_kept(
+    train: Interactions, item_spectrum: dict
+) -> None:
+    plain, _, _ = trained_on(train, item_spectrum, mask=0.6, p_uncond=0.0)
+    scaled, _, _ = trained_on(train, item_spectrum, mask=0.6, p_uncond=0.0, rescale=True)
+    assert torch.allclose(scaled.condition, plain.condition / 0.4, rtol=1e-5)
+
+
+def test_loss_power_1_measures_errors_of_signals_that_are_not_standardised(
+    train: Interactions, item_spectrum: dict
+) -> None:
+    _, clean, loss = trained_on(train, item_spectrum, standardize=True, loss_power=1.0)
+    power = (sdiff(train, item_spectrum, standardize=True).scale ** 2).astype(float)
+    raw = (clean.numpy().astype(float) ** 2 * power).sum(axis=1).mean()
+    assert loss == pytest.approx(raw / power.mean(), rel=1e-4)
+
+
+@pytest.mark.parametrize("residual", ["none", "noisy", "condition"])
+def test_residual_is_what_is_left_of_a_denoiser_without_weights(residual: str) -> None:
+    denoiser = Denoiser(4, 6, "elementwise", residual=residual)
+    torch.nn.init.zeros_(denoiser.mlp[-1].weight)
+    torch.nn.init.zeros_(denoiser.mlp[-1].bias)
+    noisy, condition = torch.randn(3, 4), torch.randn(3, 4)
+    left = {"none": torch.zeros(3, 4), "noisy": noisy, "condition": condition}[residual]
+    assert torch.equal(denoiser(noisy, condition, torch.rand(3)), left)
+
+
+@pytest.mark.parametrize(("layers", "activation"), [(1, torch.nn.SiLU), (3, torch.nn.Tanh)])
+def test_the_denoiser_has_as_many_hidden_layers_as_it_is_told(layers: int, activation: type) -> None:
+    name = {torch.nn.SiLU: "silu", torch.nn.Tanh: "tanh"}[activation]
+    mlp = Denoiser(4, 6, "concat", layers, name).mlp
+    widths = [m.in_features for m in mlp if isinstance(m, torch.nn.Linear)] + [mlp[-1].out_features]
+    assert widths == [8 + TIME_FEATURES, *[6] * layers, 4]
+    assert sum(isinstance(m, activation) for m in mlp) == layers
+
+
+@pytest.mark.parametrize(
+    ("time_code", "shown"), [("continuous", 0.5), ("steps", 4 * 0.5 / 2 / 1000), ("none", 0.0)]
+)
+def test_the_time_code_is_made_of_time_or_step_or_nothing(time_code: str, shown: float) -> None:
+    system = fresh(time_code=time_code, tau=2.0, steps=4)
+    assert system._shown(torch.tensor([0.5])).item() == pytest.approx(shown)
+
+
+def test_without_noise_inference_is_the_same_for_every_seed(train: Interactions, item_spectrum: dict) -> None:
+    for noise in (True, False):
+        system = sdiff(train, item_spectrum, inference_noise=noise)
+        first = scores_of(system, train)
+        system.noise_seed = np.array(99)
+        assert np.array_equal(scores_of(system, train), first) == (not noise)
+
+
+class Killed(Exception):
+    pass
+
+
+def test_training_that_was_killed_ends_with_the_same_bytes(
+    train: Interactions, item_spectrum: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = SDiff._settings
+    monkeypatch.setattr(SDiff, "_settings", lambda self: replace(settings(self), checkpoint_seconds=-1.0))
+    task = Task(train, None, True, item_spectrum)
+    whole = fresh(epochs=4)
+    whole.fit(task, Run())
+    cut, steps, loss = fresh(epochs=4), [], SDiff.loss
+
+    def dying(self: SDiff, *args: Any) -> torch.Tensor:
+        steps.append(1)
+        if len(steps) == 8:  # in the third epoch of three batches
+            raise Killed
+        return loss(self, *args)
+
+    monkeypatch.setattr(SDiff, "loss", dying)
+    with pytest.raises(Killed):
+        cut.fit(task, Run(checkpoints=tmp_path))
+    again = fresh(epochs=4)
+    again.fit(task, Run(checkpoints=tmp_path))
+    assert len(steps) < 8 + 4 * 3
+    assert all(np.array_equal(a, again.state()[k]) for k, a in whole.state().items())
+
+
+# ------------------------------------------------------------------------------ Table 3
+
+THOUSAND = np.arange(1, 1001) / 1000
+
+
+def test_mean_log_snr_is_the_mean_over_times_of_the_log_of_the_sum_of_ratios() -> None:
+    alpha, sigma = np.array([[1.0, 0.5], [0.8, 0.2]]), np.array([[0.1, 0.5], [0.4, 0.9]])
+    expected = (math.log(100.0 + 1.0) + math.log(4.0 + 0.04 / 0.81)) / 2
+    assert mean_log_snr(alpha, sigma) == pytest.approx(expected)
+
+
+def test_mean_log_snr_leaves_frequencies_without_noise_out_or_gives_them_the_floor() -> None:
+    alpha, sigma = np.ones((3, 2)), np.array([[0.0, 0.5]] * 3)
+    assert mean_log_snr(alpha, sigma) == pytest.approx(math.log(4.0))
+    assert mean_log_snr(alpha, sigma, floor=0.01) == pytest.approx(math.log(104.0))
+
+
+@pytest.mark.parametrize(("items", "printed"), [(2810, 5.25), (34_395, 7.74)])
+def test_mean_log_snr_of_ddpm_is_what_table_3_prints(items: int, printed: float) -> None:
+    levels = schedule("ddpm", THOUSAND, np.zeros(items), 0.0, 1.0)
+    assert mean_log_snr(*levels) == pytest.approx(printed, abs=0.02)
+
+
+# ---------------------------------------------------------------------------- inference
+
+
+@pytest.fixture(scope="module")
+def timed() -> SDiff:
+    return untrained(CATALOG.model("sdiff"), random_interactions(150, 60))
+
+
+@pytest.mark.parametrize(("users", "items"), [(150, 60), (40, 200)])
+def test_random_histories_have_their_size_and_no_item_twice(users: int, items: int) -> None:
+    found = random_interactions(users, items)
+    assert found.shape == (users, items)
+    assert found.matrix.nnz == found.nnz
+    assert (found.lengths > 0).all()
+    assert found.lengths[:100].mean() == pytest.approx(15 if items == 60 else 50, abs=1)
+
+
+def test_random_eigenvectors_are_orthonormal() -> None:
+    spectrum = random_spectrum(50, 8)
+    assert np.allclose(spectrum.vectors.T @ spectrum.vectors, np.eye(8), atol=1e-5)
+    assert (np.diff(spectrum.values) < 0).all()
+    assert random_spectrum(5, 8).rank == 5
+
+
+def test_parts_are_measured_inside_the_whole(timed: SDiff) -> None:
+    seconds = medians(timed, random_interactions(150, 60), repetitions=1)
+    assert set(seconds) == {"transform", "denoiser", "back-transform", "total"}
+    assert 0 < sum(seconds.values()) - seconds["total"] <= seconds["total"]
+
+
+def test_stopwatches_sum_calls_and_leave_no_trace(timed: SDiff, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = vars(timed).copy()
+    ticks = iter([0.0, 2.0, 10.0, 13.0])
+    with monkeypatch.context() as patch, stopwatches(timed) as seconds:
+        patch.setattr("time.perf_counter", lambda: next(ticks))
+        timed.inverse(torch.zeros(1, timed.basis.shape[1]))
+        timed.inverse(torch.zeros(1, timed.basis.shape[1]))
+    assert dict(seconds) == {"back-transform": 5.0}
+    assert vars(timed) == before
+
+
+def test_a_model_without_weights_is_not_timed() -> None:
+    with pytest.raises(TypeError, match="ease"):
+        untrained(CATALOG.model("ease"), random_interactions(20, 30))
+
+
+def test_times_have_a_row_for_each_size_and_part() -> None:
+    times = inference_times([CATALOG.model("sdiff")], [20, 120], [30], 40, 50, repetitions=1)
+    assert tuple(times) == COLUMNS
+    sizes = times[times["part"] == "total"][["axis", "users", "items"]].to_numpy().tolist()
+    assert sizes == [["users", 20, 50], ["users", 120, 50], ["items", 40, 30]]
+    assert len(times) == 3 * 4
+    assert (times["seconds"] > 0).all()

@@ -1,0 +1,281 @@
+"""Data for models: read from a file or a frame, or one of the datasets of `config/datasets`."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from recspectra.config.base import ConfigError
+from recspectra.config.catalog import Catalog, load_settings
+from recspectra.config.dataset import DatasetConfig
+from recspectra.config.raw_files import files_of
+from recspectra.config.yaml_io import validate
+from recspectra.data import splits
+from recspectra.data.ids import Ids
+from recspectra.data.interactions import DataError, Interactions
+from recspectra.data.prepare import prepare
+from recspectra.data.sources import how_to_get
+from recspectra.files import PACKAGE_DIR
+from recspectra.fitting.scoring import Inputs
+from recspectra.planning import mirror_of
+from recspectra.spectral.eigen import leading
+from recspectra.spectral.operators import build
+from recspectra.spectral.spectrum import Spectrum
+
+FITTED_ON = ("train", "train+valid", "all")
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Interactions in three parts: to learn from (train), to stop by (valid), to measure on (test).
+
+    Attributes
+    ----------
+    name, title : str
+        What messages and tables call it.
+    train, valid, test : Interactions
+        The parts of the split, by positions.
+    ids : Ids
+        The file's own ids: `ids.users[u]` is that of position `u`.
+    ordered : bool
+        Whether the order of a user's interactions means time.
+    said : tuple of str
+        What was read, dropped and split, in words.
+    """
+
+    name: str
+    title: str
+    train: Interactions
+    valid: Interactions
+    test: Interactions
+    ids: Ids
+    ordered: bool
+    said: tuple[str, ...] = ()
+    _spectra: dict[tuple[str, str], Spectrum] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{getattr(self, part).nnz:,} {part}" for part in ("train", "valid", "test"))
+        users, items = self.train.shape
+        return f"Data '{self.name}': {users:,} users, {items:,} items; interactions: {parts}"
+
+    @property
+    def users(self) -> Any:
+        """Ids of all users."""
+        return self.ids.users
+
+    @property
+    def items(self) -> Any:
+        """Ids of all items."""
+        return self.ids.items
+
+    @cached_property
+    def known(self) -> Interactions:
+        """All interactions, those of the test part included."""
+        return self.train.merged(self.valid).merged(self.test)
+
+    @cached_property
+    def digest(self) -> str:
+        """What says that two models were fitted on the same split: the digest of train, valid and order."""
+        return Inputs(self.train, self.valid, self.ordered, {}).digest
+
+    def frame(self, part: str = "all") -> pd.DataFrame:
+        """Return the interactions of a part (`train`, `valid`, `test` or `all`) with the file's own ids."""
+        if part not in ("train", "valid", "test", "all"):
+            raise ConfigError(f"part: '{part}' is none of train, valid, test, all")
+        found = self.known if part == "all" else getattr(self, part)
+        columns = {"user": self.ids.users[found.users], "item": self.ids.items[found.items]}
+        return pd.DataFrame(columns if found.times is None else columns | {"time": found.times})
+
+    def inputs(self, on: str, needs: Iterable[tuple[str, int]] = ()) -> tuple[Inputs, str]:
+        """Return what a fit on a part is given, and what the fit calls that part.
+
+        A fit on `all` is the refit of a split whose validation part is the test part.
+        """
+        first, second = (
+            (self.train, self.valid) if on != "all" else (self.train.merged(self.valid), self.test)
+        )
+        part = "train" if on == "train" else "train+valid"
+        inputs = Inputs(first, second, self.ordered, {})
+        fitted = inputs.part(part)
+        for operator, rank in needs:
+            name = operator.partition("@")[0]
+            inputs.spectra[name] = self._spectrum(name, rank, on, fitted)
+        return inputs, part
+
+    def _spectrum(self, operator: str, rank: int, on: str, fitted: Interactions) -> Spectrum:
+        """Return at least `rank` leading eigenpairs, computed once and kept with the data."""
+        kept = self._spectra.get((operator, on))
+        if kept is None or kept.rank < min(rank, kept.vectors.shape[0]):
+            kept = self._spectra[operator, on] = leading(build(operator, fitted), rank)
+        return kept
+
+
+def read(
+    source: str | Path | pd.DataFrame, user: str | int | None = None, item: str | int | None = None,
+    rating: str | int | None = None, time: str | int | None = None, *, name: str | None = None,
+    separator: str | None = None, header: bool = True, missing: str = "error",
+    filter: Mapping[str, Any] | None = None, split: str | Mapping[str, Any] | None = None,
+    ordered: bool | None = None,
+) -> Data:  # fmt: skip
+    """Read one's own interactions and split them.
+
+    All rules of `docs/own-data.md` hold, for a frame too: the same reader reads both.
+
+    Parameters
+    ----------
+    source : path or pandas.DataFrame
+        A CSV, TSV, Parquet or RecBole `.inter` file, or a frame with one row per interaction.
+    user, item, rating, time : str or int, optional
+        Names of the columns (numbers from 1 with `header=False`); by default `user` and `item`, and no
+        rating or time. Whatever a user did is an interaction, of any rating; `filter` drops low ones.
+    name : str, optional
+        What messages call the data; by default the name of the file.
+    separator, header, missing
+        As in `docs/own-data.md`.
+    filter : mapping, optional
+        Such as `{"min_rating": 4, "k_core_users": 5, "k_core_items": 5}`.
+    split : str or mapping, optional
+        A recipe, or `{"recipe": "random-user", "valid": 0.1, "test": 0.2, "seed": 0}`. By default the newest
+        fifth of each user's interactions is tested and the tenth before it validates; without times both
+        are drawn (`random-user`, seed 0).
+    ordered : bool, optional
+        True without times: each user's rows stand in the order of time.
+
+    Returns
+    -------
+    Data
+
+    Raises
+    ------
+    ConfigError
+        An argument is wrong.
+    DataError
+        The content is wrong; the message has file, line and column.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import recspectra as rs
+    >>> frame = pd.DataFrame({"who": ["a"] * 10 + ["b"] * 10, "what": [f"i{n}" for n in [*range(10)] * 2]})
+    >>> rs.read(frame, user="who", item="what", ordered=True)
+    Data 'frame': 2 users, 10 items; interactions: 14 train, 2 valid, 4 test
+    """
+    columns = {"user": user, "item": item, "rating": rating, "time": time}
+    words = {
+        "columns": {role: column for role, column in columns.items() if column is not None},
+        "separator": separator, "header": header, "missing": missing,
+        "filter": None if filter is None else dict(filter), "ordered": ordered,
+        "split": {"recipe": split} if isinstance(split, str) else split and dict(split),
+    }  # fmt: skip
+    words = {key: value for key, value in words.items() if value is not None}
+    if isinstance(source, pd.DataFrame):
+        return _read_frame(source, words, name or "frame")
+    path = Path(source).expanduser().absolute()
+    return _prepared(_config(path, words, name or _safe(path.name.partition(".")[0])))
+
+
+def _read_frame(frame: pd.DataFrame, words: dict[str, Any], name: str) -> Data:
+    """Read a frame as the Parquet file that it would be."""
+    wanted = {"user": "user", "item": "item"} | words["columns"]
+    for role, column in wanted.items():
+        if column not in frame.columns and column not in frame.index.names:
+            raise DataError(
+                f"the frame has no column {column!r} for {role}; it has {', '.join(map(str, frame.columns))}"
+            )
+    kept = list(dict.fromkeys(column for column in wanted.values() if column in frame.columns))
+    with tempfile.TemporaryDirectory(prefix="recspectra-") as folder:
+        path = Path(folder) / "frame.parquet"
+        try:
+            frame[kept].to_parquet(path)
+        except (ValueError, TypeError, OverflowError) as error:  # Arrow's errors are of these kinds
+            raise DataError(f"the frame holds what is no id, number or time ({error})") from None
+        try:
+            return _prepared(_config(path, words, name))
+        except DataError as error:
+            raise DataError(str(error).replace(str(path), "the frame")) from None
+
+
+def _config(path: Path, words: dict[str, Any], name: str) -> DatasetConfig:
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file")
+    return validate(DatasetConfig, {"name": name, "path": str(path), **words}, f"read({path.name})")
+
+
+def _safe(stem: str) -> str:
+    """Return a name that messages and paths may have."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:64] or "data"
+
+
+def dataset(name: str, mirror: str | Path | None = None) -> Data:
+    """Return a dataset of `config/datasets`, read, checked and split as its YAML says.
+
+    Parameters
+    ----------
+    name : str
+        Such as `synthetic`, which needs no files, or `ml-100k.higsp`; `docs/datasets.md` lists all.
+    mirror : path, optional
+        The folder with the datasets' files; by default that of the variable RECSPECTRA_MIRROR, or
+        `results/raw`, where the workflow keeps its copies.
+
+    Returns
+    -------
+    Data
+
+    Raises
+    ------
+    ConfigError
+        There is no such dataset.
+    DataError
+        Its files are not there, or are not what they should be.
+
+    Examples
+    --------
+    >>> import recspectra as rs
+    >>> rs.dataset("synthetic")
+    Data 'synthetic': 1,000 users, 800 items; interactions: 28,818 train, 3,569 valid, 7,613 test
+    """
+    return _prepared(catalog().dataset(name), mirror)
+
+
+def _prepared(config: DatasetConfig, mirror: str | Path | None = None) -> Data:
+    table, said = prepare(config, _folder(config, mirror), files_of(catalog(), config))
+    pieces, ids, also = splits.split_with_ids(table, config)
+    also += splits.check_counts(config, splits.statistics(config, pieces))
+    return Data(config.name, config.title, **pieces, ids=ids, ordered=config.ordered, said=(*said, *also))
+
+
+def _folder(config: DatasetConfig, mirror: str | Path | None) -> Path:
+    """Return where all files of a dataset lie."""
+    raw = Path("results/raw") / config.source.name
+    given = mirror or mirror_of(load_settings(catalog().root, {}))
+    places = [Path(given).expanduser()] if given else []
+    for place in (*places, raw):
+        if all((place / file.path).is_file() for file in config.source.files):
+            return place
+    missing = next(file for file in config.source.files if not ((places or [raw])[0] / file.path).is_file())
+    raise DataError(how_to_get(config, missing, f"{(places or [raw])[0] / missing.path} does not exist"))
+
+
+def catalog() -> Catalog:
+    """Return the configuration files of the checkout that this package belongs to.
+
+    Raises
+    ------
+    ConfigError
+        The package was installed without them.
+    """
+    root = Path(os.environ.get("RECSPECTRA_ROOT") or PACKAGE_DIR.parents[1])
+    if not (root / "config" / "models").is_dir():
+        raise ConfigError(
+            f"{root}: has no config/models; install the package from its checkout (`pip install -e .`), "
+            "or set RECSPECTRA_ROOT to the checkout"
+        )
+    return Catalog(root)

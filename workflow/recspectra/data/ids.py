@@ -1,0 +1,134 @@
+"""Ids as the user's file writes them, and the positions 0, 1, 2, ... that stand for them here."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from recspectra.data.columns import as_ids, clean_id
+from recspectra.data.interactions import DataError
+from recspectra.files import ArtifactError, atomic
+from recspectra.identity import hash_of
+
+ROLES = ("user", "item")
+
+
+@dataclass(frozen=True, eq=False)
+class Ids:
+    """The ids of a dataset's users and items.
+
+    Attributes
+    ----------
+    users : int64 or text array, shape (n_users,)
+        `users[u]` is the id that the file gives to user `u`.
+    items : int64 or text array, shape (n_items,)
+        The same of items.
+    """
+
+    users: np.ndarray
+    items: np.ndarray
+
+    def user_positions(self, given: Any) -> np.ndarray:
+        """Return the position of each user that is given; see `positions`."""
+        return positions(self._users, given, "user")
+
+    def item_positions(self, given: Any) -> np.ndarray:
+        """Return the position of each item that is given; see `positions`."""
+        return positions(self._items, given, "item")
+
+    def known_items(self, given: Any) -> np.ndarray:
+        """Return positions of items, int64, -1 for an item that is not there."""
+        return self._items.get_indexer(spelled(given))
+
+    def known_users(self, given: Any) -> np.ndarray:
+        """Return positions of users, int64, -1 for a user who is not there."""
+        return self._users.get_indexer(spelled(given))
+
+    @cached_property
+    def _users(self) -> pd.Index:
+        return pd.Index(self.users.astype(str))
+
+    @cached_property
+    def _items(self) -> pd.Index:
+        return pd.Index(self.items.astype(str))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Ids):
+            return NotImplemented
+        return np.array_equal(self.users, other.users) and np.array_equal(self.items, other.items)
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the ids as texts, in their order."""
+        return hash_of([self.users.astype(str).tolist(), self.items.astype(str).tolist()])
+
+    def save(self, path: Path | str) -> None:
+        """Write a Parquet file, atomically: `kind` (user or item), `position` and `id` (a text)."""
+        frame = pd.DataFrame(
+            {
+                "kind": np.repeat(ROLES, [len(self.users), len(self.items)]),
+                "position": np.concatenate([np.arange(len(self.users)), np.arange(len(self.items))]),
+                "id": np.concatenate([self.users.astype(str), self.items.astype(str)]),
+            }
+        )
+        with atomic(path) as temporary:
+            frame.to_parquet(temporary, index=False)
+
+    @classmethod
+    def load(cls, path: Path | str) -> Ids:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        ArtifactError
+            The file is missing, damaged or of another kind.
+        """
+        try:
+            frame = pd.read_parquet(path, columns=["kind", "position", "id"])
+            parts = [frame[frame["kind"] == kind] for kind in ROLES]
+            if any((part["position"].to_numpy() != np.arange(len(part))).any() for part in parts):
+                raise ValueError("positions do not run from 0")
+            return cls(*(as_ids(part["id"].tolist()) for part in parts))
+        except FileNotFoundError:
+            raise ArtifactError(f"{path}: file not found") from None
+        except Exception as error:  # Arrow raises a dozen kinds
+            raise ArtifactError(
+                f"{path}: no readable file of ids ({error}); delete it and run again"
+            ) from None
+
+
+def spelled(given: Any) -> list[str]:
+    """Return ids as the one spelling that each has in this project (see `columns.clean_id`)."""
+    if isinstance(given, str) or not hasattr(given, "__iter__"):
+        given = [given]
+    return [clean_id(str(value)) for value in given]
+
+
+def positions(known: pd.Index, given: Any, role: str) -> np.ndarray:
+    """Return the positions of ids, shape (len(given),), int64.
+
+    Raises
+    ------
+    DataError
+        An id is not there; the message names it, how many there are, and the nearest that is there.
+    """
+    texts = spelled(given)
+    found = known.get_indexer(texts)
+    if len(lost := np.flatnonzero(found < 0)):
+        raise DataError(unknown([texts[i] for i in lost], known, role))
+    return found
+
+
+def unknown(lost: Sequence[str], known: Sequence[str], role: str) -> str:
+    """Return the message for ids that are not there."""
+    near = difflib.get_close_matches(lost[0], known[:100_000], n=1, cutoff=0.6)
+    hint = f"; did you mean '{near[0]}'?" if near else f" (such as {', '.join(map(str, known[:3]))})"
+    more = f" and {len(lost) - 1:,} more" if len(lost) > 1 else ""
+    return f"unknown {role} '{lost[0]}'{more}: the data have {len(known):,} {role}s{hint}"
