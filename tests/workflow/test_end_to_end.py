@@ -163,6 +163,14 @@ def test_report_holds_every_table_and_figure(finished: Finished) -> None:
     assert not re.findall(r"<iframe\b|(?:src|href)=\"https?:", html)
 
 
+def test_the_report_of_snakemake_shows_the_figures(finished: Finished, work: Path) -> None:
+    done = finished.project.snakemake(work, "--report", "snakemake.html", *finished.options)
+    assert done.returncode == 0, done.stderr
+    html = (work / "snakemake.html").read_text(encoding="utf-8")
+    assert all(figure["title"] in html for figure in TINY_STUDY["figures"])
+    assert f"A figure of study {TINY_STUDY['name']}" in html
+
+
 def test_nothing_temporary_is_left(finished: Finished) -> None:
     assert unfinished(finished.folder) == []
     assert files_below(finished.folder / "results" / "checkpoints") == {}
