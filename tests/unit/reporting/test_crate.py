@@ -62,7 +62,7 @@ def test_every_reference_leads_to_an_entity_or_the_web(entities: dict) -> None:
 
 def test_every_run_is_an_action_with_its_command_and_its_end(entities: dict) -> None:
     fits = {name: one for name, one in entities.items() if name.startswith("#fit/")}
-    assert len(fits) == 15
+    assert len(fits) == 12
     done = fits["#fit/tiny/ease/ease-7/seed-0"]
     assert done["result"] == [{"@id": "runs/tiny/ease/ease-7/seed-0/run.json"}]
     assert {"@id": "#data-tiny"} in done["object"]

@@ -21,6 +21,7 @@ from small_study import (
 from recspectra.reporting.draw import draw
 from recspectra.reporting.figures import figure_data
 from recspectra.reporting.figures.lines import places, powers_like
+from recspectra.reporting.pages import pictures
 from recspectra.reporting.pages.glossary import METRICS
 from recspectra.reporting.results import StudyError, StudyResults, read_csv
 from recspectra.reporting.site import render
@@ -251,3 +252,24 @@ def test_the_floor_needs_neither_torch_nor_scipy() -> None:
     )
     environment = {"PYTHONPATH": str(ROOT / "workflow"), "PATH": "/usr/bin:/bin"}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("inside", "taken"),
+    [
+        ('<g><path d="M0 0"/><use href="#a"/><text>on it = x</text></g>', True),
+        ('<image href="data:image/png;base64,AA"/>', True),
+        ("<script>alert(1)</script>", False),
+        ('<rect onload="alert(1)"/>', False),
+        ("<foreignObject><p>x</p></foreignObject>", False),
+        ('<a href="javascript:alert(1)">x</a>', False),
+        ('<image href="https://example.org/x.png"/>', False),
+        ("<style>@import 'x.css';</style>", False),
+    ],
+)
+def test_an_svg_that_does_more_than_show_is_replaced_by_its_png(
+    tmp_path: Path, inside: str, taken: bool
+) -> None:
+    (tmp_path / "fig-x.png").write_bytes(pictures.PNG)
+    (tmp_path / "fig-x.svg").write_text(f'<?xml version="1.0"?>\n<svg viewBox="0 0 1 1">{inside}</svg>')
+    assert pictures.choose(tmp_path / "fig-x.png").suffix == (".svg" if taken else ".png")

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recspectra.config.base import ConfigError
-from recspectra.files import PACKAGE_DIR, ArtifactError, atomic, open_regular, write_text
+from recspectra.files import PACKAGE_DIR, ArtifactError, atomic, write_text
 from recspectra.reporting import claims
 from recspectra.reporting.pages import charts, home, runs
 from recspectra.reporting.pages.environment import environment, fill
 from recspectra.reporting.pages.glossary import METRICS, TERMS
+from recspectra.reporting.pages.pictures import picture, read
 from recspectra.reporting.pages.place import Place, results_of
 from recspectra.reporting.pages.study import StudyView, provenance, study_view
 from recspectra.reporting.published import Published
@@ -21,7 +22,6 @@ from recspectra.reporting.tables import MARK_NOTES, OTHER, UNKNOWN
 
 INDEX = "index.html"
 STATIC = ("static", "vendor")  # folders of workflow/report that are copied
-PNG = b"\x89PNG\r\n\x1a\n"
 MOST_IN_ZIP = 2**18  # bytes of a run's record or log that the zip takes along
 DAY_ONE = (1980, 1, 1, 0, 0, 0)  # of every file in the zip: equal reports give equal bytes
 
@@ -54,7 +54,7 @@ def write_report(
             left_out.append(f"left out: {error}")
     report = assemble(views, published, root, place)
     made = {name: text.encode() for name, text in report.pages.items()}
-    made |= {name: _png(path) for name, path in report.pictures.items()}
+    made |= {name: picture(path) for name, path in report.pictures.items()}
     made |= dict(_static(Path(root)))
     _clear(output.parent, set(made))
     _write(output, made)
@@ -132,24 +132,6 @@ def _index(views: Sequence[StudyView], points: dict[str, list[dict]]) -> dict:
 # ------------------------------------------------------------------------------- files
 
 
-def _png(path: Path) -> bytes:
-    """Return a picture's bytes; a link could lead to any file, which the report would hand on."""
-    found = _regular(path)
-    if not found.startswith(PNG):
-        raise StudyError(f"{path}: no PNG picture; delete it and draw the study again")
-    return found
-
-
-def _regular(path: Path) -> bytes:
-    try:
-        with open_regular(path, follow=False) as stream:
-            return stream.read()
-    except FileNotFoundError:
-        raise StudyError(f"{path}: file not found; draw the study first") from None
-    except OSError as error:
-        raise StudyError(f"{path}: {error.strerror}; delete it and draw the study again") from None
-
-
 def _static(root: Path) -> Iterator[tuple[str, bytes]]:
     """Yield the scripts and styles that pages load, ours and those of others, with their licences."""
     own = root / "workflow" / "report"
@@ -161,7 +143,7 @@ def _static(root: Path) -> Iterator[tuple[str, bytes]]:
 
 def _clear(folder: Path, keep: set[str]) -> None:
     """Remove pages and pictures of studies that the report no longer has."""
-    for path in [*folder.glob("study-*.html"), *folder.glob("figures/*/*.png")]:
+    for path in [*folder.glob("study-*.html"), *folder.glob("figures/*/*.*")]:
         if path.relative_to(folder).as_posix() not in keep:
             path.unlink()
 
@@ -185,4 +167,4 @@ def _pack(path: Path, folder: str, made: dict[str, bytes], linked: dict[str, Pat
             archive.writestr(zipfile.ZipInfo(f"{folder}/{name}", DAY_ONE), content, zipfile.ZIP_DEFLATED)
         for name, source in linked.items():
             if source.is_file() and not source.is_symlink() and source.stat().st_size <= MOST_IN_ZIP:
-                archive.writestr(zipfile.ZipInfo(name, DAY_ONE), _regular(source), zipfile.ZIP_DEFLATED)
+                archive.writestr(zipfile.ZipInfo(name, DAY_ONE), read(source), zipfile.ZIP_DEFLATED)

@@ -16,10 +16,10 @@ from recspectra.reporting.audit import read_audit
 from recspectra.reporting.draw import lay_out
 from recspectra.reporting.figures import figure_data
 from recspectra.reporting.footnotes import value_text
-from recspectra.reporting.pages import boards
+from recspectra.reporting.pages import boards, pictures
 from recspectra.reporting.pages.place import Place, results_of, run_files, study_command
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import JOIN, StudyError, StudyResults, machines, select_runs
+from recspectra.reporting.results import JOIN, StudyResults, machines, select_runs
 from recspectra.reporting.table import Table, plain_table
 from recspectra.reporting.tuning import tuning_table
 
@@ -75,7 +75,7 @@ class FigureView:
     address: str
     path: Path
     source: str
-    vector: str
+    also: dict[str, str]
     caption: str
 
 
@@ -192,12 +192,13 @@ def _origins(files: StudyResults, table: TableConfig, place: Place) -> boards.Or
 
 def _figure(files: StudyResults, figure: FigureConfig, place: Place) -> FigureView:
     path = files.folder / f"fig-{figure.name}.png"
-    if not path.is_file():
-        raise StudyError(f"{path}: file not found; draw the study first")
+    pictures.picture(path)  # a PNG is there
+    shown = pictures.choose(path)
     caption = " ".join(filter(None, [figure.caption, figure_data(files, figure).caption]))
-    address = f"figures/{files.config.name}/{figure.name}.png"
+    address = f"figures/{files.config.name}/{figure.name}{shown.suffix}"
     source = _source(files, f"fig-{figure.name}.csv")
-    return FigureView(figure, address, path, source, place.link(path.with_suffix(".svg")), caption)
+    addresses = {end: place.link(path.with_suffix(f".{end}")) for end in ("svg", "png", "csv")}
+    return FigureView(figure, address, shown, source, addresses, caption)
 
 
 def _source(files: StudyResults, name: str) -> str:
