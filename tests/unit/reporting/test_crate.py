@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -78,12 +80,13 @@ def test_the_same_study_gives_the_same_crate(crate: Path, entities: dict) -> Non
 
 
 def test_the_crate_is_valid(crate: Path) -> None:
-    reason = "roc-validator is not installed: pip install -e '.[crate]'"
-    services = pytest.importorskip("rocrate_validator.services", reason=reason)
-    models = pytest.importorskip("rocrate_validator.models", reason=reason)
-    settings = services.ValidationSettings(
-        rocrate_uri=str(crate), profile_identifier="provenance-run-crate",
-        requirement_severity=models.Severity.REQUIRED,
+    command = shutil.which("rocrate-validator")
+    if not command:
+        pytest.skip("no rocrate-validator: it needs an older `rich` than ours; pipx install roc-validator")
+    done = subprocess.run(
+        [command, "-y", "validate", "--profile-identifier", "provenance-run-crate", str(crate)],
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
-    result = services.validate(settings)
-    assert not result.has_issues(), [f"{i.check.identifier}: {i.message}" for i in result.get_issues()]
+    if "URLError" in done.stdout + done.stderr:
+        pytest.skip("rocrate-validator reads the contexts from the network, and there is none")
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -79,7 +79,11 @@ def test_a_study_without_a_table_has_no_standings(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("metrics", "k", "first"),
-    [(["recall", "ndcg"], [10, 20], ("ndcg", 10)), (["mrr", "recall"], [20], ("mrr", 20))],
+    [
+        (["recall", "ndcg"], [10, 20], ("ndcg", 10)),
+        (["mrr", "recall"], [20], ("mrr", 20)),
+        (["ndcg_hit", "mrr"], [5, 10], ("ndcg_hit", 10)),
+    ],
 )
 def test_models_are_ranked_by_ndcg_at_10_or_the_first_metric(metrics: list, k: list, first: tuple) -> None:
     assert standings.measure_of(TableConfig(**{**TABLE, "metrics": metrics, "k": k})) == first

@@ -8,7 +8,6 @@ holds 0.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +64,9 @@ def build(files: StudyResults) -> pd.DataFrame:
 
 
 def measure_of(table: TableConfig) -> tuple[str, int]:
-    """Return the metric and cut-off by which a table's models are ranked: `FIRST` where it has it."""
-    pairs = list(product(table.metrics, table.k))
-    return FIRST if FIRST in pairs else pairs[0]
+    """Return by which metric and cut-off a table's models are ranked: NDCG, at 10, where it has them."""
+    metric = FIRST[0] if FIRST[0] in table.metrics else table.metrics[0]
+    return metric, FIRST[1] if FIRST[1] in table.k else table.k[0]
 
 
 def _rows(files: StudyResults, table: TableConfig, dataset: str) -> Iterator[dict[str, Any]]:
