@@ -95,15 +95,14 @@ async function study_table(frame) {
 
 async function runs_table(frame) {
   const page = frame.contentDocument, said = {};
-  const rows = () => [...page.querySelectorAll("#runs tbody tr")].map((row) => row.cells[1].textContent);
+  const rows = () => [...page.querySelectorAll("#runs tbody tr")].filter(shown).map((row) => row.cells[1].textContent);
   said.rows = rows();
   page.querySelectorAll("#runs thead button")[1].click();
   await wait(200);
   said.sorted = rows();
-  const search = page.querySelector(".datatable-input");
-  search.value = "sdiff";
-  search.dispatchEvent(new Event("input", { bubbles: true }));
-  search.dispatchEvent(new KeyboardEvent("keyup", { bubbles: true, key: "f" }));
+  const search = page.getElementById("runs-filter");
+  search.value = "sdiff seed-0";
+  search.dispatchEvent(new Event("input"));
   await wait(600);
   said.found = rows();
   return said;

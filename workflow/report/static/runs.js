@@ -1,10 +1,11 @@
-// The table of runs: sort, filter, pages. In print all rows stand there.
+// A filter above the table of runs: a row stays if it holds every word.
 "use strict";
-const runs = document.getElementById("runs");
-const table = new simpleDatatables.DataTable(runs, {
-  perPage: 50,
-  perPageSelect: [25, 50, 200, ["all", 0]],
-  labels: { placeholder: "filter", searchTitle: "Filter runs", perPage: "runs a page", noRows: "no run", noResults: "no run matches", info: "{start} to {end} of {rows}" },
-  columns: [{ select: [...runs.tHead.rows[0].cells].map((_, j) => j).slice(-3), sortable: false }],
+const runs = [...document.querySelectorAll("#runs tbody tr")].map((row) => [row, row.textContent.toLowerCase()]);
+const words = make("input", { type: "search", id: "runs-filter" });
+const count = make("span", { className: "soft" });
+words.addEventListener("input", () => {
+  const wanted = words.value.toLowerCase().split(/\s+/);
+  for (const [row, text] of runs) row.hidden = !wanted.every((word) => text.includes(word));
+  count.textContent = `${runs.filter(([row]) => !row.hidden).length} of ${runs.length} runs`;
 });
-addEventListener("beforeprint", () => { table.options.perPage = table.data.data.length; table.update(); });
+document.querySelector(".scroll:has(#runs)").before(make("div", { className: "controls" }, make("label", {}, "every word of", words), count));
