@@ -25,6 +25,8 @@ if workflow.is_main_process:
 try:
     locks.check_folder(Path("results"))
     planning.check_checkout(ROOT)
+    if workflow.is_main_process:
+        planning.check_conda(workflow)
     PLAN = planning.load(ROOT, config, sys.argv)
     if workflow.is_main_process:
         locks.check_links(Path("results"), Path(".snakemake"))

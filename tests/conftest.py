@@ -9,6 +9,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
 
+import gc
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,12 @@ hypothesis.settings.register_profile(
     "recspectra", deadline=None, derandomize=True, database=None, max_examples=60
 )
 hypothesis.settings.load_profile("recspectra")
+
+
+def pytest_collection_finish() -> None:
+    """Leave the thousands of collected tests out of garbage collections: fits ask for a full one each."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from recspectra import planning
 
 BASH = shutil.which("bash")
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
-NOT_IN_JOBS = {"snakemake", "psutil"}
+NOT_IN_JOBS = {"snakemake"}
 RULE_FILES = [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]
 ENV_FILES = sorted((ROOT / "envs").glob("*.yaml"))
 # Written in two pieces, so that this file is not itself what the last tests look for.

@@ -10,6 +10,7 @@ import base64
 import math
 import os
 import re
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -246,6 +247,21 @@ def uses_environments(workflow: Any) -> bool:
     """Return whether Snakemake runs jobs in conda environments or containers."""
     methods = workflow.deployment_settings.deployment_method
     return any(str(method) in ("conda", "apptainer") for method in methods)
+
+
+def check_conda(workflow: Any) -> None:
+    """Refuse `--use-conda` where there is no conda.
+
+    Raises
+    ------
+    ConfigError
+        Environments are asked for, and no `conda` is on the search path.
+    """
+    if uses_environments(workflow) and not shutil.which("conda"):
+        raise ConfigError(
+            "--use-conda: no `conda` is on the search path. Install Miniforge and activate it, "
+            "or leave --use-conda out: `make quickstart` needs no conda"
+        )
 
 
 def mirror_of(settings: Settings) -> str:

@@ -24,6 +24,7 @@ from recspectra.config.base import ConfigError
 from recspectra.data.interactions import Interactions
 from recspectra.layers.swpt import FLOOR, Packets, energy, table_gigabytes
 from recspectra.layers.trained import Trained
+from recspectra.layers.wpgrec_cached import Kept, filtered_as_kept
 from recspectra.layers.wpgrec_graph import (
     Cross,
     Replaced,
@@ -159,13 +160,17 @@ class WPGRec(Trained):
     def batch_loss(self, batch: QueryBatch, generator: torch.Generator, exact: bool) -> torch.Tensor:
         """Return the loss with the summaries of all other users computed anew, or as cached."""
         module, p = self.module, self.params
-        others = self.everyone(self.past) if exact else self.cache
+        others = self.everyone(self.past) if exact else self.kept.summaries
         summaries, gates = module.summarise(batch.inputs, generator)
         # Cut from what is in the graph, unless the paper is read to the letter.
         rows = self.past.rows_of(batch.linked) if p.graph == "query" else self.past.rows(batch.users)
         graph = Replaced(self.past, batch.users, rows)
-        propagate = layer_by_layer if p.propagation == "layers" else filtered
-        h, items = propagate(graph, summaries, others, module.items, module.theta)
+        if p.propagation == "layers":
+            h, items = layer_by_layer(graph, summaries, others, module.items, module.theta)
+        elif exact or not self.kept.reached:
+            h, items = filtered(graph, summaries, others, module.items, module.theta)
+        else:
+            h, items = filtered_as_kept(graph, summaries, self.kept, module.items, module.theta)
         users, items = module.user_vectors(h, gates), module.item_vectors(items)
         return full_softmax(users, items, batch.targets) + p.gate_weight * self._gate_penalty(gates)
 
@@ -179,11 +184,17 @@ class WPGRec(Trained):
         return self.module.summaries(cross.sequences(users, self.params.max_len))
 
     def new_epoch(self) -> None:
-        """Fill the cache of summaries with the parameters as they are."""
+        """Keep the summaries with the parameters as they are, and what the graph makes of them."""
         self.module.epochs += 1
         if not self.exact:
             with torch.no_grad():
-                self.cache = self.everyone(self.past)
+                self.keep(self.everyone(self.past))
+
+    def keep(self, summaries: torch.Tensor) -> None:
+        """Keep summaries of all users for an epoch."""
+        on_cpu = self.device.type == "cpu"  # a GPU multiplies by all users faster than by few columns
+        powers = self.params.graph_layers * self.params.order if on_cpu else 0
+        self.kept = Kept.of(self.past, summaries, powers)
 
     def gradient_cosine(self, batch: QueryBatch, generator: torch.Generator) -> float:
         """Return the cosine between the gradients of a batch with cached and with new summaries."""
