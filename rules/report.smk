@@ -9,7 +9,9 @@ localrules:
 rule report:
     input:
         [PLAN.drawn(study) for study in PLAN.requested],
-        templates=sorted((ROOT / "workflow" / "report").glob("*.j2")),
+        templates=sorted(
+            path for path in (ROOT / "workflow" / "report").rglob("*") if path.is_file()
+        ),
     output:
         "results/report/index.html",
     log:

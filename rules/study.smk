@@ -93,7 +93,19 @@ for study in PLAN.studies:
                 for name in ("beyond", "claims", "footnotes", "legend", "worlds")
             ],
         output:
-            PLAN.drawn(study),
+            [
+                (
+                    report(
+                        path,
+                        caption="../workflow/report/figure.rst",
+                        category=planning.plain(PLAN.studies[study].config.title),
+                        labels=PLAN.figure_labels(study)[path],
+                    )
+                    if path in PLAN.figure_labels(study)
+                    else path
+                )
+                for path in PLAN.drawn(study)
+            ],
         log:
             f"results/logs/draw/{study}.log",
         conda:

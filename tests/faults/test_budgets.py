@@ -80,7 +80,7 @@ def test_tables_show_the_status_in_the_cell(failed: tuple[Path, Path], ending: s
 
 
 def test_the_report_gives_the_reasons(failed: tuple[Path, Path]) -> None:
-    html = (failed[0] / "results/report/index.html").read_text(encoding="utf-8")
+    html = (failed[0] / "results/report/study-failed.html").read_text(encoding="utf-8")
     assert "limit 0.6 GB above" in html and "time budget of 15 s" in html and "the loss became" in html
 
 

@@ -19,7 +19,7 @@ from recspectra.config.yaml_io import read_yaml
 from recspectra.data.interactions import DataError
 from recspectra.data.readers import READERS, read
 from recspectra.data.sources import check_raw, fetch
-from recspectra.reporting import site
+from recspectra.reporting.pages import pictures
 from recspectra.reporting.results import StudyError
 from recspectra.running import damage, locks
 
@@ -155,14 +155,14 @@ def test_a_shared_lock_of_a_device_is_open_to_all_whatever_the_umask(
 
 
 def _figures(folder: Path) -> Callable[[], bytes]:
-    return lambda: site._png(folder / "fig-x.png")
+    return lambda: pictures.picture(folder / "fig-x.png")
 
 
 @pytest.mark.parametrize("kind", ["link", "link to a picture", "text", "pipe", "device", "folder", "missing"])
 def test_the_report_takes_pictures_alone(kind: str, tmp_path: Path, private: Path) -> None:
     path = tmp_path / "fig-x.png"
     if kind.startswith("link"):
-        private.write_bytes(site.PNG if "picture" in kind else PRIVATE.encode())
+        private.write_bytes(pictures.PNG if "picture" in kind else PRIVATE.encode())
         path.symlink_to(private)
     elif kind == "device":
         path.symlink_to("/dev/zero")
@@ -177,8 +177,8 @@ def test_the_report_takes_pictures_alone(kind: str, tmp_path: Path, private: Pat
 
 
 def test_a_picture_is_a_picture(tmp_path: Path) -> None:
-    (tmp_path / "fig-x.png").write_bytes(site.PNG + b"...")
-    assert _figures(tmp_path)() == site.PNG + b"..."
+    (tmp_path / "fig-x.png").write_bytes(pictures.PNG + b"...")
+    assert _figures(tmp_path)() == pictures.PNG + b"..."
 
 
 def _dataset(path: str, **more: object) -> DatasetConfig:

@@ -440,7 +440,7 @@ def test_a_run_out_of_time_is_a_result_and_the_study_goes_on(finished: Finished,
     assert record["status"] == "timeout" and "time budget of 1.2 s" in record["reason"]
     for suffix in ("csv", "md", "tex"):
         assert "timeout" in (folder / f"table-main.{suffix}").read_text(encoding="utf-8")
-    html = (work / "results/report/index.html").read_text(encoding="utf-8")
+    html = (work / "results/report/study-late.html").read_text(encoding="utf-8")
     assert "time budget of 1.2 s" in html
     again = finished.project.snakemake(work, *options)
     assert "Nothing to be done" in again.stderr

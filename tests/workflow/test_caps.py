@@ -91,7 +91,7 @@ def test_what_a_cap_ended_is_said_everywhere(four: Finished) -> None:
     record = json.loads((folder / "study.json").read_text())
     assert record["choice"] == {"scale": "laptop", "epochs": 4, "seeds": 1, "datasets": ["tiny"]}
     assert record["scale"]["epochs"] == {"light": 4, "medium": 4, "heavy": 4}
-    assert "\u00b6" in (four.folder / "results/report/index.html").read_text()
+    assert "\u00b6" in (four.folder / "results/report/index.html").read_text(encoding="utf-8")
 
 
 def test_the_same_and_lower_caps_rerun_no_fit(four: Finished) -> None:

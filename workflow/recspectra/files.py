@@ -16,6 +16,7 @@ import platform
 import re
 import secrets
 import stat
+import subprocess
 import zipfile
 from collections.abc import Iterator, Mapping
 from importlib import metadata
@@ -274,6 +275,19 @@ def provenance() -> dict[str, Any]:
         "processor": _processor(),
         "packages": versions,
     }
+
+
+def checkout() -> str:
+    """Return the commit of the checkout that runs, with `-dirty` if files differ; "" where none is known."""
+    git = ["git", "-C", str(PACKAGE_DIR), "-c", "core.fsmonitor=", "describe", "--always", "--dirty",
+           "--exclude=*", "--abbrev=12"]  # fmt: skip
+    if not (PACKAGE_DIR.parents[1] / ".git").exists():
+        return ""  # installed: a repository around it is another one
+    try:
+        done = subprocess.run(git, capture_output=True, text=True, check=False, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _processor() -> str:

@@ -244,6 +244,11 @@ def memory_asked(cost: str, gigabytes: float, attempt: int = 1) -> int:
     return math.ceil(min(MEMORY_MB[cost] * 2 ** (attempt - 1), START_MB + 1024 * gigabytes))
 
 
+def plain(title: str) -> str:
+    """Return a title without braces, which Snakemake would take for wildcards."""
+    return title.translate({ord("{"): "(", ord("}"): ")"})
+
+
 def uses_environments(workflow: Any) -> bool:
     """Return whether Snakemake runs jobs in conda environments or containers."""
     methods = workflow.deployment_settings.deployment_method
@@ -818,7 +823,13 @@ class Plan:
         names += [f"fig-{f.name}.{e}" for f in config.figures for e in ("svg", "png", "csv")]
         names += ["claims.csv", "claims.md"] if config.claims else []
         names += ["worlds.csv", "worlds.md"] if self.worlds(study) else []
-        return [str(HERE.study(study) / name) for name in [*names, "audit.csv"]]
+        return [str(HERE.study(study) / name) for name in [*names, "standings.csv", "audit.csv"]]
+
+    def figure_labels(self, study: str) -> dict[str, dict[str, str]]:
+        """Return what `snakemake --report` says of a study's figures, by path."""
+        figures = self.studies[study].config.figures
+        return {str(HERE.study(study) / f"fig-{f.name}.svg"): {"figure": plain(f.title), "kind": f.kind}
+                for f in figures}  # fmt: skip
 
     def per_user(self, study: str) -> list[str]:
         """Return the values of every user that a study's claims, intervals and figures are made of."""

@@ -24,7 +24,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def html(drawn: Path) -> str:
-    return render([drawn], ROOT)
+    return "\n".join(render([drawn], ROOT).values())
 
 
 @pytest.fixture(scope="module")

@@ -484,12 +484,12 @@ def test_a_reader_gets_verdict_number_interval_and_then_the_caveat(tmp_path: Pat
              "EASE, which the claim does not name, has 0."]  # fmt: skip
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
-    html = render([files.folder], ROOT)
-    for part in ('<strong class="not-reproduced">not reproduced</strong> LASTFM.LOO', "A caption.",
+    html = "\n".join(render([files.folder], ROOT).values())
+    for part in ('<strong class="verdict not-reproduced">not reproduced</strong> LASTFM.LOO', "A caption.",
                  "Claim: WPGRec is above every baseline.", "When a claim counts as reproduced",
                  "results/studies/hand/claims.csv"):  # fmt: skip
         assert part in html
-    assert html.index("Claims</h3>") < html.index("What is measured</h3>")
+    assert html.index("Claims</h2>") < html.index("What is measured</h3>")
     again = write(tmp_path / "t", {LOO: crowd}, [claim])
     assert draw(again.folder, ROOT) == names
     for name in ("claims.csv", "claims.md"):
@@ -524,7 +524,7 @@ def test_a_claim_without_any_run_says_so(tmp_path: Path) -> None:
 
 def test_a_study_without_claims_writes_none(tmp_path: Path) -> None:
     files = write(tmp_path / "s", {LOO: three()}, [])
-    assert draw(files.folder, ROOT) == ["audit.csv"]
+    assert draw(files.folder, ROOT) == ["standings.csv", "audit.csv"]
 
 
 @pytest.mark.parametrize(

@@ -216,7 +216,7 @@ def test_runtimes_of_groups_without_runs(tmp_path: Path) -> None:
     (folder / "study.json").write_text(json.dumps(study))
     draw(folder, ROOT)
     assert runtime.read(folder, "time").empty
-    assert "No run belongs to this table." in render([folder], ROOT)
+    assert "No run belongs to this table." in "\n".join(render([folder], ROOT).values())
 
 
 # ------------------------------------------------------------------- tuning and energy
@@ -252,9 +252,9 @@ def test_a_study_without_tuning_or_energy_files_says_so(tmp_path: Path) -> None:
 
 
 def test_the_report_shows_searches_and_runtimes(drawn: Path) -> None:
-    html = render([drawn], ROOT)
+    html = "\n".join(render([drawn], ROOT).values())
     for text in ("0.0001 to 1 (log)", "times GF-CF",
-                 "what was searched, with how many trials, what was chosen"):  # fmt: skip
+                 "What was searched and chosen"):  # fmt: skip
         assert text in html
 
 

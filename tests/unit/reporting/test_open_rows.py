@@ -15,7 +15,7 @@ from recspectra.reporting.results import StudyResults
 from recspectra.reporting.tables import draw_table, read
 
 NOTHING = "No run belongs to this table."
-OPEN_NOTE = "open: published, but not run by this study."
+OPEN_NOTE = "not run: the paper lists it, this study does not run it."
 
 
 def drawn_with(folder: Path, **changes: Any) -> Path:
@@ -60,10 +60,10 @@ def test_a_published_model_that_is_not_run_is_an_open_row(with_open_rows: Path) 
     line = opened[(opened["row"] == "LightGCN") & (opened["dataset"] == "ml-1m.diffrec")].iloc[0]
     assert line["published"] > 0
     shown = cell(with_open_rows, "LightGCN", "ml-1m.diffrec", "recall@10")
-    assert (shown.text, shown.rank) == ("open", 0)
+    assert (shown.text, shown.rank, shown.failed) == ("not run", 0, False)
     assert shown.published == f"{line['published']:.4f}"
     markdown, latex = texts(with_open_rows)
-    assert "| LightGCN | open<br>published" in markdown and "LightGCN & open &" in latex
+    assert "| LightGCN | not run<br>published" in markdown and "LightGCN & not run &" in latex
     assert OPEN_NOTE in markdown and OPEN_NOTE in latex
 
 

@@ -12,8 +12,8 @@ from small_study import HOSTILE, write_study
 from recspectra.config.catalog import Catalog
 from recspectra.data.reach import COLUMNS as REACH
 from recspectra.reporting import datasets, reference
-from recspectra.reporting import site as report
 from recspectra.reporting.footnotes import footnotes
+from recspectra.reporting.pages import study as report
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyResults
 from recspectra.reporting.table import to_text

@@ -13,7 +13,7 @@ from recspectra.config.scale import Choice
 from recspectra.data import reach
 from recspectra.data.tables import counts_in_words
 from recspectra.evaluation.measure import learning_curves, run_records
-from recspectra.files import ArtifactError, provenance, read_json, write_json, write_text
+from recspectra.files import ArtifactError, checkout, provenance, read_json, write_json, write_text
 from recspectra.paths import Paths
 from recspectra.reporting.escape import spreadsheet
 
@@ -92,7 +92,7 @@ def description(study: Study, models: dict[str, Any]) -> dict[str, Any]:
         **study.config.model_dump(),
         "scale": study.scale.model_dump(),
         "origin": str(Path(study.origin).resolve()),
-        "provenance": provenance(),
+        "provenance": provenance() | {"commit": checkout()},
         "about": {name: m.model_dump(include=kept) for name, m in models.items()},
         "protocols": {p.name: p.model_dump(exclude={"name"}) for p in study.protocols},
     }

@@ -14,6 +14,7 @@ from recspectra.reporting.escape import one_line
 from recspectra.reporting.figures import draw_figure
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyResults, select_runs
+from recspectra.reporting.standings import draw_standings
 from recspectra.reporting.table import Table, to_text
 from recspectra.reporting.worlds import draw_worlds
 
@@ -65,6 +66,7 @@ def draw(folder: Path | str, root: Path | str) -> list[str]:
     for figure in files.config.figures:
         written += draw_figure(files, figure, published)
     written += draw_claims(files, published)
+    written += draw_standings(files)
     referred = [item.published for item in [*files.config.tables, *files.config.claims] if item.published]
     return written + draw_audit(files.folder, published, referred)
 

@@ -139,5 +139,6 @@ def values_text(space: object) -> str:
 def value_text(value: object) -> str:
     """Return one value of a hyperparameter in words."""
     if isinstance(value, float):
-        return f"{value:.4g}"
+        short = f"{value:.4g}"  # 1e+04 is 10000, 1e-05 stays
+        return f"{float(short):.0f}" if "e+" in short and abs(value) < 1e15 else short
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -61,10 +61,10 @@ def with_intervals(
         names = files.folds.get(dataset, [dataset])
         if not all(files.per_user(name).is_file() for name in names):
             continue
-        own = _labels(runs[runs["dataset"].isin(names)])
+        own = rows_of(runs[runs["dataset"].isin(names)])
         for users, lines in part.groupby("users", sort=False):
             places = [Place(*p) for p in lines[list(Place._fields)].drop_duplicates().itertuples(index=False)]
-            panels = {place: _panel(files, table, place, own) for place in places}
+            panels = {place: panel_of(files, table, place, own) for place in places}
             found |= _stand(table, users, {place: one for place, one in panels.items() if one}, own)
     keys = zip(frame["row"], frame[list(Place._fields)].itertuples(index=False, name=None), strict=True)
     added = pd.DataFrame([found.get(key, {}) for key in keys], index=frame.index, columns=COLUMNS)
@@ -73,7 +73,7 @@ def with_intervals(
                         **{name: added[name] for name in WORDS})  # fmt: skip
 
 
-def _labels(runs: pd.DataFrame) -> pd.DataFrame:
+def rows_of(runs: pd.DataFrame) -> pd.DataFrame:
     r"""Return one line a row of the table: `name` in files of users, `label`, `model`, whether it `varies`.
 
     A label of several keys on one dataset is no one model: it has no line.
@@ -84,7 +84,7 @@ def _labels(runs: pd.DataFrame) -> pd.DataFrame:
     return rows[~rows["label"].duplicated(keep=False)].reset_index(drop=True)
 
 
-def _panel(files: StudyResults, table: TableConfig, place: Place, own: pd.DataFrame) -> Panel | None:
+def panel_of(files: StudyResults, table: TableConfig, place: Place, own: pd.DataFrame) -> Panel | None:
     """Return the values of one column, by the labels of its rows; None without any."""
     point = {**place._asdict(), "protocol": table.protocol}
     dataset = point.pop("dataset")

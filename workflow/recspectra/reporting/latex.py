@@ -40,11 +40,16 @@ def to_latex(table: Table, label: str) -> str:
     for number, (heading, columns) in enumerate(parts, 1):
         caption = " ".join(
             text if text.endswith((".", "?", "!")) else f"{text}."
-            for text in (table.title, table.caption, heading) if text
+            for text in (_own_title(table.title), table.caption, heading) if text
         )  # fmt: skip
         lines += [_part(table, columns, caption, f"tab:{label}-{number}"), ""]
     lines += [] if parts else [latex(f"{table.title}: {EMPTY}"), ""]
     return "\n".join([*lines, *map(_note, table.notes)]) + "\n"
+
+
+def _own_title(title: str) -> str:
+    """Return a title that may stand behind LaTeX's `Table 3: ` without reading as `Table 3: Table 1`."""
+    return f"The paper's {title}" if re.match(r"(Table|Figure)s? \d", title) else title
 
 
 def _note(text: str) -> str:

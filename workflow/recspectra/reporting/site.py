@@ -1,346 +1,170 @@
-"""The HTML report: one self-contained file about one or several drawn studies."""
+"""The HTML report: a folder of plain files about one or several drawn studies, and the same as a zip."""
 
 from __future__ import annotations
 
-import base64
-import json
-from dataclasses import dataclass, field
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
-from markupsafe import Markup
 
 from recspectra.config.base import ConfigError
-from recspectra.config.metric_names import declared
-from recspectra.config.scale import USABLE
-from recspectra.config.study import ClaimConfig, FigureConfig, TableConfig
-from recspectra.files import PACKAGE_DIR, ArtifactError, open_regular, read_json, write_text
-from recspectra.paths import Paths
+from recspectra.files import PACKAGE_DIR, ArtifactError, atomic, write_text
 from recspectra.reporting import claims
-from recspectra.reporting.audit import read_audit
-from recspectra.reporting.draw import lay_out
-from recspectra.reporting.escape import printable
-from recspectra.reporting.figures import figure_data
+from recspectra.reporting.pages import charts, home, runs
+from recspectra.reporting.pages.environment import environment, fill
+from recspectra.reporting.pages.glossary import METRICS, TERMS
+from recspectra.reporting.pages.pictures import picture, read
+from recspectra.reporting.pages.place import Place, results_of
+from recspectra.reporting.pages.study import StudyView, provenance, study_view
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import StudyError, StudyResults, machines, select_runs
-from recspectra.reporting.table import Table, plain_table, to_html
+from recspectra.reporting.results import StudyError
 from recspectra.reporting.tables import MARK_NOTES, OTHER, UNKNOWN
-from recspectra.reporting.tuning import tuning_table
 
-TEMPLATE = "report.html.j2"
-PNG = b"\x89PNG\r\n\x1a\n"
-AUDIT = ["table", "dataset", "method", "rule", "cells", "detail"]
-
-# name, formula in words, how to read it
-METRICS = tuple((name, about["definition"], about["note"]) for name, about in declared().items())
-TERMS = (
-    (
-        "fit",
-        "The data a model learns from: train, or train+valid when it is fitted again after its "
-        "hyperparameters were chosen, a trained one for as many epochs as did best on validation.",
-    ),
-    (
-        "history",
-        "What a model is shown of a user when it is asked for recommendations at test. With "
-        "train+valid it also sees what the user did in the validation period, without learning again.",
-    ),
-    (
-        "mask",
-        "What may not be recommended. With mask train, validation items stay in the list and count "
-        "as misses.",
-    ),
-    (
-        "tuned",
-        "Hyperparameters chosen by recall@20 on the validation data, with the same number of trials for "
-        "every model. Test data play no part in it.",
-    ),
-    (
-        "95% interval, p",
-        "Models are compared user by user. All intervals of a claim hold at once in 95 of 100 cases: over "
-        "other users and, where enough models have several seeds, other seeds. p is how often chance would "
-        "make the largest of the claim's differences, in standard errors, as large. It is at most .05 if and "
-        "only if the interval leaves out 0.",
-    ),
-    (
-        "seed",
-        "Start of the random numbers. What another one would give is estimated from all models of a column "
-        "that were trained with several, and is part of \u00b1.",
-    ),
-    (
-        "oom, timeout, diverged, skipped",
-        "A run that ran out of memory or time, whose numbers became infinite, or that the model refused; "
-        "it counts as a result and is shown in its cell.",
-    ),
-)
+INDEX = "index.html"
+STATIC = ("static", "vendor")  # folders of workflow/report that are copied
+MOST_IN_ZIP = 2**18  # bytes of a run's record or log that the zip takes along
+DAY_ONE = (1980, 1, 1, 0, 0, 0)  # of every file in the zip: equal reports give equal bytes
 
 
 @dataclass(frozen=True)
-class TableView:
-    """A table as the template shows it: sentences and a table."""
+class Report:
+    """The pages by name, the pictures by their place in the report, and the files that pages link to."""
 
-    config: TableConfig
-    table: Table
-    source: str
-    texts: list[str] = field(default_factory=list)
-
-    @property
-    def kind(self) -> str:
-        """Return what the configuration calls it: `runtime`, `snr`."""
-        return self.config.kind
-
-
-@dataclass(frozen=True)
-class ClaimView:
-    """A claim as the template shows it: verdicts by dataset, sentences, the numbers."""
-
-    config: ClaimConfig
-    verdicts: list[tuple[str, str]]
-    texts: list[str]
-    table: Table
-    source: str
-
-
-@dataclass(frozen=True)
-class FigureView:
-    """A figure as the template shows it."""
-
-    config: FigureConfig
-    data: str
-    source: str
-    caption: str
-
-
-@dataclass(frozen=True)
-class StudyView:
-    """A study as the template shows it."""
-
-    name: str
-    title: str
-    paragraphs: list[str]
-    protocols: dict[str, dict[str, Any]]
-    models: dict[str, dict[str, Any]]
-    datasets: list[dict[str, Any]]
-    claims: list[ClaimView]
-    tables: list[TableView]
-    figures: list[FigureView]
-    tuning: Table
-    failures: Table
-    runs: Table
-    audit: Table
-    rules: list[str]
-    provenance: list[tuple[str, str]]
+    pages: dict[str, str]
+    pictures: dict[str, Path]
+    linked: dict[str, Path]
 
 
 def write_report(
     output: Path | str, folders: list[Path], root: Path | str, also: list[Path] | None = None
 ) -> list[str]:
-    """Write the report on some drawn study folders as one HTML file.
+    """Write the report on some drawn study folders: `output` is its first page, all else lies beside it.
 
     Folders in `also` are added where they can be read; one left by an older version
     or an interrupted job is not, and the reason is returned.
     """
-    taken, left_out = [], []
+    output, published = Path(output).absolute(), Published(root)
+    place = Place(output.parent)
+    views = [study_view(Path(folder), published, place) for folder in folders]
+    left_out = []
     for folder in also or []:
         try:
-            study_view(Path(folder), Published(root))
-            taken.append(folder)
+            views.append(study_view(Path(folder), published, place))
         except (StudyError, ArtifactError, ConfigError) as error:
             left_out.append(f"left out: {error}")
-    write_text(output, render([*folders, *taken], root))
+    report = assemble(views, published, root, place)
+    made = {name: text.encode() for name, text in report.pages.items()}
+    made |= {name: picture(path) for name, path in report.pictures.items()}
+    made |= dict(_static(Path(root)))
+    _clear(output.parent, set(made))
+    _write(output, made)
+    _pack(output.parent.with_suffix(".zip"), output.parent.name, made, report.linked)
     return left_out
 
 
-def render(folders: list[Path], root: Path | str) -> str:
-    """Return the report as HTML.
+def render(folders: Sequence[Path], root: Path | str, report: Path | None = None) -> dict[str, str]:
+    """Return the pages of the report on some drawn studies, by name; `report` is where they will lie."""
+    published = Published(root)
+    place = Place(report or (Path(folders[0]).parents[1] / "report" if folders else Path("report")))
+    views = [study_view(Path(folder), published, place) for folder in folders]
+    return assemble(views, published, root, place).pages
+
+
+def assemble(views: Sequence[StudyView], published: Published, root: Path | str, place: Place) -> Report:
+    """Return the report on some studies.
 
     Parameters
     ----------
-    folders : list of Path
-        Study folders that `draw` has been through.
+    views : sequence of StudyView
+        Studies that `draw` has been through, no name twice.
+    published : Published
+        Printed numbers.
     root : Path
-        The project folder with `config/published/` and `workflow/report/`.
+        The project folder with `workflow/report/`.
+    place : Place
+        Where the report will lie.
 
     Raises
     ------
     StudyError
-        No folder is given, a file is missing, or the template is broken.
+        There is no study, or a template is broken.
     """
-    if not folders:
+    if not views:
         raise StudyError("no study folder is given; nothing to report on")
-    published = Published(root)
-    studies = [study_view(Path(folder), published) for folder in folders]
-    environment = Environment(
-        loader=FileSystemLoader([Path(root) / "workflow" / "report", PACKAGE_DIR.parent / "report"]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    views = list({view.name: view for view in views}.values())
+    templates = environment(root)
+    shared = {"studies": views, "other": OTHER, "unknown": UNKNOWN, "marks": MARK_NOTES}
+    points = {view.name: home.compared(view, published) for view in views}
+    lines = [line for view in views for line in runs.runs_of(view, place)]
+    contexts = {INDEX: ("index.html.j2", _index(views, points))}
+    contexts |= {view.page: ("study.html.j2", {"study": view}) for view in views}
+    contexts["runs.html"] = (
+        "runs.html.j2",
+        {"runs": lines, "metric": runs.one_metric(lines), "size": runs.CURVE_SIZE},
     )
-    try:
-        html = environment.get_template(TEMPLATE).render(
-            studies=studies,
-            metrics=METRICS,
-            terms=TERMS,
-            marks=MARK_NOTES,
-            other=OTHER,
-            unknown=UNKNOWN,
-            rules=claims.RULES,
-            html=lambda table: Markup(to_html(table)),  # noqa: S704 - `to_html` escapes
-        )
-        return "\n".join(map(printable, html.split("\n")))  # a page of control characters is no HTML
-    except TemplateError as error:
-        raise StudyError(f"workflow/report/{TEMPLATE}: {type(error).__name__}: {error}") from None
+    made = {view.name: provenance(view.files, view.runs) for view in views}
+    contexts["status.html"] = ("status.html.j2", {"status": home.status(views), "provenance": made})
+    contexts["guide.html"] = ("guide.html.j2", {"metrics": METRICS, "terms": TERMS, "rules": claims.RULES})
+    pages = {
+        name: fill(templates, file, page=name, **shared, **more) for name, (file, more) in contexts.items()
+    }
+    pictures = {figure.address: figure.path for view in views for figure in view.figures}
+    linked = {path.relative_to(results_of(view.files).root).as_posix(): path
+              for view in views for path in runs.files_of(view)}  # fmt: skip
+    return Report(pages, pictures, linked)
 
 
-def study_view(folder: Path, published: Published) -> StudyView:
-    """Gather everything about one study from its folder."""
-    files = StudyResults(folder)
-    config, runs, checks = files.config, select_runs(files), read_audit(folder)
-    return StudyView(
-        name=config.name,
-        title=config.title,
-        paragraphs=[*_outdated(files), *(part for part in config.description.split("\n\n") if part.strip())],
-        protocols=files.protocols,
-        models=files.study.get("about", {}),
-        datasets=_datasets(files),
-        claims=_claims(files),
-        tables=[_table(files, table, published) for table in config.tables],
-        figures=[_figure(files, figure, published) for figure in config.figures],
-        tuning=tuning_table(files),
-        failures=_failures(files, runs),
-        runs=_settings(files, runs),
-        audit=plain_table(AUDIT, checks[AUDIT].to_numpy().tolist(), set(range(len(AUDIT))), "Audit findings"),
-        rules=[f"{rule} {len(part)}" for rule, part in checks.groupby("rule")],
-        provenance=_provenance(files, runs),
-    )
+def _index(views: Sequence[StudyView], points: dict[str, list[dict]]) -> dict:
+    """Return what the first page shows."""
+    every = [point for part in points.values() for point in part]
+    costs = {view.name: charts.cost_points(view.standings, view.files.titles) for view in views}
+    return {
+        "status": home.status(views),
+        "leaders": {view.name: home.leaders(view) for view in views},
+        "spreads": {view.name: home.spreads(view) for view in views},
+        "cost_specs": {name: charts.cost_spec(part) for name, part in costs.items() if part},
+        "published_spec": charts.published_spec(every) if every else None,
+        "gaps": home.gaps(every),
+        "compared": every,
+    }
 
 
-def _outdated(files: StudyResults) -> list[str]:
-    """Return a sentence if the numbers are of other data than is prepared now; studies would not compare."""
-    names = []
-    for dataset, digest in files.study.get("digests", {}).items():
-        stats = Paths(files.folder.parents[1]).stats(dataset)
-        now = read_json(stats).get("digests", {}).get("split") if stats.is_file() else None
-        names += [files.titles.get(dataset, dataset)] if now not in (None, digest) else []
-    told = (
-        f"These numbers are of an earlier version of {', '.join(names)} than is prepared now; run it again."
-    )
-    return [told] if names else []
+# ------------------------------------------------------------------------------- files
 
 
-def _claims(files: StudyResults) -> list[ClaimView]:
-    frame = claims.read(files.folder) if files.config.claims else pd.DataFrame()
-    return [_claim(files, claim, frame[frame["claim"] == claim.name]) for claim in files.config.claims]
+def _static(root: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield the scripts and styles that pages load, ours and those of others, with their licences."""
+    own = root / "workflow" / "report"
+    base = own if own.is_dir() else PACKAGE_DIR.parent / "report"
+    for name in STATIC:
+        for path in sorted((base / name).iterdir()):
+            yield f"{name}/{path.name}", path.read_bytes()
 
 
-def _claim(files: StudyResults, claim: ClaimConfig, rows: pd.DataFrame) -> ClaimView:
-    judged = rows[rows["scope"] == "claim"]
-    named = [files.titles.get(name, name) for name in judged["dataset"]]
-    if claim.kind in ("ablation", "value"):
-        said = judged["statement" if claim.kind == "ablation" else "subject"]
-        named = [f"{name}, {text}" for name, text in zip(named, said, strict=True)]
-    verdicts = list(zip(named, judged["verdict"], strict=True))
-    if claim.kind == "listed":
-        counts = rows["verdict"].value_counts()
-        verdicts = [(f"{count} statement{'s' * (count > 1)}", verdict) for verdict, count in counts.items()]
-    texts, table = claims.tell(files, claim, rows), claims.layout(files, claim, rows)
-    return ClaimView(claim, verdicts, texts, table, _source(files, "claims.csv"))
+def _clear(folder: Path, keep: set[str]) -> None:
+    """Remove pages and pictures of studies that the report no longer has."""
+    for path in [*folder.glob("study-*.html"), *folder.glob("figures/*/*.*")]:
+        if path.relative_to(folder).as_posix() not in keep:
+            path.unlink()
 
 
-def _table(files: StudyResults, table: TableConfig, published: Published) -> TableView:
-    laid = lay_out(files, table, published)
-    return TableView(table, laid, _source(files, f"table-{table.name}.csv"))
+def _write(output: Path, made: dict[str, bytes]) -> None:
+    """Write all files, the first page last: where it is, the others are."""
+    for name, content in made.items():
+        if name != INDEX:
+            with atomic(output.parent / name) as temporary:
+                temporary.write_bytes(content)
+    write_text(output, made[INDEX].decode())
 
 
-def _figure(files: StudyResults, figure: FigureConfig, published: Published) -> FigureView:
-    path = files.folder / f"fig-{figure.name}.png"
-    data = base64.b64encode(_png(path)).decode("ascii")
-    caption = " ".join(filter(None, [figure.caption, figure_data(files, figure, published).caption]))
-    return FigureView(figure, data, _source(files, f"fig-{figure.name}.csv"), caption)
-
-
-def _png(path: Path) -> bytes:
-    """Return a picture's bytes; a link could lead to any file, which the report would hand on."""
-    try:
-        with open_regular(path, follow=False) as stream:
-            found = stream.read()
-    except FileNotFoundError:
-        raise StudyError(f"{path}: file not found; draw the study first") from None
-    except OSError as error:
-        raise StudyError(f"{path}: {error.strerror}; delete it and draw the study again") from None
-    if not found.startswith(PNG):
-        raise StudyError(f"{path}: no PNG picture; delete it and draw the study again")
-    return found
-
-
-def _source(files: StudyResults, name: str) -> str:
-    return f"results/studies/{files.config.name}/{name}"
-
-
-UNREACHED = ("cold_users", "unknown_items", "masked_targets_with_valid")
-
-
-def _datasets(files: StudyResults) -> list[dict[str, Any]]:
-    rows = files.datasets.to_dict("records")
-    counts = ("users", "items", "interactions", "train", "valid", "test", "test_users", *UNREACHED)
-    for row in rows:
-        row |= {name: _count(row[name]) for name in counts}
-        row["density"] = "" if pd.isna(row["density"]) else f"{row['density']:.3%}"
-        row["mean_length"] = "" if pd.isna(row["mean_length"]) else f"{row['mean_length']:.1f}"
-        row["ordered"] = {"true": "yes", "false": "no"}.get(row["ordered"].lower(), row["ordered"])
-    return rows
-
-
-def _count(text: str) -> str:
-    try:
-        return f"{int(float(text)):,}"
-    except ValueError:
-        return text
-
-
-def _failures(files: StudyResults, runs: pd.DataFrame) -> Table:
-    """Return the runs that did not finish, one line for the seeds that share a reason."""
-    failed = runs[~runs["status"].isin(USABLE)]
-    groups = failed.groupby(["dataset", "label", "status", "reason"], sort=False)["seed"]
-    rows = [
-        [files.titles.get(dataset, dataset), label, ", ".join(dict.fromkeys(seeds)), status, reason]
-        for (dataset, label, status, reason), seeds in groups
-    ]
-    header = ["dataset", "model", "seeds", "status", "reason"]
-    return plain_table(header, rows, set(range(5)), "Failed runs", keys=2)
-
-
-SETTINGS = ["dataset", "model", "group", "key", "fit", "seeds", "hyperparameters", "best epoch", "fit (s)",
-            "peak memory (MB)"]  # fmt: skip
-
-
-def _settings(files: StudyResults, runs: pd.DataFrame) -> Table:
-    """Return one line for each configuration: its seeds, hyperparameters and costs."""
-    rows = []
-    by = ["dataset", "label", "group", "key", "fit"]
-    for (dataset, *labels), part in runs.groupby(by, sort=False):
-        epochs = ", ".join(e for e in dict.fromkeys(part["best_epoch"]) if e)
-        costs = [_number(part["fit_seconds"].median()), _number(part["peak_memory_mb"].max())]
-        seeds = ", ".join(dict.fromkeys(part["seed"]))
-        head = [files.titles.get(dataset, dataset), *labels, seeds]
-        rows.append([*head, _params(part.iloc[0]["params"]), epochs, *costs])
-    return plain_table(SETTINGS, rows, set(range(7)), "Hyperparameters", keys=2)
-
-
-def _params(params: dict) -> str:
-    return ", ".join(f"{name} = {json.dumps(value)}" for name, value in sorted(params.items())) or "none"
-
-
-def _number(value: float) -> str:
-    return "" if pd.isna(value) else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _provenance(files: StudyResults, runs: pd.DataFrame) -> list[tuple[str, str]]:
-    """Return what made the results, as (name, text)."""
-    facts = dict(files.study.get("provenance", {}))
-    packages = facts.pop("packages", {})
-    lines = [(name, str(value)) for name, value in facts.items()]
-    lines += [(name, str(version)) for name, version in sorted(packages.items())]
-    return [*lines, ("device and threads of the runs", machines(runs))]
+def _pack(path: Path, folder: str, made: dict[str, bytes], linked: dict[str, Path]) -> None:
+    """Write the report as a zip in which links to small files of runs lead somewhere too."""
+    with (
+        atomic(path) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive,
+    ):
+        for name, content in made.items():
+            archive.writestr(zipfile.ZipInfo(f"{folder}/{name}", DAY_ONE), content, zipfile.ZIP_DEFLATED)
+        for name, source in linked.items():
+            if source.is_file() and not source.is_symlink() and source.stat().st_size <= MOST_IN_ZIP:
+                archive.writestr(zipfile.ZipInfo(name, DAY_ONE), read(source), zipfile.ZIP_DEFLATED)

@@ -57,6 +57,7 @@ OTHER, UNKNOWN, ELSEWHERE = "\u2020", "\u2021", "\u00a7"
 CAPPED_NOTE = f"{CAPPED_MARK} a cap of the scale ended the fit; a higher one may change the number."
 SIGNS = {intervals.ABOVE: UP, intervals.BELOW: DOWN}
 OPEN = "open"  # status of a published model that the study does not run
+NOT_RUN = "not run"  # how it is shown
 MARK_NOTES = {
     OTHER: "the published value was made with another definition of this metric",
     UNKNOWN: "nobody knows which definition of this metric the published value was made with",
@@ -181,7 +182,7 @@ def layout(
         [Cell(row), *(cells.get((row, point), blank) for point in ordered)]
         for row in dict.fromkeys(frame["row"])
     ]
-    told = [*_beyond(frame), *_wins(rows), *_capped(rows), *_open(rows), *notes]
+    told = [*_beyond(frame), *_capped(rows), *_open(rows), *notes, *_wins(rows)]
     title, caption = (table.title, table.caption) if table else ("", "")
     return Table(title, columns, rows, caption, told, MARK_NOTES, words=_legend(frame))
 
@@ -234,8 +235,8 @@ def _capped(rows: list[list[Cell]]) -> list[str]:
 
 
 def _open(rows: list[list[Cell]]) -> list[str]:
-    there = any(cell.text == OPEN for row in rows for cell in row)
-    return [f"{OPEN}: published, but not run by this study."] if there else []
+    there = any(cell.text == NOT_RUN for row in rows for cell in row)
+    return [f"{NOT_RUN}: the paper lists it, this study does not run it."] if there else []
 
 
 def _ranks(frame: pd.DataFrame, points: list[tuple]) -> pd.Series:
@@ -259,8 +260,9 @@ def _cell(line: tuple) -> Cell:
     mark = MARKS.get(str(line.same_definition).lower(), UNKNOWN) if published else ""
     extra = {"published": published, "difference": difference, "mark": mark}
     if pd.isna(line.mean):
-        failed = not line.status.startswith(USABLE) and line.status != "missing"
-        return Cell(line.status if failed else DASH, failed=failed, **extra)
+        failed = not line.status.startswith(USABLE) and line.status not in ("missing", OPEN)
+        text = line.status if failed else NOT_RUN if line.status == OPEN else DASH
+        return Cell(text, failed=failed, **extra)
     note = line.status.removeprefix("ok").removeprefix(CAPPED).strip(" ()")
     text = f"{line.mean:.4f}" + (CAPPED_MARK if CAPPED in line.status else "")
     sign = SIGNS.get(line.verdict, "")

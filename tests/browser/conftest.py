@@ -1,0 +1,114 @@
+"""A report of two small studies, and what a headless Chromium says of its pages."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import html
+import http.server
+import json
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent / "unit" / "reporting"))
+
+from hand_made import LOO, Model, above, write  # noqa: E402
+from small_study import ROOT, write_study  # noqa: E402
+
+from recspectra.reporting.draw import draw  # noqa: E402
+from recspectra.reporting.site import write_report  # noqa: E402
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars")
+CLAIM = {
+    "name": "best", "title": "Is WPGRec best?", "kind": "gain", "statement": "WPGRec is above EASE",
+    "model": "wpgrec", "protocol": "wpgrec", "rivals": ["ease"],
+}  # fmt: skip
+TABLE = {"name": "main", "title": "Main", "protocol": "wpgrec", "metrics": ["ndcg"], "k": [10]}
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the report; beside it are its zip and the studies."""
+    results = tmp_path_factory.mktemp("browser") / "results"
+    base = np.random.default_rng(0).uniform(0.2, 0.4, (1, 200))
+    models = {"wpgrec": Model(above(base, 0.0, 1)), "ease": Model(above(base, 0.02, 2), kind="closed-form"),
+              "sgl": Model(np.concatenate([base, base]) - 0.1, curve=[0.1, 0.3, 0.2])}  # fmt: skip
+    hand = write(results / "studies" / "hand", {LOO: models}, [CLAIM]).folder
+    study = json.loads((hand / "study.json").read_text())
+    (hand / "study.json").write_text(json.dumps(study | {"tables": [TABLE]}))
+    folders = [write_study(results / "studies" / "fixture"), hand]
+    for folder in folders:
+        draw(folder, ROOT)
+    write_report(results / "report" / "index.html", folders, ROOT)
+    return results / "report"
+
+
+@pytest.fixture(scope="session")
+def browser() -> str:
+    """The command of a browser."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not found:
+        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is installed")
+    return found
+
+
+def dumped(browser: str, place: Path, address: str, *flags: str, milliseconds: int = 60_000) -> str:
+    """Return the document that a browser has after some time on a page; the time is not waited for."""
+    command = [browser, *FLAGS, f"--user-data-dir={place}", f"--virtual-time-budget={milliseconds}", *flags]
+    done = subprocess.run(
+        [*command, "--dump-dom", address], capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def answers(browser: str, report: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What `probe.js` found on every page, wide, narrow and on paper."""
+    place = tmp_path_factory.mktemp("probe")
+    copy = place / "report"
+    shutil.copytree(report, copy)
+    (copy / "axe.min.js").write_bytes(gzip.decompress((HERE / "vendor" / "axe.min.js.gz").read_bytes()))
+    shutil.copy(HERE / "probe.js", copy / "probe.js")
+    pages = html.escape(json.dumps(sorted(p.name for p in report.glob("*.html"))))
+    (copy / "probe.html").write_text(f'<body data-pages="{pages}"><script src="probe.js"></script></body>')
+    with served(copy) as port:
+        text = dumped(browser, place / "profile", f"http://127.0.0.1:{port}/probe.html", milliseconds=300_000)
+    found = re.search(r'<pre id="result">(.*?)</pre>', text, re.DOTALL)
+    assert found, "the probe gave no answer"
+    said = json.loads(html.unescape(found[1]))
+    assert "error" not in said, said["error"]
+    return said
+
+
+class served:  # noqa: N801 - reads as a verb: with served(folder) as port
+    """Serve a folder on a free port."""
+
+    def __init__(self, folder: Path) -> None:
+        handler = functools.partial(Quiet, directory=str(folder))
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+
+    def __enter__(self) -> int:
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self.server.server_address[1]
+
+    def __exit__(self, *error: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """A handler that prints nothing."""
+
+    def log_message(self, *args: object) -> None:
+        pass

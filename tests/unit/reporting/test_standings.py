@@ -1,0 +1,89 @@
+"""Who leads, and how sure that is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hand_made import LOO, ROOT, Model, above, write
+
+from recspectra.config.study import TableConfig
+from recspectra.reporting import standings, tables
+from recspectra.reporting.draw import draw
+from recspectra.reporting.published import Published
+
+TABLE = {"name": "main", "title": "Main", "protocol": "wpgrec", "metrics": ["ndcg"], "k": [10]}
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """Standings of five models: the second within noise of the best, the third clearly below."""
+    base = np.random.default_rng(0).uniform(0.2, 0.4, (1, 200))
+    models = {
+        "ease": Model(above(base, 0.0, 2, 0.05), kind="closed-form"),
+        "sgl": Model(np.concatenate([above(base, -0.0999, 3), above(base, -0.1001, 4)])),
+        "wpgrec": Model(above(base, 0.004, 1, 0.05)),
+        "dgrec": Model(None, status="oom"),
+        "bsarec": Model(above(base, -0.2, 5)),
+    }
+    folder = tmp_path_factory.mktemp("standings") / "s"
+    write(folder, {LOO: models}, [])
+    study = json.loads((folder / "study.json").read_text())
+    (folder / "study.json").write_text(json.dumps(study | {"tables": [TABLE]}))
+    draw(folder, ROOT)
+    return standings.read(folder).set_index("model")
+
+
+def test_the_best_stands_first_and_a_model_without_a_number_last(rows: pd.DataFrame) -> None:
+    assert list(rows.index) == ["wpgrec", "ease", "sgl", "bsarec", "dgrec"]
+    assert list(rows["rank"].iloc[:4]) == [1, 2, 3, 4]
+    assert rows.loc["dgrec", "status"] == "oom" and np.isnan(rows.loc["dgrec", "value"])
+
+
+def test_only_what_cannot_be_told_from_the_best_is_tied(rows: pd.DataFrame) -> None:
+    assert list(rows["tied"].iloc[:4]) == [1, 1, 0, 0]
+
+
+def test_intervals_hold_the_mean_and_places_their_own(rows: pd.DataFrame) -> None:
+    own = rows.iloc[:4]
+    assert (own["low"] < own["value"]).all() and (own["value"] < own["high"]).all()
+    assert (own["rank_low"] <= own["rank"]).all() and (own["rank"] <= own["rank_high"]).all()
+    assert tuple(rows.loc["wpgrec", ["rank_low", "rank_high"]]) == (1, 2)
+    np.testing.assert_allclose(own["high"] - own["low"], 2 * 1.96 * own["user_error"], rtol=0.15)
+
+
+def test_seeds_and_their_spread_are_known(rows: pd.DataFrame) -> None:
+    assert rows.loc["sgl", "seeds"] == 2
+    assert rows.loc["sgl", "seed_spread"] == pytest.approx(0.0002 / np.sqrt(2), abs=1e-6)
+    assert np.isnan(rows.loc["ease", "seed_spread"])
+
+
+def test_without_values_of_users_there_are_places_but_no_intervals(tmp_path: Path) -> None:
+    base = np.random.default_rng(0).uniform(0.2, 0.4, (1, 20))
+    files = write(tmp_path / "s", {LOO: {"ease": Model(base), "sgl": Model(base - 0.1)}}, [])
+    (files.folder / "per_user" / f"{LOO}.parquet").unlink()
+    table = TableConfig(**TABLE)
+    files.config.tables.append(table)
+    tables.draw_table(files, table, Published(ROOT))
+    found = standings.build(files)
+    assert list(found["rank"]) == [1, 2] and found["low"].isna().all() and found["tied"].isna().all()
+
+
+def test_a_study_without_a_table_has_no_standings(tmp_path: Path) -> None:
+    files = write(tmp_path / "s", {LOO: {"ease": Model(np.ones((1, 3)))}}, [])
+    assert standings.build(files).empty
+
+
+@pytest.mark.parametrize(
+    ("metrics", "k", "first"),
+    [
+        (["recall", "ndcg"], [10, 20], ("ndcg", 10)),
+        (["mrr", "recall"], [20], ("mrr", 20)),
+        (["ndcg_hit", "mrr"], [5, 10], ("ndcg_hit", 10)),
+    ],
+)
+def test_models_are_ranked_by_ndcg_at_10_or_the_first_metric(metrics: list, k: list, first: tuple) -> None:
+    assert standings.measure_of(TableConfig(**{**TABLE, "metrics": metrics, "k": k})) == first

@@ -1,0 +1,116 @@
+"""Charts of the first page as Vega-Lite specifications: plain dictionaries, checked against its schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+TRAINED, CLOSED = "trained", "closed form"
+KINDS = [CLOSED, TRAINED]
+KEEPS, BREAKS = "possible", "breaks an identity"
+SIZE = {"width": 320, "height": 240}
+
+Points = list[dict[str, Any]]
+
+
+def cost_spec(points: Points) -> dict[str, Any]:
+    """Return accuracy against seconds, one panel a dataset; a line joins models that no other beats in both.
+
+    Parameters
+    ----------
+    points : list of dict
+        `dataset`, `model`, `kind`, `seconds`, `value`, `low`, `high` (None without), `front`, `named`.
+    """
+    x = _number("seconds", "seconds to fit and rank", scale={"type": "log"},
+                axis={"format": "~g", "tickCount": 4, "grid": False})  # fmt: skip
+    y = _number("value", None, scale={"zero": False})
+    shape = _name("kind", None, scale={"domain": KINDS, "range": ["circle", "square"]})
+    colour = _name("kind", None, scale={"domain": KINDS})
+    told = [_name("model"), _name("kind"), *_told(["value", "low", "high", "seconds"], ".4~g")]
+    layers = [
+        _layer({"type": "rule", "opacity": 0.45}, x=x, y=y | {"field": "low"}, y2={"field": "high"},
+               only="isValid(datum.low)"),
+        _layer({"type": "point", "filled": True, "size": 70, "opacity": 0.9}, x=x, y=y, shape=shape,
+               color=colour, tooltip=told),
+        _layer({"type": "line", "interpolate": "step-after", "opacity": 0.5, "strokeDash": [2, 2]}, x=x, y=y,
+               only="datum.front"),
+        _layer({"type": "text", "align": "left", "dx": 8, "dy": -6}, x=x, y=y, text=_name("model"),
+               only="datum.named"),
+    ]  # fmt: skip
+    return _panels(points, layers, "dataset")
+
+
+def published_spec(points: Points) -> dict[str, Any]:
+    """Return our numbers against the printed ones, one panel a definition; on the line both are equal.
+
+    Parameters
+    ----------
+    points : list of dict
+        `definition`, `model`, `where`, `metric`, `published`, `ours`, `difference`, `check`.
+    """
+    most = max((max(p["published"], p["ours"]) for p in points), default=1.0)
+    ends = {"values": [{"published": end, "ours": end} for end in (0.0, most)]}
+    x, y = _number("published", "published"), _number("ours", "reproduced")
+    line = _layer({"type": "line", "strokeDash": [4, 3], "opacity": 0.6}, x=x, y=y) | {"data": ends}
+    shape = _name("check", "the printed row", scale={"domain": [KEEPS, BREAKS], "range": ["circle", "cross"]})
+    told = [_name(name) for name in ("model", "where", "metric", "check")]
+    told += _told(["published", "ours", "difference"], ".4f")
+    dots = _layer({"type": "point", "size": 45, "opacity": 0.8, "filled": True}, x=x, y=y, shape=shape,
+                  color=_name("metric", None), tooltip=told)  # fmt: skip
+    return _panels(points, [line, dots], "definition")
+
+
+def cost_points(standings: pd.DataFrame, titles: dict[str, str]) -> Points:
+    """Return what `cost_spec` shows of a study's standings."""
+    rows = standings[standings["value"].notna() & (standings["seconds"] > 0)]
+    points: Points = []
+    for name, part in rows.groupby("dataset", sort=False):
+        best = part.sort_values(["seconds", "value"], ascending=[True, False])
+        front = set(best.index[best["value"] > best["value"].cummax().shift(fill_value=-1.0)])
+        title = f"{titles.get(name, name)}: {part['metric'].iloc[0]}@{part['k'].iloc[0]:.0f}"
+        ends = {best.index[0], part["value"].idxmax()}
+        points += [
+            _cost_point(row, title, row.Index in front) | {"named": row.Index in ends}
+            for row in part.itertuples()
+        ]
+    return points
+
+
+def _cost_point(row: Any, title: str, front: bool) -> dict[str, Any]:
+    numbers = {name: getattr(row, name) for name in ("value", "low", "high", "seconds")}
+    shown = {name: None if pd.isna(number) else float(f"{number:.5g}") for name, number in numbers.items()}
+    kind = TRAINED if row.kind == "trained" else CLOSED
+    return {"dataset": title, "model": row.row, "kind": kind, "front": front, **shown}
+
+
+# ------------------------------------------------------------------------------- parts
+
+
+def _number(field: str, title: str | None = None, **more: Any) -> dict[str, Any]:
+    return {"field": field, "type": "quantitative", "title": title, **more}
+
+
+def _name(field: str, title: str | None = "", **more: Any) -> dict[str, Any]:
+    return {"field": field, "type": "nominal", **({} if title == "" else {"title": title}), **more}
+
+
+def _told(fields: list[str], form: str) -> Points:
+    return [{"field": name, "type": "quantitative", "format": form} for name in fields]
+
+
+def _layer(mark: dict[str, Any], only: str = "", **encoding: Any) -> dict[str, Any]:
+    chosen = {"transform": [{"filter": only}]} if only else {}
+    return {**chosen, "mark": mark, "encoding": encoding}
+
+
+def _panels(points: Points, layers: Points, by: str) -> dict[str, Any]:
+    return {
+        "$schema": SCHEMA,
+        "data": {"values": points},
+        "facet": _name(by, None, sort=list(dict.fromkeys(point[by] for point in points))),
+        "columns": 2,
+        "spec": {**SIZE, "layer": layers},
+        "resolve": {"scale": {"x": "independent", "y": "independent"}},
+    }

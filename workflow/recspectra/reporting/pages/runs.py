@@ -1,0 +1,105 @@
+"""The page of all runs: status, number, cost, learning curve, files, and the command that makes it again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from recspectra.reporting.footnotes import value_text
+from recspectra.reporting.pages.place import Place, run_command, run_files
+from recspectra.reporting.pages.study import StudyView
+from recspectra.reporting.results import JOIN
+
+CURVE_SIZE = (72, 18)  # pixels of a learning curve in a row
+CURVE_POINTS = 40
+
+
+class Curve(NamedTuple):
+    """A learning curve as a line: the points of a polyline, and what it shows in words."""
+
+    points: str
+    words: str
+
+
+def runs_of(view: StudyView, place: Place) -> list[dict[str, Any]]:
+    """Return one line a run of a study."""
+    files = view.files
+    runs = view.runs.drop_duplicates(JOIN)
+    shown, name = _numbers(view)
+    curves = _curves(files.learning)
+    return [
+        {
+            "study": view.name, "dataset": files.titles.get(run.dataset, run.dataset), "label": run.label,
+            "group": run.group, "fit": run.fit, "seed": run.seed, "status": run.status,
+            "reason": run.reason, "key": run.key, "metric": name, "value": shown.get(_place_of(run)),
+            "seconds": run.fit_seconds, "memory": run.peak_memory_mb, "epoch": _whole(run.best_epoch),
+            "params": _params(run.params),
+            "curve": curves.get((run.dataset, run.model, run.variant, run.group, run.seed, run.fit)),
+            "links": {n: place.link(path) for n, path in run_files(files, run).items()},
+            "metrics": place.address(files.folder / "metrics.csv"), "command": run_command(files, run),
+        }
+        for run in runs.itertuples()
+    ]  # fmt: skip
+
+
+def files_of(view: StudyView) -> list[Path]:
+    """Return the files that the lines of a study link to."""
+    runs = view.runs.drop_duplicates(JOIN)
+    found = [path for run in runs.itertuples() for path in run_files(view.files, run).values()]
+    return [view.files.folder / "metrics.csv", *found]
+
+
+def _place_of(run: Any) -> tuple:
+    return (run.dataset, run.model, run.variant, run.key, run.seed, run.fit)
+
+
+def _numbers(view: StudyView) -> tuple[dict[tuple, float], str]:
+    """Return the number of each run by which the study's models are ranked, and the metric's name."""
+    rows, point = view.files.metrics, view.standings
+    if point.empty:
+        return {}, ""
+    first = point.iloc[0]
+    about = {name: first[name] for name in ("protocol", "metric", "k", "history", "mask")}
+    for name, value in about.items():
+        rows = rows[rows[name] == value]
+    found = dict(zip(rows[JOIN].itertuples(index=False, name=None), rows["value"], strict=True))
+    return found, f"{first['metric']}@{first['k']:.0f}"
+
+
+def _curves(learning: pd.DataFrame) -> dict[tuple, Curve]:
+    by = ["dataset", "model", "variant", "group", "seed", "fit"]
+    found = learning[learning["curve"] != "loss"].dropna(subset=["epoch", "value"])
+    return {key: _curve(part["curve"].iloc[0], part["epoch"].to_numpy(), part["value"].to_numpy())
+            for key, part in found.groupby(by, sort=False)}  # fmt: skip
+
+
+def _curve(name: str, epochs: np.ndarray, values: np.ndarray) -> Curve:
+    """Return a curve on a field of `CURVE_SIZE`, its best epoch in words."""
+    best = int(values.argmax())
+    words = f"{name} on validation, best {values[best]:.4f} at epoch {epochs[best]:.0f} of {epochs[-1]:.0f}"
+    kept = np.unique(np.linspace(0, len(values) - 1, min(len(values), CURVE_POINTS)).round().astype(int))
+    x, y = _scaled(epochs[kept], CURVE_SIZE[0]), CURVE_SIZE[1] - _scaled(values[kept], CURVE_SIZE[1])
+    return Curve(" ".join(f"{a:.0f},{b:.0f}" for a, b in zip(x, y, strict=True)), words)
+
+
+def _scaled(values: np.ndarray, size: int) -> np.ndarray:
+    span = np.ptp(values)
+    return (values - values.min()) / span * size if span else np.full(len(values), size / 2)
+
+
+def _whole(text: str) -> str:
+    return text.removesuffix(".0")
+
+
+def _params(params: dict[str, Any]) -> str:
+    return ", ".join(f"{name} = {value_text(value)}" for name, value in sorted(params.items())) or "none"
+
+
+def one_metric(lines: Sequence[dict[str, Any]]) -> str:
+    """Return the metric that all lines show, or the word `value`."""
+    names = {line["metric"] for line in lines if line["metric"]}
+    return names.pop() if len(names) == 1 else "value"
