@@ -50,19 +50,22 @@ def runs(folder: Path) -> dict[Path, dict]:
 
 def test_files_of_the_artefact_contract_exist(finished: Finished) -> None:
     found = set(files_below(finished.folder / "results"))
-    expected = {"interactions/tiny.npz", "report/index.html"}
-    expected |= {f"data/tiny/{name}" for name in ("train.npz", "valid.npz", "test.npz", "stats.json")}
+    assert {"report/index.html", "report/study-tiny-study.html", "report/runs.html"} <= found
+    expected = {"interactions/tiny.npz", "report.zip"}
+    expected |= {f"data/tiny/{name}.npz" for name in ("train", "valid", "test")}
+    expected |= {"data/tiny/stats.json", "data/tiny/ids.parquet"}
     expected |= {f"spectra/tiny/{o}@train-r16.npz" for o in ("item-similarity", "unified-d2-a0.4")}
     study = ["metrics.csv", "runs.csv", "learning.csv", "tuning.csv", "datasets.csv", "study.json"]
     study += ["snr.csv", "frequency-response.csv", "audit.csv", "parts/tiny.csv", "per_user/tiny.parquet"]
-    study += ["claims.csv", "claims.md"]
+    study += ["parts/tiny.notes.json", "standings.csv", "claims.csv", "claims.md"]
     study += [f"sheet-{t['name']}.csv" for t in TINY_STUDY["tables"]]
     study += [f"table-{t['name']}.{e}" for t in TINY_STUDY["tables"] for e in ("csv", "md", "tex")]
     study += [f"fig-{f['name']}.{e}" for f in TINY_STUDY["figures"] for e in ("svg", "png", "csv")]
     expected |= {f"studies/tiny-study/{name}" for name in study}
     folders = [p.relative_to(finished.folder / "results") for p in runs(finished.folder)]
     expected |= {f"{p}/{name}" for p in folders for name in ("rankings.npz", "run.json")}
-    assert {name for name in found if not name.startswith("logs/")} - {locks.NAME} == expected
+    others = {name for name in found if not name.startswith(("logs/", "report/"))}
+    assert others - {locks.NAME} == expected
     assert all(p.stat().st_size for p in files_below(finished.folder / "results" / "runs").values())
 
 
