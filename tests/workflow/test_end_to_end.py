@@ -54,7 +54,14 @@ def test_files_of_the_artefact_contract_exist(finished: Finished) -> None:
     expected |= {f"data/tiny/{name}" for name in ("train.npz", "valid.npz", "test.npz", "stats.json")}
     expected |= {f"spectra/tiny/{o}@train-r16.npz" for o in ("item-similarity", "unified-d2-a0.4")}
     study = ["metrics.csv", "runs.csv", "learning.csv", "tuning.csv", "datasets.csv", "study.json"]
-    study += ["snr.csv", "frequency-response.csv", "audit.csv", "parts/tiny.csv", "per_user/tiny.parquet"]
+    study += [
+        "snr.csv",
+        "frequency-response.csv",
+        "audit.csv",
+        "standings.csv",
+        "parts/tiny.csv",
+        "per_user/tiny.parquet",
+    ]
     study += ["claims.csv", "claims.md"]
     study += [f"sheet-{t['name']}.csv" for t in TINY_STUDY["tables"]]
     study += [f"table-{t['name']}.{e}" for t in TINY_STUDY["tables"] for e in ("csv", "md", "tex")]
@@ -62,7 +69,8 @@ def test_files_of_the_artefact_contract_exist(finished: Finished) -> None:
     expected |= {f"studies/tiny-study/{name}" for name in study}
     folders = [p.relative_to(finished.folder / "results") for p in runs(finished.folder)]
     expected |= {f"{p}/{name}" for p in folders for name in ("rankings.npz", "run.json")}
-    assert {name for name in found if not name.startswith("logs/")} - {locks.NAME} == expected
+    found = {name for name in found if not name.startswith(("logs/", "report/"))} | {"report/index.html"}
+    assert found - {locks.NAME} == expected | {"report.zip"}
     assert all(p.stat().st_size for p in files_below(finished.folder / "results" / "runs").values())
 
 
@@ -202,7 +210,7 @@ def test_other_cores_give_the_same_bytes(finished: Finished, tmp_path: Path) -> 
         timed = (
             locks.NAME,
             "logs/",
-            "report/",
+            "report",
             "studies/tiny-study/fig-timing",
             "studies/tiny-study/runs.csv",
         )
