@@ -51,7 +51,9 @@ def runs(folder: Path) -> dict[Path, dict]:
 def test_files_of_the_artefact_contract_exist(finished: Finished) -> None:
     found = set(files_below(finished.folder / "results"))
     expected = {"interactions/tiny.npz", "report/index.html"}
-    expected |= {f"data/tiny/{name}" for name in ("train.npz", "valid.npz", "test.npz", "stats.json")}
+    expected |= {
+        f"data/tiny/{name}" for name in ("train.npz", "valid.npz", "test.npz", "stats.json", "ids.parquet")
+    }
     expected |= {f"spectra/tiny/{o}@train-r16.npz" for o in ("item-similarity", "unified-d2-a0.4")}
     study = ["metrics.csv", "runs.csv", "learning.csv", "tuning.csv", "datasets.csv", "study.json"]
     study += [
@@ -60,6 +62,7 @@ def test_files_of_the_artefact_contract_exist(finished: Finished) -> None:
         "audit.csv",
         "standings.csv",
         "parts/tiny.csv",
+        "parts/tiny.notes.json",
         "per_user/tiny.parquet",
     ]
     study += ["claims.csv", "claims.md"]
