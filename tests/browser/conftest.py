@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import gzip
 import html
-import http.server
 import json
 import re
 import shutil
-import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from headless import BROWSERS, HERE, dumped, served
 
-HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent / "unit" / "reporting"))
 
 from hand_made import LOO, Model, above, write  # noqa: E402
@@ -27,8 +23,6 @@ from small_study import ROOT, write_study  # noqa: E402
 from recspectra.reporting.draw import draw  # noqa: E402
 from recspectra.reporting.site import write_report  # noqa: E402
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars")
 CLAIM = {
     "name": "best", "title": "Is WPGRec best?", "kind": "gain", "statement": "WPGRec is above EASE",
     "model": "wpgrec", "protocol": "wpgrec", "rivals": ["ease"],
@@ -62,16 +56,6 @@ def browser() -> str:
     return found
 
 
-def dumped(browser: str, place: Path, address: str, *flags: str, milliseconds: int = 60_000) -> str:
-    """Return the document that a browser has after some time on a page; the time is not waited for."""
-    command = [browser, *FLAGS, f"--user-data-dir={place}", f"--virtual-time-budget={milliseconds}", *flags]
-    done = subprocess.run(
-        [*command, "--dump-dom", address], capture_output=True, text=True, timeout=240, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.fixture(scope="session")
 def answers(browser: str, report: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What `probe.js` found on every page, wide, narrow and on paper."""
@@ -89,26 +73,3 @@ def answers(browser: str, report: Path, tmp_path_factory: pytest.TempPathFactory
     said = json.loads(html.unescape(found[1]))
     assert "error" not in said, said["error"]
     return said
-
-
-class served:  # noqa: N801 - reads as a verb: with served(folder) as port
-    """Serve a folder on a free port."""
-
-    def __init__(self, folder: Path) -> None:
-        handler = functools.partial(Quiet, directory=str(folder))
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-
-    def __enter__(self) -> int:
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return self.server.server_address[1]
-
-    def __exit__(self, *error: object) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """A handler that prints nothing."""
-
-    def log_message(self, *args: object) -> None:
-        pass

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from conftest import FLAGS, HERE, ROOT, dumped
+from headless import FLAGS, HERE, ROOT, dumped
 
 PAGES = ["guide.html", "index.html", "runs.html", "status.html", "study-fixture.html", "study-hand.html"]
 KB = 1024

@@ -69,7 +69,7 @@ def test_every_run_is_an_action_with_its_command_and_its_end(entities: dict) -> 
     assert done["result"] == [{"@id": "runs/tiny/ease/ease-7/seed-0/run.json"}]
     assert {"@id": "#data-tiny"} in done["object"]
     assert done["description"].startswith("make redo WHAT=results/runs/tiny/ease/ease-7/seed-0 STUDY=fixture")
-    failed = [one for one in fits.values() if one["actionStatus"]["@id"].endswith("FailedActionStatus")]
+    failed = [one for one in fits.values() if one["actionStatus"].endswith("FailedActionStatus")]
     assert sorted(one["error"] for one in failed) == ["diverged: why diverged", "oom: why oom"]
 
 

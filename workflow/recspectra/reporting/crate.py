@@ -33,8 +33,8 @@ FORMATS = {".csv": "text/csv", ".json": "application/json", ".md": "text/markdow
            ".svg": "image/svg+xml", ".tex": "application/x-tex", ".yaml": "application/yaml"}  # fmt: skip
 SNAKEMAKE, DONE, FAILED = (
     "https://snakemake.github.io",
-    {"@id": "http://schema.org/CompletedActionStatus"},
-    {"@id": "http://schema.org/FailedActionStatus"},
+    "http://schema.org/CompletedActionStatus",
+    "http://schema.org/FailedActionStatus",
 )
 DRAWN = ("table-", "sheet-", "fig-", "claims", "audit", "standings")  # how names of drawn files start
 STEPS = ("fit", "evaluate", "collect", "draw")  # each a script of workflow/scripts
@@ -136,7 +136,8 @@ def _add_tools(crate: Crate, files: StudyResults, root: Path) -> None:
     """Add the workflow, its engine, and the script of every step."""
     about = files.study.get("provenance", {})
     version = about.get("packages", {}).get("snakemake", "unknown")
-    crate.add(ENGINE, "SoftwareApplication", name="Snakemake", version=version, softwareVersion=version,
+    made_by = about.get("commit") or about.get("recspectra", "unknown")
+    crate.add(ENGINE, "SoftwareApplication", name="Snakemake", softwareVersion=version,
               url=SNAKEMAKE)  # fmt: skip
     crate.add(LANGUAGE, "ComputerLanguage", name="Snakemake", alternateName="snakemake",
               identifier={"@id": SNAKEMAKE}, url={"@id": SNAKEMAKE})  # fmt: skip
@@ -146,6 +147,7 @@ def _add_tools(crate: Crate, files: StudyResults, root: Path) -> None:
         crate.entities[tool["@id"]] |= {
             "@type": ["File", "SoftwareSourceCode", "SoftwareApplication"],
             "name": step,
+            "version": made_by,
         }
         crate.add(f"#step-{step}", "HowToStep", name=step, position=str(place), workExample=tool)
     crate.add_file("Snakefile", root / "Snakefile", hasPart=tools, input=[{"@id": "#parameter-study"}],
@@ -153,7 +155,7 @@ def _add_tools(crate: Crate, files: StudyResults, root: Path) -> None:
                    programmingLanguage={"@id": LANGUAGE})  # fmt: skip
     crate.entities["Snakefile"] |= {
         "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"],
-        "name": "RecSpectra", "version": about.get("commit") or about.get("recspectra", "unknown"),
+        "name": "RecSpectra", "version": made_by,
     }  # fmt: skip
 
 
@@ -196,7 +198,8 @@ def _others(crate: Crate, files: StudyResults, results: list[dict[str, str]], da
     for step, used, made in (("evaluate", records, parts), ("collect", [*parts, *records], collected),
                              ("draw", collected, drawn)):  # fmt: skip
         tool = {"@id": f"scripts/{step}.py"}
-        crate.add(f"#{step}", "CreateAction", name=step, instrument=tool, object=used, result=made,
+        crate.add(f"#{step}", "CreateAction", name=step, description=f"{step} the study", instrument=tool,
+                  object=used, result=made,
                   endTime=day, actionStatus=DONE)  # fmt: skip
     return ["#evaluate", "#collect", "#draw"]
 

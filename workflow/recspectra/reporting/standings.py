@@ -26,7 +26,7 @@ FILE = "standings.csv"
 TEXTS = ["dataset", "row", "model", "variant", "key", "kind", "fit", "protocol", "history", "mask", "metric",
          "status", "same_definition"]  # fmt: skip
 NUMBERS = ["k", "value", "low", "high", "rank", "rank_low", "rank_high", "tied", "users", "seeds",
-           "user_error", "seed_spread", "seeds_df", "seconds", "memory", "published"]  # fmt: skip
+           "user_error", "seed_spread", "seeds_df", "published"]  # fmt: skip
 COLUMNS = [*TEXTS, *NUMBERS]
 STAGES = ["spectrum_seconds", "fit_seconds", "score_seconds"]
 FIRST = ("ndcg", 10)  # what models are ranked by, where a table has it
@@ -41,6 +41,13 @@ def draw_standings(files: StudyResults) -> list[str]:
 def read(folder: Path) -> pd.DataFrame:
     """Read `standings.csv` back from disk."""
     return read_csv(Path(folder) / FILE, COLUMNS, NUMBERS, "draw the study first")
+
+
+def with_costs(files: StudyResults, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return standings with `seconds` and `memory` (MB) of the runs, which no two computers agree on."""
+    by = ["dataset", "model", "variant", "key", "fit"]
+    rows = [dict(zip(by, names, strict=True)) | _cost(part) for names, part in files.runs.groupby(by)]
+    return frame.merge(pd.DataFrame(rows, columns=[*by, "seconds", "memory"]), on=by, how="left")
 
 
 def build(files: StudyResults) -> pd.DataFrame:
@@ -87,10 +94,10 @@ def _rows(files: StudyResults, table: TableConfig, dataset: str) -> Iterator[dic
                       if all(files.per_user(name).is_file() for name in names) else None)  # fmt: skip
     shown = {"protocol": table.protocol, **place._asdict()}
     by = ["label", "model", "variant", "key", "kind", "fit"]
-    for names, part in runs.groupby(by, sort=False):
+    for names, _ in runs.groupby(by, sort=False):
         about = dict(zip(["row", *by[1:]], names, strict=True))
         cell = cells.loc[about["row"]]
-        yield about | shown | _of_table(cell) | _cost(part) | spread.get(about["row"], {})
+        yield about | shown | _of_table(cell) | spread.get(about["row"], {})
 
 
 def _place(files: StudyResults, table: TableConfig, dataset: str) -> Place | None:

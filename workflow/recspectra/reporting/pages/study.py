@@ -134,7 +134,7 @@ def study_view(folder: Path, published: Published, place: Place) -> StudyView:
         audit=plain_table(AUDIT, checks[AUDIT].to_numpy().tolist(), set(range(len(AUDIT))), "Audit findings"),
         rules=[f"{rule} {len(part)}" for rule, part in checks.groupby("rule")],
         runs=runs,
-        standings=standings.read(folder),
+        standings=standings.with_costs(files, standings.read(folder)),
     )
 
 
