@@ -46,6 +46,7 @@ def test_every_drawing_and_its_data_are_there_and_not_empty(drawn: Path) -> None
     named = {claim["name"] for claim in CONTENT["claims"]}
     assert named - judged == {"values", "listed"}  # nothing is printed of the embedded data
     report = (drawn.parents[1] / "report" / f"study-{drawn.name}.html").read_text(encoding="utf-8")
+    assert "A world is one history, mask" in report
     assert all(item["title"] in report for part in ("figures", "claims") for item in CONTENT[part])
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from recspectra.config.scale import USABLE
 from recspectra.config.study import ClaimConfig, FigureConfig, TableConfig
 from recspectra.files import read_json
-from recspectra.reporting import claims, standings
+from recspectra.reporting import claims, standings, worlds
 from recspectra.reporting.audit import read_audit
 from recspectra.reporting.draw import lay_out
 from recspectra.reporting.figures import figure_data
@@ -91,6 +91,7 @@ class StudyView:
     claims: list[ClaimView]
     tables: list[TableView]
     figures: list[FigureView]
+    worlds: list[str]
     tuning: Table
     failures: Table
     settings: Table
@@ -128,6 +129,7 @@ def study_view(folder: Path, published: Published, place: Place) -> StudyView:
         claims=_claims(files),
         tables=[_table(files, table, published, place) for table in config.tables],
         figures=[_figure(files, figure, published, place) for figure in config.figures],
+        worlds=worlds.tell(files, worlds.read(files)) if worlds.wants_worlds(files) else [],
         tuning=tuning_table(files),
         failures=_failures(files, runs),
         settings=_settings(files, runs),
