@@ -14,6 +14,7 @@ from recspectra.config.study import TableConfig
 from recspectra.reporting import standings, tables
 from recspectra.reporting.draw import draw
 from recspectra.reporting.published import Published
+from recspectra.reporting.site import render
 
 TABLE = {"name": "main", "title": "Main", "protocol": "wpgrec", "metrics": ["ndcg"], "k": [10]}
 
@@ -75,6 +76,20 @@ def test_without_values_of_users_there_are_places_but_no_intervals(tmp_path: Pat
 def test_a_study_without_a_table_has_no_standings(tmp_path: Path) -> None:
     files = write(tmp_path / "s", {LOO: {"ease": Model(np.ones((1, 3)))}}, [])
     assert standings.build(files).empty
+
+
+@pytest.mark.parametrize(("seeds", "said"), [(2, False), (6, True)])
+def test_the_first_page_speaks_of_other_seeds_only_where_there_are_enough(
+    seeds: int, said: bool, tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(1).uniform(0.2, 0.4, (2, seeds, 50))
+    write(tmp_path / "s", {LOO: {"sgl": Model(noise[0]), "wpgrec": Model(noise[1])}}, [])
+    study = json.loads((tmp_path / "s" / "study.json").read_text())
+    (tmp_path / "s" / "study.json").write_text(json.dumps(study | {"tables": [TABLE]}))
+    draw(tmp_path / "s", ROOT)
+    page = render([tmp_path / "s"], ROOT)["index.html"]
+    assert ("enough seeds, other seeds." in page) is said
+    assert "In brackets: the places" in page
 
 
 @pytest.mark.parametrize(
