@@ -90,6 +90,7 @@ def test_the_first_page_speaks_of_other_seeds_only_where_there_are_enough(
     page = render([tmp_path / "s"], ROOT)["index.html"]
     assert ("enough seeds, other seeds." in page) is said
     assert "In brackets: the places" in page
+    assert "Which recommender wins, and how sure is that?" in page  # nothing published, no claim
 
 
 @pytest.mark.parametrize(
