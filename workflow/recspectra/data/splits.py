@@ -271,7 +271,7 @@ def _times_of(table: InteractionTable, parts: np.ndarray, config: DatasetConfig)
 
 
 def check_counts(config: DatasetConfig, found: dict[str, Any]) -> list[str]:
-    """Compare found with expected counts; return lines that say what was found.
+    """Compare found with expected counts; return lines that say both.
 
     Raises
     ------
@@ -283,7 +283,7 @@ def check_counts(config: DatasetConfig, found: dict[str, Any]) -> list[str]:
     if wrong:
         raise DataError(f"dataset '{config.name}' is not what it should be: {'; '.join(wrong)}")
     names = ("users", "items", "interactions", *PARTS)
-    return [f"{k}: {found[k]:,}{', as expected' if k in expected else ''}" for k in names]
+    return [f"{k}: found {found[k]:,}, expected {expected.get(k, 'anything')}" for k in names]
 
 
 def statistics(config: DatasetConfig, pieces: dict[str, Interactions]) -> dict[str, Any]:
