@@ -93,6 +93,16 @@ def test_the_first_page_speaks_of_other_seeds_only_where_there_are_enough(
     assert "Which recommender wins, and how sure is that?" in page  # nothing published, no claim
 
 
+@pytest.mark.parametrize(("paper", "said"), [({}, "<p>Claim: "), ({"paper": "P"}, "<p>The paper says: ")])
+def test_a_claim_of_no_paper_is_not_said_to_be_of_one(paper: dict, said: str, tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).uniform(0.2, 0.4, (2, 1, 50))
+    claim = {"name": "c", "title": "Best?", "kind": "gain", "model": "wpgrec", "rivals": ["sgl"],
+             "protocol": "wpgrec", "statement": "Mine is best."} | paper  # fmt: skip
+    write(tmp_path / "s", {LOO: {"sgl": Model(noise[0]), "wpgrec": Model(noise[1])}}, [claim])
+    draw(tmp_path / "s", ROOT)
+    assert f"{said}Mine is best.</p>" in render([tmp_path / "s"], ROOT)["index.html"]
+
+
 @pytest.mark.parametrize(
     ("metrics", "k", "first"),
     [
