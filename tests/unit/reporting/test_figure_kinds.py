@@ -16,7 +16,7 @@ from hand_made import BOTH, LOO, ROOT, Model, above, judged, write
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recspectra.config.study import FigureConfig
+from recspectra.config.study import FigureConfig, TableConfig
 from recspectra.files import PACKAGE_DIR
 from recspectra.reporting.figures import alt_text, draw_figure, figure_data, svg, theme
 from recspectra.reporting.figures.base import FigureData
@@ -26,6 +26,7 @@ from recspectra.reporting.figures.timing import DOTS, dots
 from recspectra.reporting.figures.tuning import searches
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyResults
+from recspectra.reporting.tables import build
 
 USERS = 200
 BASE = np.random.default_rng(0).beta(1, 9, (1, USERS))
@@ -96,6 +97,21 @@ def test_forest_says_what_is_tied_with_the_best_and_between_which_ranks(tmp_path
         rows.loc["WPGRec", "high"] - rows.loc["WPGRec", "low"], 3.92 * spread, rtol=0.1
     )
     assert "WPGRec is first, not told from BSARec" in what.alt
+
+
+def test_forest_has_the_intervals_and_ties_of_the_table_of_the_same_models(tmp_path: Path) -> None:
+    seeds = {"wpgrec": (BASE, 1), "bsarec": (above(BASE, -0.002, 1), 2), "dgrec": (above(BASE, -0.004, 2), 3)}
+    models = {
+        name: Model(np.concatenate([above(values, 0.002, seed), above(values, -0.002, seed + 9)]))
+        for name, (values, seed) in seeds.items()
+    }
+    files = write(tmp_path / "s", {LOO: models}, [])
+    table = TableConfig(name="t", title="T", protocol="wpgrec", metrics=["ndcg"], k=[10])
+    rows = build(files, table, Published(ROOT)).set_index("row")
+    drawn = figure_data(files, figure("forest")).frame.set_index("series")
+    for end in ("low", "high"):
+        np.testing.assert_allclose(drawn[end], rows[end][drawn.index], atol=1e-9)
+    assert drawn["tied"].to_dict() == (rows["standing"] != "below")[drawn.index].to_dict()
 
 
 def test_without_values_of_users_there_is_a_reason(parts: StudyResults) -> None:

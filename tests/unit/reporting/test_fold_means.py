@@ -19,6 +19,7 @@ from recspectra.config.study import TableConfig
 from recspectra.config.yaml_io import validate
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyResults
+from recspectra.reporting.standings import with_costs
 from recspectra.reporting.tables import build, layout
 
 NAMES = ["mine.fold-1", "mine.fold-2", "mine.fold-3"]
@@ -140,6 +141,14 @@ def test_a_table_has_the_mean_over_folds_and_how_far_they_lie_apart(files: Study
     assert grid.columns[1].levels[0] == "Mine"
     assert grid.rows[0][1].note == f"folds {first:.4f} to {first + 0.2:.4f}"
     assert any(text.startswith("Mean over 3 folds") for text in grid.notes)
+
+
+def test_seconds_and_memory_of_a_dataset_in_folds_are_those_of_a_fold(files: StudyResults) -> None:
+    files.runs.loc[files.runs["dataset"] == NAMES[1], ["fit_seconds", "peak_memory_mb"]] = 9.0, 700.0
+    keys = files.runs.loc[files.runs["dataset"] == NAMES[0], ["model", "variant", "key", "fit"]]
+    costs = with_costs(files, keys.assign(dataset="mine"))
+    usual = files.runs[["spectrum_seconds", "fit_seconds", "score_seconds"]].iloc[0].sum()
+    assert costs["seconds"].tolist() == [usual, usual] and costs["memory"].tolist() == [700.0, 700.0]
 
 
 def test_users_of_all_folds_make_one_interval(files: StudyResults) -> None:

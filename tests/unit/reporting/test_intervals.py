@@ -84,6 +84,7 @@ def test_two_equal_seeds_and_one_seed_show_an_interval(tmp_path: Path) -> None:
 def test_variation_over_seeds_that_is_not_covered_is_said(tmp_path: Path) -> None:
     few = laid(write(tmp_path / "few", {LOO: {"ease": fixed(BASE), "sgl": Model(BASE - 0.02)}}, []))
     assert any("no degrees of freedom, 10 are needed" in text for text in few.legend())
+    assert not any("over users and seeds" in text or "other seeds of" in text for text in few.legend())
     names = ("wpgrec", "bsarec", "dgrec", "sgl")
     noise = np.random.default_rng(2).normal(0, 0.01, (4, 4, 60))
     many = {name: Model(BASE - 0.02 + part) for name, part in zip(names, noise, strict=True)}
@@ -108,7 +109,7 @@ def test_marks_against_a_reference_are_in_every_format(tmp_path: Path) -> None:
     assert f"**{up}**{UP} \u00b1" in to_markdown(grid)
     assert f'<strong>{up}</strong><span class="sign">{UP}</span>' in to_html(grid)
     assert rf"{best}{up}}}$\uparrow$" in to_latex(grid, "t")
-    assert f"{up}*+" in to_text(grid) and "+ above the reference model" in to_text(grid)
+    assert f"{up}*+" in to_text(grid) and "+ above EASE, - below it" in to_text(grid)
     assert UP in to_csv(grid) and "best" in to_csv(grid)
 
 

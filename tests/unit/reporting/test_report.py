@@ -166,6 +166,7 @@ def test_every_study_has_a_page_and_a_link_to_it(drawn: Path, tmp_path: Path) ->
                           "guide.html"}  # fmt: skip
     for page in pages.values():
         assert 'href="study-fixture.html"' in page and 'href="study-other.html"' in page
+    assert "<code>partial lists</code>" in pages["guide.html"] and "`" not in pages["guide.html"]
 
 
 def test_report_says_when_all_runs_finished(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from recspectra.config.study import TableConfig
 from recspectra.reporting import standings, tables
 from recspectra.reporting.draw import draw
 from recspectra.reporting.published import Published
+from recspectra.reporting.site import render
 
 TABLE = {"name": "main", "title": "Main", "protocol": "wpgrec", "metrics": ["ndcg"], "k": [10]}
 
@@ -75,6 +76,31 @@ def test_without_values_of_users_there_are_places_but_no_intervals(tmp_path: Pat
 def test_a_study_without_a_table_has_no_standings(tmp_path: Path) -> None:
     files = write(tmp_path / "s", {LOO: {"ease": Model(np.ones((1, 3)))}}, [])
     assert standings.build(files).empty
+
+
+@pytest.mark.parametrize(("seeds", "said"), [(2, False), (6, True)])
+def test_the_first_page_speaks_of_other_seeds_only_where_there_are_enough(
+    seeds: int, said: bool, tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(1).uniform(0.2, 0.4, (2, seeds, 50))
+    write(tmp_path / "s", {LOO: {"sgl": Model(noise[0]), "wpgrec": Model(noise[1])}}, [])
+    study = json.loads((tmp_path / "s" / "study.json").read_text())
+    (tmp_path / "s" / "study.json").write_text(json.dumps(study | {"tables": [TABLE]}))
+    draw(tmp_path / "s", ROOT)
+    page = render([tmp_path / "s"], ROOT)["index.html"]
+    assert ("enough seeds, other seeds." in page) is said
+    assert "In brackets: the places" in page
+    assert "Which recommender wins, and how sure is that?" in page  # nothing published, no claim
+
+
+@pytest.mark.parametrize(("paper", "said"), [({}, "<p>Claim: "), ({"paper": "P"}, "<p>The paper says: ")])
+def test_a_claim_of_no_paper_is_not_said_to_be_of_one(paper: dict, said: str, tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).uniform(0.2, 0.4, (2, 1, 50))
+    claim = {"name": "c", "title": "Best?", "kind": "gain", "model": "wpgrec", "rivals": ["sgl"],
+             "protocol": "wpgrec", "statement": "Mine is best."} | paper  # fmt: skip
+    write(tmp_path / "s", {LOO: {"sgl": Model(noise[0]), "wpgrec": Model(noise[1])}}, [claim])
+    draw(tmp_path / "s", ROOT)
+    assert f"{said}Mine is best.</p>" in render([tmp_path / "s"], ROOT)["index.html"]
 
 
 @pytest.mark.parametrize(

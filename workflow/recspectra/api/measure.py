@@ -156,7 +156,7 @@ class Difference:
         return (
             f"{self.subject} is {verdict} {self.rival} in {self.metric}@{self.k}: {self.difference:+.4f} "
             f"({self.low:+.4f} to {self.high:+.4f}), p = {self.p:.4f}; "
-            f"{self.users:,} users show a difference of {self.mde:.4f}"
+            f"{self.users:,} users can show a difference of {self.mde:.4f} or more"
         )
 
 

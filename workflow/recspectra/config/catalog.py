@@ -553,7 +553,8 @@ class Study:
             if metric not in known[protocol].metrics:
                 raise ConfigError(
                     f"{where}: metric '{metric}' is not measured by protocol '{protocol}': "
-                    f"{', '.join(known[protocol].metrics)}{nearest(metric, known[protocol].metrics)}"
+                    f"{', '.join(known[protocol].metrics)}{nearest(metric, known[protocol].metrics)}; "
+                    f"to measure it, add it to `metrics` in config/protocols/{protocol}.yaml"
                 )
 
     def _check_cut_offs(self, protocol: str, wanted: list[int], where: str) -> None:

@@ -44,9 +44,13 @@ def read(folder: Path) -> pd.DataFrame:
 
 
 def with_costs(files: StudyResults, frame: pd.DataFrame) -> pd.DataFrame:
-    """Return standings with `seconds` and `memory` (MB) of the runs, which no two computers agree on."""
+    """Return standings with `seconds` and `memory` (MB) of the runs, which no two computers agree on.
+
+    Of a dataset in folds they are those of a run on one fold.
+    """
     by = ["dataset", "model", "variant", "key", "fit"]
-    rows = [dict(zip(by, names, strict=True)) | _cost(part) for names, part in files.runs.groupby(by)]
+    runs = files.runs.assign(fold=files.runs["dataset"]).replace({"dataset": _whole(files)})
+    rows = [dict(zip(by, names, strict=True)) | _cost(part) for names, part in runs.groupby(by)]
     return frame.merge(pd.DataFrame(rows, columns=[*by, "seconds", "memory"]), on=by, how="left")
 
 
@@ -61,7 +65,7 @@ def build(files: StudyResults) -> pd.DataFrame:
         a table of metrics there is no row.
     """
     table = next((table for table in files.config.tables if table.kind == "metrics"), None)
-    whole = {fold: name for name, folds in files.folds.items() for fold in folds}
+    whole = _whole(files)
     asked = (table.datasets or files.config.datasets) if table else []
     datasets = list(dict.fromkeys(whole.get(name, name) for name in asked))
     rows = [row for dataset in datasets for row in _rows(files, table, dataset)]
@@ -70,6 +74,11 @@ def build(files: StudyResults) -> pd.DataFrame:
     order = {dataset: place for place, dataset in enumerate(datasets)}
     keys = pd.DataFrame({"dataset": frame["dataset"].map(order), "rank": frame["rank"]})
     return frame.loc[keys.sort_values(["dataset", "rank"], kind="stable").index].reset_index(drop=True)
+
+
+def _whole(files: StudyResults) -> dict[str, str]:
+    """Return the dataset that each fold is of."""
+    return {fold: name for name, folds in files.folds.items() for fold in folds}
 
 
 def measure_of(table: TableConfig) -> tuple[str, int]:
@@ -136,6 +145,6 @@ def _quantiles(values: np.ndarray) -> list[float]:
 
 def _cost(part: pd.DataFrame) -> dict[str, float]:
     """Return the median seconds of the runs that finished, eigenpairs included, and the highest memory."""
-    done = part[part["status"].isin(USABLE)].drop_duplicates("seed")
+    done = part[part["status"].isin(USABLE)].drop_duplicates(["fold", "seed"])
     seconds = done[STAGES].fillna(0.0).sum(axis=1).median() if len(done) else np.nan
     return {"seconds": seconds, "memory": part["peak_memory_mb"].max()}

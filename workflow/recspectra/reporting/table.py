@@ -100,6 +100,8 @@ class Table:
         What each mark of a cell means.
     words : dict
         What its cells show and how to read it: `best`, `tied`, `error`, `sign`, `published`.
+    reference : str
+        The row that signs refer to.
     keys : int
         Leading columns that are repeated where the table is split.
     """
@@ -112,6 +114,7 @@ class Table:
     marks: dict[str, str] = field(default_factory=dict)
     keys: int = 1
     words: dict[str, str] = field(default_factory=dict)
+    reference: str = ""
 
     def parts(self) -> list[tuple[str, list[int]]]:
         """Return a heading and the column numbers, keys left out, of all columns with equal levels."""
@@ -297,7 +300,7 @@ def to_text(table: Table, width: int = 100, word_width: int = WORD_WIDTH) -> str
     ranks, signed = {cell.rank for cell in table.cells()}, any(cell.sign for cell in table.cells())
     told = ["* best of its column"] if BEST in ranks else []
     told += ["= cannot be told from the best"] if TIED in ranks else []
-    told += ["+ above the reference model, - below it"] if signed else []
+    told += [f"+ above {table.reference}, - below it"] if signed else []
     told += ["[ ] published"] if any(cell.published for cell in table.cells()) else []
     told += [f"{CAPPED_MARK} a cap of the scale ended the fit"] if capped else []
     told += [f"{PLAIN_MARKS[mark]} {text}" for mark, text in table.marks.items() if mark in used]

@@ -184,7 +184,16 @@ def layout(
     ]
     told = [*_beyond(frame), *_capped(rows), *_open(rows), *notes, *_wins(rows)]
     title, caption = (table.title, table.caption) if table else ("", "")
-    return Table(title, columns, rows, caption, told, MARK_NOTES, words=_legend(frame))
+    reference = _reference(frame)
+    return Table(
+        title, columns, rows, caption, told, MARK_NOTES, words=_legend(frame, reference), reference=reference
+    )
+
+
+def _reference(frame: pd.DataFrame) -> str:
+    """Return the row that the others are set against, nothing without one."""
+    beside = frame.loc[frame["verdict"] == intervals.REFERENCE, "row"]
+    return beside.iloc[0] if len(beside) else ""
 
 
 def _beyond(frame: pd.DataFrame) -> list[str]:
@@ -196,9 +205,9 @@ def _beyond(frame: pd.DataFrame) -> list[str]:
     return paragraphs("beyond.j2", whole=whole, neutral=neutral, folds=counts)
 
 
-def _legend(frame: pd.DataFrame) -> dict[str, str]:
+def _legend(frame: pd.DataFrame, reference: str) -> dict[str, str]:
     """Return how to read ranks, intervals and signs."""
-    df, beside = frame["seeds_df"].min(), frame.loc[frame["verdict"] == intervals.REFERENCE, "row"]
+    df = frame["seeds_df"].min()
     return phrases(
         "legend.j2",
         known=bool(frame["low"].notna().any()),
@@ -206,7 +215,7 @@ def _legend(frame: pd.DataFrame) -> dict[str, str]:
         few=int(df) if df < FEWEST_DF else None,
         least=FEWEST_DF,
         unknown=bool(np.isinf(frame["low"]).any()),
-        reference=beside.iloc[0] if len(beside) else "",
+        reference=reference,
         up=UP,
         down=DOWN,
     )

@@ -47,6 +47,7 @@ def forest(files: StudyResults, figure: FigureConfig) -> FigureData:
 
 def _standing(panel: Panel, labels: dict[tuple[str, str], str]) -> pd.DataFrame:
     """Return the rows of one dataset, best first."""
+    panel, labels = _as_in_tables(panel, labels)
     (found,) = simultaneous.stand([(panel, None)])
     names = list(found)
     means = np.array([found[name].value.difference for name in names])
@@ -65,6 +66,22 @@ def _standing(panel: Panel, labels: dict[tuple[str, str], str]) -> pd.DataFrame:
         }
     )  # fmt: skip
     return frame.sort_values("value", ascending=False, kind="stable")
+
+
+def _as_in_tables(
+    panel: Panel, labels: dict[tuple[str, str], str]
+) -> tuple[Panel, dict[tuple[str, str], str]]:
+    """Return a panel under the labels of rows, and what each stands for.
+
+    Draws go by names: under those of tables a figure draws the same seeds, so a model that is only just tied
+    in a table is tied here too. Labels that several runs share tell no runs apart; names stay then.
+    """
+    own = {name: labels[panel.dataset, name] for name in panel.values}
+    if len(set(own.values())) < len(own):
+        return panel, labels
+    values = {own[name]: array for name, array in panel.values.items()}
+    named = Panel(panel.dataset, values, frozenset(own[name] for name in panel.trained))
+    return named, {(panel.dataset, label): label for label in values}
 
 
 def _alt(frame: pd.DataFrame, label: str) -> str:

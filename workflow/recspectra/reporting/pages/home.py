@@ -11,6 +11,7 @@ import pandas as pd
 
 from recspectra.config.scale import CAPPED, USABLE
 from recspectra.config.study import TableConfig
+from recspectra.evaluation.simultaneous import FEWEST_DF
 from recspectra.reporting import tables
 from recspectra.reporting.audit import read_audit
 from recspectra.reporting.footnotes import scale_of
@@ -91,6 +92,7 @@ def spreads(view: StudyView) -> list[dict[str, Any]]:
             "title": titles.get(name, name), "users": part["users"].max(),
             "user_error": (part["user_error"] / part["value"]).median(),
             "seed_spread": (trained["seed_spread"] / trained["value"]).median(), "trained": len(trained),
+            "covered": bool(part["seeds_df"].min() >= FEWEST_DF),
         })  # fmt: skip
     return [one for one in found if one["user_error"] == one["user_error"]]
 
