@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -14,6 +15,7 @@ import pandas as pd
 
 from recspectra import registry
 from recspectra.config import folds
+from recspectra.config.base import SAFE_NAME
 from recspectra.config.scale import CAPPED, USABLE
 from recspectra.config.study import StudyConfig, View
 from recspectra.config.yaml_io import validate
@@ -46,6 +48,7 @@ NUMBERS = {
     "datasets": ("density", "mean_length"),
 }
 JOIN = ["dataset", "model", "variant", "key", "seed", "fit"]
+PATHS = {"dataset", "model", "key", "seed"}  # columns that paths are made of
 POINT = ["dataset", "history", "mask", "users", "fit", "metric", "k"]
 
 
@@ -101,6 +104,13 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
     write_text(path, spreadsheet(frame).to_csv(index=False, float_format="%.10g", lineterminator="\n"))
 
 
+def _check_names(path: Path, column: str, names: Iterable[str]) -> None:
+    """Refuse names that lead out of the results: the report links to files by them, and packs those."""
+    for name in names:
+        if name and not re.fullmatch(SAFE_NAME, name):
+            raise StudyError(f"{path}: {column} {name[:60]!r} is no name; delete the file and run again")
+
+
 class StudyResults:
     """What a study folder holds, each file read when it is first asked for.
 
@@ -133,6 +143,7 @@ class StudyResults:
         self.protocols: dict[str, dict] = listed if isinstance(listed, dict) else {}
         known["protocols"] = list(listed)
         self.config: StudyConfig = validate(StudyConfig, known, str(path))
+        _check_names(path, "datasets", self.config.datasets)
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
@@ -237,7 +248,10 @@ class StudyResults:
         path = self.folder / f"{name}.csv"
         hint = f"make it with `snakemake results/studies/{self.config.name}/{name}.csv`"
         lacking = {**ABSENT.get(name, {}), **(absent or {})}
-        return read_csv(path, COLUMNS[name].split(), (*NUMBERS[name], *numbers), hint, lacking)
+        frame = read_csv(path, COLUMNS[name].split(), (*NUMBERS[name], *numbers), hint, lacking)
+        for column in PATHS & set(frame.columns):
+            _check_names(path, column, frame[column].astype(str).unique())
+        return frame
 
     def _optional(self, name: str) -> pd.DataFrame:
         """Read a file that a study of an older version lacks."""
