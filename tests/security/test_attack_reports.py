@@ -14,7 +14,7 @@ from recspectra.reporting.draw import draw
 from recspectra.reporting.results import StudyError, StudyResults
 from recspectra.reporting.site import write_report
 
-OUT = ["../../../../secret", "/etc", "a/b", "..", "a\\b", "x" * 65, "no\nname"]
+OUT = ["../../../../secret", "/etc", "a/b", "..", "a\\b", "x" * 300, "no\nname"]
 
 
 @pytest.fixture(scope="module")

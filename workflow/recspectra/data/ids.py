@@ -14,7 +14,7 @@ import pandas as pd
 
 from recspectra.data.columns import as_ids, clean_id
 from recspectra.data.interactions import DataError
-from recspectra.files import ArtifactError, atomic
+from recspectra.files import ArtifactError, atomic, open_regular
 from recspectra.identity import hash_of
 
 ROLES = ("user", "item")
@@ -92,7 +92,8 @@ class Ids:
             The file is missing, damaged or of another kind.
         """
         try:
-            frame = pd.read_parquet(path, columns=["kind", "position", "id"])
+            with open_regular(path) as stream:
+                frame = pd.read_parquet(stream, columns=["kind", "position", "id"])
             parts = [frame[frame["kind"] == kind] for kind in ROLES]
             if any((part["position"].to_numpy() != np.arange(len(part))).any() for part in parts):
                 raise ValueError("positions do not run from 0")

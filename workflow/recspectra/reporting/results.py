@@ -15,12 +15,11 @@ import pandas as pd
 
 from recspectra import registry
 from recspectra.config import folds
-from recspectra.config.base import SAFE_NAME
 from recspectra.config.scale import CAPPED, USABLE
 from recspectra.config.study import StudyConfig, View
 from recspectra.config.yaml_io import validate
 from recspectra.data import reach
-from recspectra.files import read_json, write_text
+from recspectra.files import REPAIR, open_regular, read_json, write_text
 from recspectra.reporting.escape import from_spreadsheet, spreadsheet
 
 COLUMNS = {
@@ -49,6 +48,7 @@ NUMBERS = {
 }
 JOIN = ["dataset", "model", "variant", "key", "seed", "fit"]
 PATHS = {"dataset", "model", "key", "seed"}  # columns that paths are made of
+ONE_NAME = r"(?!\.)[A-Za-z0-9._=,+-]{1,255}"  # of one folder or file
 POINT = ["dataset", "history", "mask", "users", "fit", "metric", "k"]
 
 
@@ -71,7 +71,8 @@ def read_csv(
         The file is missing, empty, lacks a column or holds text for a number.
     """
     try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        with open_regular(path) as stream:  # a pipe would be waited for
+            frame = pd.read_csv(stream, dtype=str, keep_default_na=False)
     except FileNotFoundError:
         raise StudyError(f"{path}: file not found{'; ' + hint if hint else ''}") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
@@ -87,6 +88,29 @@ def read_csv(
     for name in numbers:
         frame[name] = _numbers(frame[name], path)
     return frame
+
+
+def read_parquet(path: Path, **how: Any) -> pd.DataFrame:
+    """Read a Parquet file of a study.
+
+    Raises
+    ------
+    StudyError
+        The file is missing, no regular one, or damaged.
+    """
+    try:
+        with open_regular(path) as stream:
+            return pd.read_parquet(stream, **how)
+    except FileNotFoundError:
+        raise StudyError(f"{path}: file not found; evaluate the study again") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # Arrow raises a dozen kinds
+        raise StudyError(f"{path}: truncated or corrupted ({_first(error)}); {REPAIR}") from None
+
+
+def _first(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _numbers(text: pd.Series, path: Path) -> pd.Series:
@@ -107,7 +131,7 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
 def _check_names(path: Path, column: str, names: Iterable[str]) -> None:
     """Refuse names that lead out of the results: the report links to files by them, and packs those."""
     for name in names:
-        if name and not re.fullmatch(SAFE_NAME, name):
+        if name and not re.fullmatch(ONE_NAME, name):
             raise StudyError(f"{path}: {column} {name[:60]!r} is no name; delete the file and run again")
 
 
@@ -338,11 +362,15 @@ def _by_run(path: Path, point: Mapping[str, Any]) -> dict[tuple, tuple[np.ndarra
 
     point = dict(point)
     wanted = [*_in_group(point.pop("users", "all")), *((name, "==", value) for name, value in point.items())]
-    columns = parquet.read_schema(path).names
+    try:
+        with open_regular(path) as stream:
+            columns = parquet.read_schema(stream).names
+    except (OSError, ValueError) as error:  # Arrow's errors are of these
+        raise StudyError(f"{path}: truncated or corrupted ({_first(error)}); {REPAIR}") from None
     if "user" not in columns or {name for name, *_ in wanted} - set(columns):
         return None
     by = ["model", "variant", "key", "seed"]
-    rows = pd.read_parquet(path, columns=[*by, "user", "value"], filters=wanted)
+    rows = read_parquet(path, columns=[*by, "user", "value"], filters=wanted)
     users, values = rows["user"].to_numpy(), rows["value"].to_numpy(dtype=np.float64)
     groups = rows.groupby(by, observed=True, sort=False).indices
     return {(*map(str, name), int(seed)): (users[i], values[i]) for (*name, seed), i in groups.items()}
