@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "workflow"))
+TESTS = Path(__file__).resolve().parents[1]
+sys.path += [str(TESTS / "workflow"), str(TESTS / "unit" / "reporting")]
 
 
 @pytest.fixture

@@ -15,10 +15,13 @@ from harness import REPO, TINY_STUDY, write_yaml
 from recspectra import devices, files
 from recspectra.config.base import ConfigError
 from recspectra.config.dataset import DatasetConfig, read_dataset
+from recspectra.config.statements import STATEMENTS, read_statements
 from recspectra.config.yaml_io import read_yaml
+from recspectra.data.ids import Ids
 from recspectra.data.interactions import DataError
 from recspectra.data.readers import READERS, read
 from recspectra.data.sources import check_raw, fetch
+from recspectra.reporting import results
 from recspectra.reporting.pages import pictures
 from recspectra.reporting.results import StudyError
 from recspectra.running import damage, locks
@@ -253,6 +256,29 @@ def test_results_are_files(name: str, kind: str, tmp_path: Path) -> None:
     special(tmp_path / "results" / "data" / name, kind)
     (found,) = damage.damaged(tmp_path / "results")
     assert "is not a regular file" in found[1]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_tables_of_a_study_are_files(kind: str, tmp_path: Path) -> None:
+    """Each waited for ever for what a pipe would hold."""
+    with pytest.raises(StudyError, match="is not a regular file"):
+        results.read_csv(special(tmp_path / "x.csv", kind), ["a"])
+    with pytest.raises(StudyError, match="is not a regular file"):
+        results.read_parquet(special(tmp_path / "x.parquet", kind))
+    with pytest.raises(files.ArtifactError, match="is not a regular file"):
+        Ids.load(special(tmp_path / "ids.parquet", kind))
+    special(tmp_path / STATEMENTS, kind)
+    with pytest.raises(ConfigError, match=r"claims\.csv: cannot be read .*is not a regular file"):
+        read_statements(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + bytes(100) + b"PAR1"], ids=range(3))
+def test_a_damaged_parquet_file_is_named(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "beauty.parquet"
+    path.write_bytes(content)
+    for read_it in (results.read_parquet, lambda path: results._by_run(path, {"metric": "ndcg"})):
+        with pytest.raises(StudyError, match=r"beauty\.parquet: truncated or corrupted .*; delete it"):
+            read_it(path)
 
 
 def test_a_study_that_is_a_pipe_is_refused(tmp_path: Path) -> None:

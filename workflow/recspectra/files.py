@@ -63,6 +63,7 @@ def atomic(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     temporary = None
+    _refuse_target(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = _create(path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp"))
@@ -81,6 +82,16 @@ def atomic(path: Path | str) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _refuse_target(path: Path) -> None:
+    """Refuse what is no name of a file, and to put a file in the place of a pipe or a device."""
+    if not path.name or "\0" in str(path):
+        raise ArtifactError(f"{str(path)!r}: is no name of a file; nothing was written")
+    with contextlib.suppress(OSError):
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # of a folder the system says so
+            raise ArtifactError(f"{path}: is a pipe or a device, not a file; nothing was written")
 
 
 def _create(path: Path) -> Path:
@@ -184,7 +195,7 @@ def read_npz(path: Path | str) -> dict[str, np.ndarray]:
             if any(member.comment for member in archive.infolist()):  # a damaged length swallows what follows
                 raise ValueError("its list of arrays is damaged")
             arrays = {name.removesuffix(".npy"): read_member(archive, name) for name in archive.namelist()}
-            _check_rows(arrays)
+            check_rows(arrays)
             return arrays
     except FileNotFoundError:
         raise ArtifactError(f"{path}: file not found") from None
@@ -208,7 +219,7 @@ def check_size(archive: zipfile.ZipFile) -> None:
         )
 
 
-def _check_rows(arrays: Mapping[str, np.ndarray]) -> None:
+def check_rows(arrays: Mapping[str, np.ndarray]) -> None:
     """Refuse rows that do not follow each other: compiled code would read what lies beyond the arrays."""
     starts, items = arrays.get("indptr"), arrays.get("items")
     if starts is None or items is None:

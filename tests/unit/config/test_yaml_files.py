@@ -309,3 +309,10 @@ def test_a_tab_and_a_mapping_that_is_none_are_named(tmp_path: Path) -> None:
         validate(DatasetConfig, given, "a.yaml")
     with pytest.raises(ConfigError, match="did you mean 'leave-one-out'"):
         validate(DatasetConfig, given | {"split": {"recipe": "leave_one_out"}}, "a.yaml")
+
+
+@pytest.mark.parametrize("text", [r'"a\0b"', r'["x", {"k": "\0"}]', r'{"\0": 1}'])
+def test_what_is_no_text_is_refused(text: str, tmp_path: Path) -> None:
+    """A path that holds NUL ended in a traceback."""
+    with pytest.raises(ConfigError, match=r"some\.yaml: .*'\\0' belongs into no text .line 1"):
+        read(text, tmp_path)

@@ -12,7 +12,8 @@ from recspectra.data.ids import Ids
 from recspectra.data.interactions import DataError
 from recspectra.data.splits import split_with_ids
 from recspectra.data.tables import InteractionTable
-from recspectra.evaluation.lists import Lists, lists_of
+from recspectra.evaluation.lists import Lists
+from recspectra.evaluation.read_lists import lists_of
 from recspectra.files import ArtifactError
 
 IDS = Ids(np.array(["u1", "u17", "u99"]), np.array([7, 12, 40]))
@@ -54,9 +55,9 @@ def test_a_split_names_its_users_and_items(dataset_config) -> None:
 
 def test_lists_of_a_frame_are_ordered_by_rank_then_score_then_place() -> None:
     rows = {"user": ["u99", "u1", "u1"], "item": [7, 12, 40]}
-    by_rank = lists_of(pd.DataFrame(rows | {"rank": [1, 2, 1], "score": [0.0, 9.0, 1.0]}), IDS, "x")
+    by_rank = lists_of(pd.DataFrame(rows | {"rank": [1, 2, 1], "score": [0.0, 1.0, 9.0]}), IDS, "x")
     assert by_rank.users.tolist() == [0, 2] and by_rank.items.tolist() == [[2, 1], [0, -1]]
-    assert by_rank.scores[0].tolist() == [1.0, 9.0]
+    assert by_rank.scores[0].tolist() == [9.0, 1.0]
     by_score = lists_of(pd.DataFrame(rows | {"score": [0.0, 9.0, 1.0]}), IDS, "x")
     assert by_score.items[0].tolist() == [1, 2]
     assert lists_of(pd.DataFrame(rows), IDS, "x").items[0].tolist() == [1, 2]
@@ -80,5 +81,5 @@ def test_lists_that_cannot_be_are_refused() -> None:
         DataError, match="lists 'x': no column 'item'; lists need user, item and rank or score"
     ):
         lists_of(pd.DataFrame({"user": ["u1"], "movie": [7]}), IDS, "x")
-    with pytest.raises(DataError, match="user 'u1' has item '7' twice"):
+    with pytest.raises(DataError, match="row 2: user 'u1' has item '7' twice"):
         lists_of(pd.DataFrame({"user": ["u1", "u1"], "item": [7, 7]}), IDS, "x")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +106,12 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"params": {"regularisation": 3}}, "unknown parameter 'regularisation'"),
     ({"model": "nobody"}, "holds a model that is not here .unknown model 'nobody'"),
     ({"model": "../ease"}, "unknown model '../ease'"),
-    ({"model": ["ease"]}, "holds a model that is not here"),
+    ({"model": ["ease"]}, "'model' is no text"),
+    ({"title": 5}, "'title' is no text"),
+    ({"log": []}, "'log' is no mapping"),
+    ({"log": None}, "lacks 'log'"),
+    ({"seed": "0"}, "'seed' is no whole number"),
+    ({"version": True}, "is of format True"),
 ]
 
 
@@ -145,3 +153,63 @@ def test_a_file_that_no_memory_holds_is_refused(path: Path, monkeypatch: pytest.
     monkeypatch.setattr(files, "machine_memory", lambda: 1000)
     with pytest.raises(rs.ArtifactError, match="this machine has"):
         rs.load(path)
+
+
+def with_array(path: Path, name: str, change: Callable[[np.ndarray], Any]) -> Path:
+    """A copy of a model file with another array, its CRC in order."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {member: archive.read(member) for member in archive.namelist()}
+    content = io.BytesIO()
+    np.save(content, change(np.load(io.BytesIO(parts[f"{name}.npy"]))))
+    parts[f"{name}.npy"] = content.getvalue()
+    other = path.with_name("other.rs")
+    with zipfile.ZipFile(other, "w") as archive:
+        for member, text in parts.items():
+            archive.writestr(member, text)
+    return other
+
+
+ARRAYS: list[tuple[str, Callable[[np.ndarray], Any], str]] = [
+    ("history/items", lambda a: a + 1000, "its histories are not those"),
+    ("history/items", lambda a: a - 50, "its histories are not those"),
+    ("history/items", lambda a: a.astype(float), "its rows .indptr. do not follow"),
+    ("history/items", lambda a: a[:, None], "its rows .indptr. do not follow"),
+    ("history/indptr", lambda a: a * 2, "its rows .indptr. do not follow"),
+    ("history/indptr", lambda a: a[::-1], "its rows .indptr. do not follow"),
+    ("history/indptr", lambda a: a[:0], "its rows .indptr. do not follow"),
+    ("history/times", lambda a: a[:3], "its histories are not those"),
+    ("ids/users", lambda a: a[:-1], "its histories are not those"),
+    ("ids/users", lambda a: np.repeat(a[:1], len(a)), "no list of different ids"),
+    ("ids/users", lambda a: np.arange(len(a)) / 2, "no list of different ids"),
+    ("ids/items", lambda a: a[0], "no list of different ids"),
+    ("ids/items", lambda a: np.append(a, "more"), "does not fit"),
+    ("state/weights", lambda a: a[:5, :5], "does not fit"),
+    ("state/weights", lambda a: a * np.nan, "NaN"),
+    ("state/weights", lambda a: np.array("text"), "does not fit"),
+    ("state/weights", lambda a: a.astype(complex), "does not fit"),
+]
+
+
+@pytest.mark.parametrize(("name", "change", "message"), ARRAYS, ids=range(len(ARRAYS)))
+def test_arrays_that_do_not_belong_together_are_refused(
+    path: Path, name: str, change: Callable[[np.ndarray], Any], message: str
+) -> None:
+    """Before it is asked: a history out of bounds hides other items than the user's, or crashes."""
+    with pytest.raises(rs.ArtifactError, match=rf"other\.rs: .*{message}.*fit it again"):
+        rs.load(with_array(path, name, change))
+
+
+def test_no_file_takes_the_place_of_a_pipe_or_a_device(ease: rs.Model, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    for name in ("pipe", "link"):
+        with pytest.raises(rs.ArtifactError, match=f"{name}: is a pipe or a device, not a file"):
+            ease.save(tmp_path / name)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "pipe"] and (tmp_path / "pipe").is_fifo()
+
+
+def test_home_is_filled_in(ease: rs.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert ease.save("~/ease.rs") == tmp_path / "ease.rs"
+    assert repr(rs.load("~/ease.rs")) == repr(ease)

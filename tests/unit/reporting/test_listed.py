@@ -77,6 +77,11 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
     path.write_text(text.replace("protocol", "evaluator"))
     with pytest.raises(ConfigError, match="line 1: column protocol is missing"):
         read_statements(root)
+    path.write_text("")
+    with pytest.raises(ConfigError, match="line 1: column paper, place, .* is missing"):
+        read_statements(root)
+    path.write_text(text, encoding="utf-8-sig")
+    assert len(read_statements(root)) == 1
     path.unlink()
     with pytest.raises(ConfigError, match=r"claims\.csv: cannot be read"):
         read_statements(root)

@@ -9,7 +9,9 @@ import pandas as pd
 
 from recspectra.api.model import Model, load, words_of
 from recspectra.config.base import ConfigError
-from recspectra.files import atomic
+from recspectra.data.text import READ_ERRORS
+from recspectra.evaluation.list_files import table
+from recspectra.files import atomic, open_regular
 from recspectra.fitting.saved import read_about
 from recspectra.planning import MODEL_FILE
 from recspectra.reporting.escape import spreadsheet
@@ -35,7 +37,7 @@ def run() -> None:
         _check_ending(args.out)
     model = load(find(args.run), any_code=args.any_code)
     history = _read_history(args.history) if args.history else None
-    users = [user.strip() for user in args.users.split(",")] if args.users else None
+    users = None if args.users is None else [user.strip() for user in args.users.split(",")]
     found = model.recommend(users, args.k, exclude_seen=not args.seen, history=history)
     if not args.out:
         print(found.to_string(index=False))
@@ -118,8 +120,14 @@ def write(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _read_history(path: Path) -> pd.DataFrame:
-    """Return a CSV file with all ids as texts."""
+    """Return a text file with all cells as texts."""
     try:
-        return pd.read_csv(path, dtype={"user": str, "item": str}, keep_default_na=False)
-    except (OSError, ValueError) as error:  # a parser's error is a ValueError
-        raise ConfigError(f"--history: {path}: {getattr(error, 'strerror', None) or error}") from None
+        open_regular(path).close()  # a pipe would be waited for
+        head, rows, _ = table(path)
+    except OSError as error:
+        raise ConfigError(f"--history: {path}: {error.strerror or error}") from None
+    except READ_ERRORS as error:
+        raise ConfigError(f"--history: {path}: {error}") from None
+    if not rows:
+        raise ConfigError(f"--history: {path}: holds no rows below its header")
+    return pd.DataFrame(rows, columns=[name.strip() for name in head], dtype=str)

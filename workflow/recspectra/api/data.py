@@ -23,7 +23,7 @@ from recspectra.data.ids import Ids
 from recspectra.data.interactions import DataError, Interactions
 from recspectra.data.prepare import prepare
 from recspectra.data.sources import how_to_get
-from recspectra.files import PACKAGE_DIR
+from recspectra.files import PACKAGE_DIR, open_regular
 from recspectra.fitting.scoring import Inputs
 from recspectra.planning import mirror_of
 from recspectra.spectral.eigen import leading
@@ -169,6 +169,9 @@ def read(
     Data 'frame': 2 users, 10 items; interactions: 14 train, 2 valid, 4 test
     """
     columns = {"user": user, "item": item, "rating": rating, "time": time}
+    for key, given in (("filter", filter), ("split", split)):
+        if not isinstance(given, Mapping | None) and not (key == "split" and isinstance(given, str)):
+            raise ConfigError(f"{key}: is a {type(given).__name__}; give a mapping with the keys of a YAML")
     words = {
         "columns": {role: column for role, column in columns.items() if column is not None},
         "separator": separator, "header": header, "missing": missing,
@@ -178,7 +181,7 @@ def read(
     words = {key: value for key, value in words.items() if value is not None}
     if isinstance(source, pd.DataFrame):
         return _read_frame(source, words, name or "frame")
-    path = Path(source).expanduser().absolute()
+    path = path_of(source, "source").absolute()
     return _prepared(_config(path, words, name or _safe(path.name.partition(".")[0])))
 
 
@@ -186,7 +189,7 @@ def _read_frame(frame: pd.DataFrame, words: dict[str, Any], name: str) -> Data:
     """Read a frame as the Parquet file that it would be."""
     wanted = {"user": "user", "item": "item"} | words["columns"]
     for role, column in wanted.items():
-        if column not in frame.columns and column not in frame.index.names:
+        if not isinstance(column, str | int) or not (column in frame.columns or column in frame.index.names):
             raise DataError(
                 f"the frame has no column {column!r} for {role}; it has {', '.join(map(str, frame.columns))}"
             )
@@ -195,7 +198,7 @@ def _read_frame(frame: pd.DataFrame, words: dict[str, Any], name: str) -> Data:
         path = Path(folder) / "frame.parquet"
         try:
             frame[kept].to_parquet(path)
-        except (ValueError, TypeError, OverflowError) as error:  # Arrow's errors are of these kinds
+        except (ValueError, TypeError, OverflowError, NotImplementedError) as error:  # Arrow's are of these
             raise DataError(f"the frame holds what is no id, number or time ({error})") from None
         try:
             return _prepared(_config(path, words, name))
@@ -204,9 +207,27 @@ def _read_frame(frame: pd.DataFrame, words: dict[str, Any], name: str) -> Data:
 
 
 def _config(path: Path, words: dict[str, Any], name: str) -> DatasetConfig:
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file")
+    try:
+        open_regular(path).close()
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"{path}: cannot be read ({why})") from None
     return validate(DatasetConfig, {"name": name, "path": str(path), **words}, f"read({path.name})")
+
+
+def path_of(given: Any, key: str) -> Path:
+    """Return a path with `~` filled in.
+
+    Raises
+    ------
+    ConfigError
+        It is none.
+    """
+    if not isinstance(given, str | os.PathLike) or not str(given).strip():
+        raise ConfigError(f"{key}: {given!r:.60} is no path")
+    return Path(given).expanduser()
 
 
 def _safe(stem: str) -> str:
@@ -242,6 +263,8 @@ def dataset(name: str, mirror: str | Path | None = None) -> Data:
     >>> rs.dataset("synthetic")
     Data 'synthetic': 1,000 users, 800 items; interactions: 28,818 train, 3,569 valid, 7,613 test
     """
+    if not isinstance(name, str):
+        raise ConfigError(f"name: {name!r:.60} is no name of a dataset")
     return _prepared(catalog().dataset(name), mirror)
 
 
@@ -256,7 +279,7 @@ def _folder(config: DatasetConfig, mirror: str | Path | None) -> Path:
     """Return where all files of a dataset lie."""
     raw = Path("results/raw") / config.source.name
     given = mirror or mirror_of(load_settings(catalog().root, {}))
-    places = [Path(given).expanduser()] if given else []
+    places = [path_of(given, "mirror")] if given else []
     for place in (*places, raw):
         if all((place / file.path).is_file() for file in config.source.files):
             return place

@@ -20,12 +20,14 @@ from recspectra.config.study import ProtocolConfig, View
 from recspectra.config.yaml_io import validate
 from recspectra.data.interactions import DataError, Interactions
 from recspectra.evaluation.hits import RankedLists
-from recspectra.evaluation.lists import Lists, lists_of
+from recspectra.evaluation.lists import Lists
 from recspectra.evaluation.measure import of_every_user, ranked_lists
 from recspectra.evaluation.metrics import METRICS
 from recspectra.evaluation.per_user import Members, Point
+from recspectra.evaluation.read_lists import lists_of
 from recspectra.evaluation.simultaneous import Pair, Panel, stand
 from recspectra.evaluation.simultaneous import compare as compare_pairs
+from recspectra.files import machine_memory
 from recspectra.fitting.ranking import NO_CUTS, Ranking
 from recspectra.fitting.scoring import Inputs, rank
 
@@ -84,6 +86,7 @@ def evaluate(
     """
     plan = _protocol(protocol, metrics, k)
     named = models if isinstance(models, Mapping) else {_name_of(models): models}
+    _check(named, data)
     rows = [row for view in plan.views for row in _rows_of(named, data, plan, view)]
     order = {name: place for place, name in enumerate(named)}
     frame = pd.DataFrame(rows, columns=COLUMNS)
@@ -204,6 +207,7 @@ def compare(
     if one[0] == other[0]:
         one, other = (f"{one[0]} (1)", one[1]), (f"{other[0]} (2)", other[1])
     named = dict([one, other])
+    _check(named, data)
     ranked = {name: _all_ranked(name, model, data, plan, plan.views[0]) for name, model in named.items()}
     panel = _panels(named, ranked, data, plan).get((metric, k))
     if panel is None:
@@ -222,13 +226,61 @@ def compare(
 
 
 def _protocol(name: str, metrics: Sequence[str] | None, k: Sequence[int] | int | None) -> ProtocolConfig:
+    if not isinstance(name, str):
+        raise ConfigError(f"protocol: {name!r:.60} is no name of a protocol")
     found = catalog().protocol(name)
     changes: dict[str, Any] = {}
     if metrics is not None:
-        changes["metrics"] = [metrics] if isinstance(metrics, str) else list(metrics)
+        changes["metrics"] = _several(metrics)
     if k is not None:
-        changes["k"] = [k] if isinstance(k, int) else list(k)
+        changes["k"] = _several(k)
     return validate(ProtocolConfig, {**found.model_dump(), **changes}, f"protocol '{name}'")
+
+
+def _several(given: Any) -> list[Any]:
+    """Return one value or several as a list of Python's own values."""
+    if isinstance(given, str) or not hasattr(given, "__iter__"):
+        given = [given]
+    return [value.item() if isinstance(value, np.generic) else value for value in given]
+
+
+def _check(named: Mapping[str, Measurable], data: Data) -> None:
+    """Refuse what cannot be measured, or would be measured as what it is not."""
+    if not isinstance(data, Data):
+        raise ConfigError(f"data: is a {type(data).__name__}; give what `read` or `dataset` returned")
+    if not named:
+        raise ConfigError("models: nothing is given that could be measured")
+    for name, model in named.items():
+        if not isinstance(name, str):
+            raise ConfigError(f"models: the name {name!r} is no text")
+        several = model if isinstance(model, list | tuple) else [model]
+        if not several:
+            raise ConfigError(f"'{name}' is an empty list; give one model, or one for each seed")
+        for one in several:
+            if not isinstance(one, Model | Lists | pd.DataFrame):
+                raise ConfigError(
+                    f"'{name}' is a {type(one).__name__}; give a Model, a Lists or a frame of lists"
+                )
+        _check_seeds(name, several)
+
+
+def _check_seeds(name: str, several: Sequence[Measurable]) -> None:
+    """Refuse a list of models that is not one model under several seeds: their mean says nothing."""
+    models = [one for one in several if isinstance(one, Model)]
+    kinds = {repr((one.about["model"], one.about["fit"], _without_epochs(one))) for one in models}
+    if len(kinds) > 1 or 0 < len(models) < len(several):
+        raise ConfigError(
+            f"'{name}' is a list of different models; a list stands for one model under several seeds. "
+            'To measure several, name them: {"one": model, "other": model}'
+        )
+    seeds = [one.about["seed"] for one in models] or list(map(id, several))
+    if len(set(seeds)) < len(seeds):
+        raise ConfigError(f"'{name}' has the same seed twice; its interval would be too narrow")
+
+
+def _without_epochs(model: Model) -> list[Any]:
+    """Return the parameters without the number of epochs, which a refit takes from its own seed."""
+    return sorted((key, value) for key, value in model.params.items() if key != "epochs")
 
 
 def _named(model: Measurable) -> tuple[str, Measurable]:
@@ -243,7 +295,7 @@ def _name_of(model: Measurable) -> str:
         return model.about["title"]
     if isinstance(model, Lists):
         return model.name
-    return _name_of(model[0]) if isinstance(model, Sequence) and len(model) else "lists"
+    return _name_of(model[0]) if isinstance(model, list | tuple) and len(model) else "lists"
 
 
 def _panels(
@@ -276,14 +328,8 @@ def _all_ranked(
     members = _members(data, plan)
     found = []
     for one in model if isinstance(model, list | tuple) else [model]:
-        if isinstance(one, Model):
-            ranking = _ranked(name, one, data, plan, view)
-        elif isinstance(one, Lists | pd.DataFrame):
-            ranking = _given(name, one, data, plan)
-        else:
-            raise ConfigError(
-                f"'{name}' is a {type(one).__name__}; give a Model, a Lists or a frame of lists"
-            )
+        how = _ranked if isinstance(one, Model) else _given
+        ranking = how(name, one, data, plan, view)
         found.append(ranked_lists(ranking, getattr(data, plan.target), plan, data.train).within(members))
     return found
 
@@ -325,14 +371,19 @@ def _padded(ranking: Ranking, depth: int) -> Ranking:
     more = depth - ranking.lists.shape[1]
     if more <= 0:
         return ranking
+    if 8 * len(ranking.lists) * depth > machine_memory():
+        raise ConfigError(
+            f"k: {depth:,} are more places than this machine has memory for; there are "
+            f"{ranking.lists.shape[1]:,} items"
+        )
     lists = np.pad(ranking.lists, ((0, 0), (0, more)), constant_values=-1)
     places = np.tile(np.arange(1, depth + 1, dtype=np.int32), (len(lists), 1))
     places[:, : ranking.lists.shape[1]] = ranking.positions
     return Ranking(lists, places, ranking.cuts)
 
 
-def _given(name: str, model: Lists | pd.DataFrame, data: Data, plan: ProtocolConfig) -> Ranking:
-    """Return lists from elsewhere; a user without one has an empty list."""
+def _given(name: str, model: Lists | pd.DataFrame, data: Data, plan: ProtocolConfig, view: View) -> Ranking:
+    """Return lists from elsewhere as a protocol's view has them; a user without one has an empty list."""
     lists = model if isinstance(model, Lists) else lists_of(model, data.ids, name)
     if lists.ids != data.ids:
         raise DataError(
@@ -344,10 +395,32 @@ def _given(name: str, model: Lists | pd.DataFrame, data: Data, plan: ProtocolCon
             f"'{name}' has lists of at most {lists.depth} items, and {max(plan.k)} are measured; "
             f"give longer lists, or k=[{lists.depth}]"
         )
-    top = lists.cut(max(plan.k)).of_all(data.train.n_users)
+    allowed = lists.without(Inputs(data.train, data.valid, data.ordered, {}).part(view.mask))
+    _warn_of_seen(name, lists, allowed, view)
+    top = allowed.cut(max(plan.k)).of_all(data.train.n_users)
+    _warn_without_lists(name, top, getattr(data, plan.target))
     _warn_without_hits(name, top, getattr(data, plan.target))
     places = np.tile(np.arange(1, top.shape[1] + 1, dtype=np.int32), (len(top), 1))
     return _padded(Ranking(top, places, NO_CUTS), max(plan.k))
+
+
+def _warn_of_seen(name: str, lists: Lists, allowed: Lists, view: View) -> None:
+    if taken := int((lists.items >= 0).sum() - (allowed.items >= 0).sum()):
+        warnings.warn(
+            f"'{name}': {taken:,} of {int((lists.items >= 0).sum()):,} entries are items that the user has "
+            f"in {view.mask}; they are taken out, as for all models",
+            stacklevel=2,
+        )
+
+
+def _warn_without_lists(name: str, top: np.ndarray, truth: Interactions) -> None:
+    measured = truth.lengths > 0
+    if lost := int((measured & (top < 0).all(axis=1)).sum()):
+        warnings.warn(
+            f"'{name}' has no list for {lost:,} of the {int(measured.sum()):,} users that are measured; they "
+            "count as misses",
+            stacklevel=2,
+        )
 
 
 def _warn_without_hits(name: str, top: np.ndarray, truth: Interactions) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recspectra.api.data import FITTED_ON, Data, catalog
+from recspectra.api.data import FITTED_ON, Data, catalog, path_of
 from recspectra.api.users import asked_users
 from recspectra.config.base import ConfigError, nearest
 from recspectra.config.model import ModelConfig, RunConfig, spectra_of
@@ -127,8 +127,9 @@ class Model:
         ArtifactError
             It cannot be written; nothing is left behind.
         """
+        path = path_of(path, "path")
         save_model(path, SavedModel(self.about, self.system, self.history, self.ids))
-        return Path(path)
+        return path
 
 
 def words_of(about: Mapping[str, Any]) -> str:
@@ -181,14 +182,18 @@ def fit(
     >>> rs.fit("ease", rs.dataset("synthetic"), regularization=100)
     EASE (regularization 100.0) fitted on synthetic (train): 1,000 users, 800 items
     """
+    if not isinstance(name, str):
+        raise ConfigError(f"name: {name!r:.60} is no name of a model")
+    if not isinstance(data, Data):
+        raise ConfigError(f"data: is a {type(data).__name__}; give what `read` or `dataset` returned")
     config = catalog().model(name)
-    values = config.resolve(params)
+    values = config.resolve({k: v.item() if isinstance(v, np.generic) else v for k, v in params.items()})
     if on not in FITTED_ON:
         raise ConfigError(f"on: '{on}' is none of {', '.join(FITTED_ON)}{nearest(on, FITTED_ON)}")
-    _check_seed(seed)
+    seed = _whole_seed(seed)
     if device not in ("auto", "cpu", "cuda"):
         raise ConfigError(f"device: '{device}' is none of auto, cpu, cuda")
-    place = pick_device(device) if config.kind == "trained" else "cpu"
+    place = _place(device) if config.kind == "trained" else "cpu"
     run = Run(seed, place, f"{config.title} on {data.title}")
     if on == "train" or config.kind != "trained":
         return _fitted(config, values, data, on, run)
@@ -196,9 +201,17 @@ def fit(
     return _fitted(config, values | best_epochs({"status": "ok", "log": first.log}), data, on, run)
 
 
-def _check_seed(seed: int) -> None:
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+def _whole_seed(seed: int) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ConfigError(f"seed: {seed!r} is no whole number of at least 0")
+    return int(seed)
+
+
+def _place(device: str) -> str:
+    try:
+        return pick_device(device)
+    except RuntimeError as error:  # there is no such device, or it is not free
+        raise ConfigError(str(error)) from None
 
 
 def _fitted(config: ModelConfig, values: dict[str, Any], data: Data, on: str, run: Run) -> Model:
@@ -274,7 +287,7 @@ def load(path: str | Path, *, any_code: bool = False) -> Model:
        user  rank
     0     3     1
     """
-    path = Path(path)
+    path = path_of(path, "path")
     found = load_model(_in_folder(path) if path.is_dir() else path, catalog(), any_code)
     return Model(found.about, found.system, found.history, found.ids)
 

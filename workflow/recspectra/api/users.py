@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from recspectra.config.base import ConfigError
-from recspectra.data.columns import as_ids
+from recspectra.data.columns import BadCell, TimeColumn, as_ids
 from recspectra.data.ids import Ids, spelled
 from recspectra.data.interactions import DataError, Interactions, from_pairs
 
@@ -104,19 +104,39 @@ def _given(history: Any) -> dict[str, list[str]]:
             f"history: is a {type(history).__name__}; give a mapping user -> items, or a frame with the "
             "columns user and item"
         )
-    return {spelled([user])[0]: spelled(items) for user, items in history.items()}
+    names = spelled(list(history))
+    if len(set(names)) < len(names):
+        again = next(name for i, name in enumerate(names) if name in names[:i])
+        raise DataError(f"history: user '{again}' is given twice; put all items of a user into one list")
+    return {name: spelled(items) for name, items in zip(names, history.values(), strict=True)}
 
 
 def _of_frame(frame: pd.DataFrame) -> dict[str, list[str]]:
-    for column in ("user", "item"):
-        if column not in frame.columns:
-            raise DataError(
-                f"history: the frame has no column '{column}'; it has {', '.join(map(str, frame.columns))}"
-            )
+    here = frame.columns.tolist()
+    for column in ("user", "item", "time"):
+        if here.count(column) > 1 or (column != "time" and column not in here):
+            count = "several columns" if column in here else "no column"
+            raise DataError(f"history: the frame has {count} '{column}'; it has {', '.join(map(str, here))}")
     if "time" in frame.columns:
-        frame = frame.sort_values("time", kind="stable")
+        frame = frame.iloc[np.argsort(_times(frame["time"]), kind="stable")]
     users, items = spelled(frame["user"]), spelled(frame["item"])
     found: dict[str, list[str]] = {}
     for user, item in zip(users, items, strict=True):
         found.setdefault(user, []).append(item)
     return found
+
+
+def _times(column: pd.Series) -> np.ndarray:
+    """Return times as numbers; texts are read by the rules of `docs/own-data.md`."""
+    if missing := int(column.isna().sum()):
+        raise DataError(f"history: column 'time': {missing:,} values are missing; fill them in")
+    if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
+        return column.to_numpy()
+    reader = TimeColumn()
+    try:
+        values, missing = reader.parse([str(value) for value in column])
+    except BadCell as error:
+        raise DataError(f"history: column 'time', row {error.index + 1:,}: {error}") from None
+    if missing is not None:
+        raise DataError(f"history: column 'time', row {int(np.argmax(missing)) + 1:,}: the value is missing")
+    return reader.finish(values)

@@ -7,6 +7,7 @@ model may be `name/variant`.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ from pydantic import Field
 
 from recspectra.config.base import ConfigError, CutOff, Strict, nearest
 from recspectra.config.yaml_io import validate
+from recspectra.files import open_regular
 
 STATEMENTS = Path("config") / "published" / "claims.csv"
 _NUMBERS: dict[str, Callable[[str], float]] = {"k": int, "published": float, "published_rival": float}
@@ -117,12 +119,13 @@ def _what_is_said(one: Statement) -> tuple:
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     """Return the number and the cells of each line after the first."""
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
+        with open_regular(path) as file, io.TextIOWrapper(file, "utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream, strict=True)
+            columns = reader.fieldnames or ()
             found = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"{STATEMENTS}: cannot be read ({error})") from None
-    if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
+    if missing := [name for name in COLUMNS if name not in columns]:
         raise ConfigError(f"{STATEMENTS}: line 1: column {', '.join(missing)} is missing")
     return found
 

@@ -221,6 +221,8 @@ def _check_size(text: str) -> None:
         elif isinstance(event, yaml.CollectionEndEvent):
             _add(open_, sizes, *open_.pop())
         elif isinstance(event, yaml.ScalarEvent):
+            if "\0" in event.value:  # no path holds one
+                raise ValueError(f"'\\0' belongs into no text (line {event.start_mark.line + 1})")
             _add(open_, sizes, event.anchor, 1)
         elif isinstance(event, yaml.AliasEvent):
             _add(open_, sizes, None, sizes.get(event.anchor, 1))

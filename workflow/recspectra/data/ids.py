@@ -14,10 +14,11 @@ import pandas as pd
 
 from recspectra.data.columns import as_ids, clean_id
 from recspectra.data.interactions import DataError
-from recspectra.files import ArtifactError, atomic
+from recspectra.files import ArtifactError, atomic, open_regular
 from recspectra.identity import hash_of
 
 ROLES = ("user", "item")
+SHOWN = 60  # letters of an id that a message shows
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +92,8 @@ class Ids:
             The file is missing, damaged or of another kind.
         """
         try:
-            frame = pd.read_parquet(path, columns=["kind", "position", "id"])
+            with open_regular(path) as stream:
+                frame = pd.read_parquet(stream, columns=["kind", "position", "id"])
             parts = [frame[frame["kind"] == kind] for kind in ROLES]
             if any((part["position"].to_numpy() != np.arange(len(part))).any() for part in parts):
                 raise ValueError("positions do not run from 0")
@@ -105,10 +107,33 @@ class Ids:
 
 
 def spelled(given: Any) -> list[str]:
-    """Return ids as the one spelling that each has in this project (see `columns.clean_id`)."""
-    if isinstance(given, str) or not hasattr(given, "__iter__"):
+    """Return ids as the one spelling that each has in this project (see `columns.clean_id`).
+
+    Raises
+    ------
+    DataError
+        An id is missing (None, NaN, an empty text), or no text of Unicode; or `given` is a frame.
+    """
+    if isinstance(given, pd.DataFrame):
+        raise DataError(
+            f"ids: a frame with the columns {', '.join(map(str, given.columns))}; give one column"
+        )
+    if isinstance(given, str | bytes) or not hasattr(given, "__iter__"):
         given = [given]
-    return [clean_id(str(value)) for value in given]
+    return [_spelled(value, row) for row, value in enumerate(given)]
+
+
+def _spelled(value: Any, row: int) -> str:
+    if not isinstance(value, str):
+        if value is None or value is pd.NA or value is pd.NaT or value != value:
+            raise DataError(f"ids: number {row + 1:,} is missing ({value})")
+        value = str(value)
+    text = clean_id(value)
+    if not text:
+        raise DataError(f"ids: number {row + 1:,} is missing (an empty text)")
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise DataError(f"ids: number {row + 1:,}, {text[:SHOWN]!a}, is no text of Unicode")
+    return text
 
 
 def positions(known: pd.Index, given: Any, role: str) -> np.ndarray:
@@ -128,7 +153,8 @@ def positions(known: pd.Index, given: Any, role: str) -> np.ndarray:
 
 def unknown(lost: Sequence[str], known: Sequence[str], role: str) -> str:
     """Return the message for ids that are not there."""
-    near = difflib.get_close_matches(lost[0], known[:100_000], n=1, cutoff=0.6)
+    first = lost[0][:SHOWN]
+    near = difflib.get_close_matches(first, known[:100_000], n=1, cutoff=0.6)
     hint = f"; did you mean '{near[0]}'?" if near else f" (such as {', '.join(map(str, known[:3]))})"
     more = f" and {len(lost) - 1:,} more" if len(lost) > 1 else ""
-    return f"unknown {role} '{lost[0]}'{more}: the data have {len(known):,} {role}s{hint}"
+    return f"unknown {role} {first!r}{more}: the data have {len(known):,} {role}s{hint}"

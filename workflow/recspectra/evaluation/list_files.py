@@ -9,11 +9,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
+from recspectra.config.base import ConfigError, nearest
 from recspectra.data import parquet
 from recspectra.data.interactions import DataError
 from recspectra.data.text import READ_ERRORS, first_bytes, guess_separator, is_blank, lines_of, records
@@ -96,11 +98,53 @@ def read_rows(path: Path | str, columns: Mapping[str, str] | None = None) -> Lis
     return rows
 
 
+def rows_of(frame: pd.DataFrame, place: str) -> ListRows:
+    """Return the rows of a frame with the columns `user`, `item` and, where they are there, `score`, `rank`.
+
+    Raises
+    ------
+    DataError
+        A column is missing or there twice, an id is missing, or a score or a rank is no finite number.
+    """
+    here = frame.columns.tolist()
+    for role in NAMES:
+        if here.count(role) > 1 or (role in ("user", "item") and role not in here):
+            count = "several columns" if role in here else "no column"
+            _refuse(
+                place,
+                f"{count} '{role}'; lists need user, item and rank or score, there are "
+                f"{', '.join(map(str, here))}",
+            )
+    if not len(frame):
+        _refuse(place, "holds no lists")
+    lines = np.arange(1, len(frame) + 1)
+    ids = {role: _of_frame(place, role, frame[role]) for role in ("user", "item")}
+    known = [role for role in ("score", "rank") if role in here]
+    if known == ["score", "rank"] and frame["score"].isna().all():
+        known = ["rank"]  # what `Lists.frame` says of lists without scores
+    numbers = {role: _frame_numbers(place, lines, role, frame[role]) for role in known}
+    return _ordered(place, "row", lines, ids["user"], ids["item"], numbers)
+
+
+def _of_frame(place: str, role: str, column: pd.Series) -> list[str]:
+    if len(lost := np.flatnonzero(column.isna())):
+        _refuse(place, f"row {lost[0] + 1:,}: the {role} is missing")
+    return [str(value) for value in column]
+
+
+def _frame_numbers(place: str, lines: np.ndarray, role: str, column: pd.Series) -> np.ndarray:
+    """Return numbers; texts of numbers are taken, truth values and times are none."""
+    if column.dtype.kind in "iuf":
+        return _finite(place, "row", lines, role, column.to_numpy(dtype=np.float64, na_value=np.nan))
+    return _numbers(place, "row", lines, role, [str(value) for value in column])
+
+
 # ----------------------------------------------------------------------------------------------- columns
 
 
 def _roles(path: Path, present: Sequence[str], given: Mapping[str, str]) -> dict[str, int]:
     """Return in which column each role stands."""
+    given = _given_columns(given)
     plain = [name.strip().strip('"').partition(":")[0].lower() for name in present]
     found: dict[str, int] = {}
     for role, names in NAMES.items():
@@ -124,6 +168,18 @@ def _roles(path: Path, present: Sequence[str], given: Mapping[str, str]) -> dict
     return found
 
 
+def _given_columns(given: Any) -> dict[str, str]:
+    """Return the names of columns that somebody gave, by role."""
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"columns: is a {type(given).__name__}; give a mapping role -> name of its column")
+    for role, name in given.items():
+        if role not in NAMES:
+            raise ConfigError(f"columns: unknown {role!r}; allowed: {', '.join(NAMES)}{nearest(role, NAMES)}")
+        if not isinstance(name, str):
+            raise ConfigError(f"columns.{role}: {name!r} is no text")
+    return dict(given)
+
+
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(repr(name[:40]) for name in names[:8]) + (", ..." if len(names) > 8 else "")
 
@@ -145,7 +201,14 @@ def _one_run(path: Path, name: str, values: Sequence[str]) -> None:
 # -------------------------------------------------------------------------------------------------- text
 
 
-def _delimited(path: Path, given: Mapping[str, str]) -> ListRows:
+def table(path: Path) -> tuple[list[str], list[list[str]], list[int]]:
+    """Return the header of a text, its other rows, and the line of each of them.
+
+    Raises
+    ------
+    DataError
+        A row has another number of columns than the header, or the file is empty or no text.
+    """
     tabs = path.name.lower().removesuffix(".gz").endswith((".tsv", ".inter"))
     separator = "\t" if tabs else guess_separator(path, None, []) or ","
     head: list[str] | None = None
@@ -161,6 +224,11 @@ def _delimited(path: Path, given: Mapping[str, str]) -> ListRows:
             lines.append(line)
     if head is None:
         _refuse(path, "the file is empty")
+    return head, kept, lines
+
+
+def _delimited(path: Path, given: Mapping[str, str]) -> ListRows:
+    head, kept, lines = table(path)
     places = _roles(path, head, given)
     by_place = list(zip(*kept, strict=True)) if kept else [()] * len(head)
     for i, name in enumerate(head):
@@ -216,7 +284,7 @@ def _rows(path: Path, unit: str, lines: np.ndarray, texts: Mapping[str, Sequence
     return _ordered(path, unit, lines, texts["user"], texts["item"], numbers)
 
 
-def _numbers(path: Path, unit: str, lines: np.ndarray, role: str, texts: Sequence[str]) -> np.ndarray:
+def _numbers(path: Path | str, unit: str, lines: np.ndarray, role: str, texts: Sequence[str]) -> np.ndarray:
     values = np.empty(len(texts))
     for row, text in enumerate(texts):
         try:
@@ -226,7 +294,7 @@ def _numbers(path: Path, unit: str, lines: np.ndarray, role: str, texts: Sequenc
     return _finite(path, unit, lines, role, values)
 
 
-def _finite(path: Path, unit: str, lines: np.ndarray, role: str, values: np.ndarray) -> np.ndarray:
+def _finite(path: Path | str, unit: str, lines: np.ndarray, role: str, values: np.ndarray) -> np.ndarray:
     """Refuse NaN and infinite values: masked items belong into no list."""
     if len(wrong := np.flatnonzero(~np.isfinite(values))):
         row = int(wrong[0])
@@ -237,7 +305,7 @@ def _finite(path: Path, unit: str, lines: np.ndarray, role: str, values: np.ndar
 
 
 def _ordered(
-    path: Path, unit: str, lines: np.ndarray, users: Sequence[str], items: Sequence[str],
+    path: Path | str, unit: str, lines: np.ndarray, users: Sequence[str], items: Sequence[str],
     numbers: Mapping[str, np.ndarray],
 ) -> ListRows:  # fmt: skip
     order = next((role for role in ("rank", "score") if role in numbers), "")

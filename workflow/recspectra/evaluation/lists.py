@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from recspectra.data.ids import Ids
-from recspectra.data.interactions import DataError
+from recspectra.data.interactions import Interactions
 
 COLUMNS = ("user", "item", "score", "rank")
 
@@ -46,6 +46,14 @@ class Lists:
             raise ValueError(f"{self.name}: scores have another shape than items")
         if len(np.unique(self.users)) < len(self.users):
             raise ValueError(f"{self.name}: a user has two lists")
+        for role, given, first, known in (
+            ("user", self.users, 0, self.ids.users), ("item", self.items, -1, self.ids.items),
+        ):  # fmt: skip
+            if given.dtype.kind not in "iu" or ((given < first) | (given >= len(known))).any():
+                raise ValueError(f"{self.name}: a position of a {role} is none of 0 to {len(known) - 1}")
+        places = np.sort(self.items, axis=1)
+        if ((np.diff(places, axis=1) == 0) & (places[:, 1:] >= 0)).any():
+            raise ValueError(f"{self.name}: a list has an item twice")
 
     @property
     def depth(self) -> int:
@@ -57,6 +65,17 @@ class Lists:
         lists = np.full((n_users, self.depth), -1, dtype=np.int32)
         lists[self.users] = self.items
         return lists
+
+    def without(self, seen: Interactions) -> Lists:
+        """Return the lists without what their users have in `seen`; what stands behind moves up."""
+        pairs = self.users[:, None] * seen.n_items + self.items
+        taken = (self.items >= 0) & np.isin(pairs, seen.users * seen.n_items + seen.items)
+        order = np.argsort(taken | (self.items < 0), axis=1, kind="stable")
+        items = np.take_along_axis(np.where(taken, -1, self.items), order, axis=1)
+        scores = None
+        if self.scores is not None:
+            scores = np.take_along_axis(np.where(taken, np.nan, self.scores), order, axis=1)
+        return replace(self, items=items, scores=scores)
 
     def cut(self, k: int) -> Lists:
         """Return the first `k` items of each list."""
@@ -74,53 +93,3 @@ class Lists:
             columns + 1,
         )
         return pd.DataFrame(dict(zip(COLUMNS, values, strict=True)))
-
-
-def lists_of(frame: pd.DataFrame, ids: Ids, name: str) -> Lists:
-    """Return the lists of a frame with the columns `user`, `item` and `rank` or `score`.
-
-    Rows of a user are ordered by `rank` where there is one, else by falling `score` (equal ones keep the
-    order of the frame), else as they stand.
-
-    Raises
-    ------
-    DataError
-        A column is missing, an id is unknown, or a user has an item twice.
-    """
-    for column in ("user", "item"):
-        if column not in frame.columns:
-            raise DataError(
-                f"lists '{name}': no column '{column}'; lists need user, item and rank or score, "
-                f"there are {', '.join(map(str, frame.columns))}"
-            )
-    users, items = ids.user_positions(frame["user"]), ids.item_positions(frame["item"])
-    order = _order(frame, users)
-    users, items = users[order], items[order]
-    _refuse_repeats(users, items, ids, name)
-    owners, starts, lengths = np.unique(users, return_index=True, return_counts=True)
-    places = np.arange(len(users)) - np.repeat(starts, lengths)
-    rows = np.repeat(np.arange(len(owners)), lengths)
-    lists = np.full((len(owners), lengths.max(initial=0)), -1, dtype=np.int32)
-    lists[rows, places] = items
-    scores = None
-    if "score" in frame.columns:
-        scores = np.full(lists.shape, np.nan)
-        scores[rows, places] = frame["score"].to_numpy(dtype=np.float64)[order]
-    return Lists(owners.astype(np.int64), lists, scores, name, ids)
-
-
-def _order(frame: pd.DataFrame, users: np.ndarray) -> np.ndarray:
-    """Return the rows of a frame by user and, inside, from the best to the last."""
-    if "rank" in frame.columns:
-        return np.lexsort((frame["rank"].to_numpy(dtype=np.float64), users))
-    if "score" in frame.columns:
-        return np.lexsort((-frame["score"].to_numpy(dtype=np.float64), users))
-    return np.argsort(users, kind="stable")
-
-
-def _refuse_repeats(users: np.ndarray, items: np.ndarray, ids: Ids, name: str) -> None:
-    _, first = np.unique(users * len(ids.items) + items, return_index=True)
-    if len(first) < len(users):
-        row = int(np.setdiff1d(np.arange(len(users)), first)[0])
-        user, item = ids.users[users[row]], ids.items[items[row]]
-        raise DataError(f"lists '{name}': user '{user}' has item '{item}' twice")

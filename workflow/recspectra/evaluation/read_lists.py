@@ -5,17 +5,20 @@ from __future__ import annotations
 import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from recspectra.config.base import ConfigError
 from recspectra.data.columns import as_ids, clean_id
 from recspectra.data.ids import Ids
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.list_checks import Finding, Placed, place
 from recspectra.evaluation.list_doubts import doubts, in_part
-from recspectra.evaluation.list_files import ListRows, read_rows
+from recspectra.evaluation.list_files import ListRows, read_rows, rows_of
 from recspectra.evaluation.lists import Lists
 from recspectra.fitting.ranking import NO_CUTS, Ranking, as_arrays, list_name
 
@@ -37,7 +40,7 @@ class ReadLists(Lists):
 
 def read_lists(
     path: Path | str, data: Any = None, name: str = "", columns: Mapping[str, str] | None = None,
-    history: Collection[str] = (BOTH,),
+    history: str | Collection[str] = (BOTH,),
 ) -> ReadLists:  # fmt: skip
     """Read lists that another program made, from CSV, TSV, Parquet or a TREC run.
 
@@ -56,7 +59,7 @@ def read_lists(
         What tables call the lists; by default the file's name.
     columns : mapping, optional
         Role (`user`, `item`, `score`, `rank`) -> name of its column, where that is no common one.
-    history : collection of str
+    history : str or collection of str
         What the model was shown: `train`, `train+valid`.
 
     Returns
@@ -77,16 +80,46 @@ def read_lists(
     >>> read_lists(path).frame()[["user", "item", "rank"]].values.tolist()
     [['u17', 'kettle', 1], ['u17', 'lamp', 2], ['u99', 'kettle', 1]]
     """
+    shown = _histories(history)
+    if not isinstance(path, str | PathLike):
+        raise ConfigError(f"path: is a {type(path).__name__}, no path; `evaluate` takes a frame as it is")
+    if data is not None and not isinstance(getattr(data, "ids", None), Ids):
+        raise ConfigError(f"data: is a {type(data).__name__}; give what `read` or `dataset` returned")
     rows = read_rows(path, columns)
     ids = _own_ids(rows) if data is None else data.ids
     placed = place(rows, ids)
-    found = [] if data is None else doubts(rows, placed, data.train, data.valid, history)
+    found = [] if data is None else doubts(rows, placed, data.train, data.valid, shown)
     for finding in found:
         warnings.warn(f"{path}: {finding.text}", stacklevel=2)
     if data is not None:
-        placed = _unseen(placed, data.train, data.valid, history)
+        placed = _unseen(placed, data.train, data.valid, shown)
     users, items, scores = _as_lists(rows, placed)
     return ReadLists(users, items, scores, name or Path(path).stem, ids, tuple(found))
+
+
+def lists_of(frame: pd.DataFrame, ids: Ids, name: str) -> Lists:
+    """Return the lists of a frame with the columns `user`, `item` and `rank` or `score`.
+
+    Rows of a user are ordered by `rank` where there is one, else by falling `score` (equal ones keep the
+    order of the frame), else as they stand. The checks are those of a file.
+
+    Raises
+    ------
+    DataError
+        A column is missing, an id is unknown, a number is none, or the rows contradict each other.
+    """
+    rows = rows_of(frame, f"lists '{name}'")
+    users, items, scores = _as_lists(rows, place(rows, ids))
+    return Lists(users, items, scores, name, ids)
+
+
+def _histories(history: Any) -> tuple[str, ...]:
+    """Return what a model was shown as a tuple."""
+    given = (history,) if isinstance(history, str) else tuple(history or ())
+    for one in given or (None,):
+        if one not in ("train", BOTH):
+            raise ConfigError(f"history: {one!r} is none of train, {BOTH}")
+    return given
 
 
 def _unseen(placed: Placed, train: Interactions, valid: Interactions, histories: Collection[str]) -> Placed:

@@ -18,8 +18,18 @@ import numpy as np
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog
 from recspectra.config.model import ModelConfig
-from recspectra.data.interactions import Interactions
-from recspectra.files import PACKAGE, ArtifactError, atomic, check_size, open_regular, provenance, read_member
+from recspectra.data.interactions import Interactions, from_pairs
+from recspectra.files import (
+    PACKAGE,
+    ArtifactError,
+    atomic,
+    check_rows,
+    check_size,
+    open_regular,
+    provenance,
+    read_member,
+)
+from recspectra.fitting.scoring import top_scored
 from recspectra.identity import code_hash
 from recspectra.recommender import Recommender, create
 
@@ -28,6 +38,9 @@ if TYPE_CHECKING:  # it loads pandas, which a fit does not need
 
 FORMAT, VERSION = "recspectra-model", 1
 ABOUT = "model.json"
+WORDS = {str: "text", dict: "mapping", int: "whole number"}
+KEYS = dict.fromkeys(("model", "title", "fit", "data", "dataset"), str)
+KEYS |= {"params": dict, "log": dict, "seed": int}
 FIRST_DAY = (1980, 1, 1, 0, 0, 0)  # of zip: equal models give equal bytes
 
 
@@ -116,12 +129,36 @@ def load_model(path: Path | str, catalog: Catalog, any_code: bool = False) -> Sa
         system.load_state(_below(arrays, "state/"))
         parts = _below(arrays, "history/")
         ids = Ids(arrays["ids/users"], arrays["ids/items"])
+        _check_arrays(ids, parts)
         history = Interactions(parts["indptr"], parts["items"], parts.get("times"), len(ids.items))
-    except (ConfigError, KeyError, ValueError, RuntimeError, AttributeError) as error:
+        _check_score(system, history)
+    except Exception as error:  # a model's own code finds what is missing in as many ways as there are models
         raise ArtifactError(
             f"{path}: its state does not fit {about['title']} as it is here ({_words(error)}); fit it again"
         ) from None
     return SavedModel(about, system, history, ids)
+
+
+def _check_arrays(ids: Ids, history: Mapping[str, np.ndarray]) -> None:
+    """Refuse ids and histories that do not belong together."""
+    for role, known in (("users", ids.users), ("items", ids.items)):
+        if known.ndim != 1 or known.dtype.kind not in "iU" or len(np.unique(known)) < len(known):
+            raise ValueError(f"its ids of {role} are no list of different ids")
+    check_rows(history)
+    items, times = history["items"], history.get("times")
+    inside = not len(items) or (items.min() >= 0 and items.max() < len(ids.items))
+    rows = len(history["indptr"]) - 1 == len(ids.users) and (times is None or times.shape == items.shape)
+    if not (inside and rows):
+        raise ValueError("its histories are not those of its users and items")
+
+
+def _check_score(system: Recommender, history: Interactions) -> None:
+    """Let the model score its last user: arrays of another shape, or NaN, end here."""
+    last = np.array([history.n_users - 1])
+    own = from_pairs(
+        np.zeros(history.lengths[-1], dtype=np.int64), history.sequence(last[0]), None, (1, history.n_items)
+    )
+    top_scored(system.score, own, last, 1, without_history=False)
 
 
 def read_about(path: Path | str) -> dict[str, Any]:
@@ -164,14 +201,16 @@ def _check_version(path: Path | str, about: Any) -> None:
     """Refuse a file of another kind or of another format."""
     if not (isinstance(about, dict) and about.get("format") == FORMAT):
         raise ArtifactError(f"{path}: is no model that RecSpectra saved")
-    if about.get("version") != VERSION:
+    if about.get("version") != VERSION or type(about["version"]) is not int:
         raise ArtifactError(
             f"{path}: is of format {about.get('version')} (RecSpectra {_version_of(about)}), this version "
             f"reads format {VERSION}; load it with the version that saved it, or fit it again"
         )
-    for key in ("model", "title", "params", "fit", "data", "dataset", "seed"):
+    for key, kind in KEYS.items():
         if key not in about:
             raise ArtifactError(f"{path}: {ABOUT} lacks '{key}': the file is damaged")
+        if type(about[key]) is not kind:
+            raise ArtifactError(f"{path}: {ABOUT}: '{key}' is no {WORDS[kind]}: the file is damaged")
 
 
 def _version_of(about: Mapping[str, Any]) -> str:

@@ -13,7 +13,15 @@ from recspectra.config.scale import Choice
 from recspectra.data import reach
 from recspectra.data.tables import counts_in_words
 from recspectra.evaluation.measure import learning_curves, run_records
-from recspectra.files import ArtifactError, checkout, provenance, read_json, write_json, write_text
+from recspectra.files import (
+    ArtifactError,
+    checkout,
+    open_regular,
+    provenance,
+    read_json,
+    write_json,
+    write_text,
+)
 from recspectra.paths import Paths
 from recspectra.reporting.escape import spreadsheet
 
@@ -57,7 +65,8 @@ def collect(study: Study, results: Path, choice: Choice | None = None) -> None:
 def _read(path: Path) -> pd.DataFrame:
     """Read a CSV as text: a key of digits, or a variant `1e3` or `NA`, must stay what it is."""
     try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
+        with open_regular(path) as stream:
+            return pd.read_csv(stream, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path}: cannot be read ({error}); delete it and run again") from None
 

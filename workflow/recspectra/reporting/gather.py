@@ -11,7 +11,7 @@ from recspectra import registry
 from recspectra.config.catalog import Study
 from recspectra.config.model import PlannedRun
 from recspectra.config.study import FigureConfig
-from recspectra.files import ArtifactError, read_json, write_text
+from recspectra.files import ArtifactError, open_regular, read_json, write_text
 from recspectra.paths import Paths
 
 
@@ -52,7 +52,8 @@ def _record(results: Path, planned: PlannedRun) -> dict[str, Any]:
 def _measured(path: Path, kind: registry.FigureKind) -> pd.DataFrame:
     """Read what a job measured, as text."""
     try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        with open_regular(path) as stream:
+            frame = pd.read_csv(stream, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path}: cannot be read ({error}); delete it and run again") from None
     if missing := set(kind.columns) - set(frame.columns):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -18,7 +19,7 @@ from recspectra.config.scale import CAPPED, USABLE
 from recspectra.config.study import StudyConfig, View
 from recspectra.config.yaml_io import validate
 from recspectra.data import reach
-from recspectra.files import read_json, write_text
+from recspectra.files import REPAIR, open_regular, read_json, write_text
 from recspectra.reporting.escape import from_spreadsheet, spreadsheet
 
 COLUMNS = {
@@ -46,6 +47,8 @@ NUMBERS = {
     "datasets": ("density", "mean_length"),
 }
 JOIN = ["dataset", "model", "variant", "key", "seed", "fit"]
+PATHS = {"dataset", "model", "key", "seed"}  # columns that paths are made of
+ONE_NAME = r"(?!\.)[A-Za-z0-9._=,+-]{1,255}"  # of one folder or file
 POINT = ["dataset", "history", "mask", "users", "fit", "metric", "k"]
 
 
@@ -68,7 +71,8 @@ def read_csv(
         The file is missing, empty, lacks a column or holds text for a number.
     """
     try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        with open_regular(path) as stream:  # a pipe would be waited for
+            frame = pd.read_csv(stream, dtype=str, keep_default_na=False)
     except FileNotFoundError:
         raise StudyError(f"{path}: file not found{'; ' + hint if hint else ''}") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
@@ -86,6 +90,29 @@ def read_csv(
     return frame
 
 
+def read_parquet(path: Path, **how: Any) -> pd.DataFrame:
+    """Read a Parquet file of a study.
+
+    Raises
+    ------
+    StudyError
+        The file is missing, no regular one, or damaged.
+    """
+    try:
+        with open_regular(path) as stream:
+            return pd.read_parquet(stream, **how)
+    except FileNotFoundError:
+        raise StudyError(f"{path}: file not found; evaluate the study again") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # Arrow raises a dozen kinds
+        raise StudyError(f"{path}: truncated or corrupted ({_first(error)}); {REPAIR}") from None
+
+
+def _first(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
 def _numbers(text: pd.Series, path: Path) -> pd.Series:
     values = pd.to_numeric(text.where(text != ""), errors="coerce")
     wrong = text[values.isna() & ~text.str.lower().isin(["", "nan"])]
@@ -99,6 +126,13 @@ def _numbers(text: pd.Series, path: Path) -> pd.Series:
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
     """Write a frame atomically, safe for spreadsheets; equal frames give equal bytes."""
     write_text(path, spreadsheet(frame).to_csv(index=False, float_format="%.10g", lineterminator="\n"))
+
+
+def _check_names(path: Path, column: str, names: Iterable[str]) -> None:
+    """Refuse names that lead out of the results: the report links to files by them, and packs those."""
+    for name in names:
+        if name and not re.fullmatch(ONE_NAME, name):
+            raise StudyError(f"{path}: {column} {name[:60]!r} is no name; delete the file and run again")
 
 
 class StudyResults:
@@ -133,6 +167,7 @@ class StudyResults:
         self.protocols: dict[str, dict] = listed if isinstance(listed, dict) else {}
         known["protocols"] = list(listed)
         self.config: StudyConfig = validate(StudyConfig, known, str(path))
+        _check_names(path, "datasets", self.config.datasets)
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
@@ -237,7 +272,10 @@ class StudyResults:
         path = self.folder / f"{name}.csv"
         hint = f"make it with `snakemake results/studies/{self.config.name}/{name}.csv`"
         lacking = {**ABSENT.get(name, {}), **(absent or {})}
-        return read_csv(path, COLUMNS[name].split(), (*NUMBERS[name], *numbers), hint, lacking)
+        frame = read_csv(path, COLUMNS[name].split(), (*NUMBERS[name], *numbers), hint, lacking)
+        for column in PATHS & set(frame.columns):
+            _check_names(path, column, frame[column].astype(str).unique())
+        return frame
 
     def _optional(self, name: str) -> pd.DataFrame:
         """Read a file that a study of an older version lacks."""
@@ -324,11 +362,15 @@ def _by_run(path: Path, point: Mapping[str, Any]) -> dict[tuple, tuple[np.ndarra
 
     point = dict(point)
     wanted = [*_in_group(point.pop("users", "all")), *((name, "==", value) for name, value in point.items())]
-    columns = parquet.read_schema(path).names
+    try:
+        with open_regular(path) as stream:
+            columns = parquet.read_schema(stream).names
+    except (OSError, ValueError) as error:  # Arrow's errors are of these
+        raise StudyError(f"{path}: truncated or corrupted ({_first(error)}); {REPAIR}") from None
     if "user" not in columns or {name for name, *_ in wanted} - set(columns):
         return None
     by = ["model", "variant", "key", "seed"]
-    rows = pd.read_parquet(path, columns=[*by, "user", "value"], filters=wanted)
+    rows = read_parquet(path, columns=[*by, "user", "value"], filters=wanted)
     users, values = rows["user"].to_numpy(), rows["value"].to_numpy(dtype=np.float64)
     groups = rows.groupby(by, observed=True, sort=False).indices
     return {(*map(str, name), int(seed)): (users[i], values[i]) for (*name, seed), i in groups.items()}

@@ -17,7 +17,14 @@ from recspectra.files import write_text
 from recspectra.reporting.claims import Case
 from recspectra.reporting.escape import markdown
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import StudyError, StudyResults, models_of, read_csv, write_csv
+from recspectra.reporting.results import (
+    StudyError,
+    StudyResults,
+    models_of,
+    read_csv,
+    read_parquet,
+    write_csv,
+)
 from recspectra.reporting.words import paragraphs
 
 COLUMNS = [
@@ -39,7 +46,7 @@ def read_values(files: StudyResults, dataset: str) -> pd.DataFrame:
     path = files.folder / "worlds" / f"{dataset}.parquet"
     if not path.is_file():
         raise StudyError(f"{path}: file not found; run the study again")
-    frame = pd.read_parquet(path)
+    frame = read_parquet(path)
     if missing := [name for name in VALUES if name not in frame.columns]:
         raise StudyError(f"{path}: column {', '.join(missing)} is missing; delete it and run the study again")
     return frame
