@@ -119,6 +119,16 @@ def test_a_file_of_lists_is_read_and_measured(data: rs.Data, ease: rs.Model, tmp
     assert found[0] == pytest.approx(found[1])
 
 
+def test_what_a_view_masks_is_taken_out_of_given_lists(data: rs.Data, ease: rs.Model) -> None:
+    inputs = Inputs(data.train, data.valid, True, {})
+    top = all_lists(ease.system.score, inputs, "train", 10)["test_train+valid_train+valid"]
+    seen = data.train.merged(data.valid)
+    first = np.array([[seen.sequence(user)[0]] for user in range(120)], dtype=np.int32)
+    lists = rs.Lists(np.arange(120), np.concatenate([first, top], axis=1), None, "theirs", data.ids)
+    found = rs.evaluate({"own": ease, "theirs": lists}, data, metrics=["ndcg"], k=10)["value"]
+    assert found[0] == pytest.approx(found[1])
+
+
 def test_auc_is_measured_on_whole_lists_alone(data: rs.Data, ease: rs.Model, popularity: rs.Model) -> None:
     items = data.train.n_items
     found = rs.evaluate({"EASE": ease, "Popularity": popularity}, data, metrics=["auc"], k=items)

@@ -46,8 +46,9 @@ def evaluate(
     ----------
     models : Model, Lists, frame or mapping
         What to measure, or name -> that. A frame has one row per recommendation: `user`, `item` and `rank` or
-        `score`. A sequence of models stands for one model under several seeds. Give a model itself, not what
-        its `recommend` returns: that leaves out all that a user has, the test items included.
+        `score`; what the protocol masks is taken out. A sequence of models stands for one model under several
+        seeds. Give a model itself, not what its `recommend` returns: that leaves out all that a user has, the
+        test items included.
     data : Data
         What the models were fitted on.
     protocol : str
@@ -106,7 +107,7 @@ def _rows_of(
                 value = {"value": found.difference, "low": found.low, "high": found.high}
             else:
                 value = {
-                    "value": _of_lists(metric, cut, ranked[name], plan),
+                    "value": _of_lists(metric, cut, ranked[name]),
                     "low": math.nan,
                     "high": math.nan,
                 }
@@ -264,7 +265,7 @@ def _panels(
     return found
 
 
-def _of_lists(metric: str, cut: int, ranked: list[RankedLists], plan: ProtocolConfig) -> float:
+def _of_lists(metric: str, cut: int, ranked: list[RankedLists]) -> float:
     """Return a number of all lists together, the mean over seeds."""
     return float(np.mean([METRICS[metric](one, [cut]) for one in ranked]))
 
@@ -273,18 +274,19 @@ def _all_ranked(
     name: str, model: Measurable, data: Data, plan: ProtocolConfig, view: View
 ) -> list[RankedLists]:
     """Return the lists of the users that count, with their hits, once a seed."""
-    members = _members(data, plan)
+    members, truth = _members(data, plan), getattr(data, plan.target)
+    masked = Inputs(data.train, data.valid, data.ordered, {}).part(view.mask)
     found = []
     for one in model if isinstance(model, list | tuple) else [model]:
         if isinstance(one, Model):
             ranking = _ranked(name, one, data, plan, view)
         elif isinstance(one, Lists | pd.DataFrame):
-            ranking = _given(name, one, data, plan)
+            ranking = _given(name, one, data, plan, masked)
         else:
             raise ConfigError(
                 f"'{name}' is a {type(one).__name__}; give a Model, a Lists or a frame of lists"
             )
-        found.append(ranked_lists(ranking, getattr(data, plan.target), plan, data.train).within(members))
+        found.append(ranked_lists(ranking, truth, plan, data.train, masked).within(members))
     return found
 
 
@@ -331,8 +333,10 @@ def _padded(ranking: Ranking, depth: int) -> Ranking:
     return Ranking(lists, places, ranking.cuts)
 
 
-def _given(name: str, model: Lists | pd.DataFrame, data: Data, plan: ProtocolConfig) -> Ranking:
-    """Return lists from elsewhere; a user without one has an empty list."""
+def _given(
+    name: str, model: Lists | pd.DataFrame, data: Data, plan: ProtocolConfig, masked: Interactions
+) -> Ranking:
+    """Return lists from elsewhere without what is masked; a user without a list has an empty one."""
     lists = model if isinstance(model, Lists) else lists_of(model, data.ids, name)
     if lists.ids != data.ids:
         raise DataError(
@@ -344,10 +348,18 @@ def _given(name: str, model: Lists | pd.DataFrame, data: Data, plan: ProtocolCon
             f"'{name}' has lists of at most {lists.depth} items, and {max(plan.k)} are measured; "
             f"give longer lists, or k=[{lists.depth}]"
         )
-    top = lists.cut(max(plan.k)).of_all(data.train.n_users)
+    top = _without(lists.of_all(data.train.n_users), masked)[:, : max(plan.k)]
     _warn_without_hits(name, top, getattr(data, plan.target))
     places = np.tile(np.arange(1, top.shape[1] + 1, dtype=np.int32), (len(top), 1))
     return _padded(Ranking(top, places, NO_CUTS), max(plan.k))
+
+
+def _without(lists: np.ndarray, masked: Interactions) -> np.ndarray:
+    """Return lists without some items of each user; what stood behind moves up."""
+    keys = np.arange(len(lists))[:, None] * masked.n_items + lists
+    gone = np.isin(keys, masked.users * masked.n_items + masked.items) | (lists < 0)
+    kept = np.argsort(gone, axis=1, kind="stable")
+    return np.take_along_axis(np.where(gone, np.int32(-1), lists), kept, axis=1)
 
 
 def _warn_without_hits(name: str, top: np.ndarray, truth: Interactions) -> None:
