@@ -120,18 +120,12 @@ def _spreads(panel: Panel | None) -> dict[str, dict[str, float]]:
     """Return between which places other users would put each model, and the error that users make."""
     if panel is None:
         return {}
-    drawn, found = simultaneous.resample_means(panel), {}
-    for i, name in enumerate(panel.values):
-        low, high = _quantiles(1 + (drawn > drawn[:, [i]]).sum(axis=1))
+    ends, found = simultaneous.rank_intervals(simultaneous.resample_means(panel)), {}
+    for name, (low, high) in zip(panel.values, ends.T.tolist(), strict=True):
         own = panel.by_user(name)
         error = own.std(ddof=1) / np.sqrt(len(own)) if len(own) > 1 else np.nan
         found[name] = {"rank_low": low, "rank_high": high, "user_error": error}
     return found
-
-
-def _quantiles(values: np.ndarray) -> list[float]:
-    share = (1.0 - simultaneous.LEVEL) / 2
-    return np.quantile(values, [share, 1.0 - share], method="nearest").tolist()
 
 
 def _cost(part: pd.DataFrame) -> dict[str, float]:
