@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 from small_study import metric_rows, run_row, write_study
 
+from recspectra.config.study import FigureConfig
+from recspectra.reporting.figures.published import printed
 from recspectra.reporting.pages import home
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyResults
@@ -23,7 +25,7 @@ def add_rows(path: Path, rows: list[dict]) -> None:
 
 
 @pytest.fixture
-def points(tmp_path: Path, published: Published, monkeypatch: pytest.MonkeyPatch) -> list[dict]:
+def files(tmp_path: Path, published: Published) -> StudyResults:
     """Two tables against one printed table, S-Diff under two settings; the first is there under two masks."""
     folder = write_study(tmp_path / "s")
     tuned = run_row("sdiff", "default", "tuned", DATASET, 0, key="another")
@@ -46,15 +48,25 @@ def points(tmp_path: Path, published: Published, monkeypatch: pytest.MonkeyPatch
     files = StudyResults(folder)
     for one in files.config.tables:
         draw_table(files, one, published)
+    return files
+
+
+def test_masks_and_settings_are_told_apart_and_a_second_table_adds_nothing(
+    files: StudyResults, published: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(home, "_broken", lambda view: set())
     found = home.compared(SimpleNamespace(files=files, page="s.html"), published)
-    return [point for point in found if point["model"] == "S-Diff"]
-
-
-def test_masks_and_settings_are_told_apart_and_a_second_table_adds_nothing(points: list[dict]) -> None:
+    points = [point for point in found if point["model"] == "S-Diff"]
     where = f"Title of {DATASET}, history train, mask "
     assert [(p["where"], p["ours"], p["table"]) for p in points] == [
         (f"{where}train", 0.1201, "main"),
         (f"{where}train+valid", 0.13, "main"),
         (f"{where}train+valid", 0.15, "tuned"),
     ]
+
+
+def test_the_figure_has_a_point_for_each_setting_and_the_closest_of_its_views(
+    files: StudyResults, published: Published
+) -> None:
+    frame = printed(files, FigureConfig(name="p", title="P", kind="published"), published).frame
+    assert sorted(frame.loc[frame["label"] == "S-Diff", "ours"]) == pytest.approx([0.13, 0.15])
