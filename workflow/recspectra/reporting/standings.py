@@ -46,7 +46,10 @@ def read(folder: Path) -> pd.DataFrame:
 def with_costs(files: StudyResults, frame: pd.DataFrame) -> pd.DataFrame:
     """Return standings with `seconds` and `memory` (MB) of the runs, which no two computers agree on."""
     by = ["dataset", "model", "variant", "key", "fit"]
-    rows = [dict(zip(by, names, strict=True)) | _cost(part) for names, part in files.runs.groupby(by)]
+    whole = {fold: name for name, folds in files.folds.items() for fold in folds}
+    runs = files.runs.drop_duplicates([*by, "seed"])  # of a run in several groups
+    runs = runs.assign(dataset=runs["dataset"].replace(whole))
+    rows = [dict(zip(by, names, strict=True)) | _cost(part) for names, part in runs.groupby(by)]
     return frame.merge(pd.DataFrame(rows, columns=[*by, "seconds", "memory"]), on=by, how="left")
 
 
@@ -58,7 +61,7 @@ def build(files: StudyResults) -> pd.DataFrame:
     DataFrame
         `COLUMNS`: what the table says, the place and between which places other users would put it; `tied` is
         1 where the model cannot be told from the best, NaN where the study keeps no values of users. Without
-        a table of metrics there is no row.
+        a table of metrics of which more is better there is no row.
     """
     table = next((table for table in files.config.tables if table.kind == "metrics"), None)
     whole = {fold: name for name, folds in files.folds.items() for fold in folds}
@@ -72,9 +75,15 @@ def build(files: StudyResults) -> pd.DataFrame:
     return frame.loc[keys.sort_values(["dataset", "rank"], kind="stable").index].reset_index(drop=True)
 
 
-def measure_of(table: TableConfig) -> tuple[str, int]:
-    """Return by which metric and cut-off a table's models are ranked: NDCG, at 10, where it has them."""
-    metric = FIRST[0] if FIRST[0] in table.metrics else table.metrics[0]
+def measure_of(table: TableConfig) -> tuple[str, int] | None:
+    """Return by which metric and cut-off a table's models are ranked: NDCG, at 10, where it has them.
+
+    Else the first metric of which more is better; None without any.
+    """
+    metrics = [metric for metric in table.metrics if intervals.ranked(metric)]
+    if not metrics:
+        return None
+    metric = FIRST[0] if FIRST[0] in metrics else metrics[0]
     return metric, FIRST[1] if FIRST[1] in table.k else table.k[0]
 
 
@@ -103,8 +112,8 @@ def _rows(files: StudyResults, table: TableConfig, dataset: str) -> Iterator[dic
 def _place(files: StudyResults, table: TableConfig, dataset: str) -> Place | None:
     """Return the column of a table by which its models are ranked on a dataset."""
     view = table.views[0] if table.views else preferred(files, table.protocol)
-    users = files.protocols.get(table.protocol, {}).get("users", "all")
-    return Place(dataset, view.history, view.mask, users, *measure_of(table)) if view else None
+    users, measure = files.protocols.get(table.protocol, {}).get("users", "all"), measure_of(table)
+    return Place(dataset, view.history, view.mask, users, *measure) if view and measure else None
 
 
 def _of_table(cell: pd.Series) -> dict[str, Any]:
@@ -130,6 +139,6 @@ def _spreads(panel: Panel | None) -> dict[str, dict[str, float]]:
 
 def _cost(part: pd.DataFrame) -> dict[str, float]:
     """Return the median seconds of the runs that finished, eigenpairs included, and the highest memory."""
-    done = part[part["status"].isin(USABLE)].drop_duplicates("seed")
+    done = part[part["status"].isin(USABLE)]
     seconds = done[STAGES].fillna(0.0).sum(axis=1).median() if len(done) else np.nan
     return {"seconds": seconds, "memory": part["peak_memory_mb"].max()}
