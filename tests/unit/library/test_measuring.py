@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,25 @@ def test_a_file_of_lists_is_read_and_measured(data: rs.Data, ease: rs.Model, tmp
         warnings.simplefilter("ignore")  # what is odd about so few users is no matter here
         read = rs.read_lists(tmp_path / "theirs.csv", data)
     found = rs.evaluate({"own": ease, "theirs": read}, data, metrics=["ndcg"], k=10)["value"]
+    assert found[0] == pytest.approx(found[1])
+
+
+def test_a_sequence_is_one_model_under_seeds_that_differ(
+    data: rs.Data, ease: rs.Model, popularity: rs.Model
+) -> None:
+    for wrong, message in (
+        ([ease, popularity], "differ in more than their seed"),
+        ([ease, ease], "has a seed twice"),
+        ([], "a sequence of 0 models"),
+    ):
+        with pytest.raises(rs.ConfigError, match=message):
+            rs.evaluate({"x": wrong}, data, k=10)
+    refit = [
+        replace(ease, about={**ease.about, "fit": "train+valid", "seed": seed,
+                             "params": {**ease.about["params"], "epochs": seed + 3}})
+        for seed in (0, 1)
+    ]  # fmt: skip
+    found = rs.evaluate({"x": refit, "y": ease}, data, metrics=["ndcg"], k=10)["value"]
     assert found[0] == pytest.approx(found[1])
 
 
