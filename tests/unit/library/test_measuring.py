@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -131,12 +130,28 @@ def test_a_sequence_is_one_model_under_seeds_that_differ(
         with pytest.raises(rs.ConfigError, match=message):
             rs.evaluate({"x": wrong}, data, k=10)
     refit = [
-        replace(ease, about={**ease.about, "fit": "train+valid", "seed": seed,
+        dataclasses.replace(ease, about={**ease.about, "fit": "train+valid", "seed": seed,
                              "params": {**ease.about["params"], "epochs": seed + 3}})
         for seed in (0, 1)
     ]  # fmt: skip
     found = rs.evaluate({"x": refit, "y": ease}, data, metrics=["ndcg"], k=10)["value"]
     assert found[0] == pytest.approx(found[1])
+
+
+class FirstThirty:
+    """Scores in which the items 0 to 29 are equal, and above all others, which are equal too."""
+
+    def score(self, users: np.ndarray, history: object) -> np.ndarray:
+        return np.tile(np.float32(np.arange(80) < 30), (len(users), 1))
+
+
+def test_a_cut_off_does_not_depend_on_how_far_others_look(data: rs.Data, popularity: rs.Model) -> None:
+    model = dataclasses.replace(popularity, system=FirstThirty())
+    values = []
+    for cuts in ([20], [20, 40]):  # under `ties: half`, where 30 equals share a place before 20
+        found = rs.evaluate(model, data, protocol="wpgrec", metrics=["hr"], k=cuts)
+        values.append(found.loc[found["k"] == 20, "value"].tolist())
+    assert values[0] == values[1]
 
 
 def test_what_a_view_masks_is_taken_out_of_given_lists(data: rs.Data, ease: rs.Model) -> None:

@@ -339,7 +339,7 @@ def _ranked(name: str, model: Model, data: Data, plan: ProtocolConfig, view: Vie
         )
     inputs = Inputs(data.train, data.valid, data.ordered, {})
     shown, hidden = inputs.part(view.history), inputs.part(view.mask)
-    depth = min(max(plan.k), data.train.n_items)
+    depth = min(plan.depth, data.train.n_items)
     return _padded(rank(model.system.score, shown, [hidden], depth)[0], max(plan.k))
 
 

@@ -72,6 +72,11 @@ class ProtocolConfig(Strict):
     groups: list[Group] = []
 
     @property
+    def depth(self) -> int:
+        """How long lists must be: half of a target's equals go below it, so it stands twice as deep at most."""
+        return max(self.k) * (2 if self.ties == "half" else 1)
+
+    @property
     def group_names(self) -> list[str]:
         """The groups of users that are asked for, as `metrics.csv` names them."""
         return [name for group in self.groups for name in (QUARTERS if group == "activity" else [group])]
