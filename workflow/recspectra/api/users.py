@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -107,6 +109,17 @@ def _given(history: Any) -> dict[str, list[str]]:
     return {spelled([user])[0]: spelled(items) for user, items in history.items()}
 
 
+def _moments(times: pd.Series) -> np.ndarray:
+    """Return times as numbers that can be ordered; texts may be numbers or dates, all of one kind."""
+    dates = partial(pd.to_datetime, format="ISO8601", utc=True)
+    for read in (pd.to_numeric, dates) if times.notna().all() else ():
+        with contextlib.suppress(ValueError, TypeError):
+            found = read(times)
+            if found.notna().all():
+                return (found.astype("int64") if read is dates else found).to_numpy()
+    raise DataError("history: the column time must have a number, or a date such as 2020-01-31, in every row")
+
+
 def _of_frame(frame: pd.DataFrame) -> dict[str, list[str]]:
     for column in ("user", "item"):
         if column not in frame.columns:
@@ -114,7 +127,7 @@ def _of_frame(frame: pd.DataFrame) -> dict[str, list[str]]:
                 f"history: the frame has no column '{column}'; it has {', '.join(map(str, frame.columns))}"
             )
     if "time" in frame.columns:
-        frame = frame.sort_values("time", kind="stable")
+        frame = frame.iloc[np.argsort(_moments(frame["time"]), kind="stable")]
     users, items = spelled(frame["user"]), spelled(frame["item"])
     found: dict[str, list[str]] = {}
     for user, item in zip(users, items, strict=True):

@@ -73,7 +73,7 @@ class ProtocolConfig(Strict):
 
     @property
     def depth(self) -> int:
-        """How long lists must be: half of a target's equals go below it, so it stands twice as deep at most."""
+        """How long lists must be: half of a target's equals go below it, so it is twice as deep at most."""
         return max(self.k) * (2 if self.ties == "half" else 1)
 
     @property
