@@ -160,6 +160,17 @@ def test_auc_is_the_share_of_pairs_in_order_where_lists_are_whole() -> None:
     assert np.isnan(METRICS["auc"](short, [5])).all()
 
 
+def test_a_list_that_ends_early_is_whole_only_if_it_holds_all_that_may_be_recommended() -> None:
+    train, valid = pairs([{0}] * 3), pairs([{0, 1}] * 3)
+    all_but = [i for i in range(ITEMS) if i > 1]
+    lists = np.full((3, ITEMS), -1, dtype=np.int32)
+    lists[0, :5], lists[1, : len(all_but)], lists[2, : len(all_but)] = all_but[:5], all_but, all_but[::-1]
+    ranked = compare(lists, pairs([{2}] * 3), train=train, masked=valid)
+    assert np.isnan(METRICS["auc"](ranked, [2])[:, 0]).tolist() == [True, False, False]
+    assert METRICS["auc"](ranked, [2])[1:, 0].tolist() == [1.0, 0.0]
+    assert np.isnan(METRICS["auc"](ranked.within(np.array([True, False, False])), [2])).all()
+
+
 # ------------------------------------------------------------------------------- config
 
 

@@ -82,6 +82,11 @@ def test_every_world_of_all_users_is_what_measure_gives(made: SimpleNamespace, t
     np.testing.assert_allclose(found.reindex(expected.index), expected, rtol=1e-12, atol=1e-15)
 
 
+def test_shared_places_are_measured_only_where_lists_are_twice_as_long(made: SimpleNamespace) -> None:
+    half = made.values[made.values["ties"] == "half"]
+    assert half.groupby("model")["k"].max().to_dict() == {"ease": 50, "popularity": 20}
+
+
 def test_hits_are_found_alike_by_both_paths(made: SimpleNamespace) -> None:
     lists = np.random.default_rng(1).integers(-1, ITEMS, (USERS, DEPTH)).astype(np.int32)
     test = made.pieces["test"]

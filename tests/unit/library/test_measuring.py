@@ -120,6 +120,51 @@ def test_a_file_of_lists_is_read_and_measured(data: rs.Data, ease: rs.Model, tmp
     assert found[0] == pytest.approx(found[1])
 
 
+def test_a_sequence_is_one_model_under_seeds_that_differ(
+    data: rs.Data, ease: rs.Model, popularity: rs.Model
+) -> None:
+    for wrong, message in (
+        ([ease, popularity], "differ in more than their seed"),
+        ([ease, ease], "has a seed twice"),
+        ([], "a sequence of 0 models"),
+    ):
+        with pytest.raises(rs.ConfigError, match=message):
+            rs.evaluate({"x": wrong}, data, k=10)
+    refit = [
+        dataclasses.replace(ease, about={**ease.about, "fit": "train+valid", "seed": seed,
+                             "params": {**ease.about["params"], "epochs": seed + 3}})
+        for seed in (0, 1)
+    ]  # fmt: skip
+    found = rs.evaluate({"x": refit, "y": ease}, data, metrics=["ndcg"], k=10)["value"]
+    assert found[0] == pytest.approx(found[1])
+
+
+class FirstThirty:
+    """Scores in which the items 0 to 29 are equal, and above all others, which are equal too."""
+
+    def score(self, users: np.ndarray, history: object) -> np.ndarray:
+        return np.tile(np.float32(np.arange(80) < 30), (len(users), 1))
+
+
+def test_a_cut_off_does_not_depend_on_how_far_others_look(data: rs.Data, popularity: rs.Model) -> None:
+    model = dataclasses.replace(popularity, system=FirstThirty())
+    values = []
+    for cuts in ([20], [20, 40]):  # under `ties: half`, where 30 equals share a place before 20
+        found = rs.evaluate(model, data, protocol="wpgrec", metrics=["hr"], k=cuts)
+        values.append(found.loc[found["k"] == 20, "value"].tolist())
+    assert values[0] == values[1]
+
+
+def test_what_a_view_masks_is_taken_out_of_given_lists(data: rs.Data, ease: rs.Model) -> None:
+    inputs = Inputs(data.train, data.valid, True, {})
+    top = all_lists(ease.system.score, inputs, "train", 10)["test_train+valid_train+valid"]
+    seen = data.train.merged(data.valid)
+    first = np.array([[seen.sequence(user)[0]] for user in range(120)], dtype=np.int32)
+    lists = rs.Lists(np.arange(120), np.concatenate([first, top], axis=1), None, "theirs", data.ids)
+    found = rs.evaluate({"own": ease, "theirs": lists}, data, metrics=["ndcg"], k=10)["value"]
+    assert found[0] == pytest.approx(found[1])
+
+
 def test_auc_is_measured_on_whole_lists_alone(data: rs.Data, ease: rs.Model, popularity: rs.Model) -> None:
     items = data.train.n_items
     found = rs.evaluate({"EASE": ease, "Popularity": popularity}, data, metrics=["auc"], k=items)

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 import recspectra as rs
+from recspectra.api.users import asked_users
 from recspectra.config.catalog import Catalog
 from recspectra.config.model import RunConfig
 from recspectra.fitting.fit import learn
@@ -57,6 +58,18 @@ def test_a_new_user_gets_what_the_owner_of_its_history_gets(clicks: pd.DataFrame
         found = ease.recommend(history=history, k=4)
         assert set(found["user"]) == {"somebody"}
         assert found[["item", "rank"]].equals(expected)
+
+
+def test_times_of_a_history_are_ordered_as_numbers_and_dates_are(ease: rs.Model) -> None:
+    items = ["film 1", "film 2", "film 3"]
+    for times in (["9", "10", "11"], [9, 10, 11], ["2020-01-09", "2020-01-10 08:00", "2021-01-01"],
+                  pd.to_datetime(["2020-01-09", "2020-01-10", "2021-01-01"])):  # fmt: skip
+        frame = pd.DataFrame({"user": "x", "item": items, "time": times}).iloc[::-1]
+        asked = asked_users(ease, None, frame)
+        assert ease.ids.items[asked.history.items].tolist() == items
+    for times in (["9", "", "11"], ["9", "2020-01-10", "11"], [9, None, 11], ["soon", "now", "late"]):
+        with pytest.raises(rs.DataError, match="column time must have a number, or a date"):
+            ease.recommend(history=pd.DataFrame({"user": "x", "item": items, "time": times}))
 
 
 def test_known_and_new_users_may_be_asked_together(ease: rs.Model) -> None:

@@ -114,6 +114,33 @@ def test_forest_has_the_intervals_and_ties_of_the_table_of_the_same_models(tmp_p
     assert drawn["tied"].to_dict() == (rows["standing"] != "below")[drawn.index].to_dict()
 
 
+def test_equal_models_share_a_rank_in_every_resample(tmp_path: Path) -> None:
+    models = {name: Model(BASE, **EXACT) for name in ("wpgrec", "bsarec")}
+    rows = figure_data(write(tmp_path / "s", {LOO: models}, []), figure("forest")).frame
+    assert rows[["rank", "rank_low", "rank_high"]].to_numpy().tolist() == [[1, 1, 1]] * 2
+
+
+def test_nobody_leads_by_a_metric_of_which_more_is_not_better(tmp_path: Path) -> None:
+    models = {"wpgrec": Model(5 + BASE, metric="novelty", **EXACT)}
+    what = figure_data(write(tmp_path / "s", {LOO: models}, []), figure("forest", metric="novelty"))
+    assert what.frame.empty and "no model leads" in what.reason
+
+
+def test_variants_of_several_models_are_not_set_against_one_reference(tmp_path: Path) -> None:
+    models = {name: [Model(BASE, variant=v, **EXACT) for v in ("full", "less")] for name in ("sgl", "ease")}
+    files = write(tmp_path / "s", {LOO: models}, [])
+    assert "name one with `model`" in figure_data(files, figure("ablation")).reason
+    assert len(figure_data(files, figure("ablation", model="sgl")).frame) == 1
+
+
+def test_lists_from_elsewhere_vary_with_their_seed_as_in_claims(tmp_path: Path) -> None:
+    seeds = np.stack([BASE[0] * share for share in (0.9, 1.0, 1.1)])
+    models = {"sgl": Model(seeds), "ease": Model(BASE, kind="lists"), "dgrec": Model(BASE, **EXACT)}
+    rows = figure_data(write(tmp_path / "s", {LOO: models}, []), figure("forest")).frame
+    wide = rows.assign(width=rows["high"] - rows["low"]).set_index("series")["width"]
+    assert wide["EASE"] > 1.1 * wide["DGRec"]
+
+
 def test_without_values_of_users_there_is_a_reason(parts: StudyResults) -> None:
     (parts.folder / "per_user" / f"{LOO}.parquet").unlink()
     for kind in ("ablation", "forest"):

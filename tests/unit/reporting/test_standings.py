@@ -109,7 +109,11 @@ def test_a_claim_of_no_paper_is_not_said_to_be_of_one(paper: dict, said: str, tm
         (["recall", "ndcg"], [10, 20], ("ndcg", 10)),
         (["mrr", "recall"], [20], ("mrr", 20)),
         (["ndcg_hit", "mrr"], [5, 10], ("ndcg_hit", 10)),
+        (["novelty", "recall"], [10], ("recall", 10)),  # nobody leads by novelty
+        (["coverage"], [10], None),
     ],
 )
-def test_models_are_ranked_by_ndcg_at_10_or_the_first_metric(metrics: list, k: list, first: tuple) -> None:
+def test_models_are_ranked_by_ndcg_at_10_or_the_first_metric(
+    metrics: list, k: list, first: tuple | None
+) -> None:
     assert standings.measure_of(TableConfig(**{**TABLE, "metrics": metrics, "k": k})) == first

@@ -48,8 +48,9 @@ def evaluate(
     ----------
     models : Model, Lists, frame or mapping
         What to measure, or name -> that. A frame has one row per recommendation: `user`, `item` and `rank` or
-        `score`. A sequence of models stands for one model under several seeds. Give a model itself, not what
-        its `recommend` returns: that leaves out all that a user has, the test items included.
+        `score`; what the protocol masks is taken out. A sequence of models stands for one model under several
+        seeds. Give a model itself, not what its `recommend` returns: that leaves out all that a user has, the
+        test items included.
     data : Data
         What the models were fitted on.
     protocol : str
@@ -109,7 +110,7 @@ def _rows_of(
                 value = {"value": found.difference, "low": found.low, "high": found.high}
             else:
                 value = {
-                    "value": _of_lists(metric, cut, ranked[name], plan),
+                    "value": _of_lists(metric, cut, ranked[name]),
                     "low": math.nan,
                     "high": math.nan,
                 }
@@ -316,7 +317,7 @@ def _panels(
     return found
 
 
-def _of_lists(metric: str, cut: int, ranked: list[RankedLists], plan: ProtocolConfig) -> float:
+def _of_lists(metric: str, cut: int, ranked: list[RankedLists]) -> float:
     """Return a number of all lists together, the mean over seeds."""
     return float(np.mean([METRICS[metric](one, [cut]) for one in ranked]))
 
@@ -325,13 +326,35 @@ def _all_ranked(
     name: str, model: Measurable, data: Data, plan: ProtocolConfig, view: View
 ) -> list[RankedLists]:
     """Return the lists of the users that count, with their hits, once a seed."""
-    members = _members(data, plan)
+    _check_seeds(name, model)
+    members, truth = _members(data, plan), getattr(data, plan.target)
+    masked = Inputs(data.train, data.valid, data.ordered, {}).part(view.mask)
     found = []
     for one in model if isinstance(model, list | tuple) else [model]:
         how = _ranked if isinstance(one, Model) else _given
         ranking = how(name, one, data, plan, view)
-        found.append(ranked_lists(ranking, getattr(data, plan.target), plan, data.train).within(members))
+        found.append(ranked_lists(ranking, truth, plan, data.train, masked).within(members))
     return found
+
+
+def _check_seeds(name: str, model: Measurable) -> None:
+    """Refuse a sequence that is not one model under several seeds: it would have a mean of models."""
+    if not isinstance(model, list | tuple):
+        return
+    abouts = [one.about for one in model if isinstance(one, Model)]
+    if not model or len({_setting(about) for about in abouts}) > 1:
+        raise ConfigError(
+            f"'{name}' is a sequence of {len(model)} models that differ in more than their seed; "
+            "give each under a name of its own"
+        )
+    if len({about["seed"] for about in abouts}) < len(abouts):
+        raise ConfigError(f"'{name}' has a seed twice: seeds that are no others say nothing of chance")
+
+
+def _setting(about: Mapping[str, Any]) -> str:
+    """Return what seeds of one model share; a refit learns for as many epochs as its seed did best with."""
+    epochs = about["params"].get("epochs") if about["fit"] == "train" else None
+    return str((about["model"], about["fit"], {**about["params"], "epochs": epochs}))
 
 
 def _is_trained(model: Measurable) -> bool:
@@ -362,7 +385,7 @@ def _ranked(name: str, model: Model, data: Data, plan: ProtocolConfig, view: Vie
         )
     inputs = Inputs(data.train, data.valid, data.ordered, {})
     shown, hidden = inputs.part(view.history), inputs.part(view.mask)
-    depth = min(max(plan.k), data.train.n_items)
+    depth = min(plan.depth, data.train.n_items)
     return _padded(rank(model.system.score, shown, [hidden], depth)[0], max(plan.k))
 
 

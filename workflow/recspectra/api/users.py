@@ -46,7 +46,7 @@ def asked_users(model: Model, users: Any, history: Any) -> Asked:
     DataError
         A user or item is unknown, or a user of `users` has no history in `history`.
     ConfigError
-        The model scores those users alone that it was fitted on.
+        The model scores only users that it was fitted on.
     """
     if history is None:
         rows = np.arange(len(model.ids.users)) if users is None else model.ids.user_positions(users)

@@ -593,12 +593,10 @@ class Study:
 
     def _check_depth(self) -> None:
         for p in self.protocols:
-            # Half of the ties go below their target: it stands at most twice as deep in the list.
-            deepest = max(p.k) * (2 if p.ties == "half" else 1)
-            if deepest > self.config.top:
+            if p.depth > self.config.top:
                 why = f"k={max(p.k)}" + (" with equal scores sharing places" if p.ties == "half" else "")
                 raise ConfigError(
-                    f"{self.origin}: protocol '{p.name}' measures at {why} and needs {deepest} items, but "
+                    f"{self.origin}: protocol '{p.name}' measures at {why} and needs {p.depth} items, but "
                     f"only top: {self.config.top} are kept; raise `top`"
                 )
 

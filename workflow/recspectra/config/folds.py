@@ -111,5 +111,5 @@ def _refuse_claims(config: StudyConfig, folds: Mapping[str, list[str]], origin: 
             if name in folds:
                 raise ConfigError(
                     f"{origin}: claims[{index}].datasets: '{name}' is split into folds, and a claim is about "
-                    "one split; name the other datasets alone"
+                    "one split; name only the other datasets"
                 )

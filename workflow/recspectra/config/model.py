@@ -71,6 +71,7 @@ class SpectrumNeed(Strict):
 
 
 LISTS = "lists"  # class and kind of what stands for a model that was fitted elsewhere
+VARYING = ("trained", LISTS)  # kinds of models that another seed may change
 
 
 class Paper(Strict):

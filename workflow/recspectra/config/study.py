@@ -55,7 +55,7 @@ class ProtocolConfig(Strict):
     `ties` says how equal scores are ordered: `larger-id` or `smaller-id` first, or `half`,
     which lets them share the middle of their positions. `users` says whose values are averaged: those of
     `all` users with targets, of `warm` ones, who have at least one training interaction, or of `cold` ones,
-    who have none. Under `all` the means over warm users stand beside, where there are cold ones. `groups`
+    who have none. Under `all` there are means over warm users too, where some users are cold. `groups`
     asks for those of more groups: `warm`, `cold` and `activity`, the quarters of users by their number of
     training interactions (`activity-1`, the fewest, to `activity-4`).
     """
@@ -70,6 +70,11 @@ class ProtocolConfig(Strict):
     ties: Literal["larger-id", "smaller-id", "half"] = "larger-id"
     users: Users = "all"
     groups: list[Group] = []
+
+    @property
+    def depth(self) -> int:
+        """How long lists must be: half of a target's equals go below it, so it is twice as deep at most."""
+        return max(self.k) * (2 if self.ties == "half" else 1)
 
     @property
     def group_names(self) -> list[str]:
@@ -279,7 +284,7 @@ class ClaimConfig(Strict):
         printed row.
     `listed`
         Every statement of `config/published/claims.csv` about the claim's datasets and protocol, of all
-        papers or of `papers`. The statements of one paper are one family.
+        papers or of `papers`. The comparisons of one paper are one family, its printed values another.
 
     `published` is the table that the claim refers to; paper and place are read from it unless given.
     `printed` names the published dataset that is shown with one of ours where `mapping.yaml` maps none,

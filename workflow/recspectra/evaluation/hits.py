@@ -30,6 +30,9 @@ class RankedLists:
         None counts places in the list.
     train : Interactions or None
         What models learned from, for metrics that look at more than hits.
+    candidates : int64 array, shape (u,), or None
+        How many items may be recommended to each user; None where nobody said, which is for lists that end
+        early only as they hold all.
     """
 
     items: np.ndarray
@@ -38,6 +41,7 @@ class RankedLists:
     users: np.ndarray
     positions: np.ndarray | None = None
     train: Interactions | None = None
+    candidates: np.ndarray | None = None
 
     @property
     def known(self) -> Interactions:
@@ -56,7 +60,8 @@ class RankedLists:
         """Return the lists of some of the users."""
         places = None if self.positions is None else self.positions[chosen]
         parts = (self.items[chosen], self.hits[chosen], self.targets[chosen], self.users[chosen])
-        return RankedLists(*parts, places, self.train)
+        candidates = None if self.candidates is None else self.candidates[chosen]
+        return RankedLists(*parts, places, self.train, candidates)
 
     def hit_counts(self, k: Sequence[int]) -> np.ndarray:
         """Return the hits among the first K, shape (u, cut-offs)."""
@@ -94,6 +99,7 @@ def compare(
     truth: Interactions,
     positions: np.ndarray | None = None,
     train: Interactions | None = None,
+    masked: Interactions | None = None,
 ) -> RankedLists:
     """Mark the hits in top lists; users without targets are left out.
 
@@ -107,6 +113,8 @@ def compare(
         Places that equal scores share.
     train : Interactions, optional
         Training interactions, for metrics that look at more than hits.
+    masked : Interactions, optional
+        What may not be recommended, for metrics that need whole lists.
     """
     users = np.flatnonzero(truth.lengths > 0)
     items = lists[users]
@@ -116,4 +124,5 @@ def compare(
     hits = (wanted[place] == keys) & (items >= 0)
     targets = np.bincount(wanted // truth.n_items, minlength=truth.n_users)[users]
     places = None if positions is None else positions[users]
-    return RankedLists(items, hits, targets, users, places, train)
+    candidates = None if masked is None else masked.n_items - masked.distinct.lengths[users]
+    return RankedLists(items, hits, targets, users, places, train, candidates)

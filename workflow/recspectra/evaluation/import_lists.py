@@ -86,7 +86,7 @@ def doubts_of_runs(
     planned: Iterable[PlannedRun], protocols: Iterable[ProtocolConfig], pieces: Mapping[str, Interactions],
     results: Path,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Return what is odd about the lists from elsewhere among some runs, beside the test items.
+    """Return what is odd about the lists from elsewhere among some runs, seen with test items.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """What is odd about lists from elsewhere: doubts, which stop nothing and stay with the numbers.
 
-`doubts` need train and validation alone. Those that compare with test items (`doubts_at_test`) are raised
+`doubts` need train and validation only. Those that compare with test items (`doubts_at_test`) are raised
 where test data may be read, by the evaluation.
 """
 
@@ -119,7 +119,7 @@ def _same_for_all(placed: Placed) -> Iterator[Finding]:
 def doubts_at_test(
     lists: np.ndarray, pieces: Mapping[str, Interactions], k: int, unmasked: np.ndarray | None = None
 ) -> list[Finding]:
-    """Return what is odd about lists beside the test items.
+    """Return what is odd about lists, seen with test items.
 
     Parameters
     ----------

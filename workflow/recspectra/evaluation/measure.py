@@ -84,6 +84,7 @@ def measure(
     """
     rows: list[dict[str, Any]] = []
     users = PerUser()
+    masks = {"train": pieces["train"], "train+valid": pieces["train"].merged(pieces["valid"])}
     own_members = {target: _members(pieces, target) for target in ("test", "valid")}
     for item in _distinct(planned):
         folder = Paths(results).planned(item)
@@ -101,7 +102,7 @@ def measure(
                 for group in groups:
                     rows += _rows(head | {"users": group}, nothing, status)
                 continue
-            ranked = _ranked(lists, view, truth, protocol, pieces["train"])
+            ranked = _ranked(lists, view, truth, protocol, masks)
             values = of_every_user(ranked, protocol)
             for group, members in groups.items():
                 there = members.any()
@@ -156,17 +157,17 @@ def _groups(protocol: ProtocolConfig, members: Members) -> dict[str, np.ndarray]
 
 def _ranked(
     lists: dict[str, np.ndarray], view: View, truth: Interactions, protocol: ProtocolConfig,
-    train: Interactions,
+    masks: dict[str, Interactions],
 ) -> RankedLists:  # fmt: skip
     """Return the lists of a view with their hits, equal scores in the protocol's order."""
     name = list_name(protocol.target, view.history, view.mask)
     if name not in lists:
         raise ArtifactError(f"rankings hold no list '{name}' for protocol '{protocol.name}'")
-    return ranked_lists(from_arrays(name, lists), truth, protocol, train)
+    return ranked_lists(from_arrays(name, lists), truth, protocol, masks["train"], masks[view.mask])
 
 
 def ranked_lists(
-    ranking: Ranking, truth: Interactions, protocol: ProtocolConfig, train: Interactions
+    ranking: Ranking, truth: Interactions, protocol: ProtocolConfig, train: Interactions, masked: Interactions
 ) -> RankedLists:
     """Return lists with their hits, equal scores in the protocol's order.
 
@@ -180,9 +181,11 @@ def ranked_lists(
         The order of equal scores.
     train : Interactions
         For metrics that look at more than hits.
+    masked : Interactions
+        What may not be recommended, for metrics that need whole lists.
     """
     top = smaller_ids_first(ranking) if protocol.ties == "smaller-id" else ranking.lists
-    return compare(top, truth, ranking.positions if protocol.ties == "half" else None, train)
+    return compare(top, truth, ranking.positions if protocol.ties == "half" else None, train, masked)
 
 
 def of_every_user(ranked: RankedLists, protocol: ProtocolConfig) -> dict[Point, np.ndarray]:

@@ -234,14 +234,21 @@ def average_precision(ranked: RankedLists, k: Sequence[int]) -> np.ndarray:
 def auc(ranked: RankedLists, k: Sequence[int]) -> np.ndarray:
     """Share of (target, other item) pairs in order; NaN where a list may lack items."""
     listed = ranked.items >= 0
-    # A list that ends early holds all; so does one as long as there are items that the user has not.
-    new = ranked.known.n_items - np.diff(ranked.known.matrix.indptr)[ranked.users]
-    whole = ~listed[:, -1] | (listed.sum(axis=1) >= new)
+    whole = _whole(ranked, listed.sum(axis=1))
     others = listed & ~ranked.hits
     below = others.sum(axis=1, keepdims=True) - np.cumsum(others, axis=1)
     pairs = ranked.targets * others.sum(axis=1)
     share = _ratio((below * ranked.hits).sum(axis=1).astype(np.float64), pairs)
     return np.repeat(np.where(whole, share, np.nan)[:, None], len(k), axis=1)
+
+
+def _whole(ranked: RankedLists, lengths: np.ndarray) -> np.ndarray:
+    """Tell which lists hold every item that may be recommended."""
+    if ranked.candidates is not None:
+        return lengths >= ranked.candidates
+    # A list that ends early holds all; so does one as long as there are items that the user has not.
+    new = ranked.known.n_items - ranked.known.distinct.lengths[ranked.users]
+    return (ranked.items[:, -1] < 0) | (lengths >= new)
 
 
 # --------------------------------------------------------------------- beyond accuracy
@@ -476,5 +483,5 @@ def _grown(table: np.ndarray, items: np.ndarray, size: int) -> np.ndarray:
     return larger
 
 
-# What needs lists and test items alone.
+# What needs only lists and test items.
 ACCURACY = {name: function for name, function in METRICS.items() if not ABOUT[name].needs_train}

@@ -210,6 +210,24 @@ def resample_means(panel: Panel, draws: int = DRAWS, seed: int = 0) -> np.ndarra
     return means + np.stack([np.broadcast_to(effects[n], draws) for n in panel.values], axis=1)
 
 
+def rank_intervals(drawn: np.ndarray) -> np.ndarray:
+    """Return between which ranks each model is in 95 % of samples; equal ones share the better rank.
+
+    Parameters
+    ----------
+    drawn : array, shape (draws, models)
+        What `resample_means` returns.
+
+    Returns
+    -------
+    int array, shape (2, models)
+        Lower and upper ends, 1 for the best.
+    """
+    ranks = np.stack([1 + (drawn > column[:, None]).sum(axis=1) for column in drawn.T], axis=1)
+    tail = (1.0 - LEVEL) / 2
+    return np.quantile(ranks, [tail, 1.0 - tail], axis=0, method="nearest").astype(np.int64)
+
+
 # -------------------------------------------------------------------------- comparisons
 
 

@@ -198,11 +198,13 @@ def _by_order(ranking: Ranking, truth: Truth) -> Iterator[tuple[str, dict[tuple[
     larger = measured(truth.find(ranking.lists), TIES["larger-id"], depth)
     yield "larger-id", larger
     top = smaller_ids_first(ranking)
-    for ties, lists, positions in (("smaller-id", top, None), ("half", ranking.lists, ranking.positions)):
+    # Items that share a place may stand twice as deep as it: the end of a list must lie beyond them.
+    orders = (("smaller-id", top, None, depth), ("half", ranking.lists, ranking.positions, depth // 2))
+    for ties, lists, positions, known in orders:
         if _no_equals(ranking, truth.users):
             yield ties, {point: larger[point] for point in larger if point[0] in TIES[ties]}
         else:
-            yield ties, measured(truth.find(lists, positions), TIES[ties], depth)
+            yield ties, measured(truth.find(lists, positions), TIES[ties], known)
 
 
 def _no_equals(ranking: Ranking, users: np.ndarray) -> bool:

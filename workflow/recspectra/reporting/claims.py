@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from recspectra import registry
-from recspectra.config.model import LISTS
+from recspectra.config.model import VARYING
 from recspectra.config.scale import CAPPED, USABLE
 from recspectra.config.statements import Statement
 from recspectra.config.study import ClaimConfig, View
@@ -69,7 +69,8 @@ RULES = {
     "order": "not reproduced if Kendall's tau is below what two samples of users of one setting give; "
     "reproduced if it is not, and these let no order by chance pass",
     "listed": "that a model is above another is judged as an ablation, a printed value as a value; "
-    "the statements of one paper are one family; by how much a model is above does not decide",
+    "the comparisons of one paper are one family, its printed values another; by how much a model is above "
+    "does not decide",
     "value": "reproduced if the interval of ours minus printed lies within the margin of the claim (5 % of "
     "the printed value unless it names another); not reproduced if it lies outside",
     "all": "cannot tell otherwise. Cannot tell as well where the claimed model has no number, was ended by "
@@ -176,9 +177,7 @@ class Case:
         values = self._measured(dataset, measure, view).get("\0".join((model, variant, key)))
         runs = self.runs[(self.runs["dataset"] == dataset) & (self.runs["model"] == model)]
         runs = runs[(runs["variant"] == variant) & (runs["key"] == key)]
-        varies = values is not None and (
-            runs["kind"].isin(("trained", LISTS)).any() or (values != values[0]).any()
-        )
+        varies = values is not None and (runs["kind"].isin(VARYING).any() or (values != values[0]).any())
         lack = ""
         if values is None:
             lack = f"no number ({status})"
@@ -516,9 +515,8 @@ def _order_row(case: Case, one: Standing, first: Standing, count: int) -> dict[s
 def _place_rows(case: Case, one: Standing) -> list[dict[str, Any]]:
     """Return each model's mean and place, and between which places other users would put it."""
     rows = []
-    for i, side in enumerate(one.sides):
-        drawn = 1 + (one.drawn > one.drawn[:, [i]]).sum(axis=1)
-        low, high = np.quantile(drawn, [ALPHA / 2, 1 - ALPHA / 2], method="nearest")
+    ends = simultaneous.rank_intervals(one.drawn).T if one.sides else []
+    for side, (low, high) in zip(one.sides, ends, strict=True):
         rank = 1 + int((one.means > side.mean).sum())
         rows.append(case.row("model", one.dataset, one.view, subject=side.label, ours=side.mean, rank=rank,
                              rank_low=low, rank_high=high, published=side.printed,

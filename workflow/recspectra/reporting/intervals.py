@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from recspectra.config.metric_names import declared
+from recspectra.config.model import VARYING
 from recspectra.config.study import TableConfig
 from recspectra.evaluation import simultaneous
 from recspectra.evaluation.simultaneous import Comparison, Panel, Standing
@@ -79,7 +80,7 @@ def rows_of(runs: pd.DataFrame) -> pd.DataFrame:
     A label of several keys on one dataset is no one model: it has no line.
     """
     names = runs["model"] + "\0" + runs["variant"] + "\0" + runs["key"]
-    rows = runs.assign(name=names, varies=runs["kind"] == "trained")
+    rows = runs.assign(name=names, varies=runs["kind"].isin(VARYING))
     rows = rows[["name", "label", "model", "variant", "varies"]].drop_duplicates("name")
     return rows[~rows["label"].duplicated(keep=False)].reset_index(drop=True)
 

@@ -306,7 +306,7 @@ def user_values(files: StudyResults, dataset: str, point: Mapping[str, Any]) -> 
         Name.
     point : dict
         `protocol`, `metric`, `k`, `history`, `mask`, and `fit` where one of them is asked for; with `users`
-        the values of one group of these alone (`warm`, `cold`, `activity-1` to `activity-4`).
+        only the values of one group of these (`warm`, `cold`, `activity-1` to `activity-4`).
 
     Raises
     ------

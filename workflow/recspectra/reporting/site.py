@@ -38,7 +38,7 @@ class Report:
 def write_report(
     output: Path | str, folders: list[Path], root: Path | str, also: list[Path] | None = None
 ) -> list[str]:
-    """Write the report on some drawn study folders: `output` is its first page, all else lies beside it.
+    """Write the report on some drawn study folders: `output` is its first page, all else lies in its folder.
 
     Folders in `also` are added where they can be read; one left by an older version
     or an interrupted job is not, and the reason is returned.

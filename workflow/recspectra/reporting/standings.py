@@ -62,7 +62,7 @@ def build(files: StudyResults) -> pd.DataFrame:
     DataFrame
         `COLUMNS`: what the table says, the place and between which places other users would put it; `tied` is
         1 where the model cannot be told from the best, NaN where the study keeps no values of users. Without
-        a table of metrics there is no row.
+        a table of metrics of which more is better there is no row.
     """
     table = next((table for table in files.config.tables if table.kind == "metrics"), None)
     whole = _whole(files)
@@ -81,9 +81,15 @@ def _whole(files: StudyResults) -> dict[str, str]:
     return {fold: name for name, folds in files.folds.items() for fold in folds}
 
 
-def measure_of(table: TableConfig) -> tuple[str, int]:
-    """Return by which metric and cut-off a table's models are ranked: NDCG, at 10, where it has them."""
-    metric = FIRST[0] if FIRST[0] in table.metrics else table.metrics[0]
+def measure_of(table: TableConfig) -> tuple[str, int] | None:
+    """Return by which metric and cut-off a table's models are ranked: NDCG, at 10, where it has them.
+
+    Else the first metric of which more is better; None without any.
+    """
+    metrics = [metric for metric in table.metrics if intervals.ranked(metric)]
+    if not metrics:
+        return None
+    metric = FIRST[0] if FIRST[0] in metrics else metrics[0]
     return metric, FIRST[1] if FIRST[1] in table.k else table.k[0]
 
 
@@ -112,8 +118,8 @@ def _rows(files: StudyResults, table: TableConfig, dataset: str) -> Iterator[dic
 def _place(files: StudyResults, table: TableConfig, dataset: str) -> Place | None:
     """Return the column of a table by which its models are ranked on a dataset."""
     view = table.views[0] if table.views else preferred(files, table.protocol)
-    users = files.protocols.get(table.protocol, {}).get("users", "all")
-    return Place(dataset, view.history, view.mask, users, *measure_of(table)) if view else None
+    users, measure = files.protocols.get(table.protocol, {}).get("users", "all"), measure_of(table)
+    return Place(dataset, view.history, view.mask, users, *measure) if view and measure else None
 
 
 def _of_table(cell: pd.Series) -> dict[str, Any]:
@@ -129,18 +135,12 @@ def _spreads(panel: Panel | None) -> dict[str, dict[str, float]]:
     """Return between which places other users would put each model, and the error that users make."""
     if panel is None:
         return {}
-    drawn, found = simultaneous.resample_means(panel), {}
-    for i, name in enumerate(panel.values):
-        low, high = _quantiles(1 + (drawn > drawn[:, [i]]).sum(axis=1))
+    ends, found = simultaneous.rank_intervals(simultaneous.resample_means(panel)), {}
+    for name, (low, high) in zip(panel.values, ends.T.tolist(), strict=True):
         own = panel.by_user(name)
         error = own.std(ddof=1) / np.sqrt(len(own)) if len(own) > 1 else np.nan
         found[name] = {"rank_low": low, "rank_high": high, "user_error": error}
     return found
-
-
-def _quantiles(values: np.ndarray) -> list[float]:
-    share = (1.0 - simultaneous.LEVEL) / 2
-    return np.quantile(values, [share, 1.0 - share], method="nearest").tolist()
 
 
 def _cost(part: pd.DataFrame) -> dict[str, float]:

@@ -108,7 +108,7 @@ def _open_models(table: TableConfig, models: pd.DataFrame, published: Published)
 
 
 def _columns(files: StudyResults, table: TableConfig, datasets: list[str]) -> pd.DataFrame:
-    """Return every column of a table; without `users` warm ones stand beside where some are cold."""
+    """Return every column of a table; without `users` also of warm users where some are cold."""
     views = table.views or files.views(table.protocol)
     warm = files.warm_metrics
     split = set(warm.loc[warm["protocol"] == table.protocol, "dataset"])

@@ -312,7 +312,7 @@ class RowSimilarity:
 
     y R^T is sparse: it has an entry for each user who shares an item with the row. Where that is few users,
     its product with R stays sparse, too, and costs what its entries cost; else R is applied to a dense
-    block of a few users that stays in the processor's cache. Which way is taken depends on R alone,
+    block of a few users that stays in the processor's cache. Which way is taken depends only on R,
     never on the batch.
 
     Parameters

@@ -25,6 +25,9 @@ def ablation(files: StudyResults, figure: FigureConfig) -> FigureData:
     """Return how far each variant of a group is from the reference, relative to it, paired by user."""
     label, view = f"{figure.metric}@{figure.k}", view_of(files, figure)
     runs = one_fit(files, figure)
+    if runs["model"].nunique() > 1:
+        reason = "its runs are of several models; name one with `model`"
+        return drawn(pd.DataFrame(columns=BARS), "", label, "", reason)
     variants = list(dict.fromkeys(runs["variant"]))
     reference = str(figure.reference) if figure.reference is not None else next(iter(variants), "")
     found = panels_of(files, figure, runs)

@@ -13,6 +13,7 @@ from recspectra.evaluation.simultaneous import Panel
 from recspectra.reporting.figures import theme
 from recspectra.reporting.figures.base import FigureData, drawn, heading, name_of, one_fit, panels
 from recspectra.reporting.figures.paired import NO_USERS, names_of, panels_of, view_of
+from recspectra.reporting.intervals import ranked
 from recspectra.reporting.results import StudyResults, seen
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROWS = ["panel", "series", "value", "low", "high", "rank", "rank_low", "rank_high", "tied", "seeds", "users"]
-TAIL = (1.0 - simultaneous.LEVEL) / 2
 
 
 def forest(files: StudyResults, figure: FigureConfig) -> FigureData:
@@ -29,6 +29,9 @@ def forest(files: StudyResults, figure: FigureConfig) -> FigureData:
     Intervals and ties are those of tables: see `simultaneous.stand`.
     """
     label, view = f"{figure.metric}@{figure.k}", view_of(files, figure)
+    if not ranked(figure.metric):
+        reason = f"more of {figure.metric} is not better, so no model leads by it"
+        return drawn(pd.DataFrame(columns=ROWS), "", label, "", reason)
     runs = one_fit(files, figure)
     found = panels_of(files, figure, runs)
     rows = runs.assign(name=names_of(runs)).drop_duplicates(["dataset", "name"])
@@ -51,16 +54,14 @@ def _standing(panel: Panel, labels: dict[tuple[str, str], str]) -> pd.DataFrame:
     (found,) = simultaneous.stand([(panel, None)])
     names = list(found)
     means = np.array([found[name].value.difference for name in names])
-    resampled = simultaneous.resample_means(panel)[:, [list(panel.values).index(name) for name in names]]
-    ranks = (-resampled).argsort(axis=1, kind="stable").argsort(axis=1) + 1
-    rank_low, rank_high = np.quantile(ranks, [TAIL, 1 - TAIL], axis=0, method="nearest")
+    rank_low, rank_high = simultaneous.rank_intervals(simultaneous.resample_means(panel))
     frame = pd.DataFrame(
         {
             "dataset": panel.dataset, "series": [labels[panel.dataset, name] for name in names],
             "value": means, "low": [max(0.0, found[name].value.low) for name in names],
             "high": [min(1.0, found[name].value.high) for name in names],
             "rank": [1 + int((means > mean).sum()) for mean in means],
-            "rank_low": rank_low.astype(int), "rank_high": rank_high.astype(int),
+            "rank_low": rank_low, "rank_high": rank_high,
             "tied": [found[name].behind is None or found[name].tied for name in names],
             "seeds": [len(panel.values[name]) for name in names], "users": panel.users,
         }

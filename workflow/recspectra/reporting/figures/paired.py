@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from recspectra.config.model import VARYING
 from recspectra.config.study import FigureConfig, View
 from recspectra.evaluation import simultaneous
 from recspectra.evaluation.simultaneous import Comparison, Pair, Panel
@@ -60,7 +61,7 @@ def panels_of(files: StudyResults, figure: FigureConfig, runs: pd.DataFrame) -> 
     for (dataset, fit), part in runs.groupby(["dataset", "fit"], sort=False):
         values = _values(files, str(dataset), {**point, "fit": fit}, set(part["name"]))
         if values and dataset not in found:
-            trained = set(part.loc[part["kind"] == "trained", "name"])
+            trained = set(part.loc[part["kind"].isin(VARYING), "name"])
             varying = {name for name, array in values.items() if name in trained or (array != array[0]).any()}
             found[str(dataset)] = Panel(str(dataset), values, frozenset(varying))
     return found

@@ -38,11 +38,11 @@ def printed(files: StudyResults, figure: FigureConfig, published: Published) -> 
     """
     chosen = [t for t in files.config.tables if t.kind == "metrics" and t.published]
     frames = [_points(files, table, published) for table in chosen]
-    frame = pd.concat(frames) if frames else pd.DataFrame(columns=["dataset", "gap", "same", *POINTS])
+    frame = pd.concat(frames) if frames else pd.DataFrame(columns=["dataset", "gap", "same", "run", *POINTS])
     if figure.datasets:
         frame = frame[frame["dataset"].isin(figure.datasets)]
     # A cell that several tables show counts once.
-    frame = frame.sort_values("gap", kind="stable").drop_duplicates([*KEY, "same", "published"])
+    frame = frame.sort_values("gap", kind="stable").drop_duplicates([*KEY, "run", "same", "published"])
     frame = frame.sort_values([*KEY], kind="stable")
     frame = frame.assign(panel=frame["same"].map(PANELS), series=frame["dataset"].map(files.titles))
     order = {name: i for i, name in enumerate(PANELS.values())}
@@ -62,17 +62,18 @@ def _points(files: StudyResults, table: TableConfig, published: Published) -> pd
     cells = tables.build(files, table, published)
     cells = cells[cells["published"].gt(0) & cells["mean"].gt(0) & cells["users"].eq("all")]
     runs = select_runs(files, table.groups, table.datasets, table.fit)
-    known = runs.drop_duplicates("label").set_index("label")[["model", "variant"]]
+    known = runs.drop_duplicates("label").set_index("label")[["model", "variant", "key"]]
     entry, broken = published.table(table.published), _impossible(published, table.published)
     theirs = {ours: name for name, ours in entry.datasets.items()} | table.printed
     violation = [
-        (theirs.get(cell.dataset), entry.method_of(*known.loc[cell.row])) in broken
+        (theirs.get(cell.dataset), entry.method_of(*known.loc[cell.row, ["model", "variant"]])) in broken
         for cell in cells.itertuples()
     ]
     return pd.DataFrame(
         {
             "dataset": cells["dataset"], "same": cells["same_definition"], "label": cells["row"],
-            "table": table.published, "history": cells["history"], "mask": cells["mask"],
+            "run": cells["row"].map(known["key"]), "table": table.published,
+            "history": cells["history"], "mask": cells["mask"],
             "metric": cells["metric"], "k": cells["k"], "published": cells["published"],
             "ours": cells["mean"], "violation": violation,
             "gap": np.abs(np.log(cells["mean"] / cells["published"])),

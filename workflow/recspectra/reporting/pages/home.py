@@ -98,15 +98,14 @@ def spreads(view: StudyView) -> list[dict[str, Any]]:
 
 
 def compared(view: StudyView, published: Published) -> list[dict[str, Any]]:
-    """Return every number of a study that stands beside a printed one."""
+    """Return every number of a study that has a printed one to compare with, each once."""
     points: dict[tuple, dict[str, Any]] = {}
     broken = _broken(view)
     for table in view.files.config.tables:
         if table.kind == "metrics" and table.published:
             for point in _compared(view, table, published, broken):
-                points.setdefault(
-                    (point["model"], point["where"], point["metric"], point["published"]), point
-                )
+                same = ("model", "where", "metric", "published", "ours")
+                points.setdefault(tuple(point[name] for name in same), point)
     return list(points.values())
 
 
@@ -121,7 +120,7 @@ def _compared(
     frame = frame[frame["mean"].notna() & frame["published"].notna() & (frame["published"] > 0)]
     return [
         {
-            "model": row.row, "where": f"{files.titles.get(row.dataset, row.dataset)}, history {row.history}",
+            "model": row.row, "where": f"{files.titles.get(row.dataset, row.dataset)}, {_seen(row)}",
             "metric": f"{row.metric}@{row.k:.0f}", "published": row.published, "ours": round(row.mean, 5),
             "difference": round(row.mean - row.published, 5),
             "definition": DEFINITIONS.get(str(row.same_definition), UNKNOWN), "table": table.name,
@@ -132,6 +131,10 @@ def _compared(
         }
         for row in frame.itertuples()
     ]  # fmt: skip
+
+
+def _seen(row: Any) -> str:
+    return f"history {row.history}, mask {row.mask}"
 
 
 def _broken(view: StudyView) -> set[tuple[str, str, str]]:

@@ -23,7 +23,7 @@ _ACTIVE = re.compile(
 
 
 def choose(path: Path) -> Path:
-    """Return the SVG beside a figure's PNG if it is light and holds shapes and text alone, else the PNG."""
+    """Return the SVG of a figure if it is light and holds only shapes and text, else its PNG."""
     vector = path.with_suffix(".svg")
     if not vector.is_file() or vector.is_symlink() or vector.stat().st_size > LARGEST_SVG:
         return path
