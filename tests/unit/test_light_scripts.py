@@ -12,9 +12,9 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "workflow" / "scripts"
 HEAVY = {"torch", "sklearn", "matplotlib", "optuna", "pandas", "pyarrow", "requests", "jinja2"}
 TABLES = {"pandas", "pyarrow"}
 USED = {  # by whom; all others load none of them
-    "prepare split preview evaluate collect gather datasets export import_lists reference": TABLES,
+    "prepare split preview evaluate collect gather datasets export import_lists reference worlds": TABLES,
     "tune": {"optuna"} | TABLES,
-    "draw report summary": {"matplotlib", "jinja2"} | TABLES,
+    "crate draw report summary": {"matplotlib", "jinja2"} | TABLES,
 }
 ALLOWED = {name: libraries for names, libraries in USED.items() for name in names.split()}
 

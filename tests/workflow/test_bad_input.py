@@ -247,8 +247,11 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = DatasetConfig.model_validate(yaml.safe_load((TINY / "dataset.yaml").read_text(encoding="utf-8")))
     table = read(config, place)
     table.save(place / "results" / "interactions" / "tiny.npz")
-    pieces, _ = splits.split(table, config)
-    splits.save(pieces, splits.statistics(config, pieces), place / "results" / "data" / "tiny")
+    pieces, ids, _ = splits.split_with_ids(table, config)
+    stats = splits.statistics(config, pieces)
+    stats["digests"]["ids"] = ids.digest
+    splits.save(pieces, stats, place / "results" / "data" / "tiny")
+    ids.save(place / "results" / "data" / "tiny" / "ids.parquet")
     spectrum = leading(build("item-similarity", pieces["train"]), 16)
     spectrum.save(
         place / "results" / "spectra" / "tiny" / "item-similarity@train-r16.npz",
@@ -319,7 +322,8 @@ def test_truncated_rankings_are_named(data: Path) -> None:
     run = catalog.study(str(file)).runs[0].run
     folder = f"results/runs/tiny/popularity/{run.key}/seed-0"
     assert fit(data, folder, "popularity").returncode == 0
-    arguments = ["--study", file, "--dataset", "tiny", "--output", "out/m.csv", "--per-user", "out/u.parquet"]
+    arguments = ["--study", file, "--dataset", "tiny", "--output", "out/m.csv", "--per-user", "out/u.parquet",
+                 "--notes", "out/notes.json"]  # fmt: skip
     good = REPO.script("evaluate", data, *arguments, RECSPECTRA_ROOT=str(data))
     assert good.returncode == 0, good.stderr
     shutil.rmtree(data / "out")

@@ -75,7 +75,7 @@ def test_good_rows_pass(place: Path) -> None:
     done = split(place)
     assert done.returncode == 0, done.stderr
     parts = [f"rows/{part}.npz" for part in ("train", "valid", "test")]
-    assert set(files_below(place / "data")) == {"rows/stats.json", *parts}
+    assert set(files_below(place / "data")) == {"rows/stats.json", "rows/ids.parquet", *parts}
 
 
 def test_missing_file_says_what_to_get_and_where_to_put_it(place: Path) -> None:

@@ -25,7 +25,7 @@ TARGETS = {
     "mutate",
     "preview",
     "help", "quickstart", "study", "datasets", "report", "figures", "freeze", "compare", "check", "redo",
-    "unlock", "test", "test-fast", "test-cluster", "test-faults", "lint", "format", "clean", "docs", "lock",
+    "unlock", "standard", "crate", "test", "test-fast", "test-cluster", "test-faults", "lint", "format", "clean", "docs", "lock",
 }  # fmt: skip
 needs_make = pytest.mark.skipif(MAKE is None, reason="`make` is not installed")
 
@@ -95,9 +95,10 @@ def test_make_hands_words_on_as_they_are_and_runs_none(word: str, by: str, tmp_p
     python.write_text(f"#!/bin/sh\nprintf '%s\\0' \"$@\" > {seen}\n", encoding="utf-8")
     python.chmod(0o755)
     caps = ("scale", "trials", "seeds", "epochs", "minutes")
-    names = ("what", "study", "mirror", *caps, "datasets", "models", "keep", "cores", "gpus")
+    names = ("what", "study", "mirror", *caps, "datasets", "models", "groups", "keep", "cores", "gpus")
     words = {name: word.format(file=harmed) for name in names}
     given = {name.upper(): value for name, value in words.items()}
+    given["MODEL_GROUPS"] = given.pop("GROUPS")  # GROUPS is a variable of bash
     listed = [f"{name}={value}" for name, value in given.items()] if by == "command line" else []
     variables = {"PATH": os.environ["PATH"]} | (given if by == "environment" else {})
     for target, handed in {"study": names[1:], "compare": ("study",), "redo": names}.items():

@@ -105,6 +105,8 @@ def test_files_that_were_moved_from_another_split_are_refused(finished: Finished
         "m.csv",
         "--per-user",
         "u.parquet",
+        "--notes",
+        "notes.json",
     ]
 
     def evaluated(**digests: str) -> None:

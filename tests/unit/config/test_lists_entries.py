@@ -81,7 +81,7 @@ def test_a_relative_path_starts_in_the_studys_folder_then_in_the_working_folder(
     (tmp_path / "work" / "w.csv").write_text("user,item\n", encoding="utf-8")
     assert study(tmp_path, LISTS | {"lists": "w.csv"}).list_files[0].path == str(tmp_path / "work/w.csv")
     missing = study(tmp_path, LISTS | {"lists": "c.csv"}).list_files[0].problem
-    assert f"models[1].lists: there is no file {tmp_path}/c.csv and no file {tmp_path}/work/c.csv" in missing
+    assert f"models[1].lists: there is no file {tmp_path}/c.csv and no file {Path.cwd() / 'c.csv'}" in missing
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,8 @@ def execute(job: Job, inputs: Inputs, folder: Path, keep: Ids | None = None, kee
     latter is missing the run is not finished. With `keep`, the ids of the dataset, the
     model itself is saved as `model.rs`; `keep_text` is written down for the workflow.
     """
-    (folder / MODEL_FILE).unlink(missing_ok=True)  # of an earlier fit
+    if folder.is_dir():
+        (folder / MODEL_FILE).unlink(missing_ok=True)  # of an earlier fit
     record = _new_record(job, inputs.digest, keep_text)
     system = create(job.model, record["params"])
     lists: dict[str, np.ndarray] = {}
