@@ -12,7 +12,8 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "workflow" / "scripts"
 HEAVY = {"torch", "sklearn", "matplotlib", "optuna", "pandas", "pyarrow", "requests", "jinja2"}
 TABLES = {"pandas", "pyarrow"}
 USED = {  # by whom; all others load none of them
-    "prepare split preview evaluate collect gather datasets export import_lists reference": TABLES,
+    "prepare split preview evaluate collect gather datasets export": TABLES,
+    "import_lists reference crate worlds": TABLES,
     "tune": {"optuna"} | TABLES,
     "draw report summary": {"matplotlib", "jinja2"} | TABLES,
 }
