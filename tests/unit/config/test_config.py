@@ -522,7 +522,10 @@ def test_a_cut_off_that_the_protocol_lacks_is_refused(
 def test_a_metric_that_the_protocol_lacks_is_refused_with_the_place_to_add_it(study: MakeStudy) -> None:
     with pytest.raises(ConfigError, match="metric 'map' is not measured by protocol 'standard'") as caught:
         study(protocols=["standard"], tables=[TABLE | {"metrics": ["map"]}])
-    assert str(caught.value).endswith("add it to `metrics` in config/protocols/standard.yaml")
+    assert str(caught.value).endswith("hr; add it in config/protocols/standard.yaml: `metrics`")
+    with pytest.raises(ConfigError) as caught:
+        study(protocols=["standard"], tables=[TABLE | {"metrics": ["recal"]}])
+    assert str(caught.value).endswith("hr; did you mean 'recall'?")
 
 
 def test_the_message_says_what_to_write_for_another_cut_off(study: MakeStudy) -> None:

@@ -23,6 +23,7 @@ from recspectra.config import folds
 from recspectra.config.base import SAFE_NAME, ConfigError, Scalar, nearest
 from recspectra.config.dataset import DatasetConfig, read_dataset
 from recspectra.config.lists import ListFile, ListsEntry, found_at, places_of
+from recspectra.config.metric_names import declared
 from recspectra.config.model import LISTS, Budget, ModelConfig, PlannedRun, RunConfig, TuneConfig
 from recspectra.config.scale import NUMBERS, Choice, Scale, ScaleConfig
 from recspectra.config.statements import STATEMENTS, Known, Statement, read_statements
@@ -549,12 +550,13 @@ class Study:
                 f"{where}.{place}: '{protocol}' is not among the study's protocols: "
                 f"{', '.join(known)}{nearest(protocol, known)}"
             )
+        measured = known[protocol].metrics
         for metric in metrics:
-            if metric not in known[protocol].metrics:
+            if metric not in measured:
+                add = f"; add it in config/protocols/{protocol}.yaml: `metrics`"
                 raise ConfigError(
                     f"{where}: metric '{metric}' is not measured by protocol '{protocol}': "
-                    f"{', '.join(known[protocol].metrics)}{nearest(metric, known[protocol].metrics)}; "
-                    f"to measure it, add it to `metrics` in config/protocols/{protocol}.yaml"
+                    f"{', '.join(measured)}{add if metric in declared() else nearest(metric, measured)}"
                 )
 
     def _check_cut_offs(self, protocol: str, wanted: list[int], where: str) -> None:
