@@ -35,11 +35,12 @@ PUBLIC = {
     "ConfigError": "recspectra.config.base",
     "DataError": "recspectra.data.interactions",
     "ArtifactError": "recspectra.files",
+    "Diverged": "recspectra.recommender",
     "Refused": "recspectra.recommender",
 }
 __all__ = [
-    "ArtifactError", "ConfigError", "Data", "DataError", "Lists", "Model", "Refused", "compare", "dataset",
-    "evaluate", "fit", "load", "read", "read_lists", "recommend", "save",
+    "ArtifactError", "ConfigError", "Data", "DataError", "Diverged", "Lists", "Model", "Refused", "compare",
+    "dataset", "evaluate", "fit", "load", "read", "read_lists", "recommend", "save",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from recspectra.evaluation.lists import Lists
     from recspectra.evaluation.read_lists import read_lists
     from recspectra.files import ArtifactError
-    from recspectra.recommender import Refused
+    from recspectra.recommender import Diverged, Refused
 
 
 def __getattr__(name: str) -> Any:

@@ -154,6 +154,11 @@ def test_a_device_that_is_not_there_is_named(given: Given, monkeypatch: pytest.M
         rs.fit("mf", given.data, device="cuda")
 
 
+def test_a_model_that_diverges_has_an_error_of_its_own(given: Given) -> None:
+    with pytest.raises(rs.Diverged, match="nan|inf"):
+        rs.fit("mf", given.data, learning_rate=1e30, epochs=3, dimensions=8, device="cpu")
+
+
 def test_times_in_texts_are_times(given: Given, data: rs.Data) -> None:
     """As texts "10" stands before "9"."""
     model = rs.fit("markov", data)
