@@ -13,6 +13,7 @@ HEAVY = {"torch", "sklearn", "matplotlib", "optuna", "pandas", "pyarrow", "reque
 TABLES = {"pandas", "pyarrow"}
 USED = {  # by whom; all others load none of them
     "prepare split preview evaluate collect gather datasets export import_lists reference": TABLES,
+    "worlds crate": TABLES,
     "tune": {"optuna"} | TABLES,
     "draw report summary": {"matplotlib", "jinja2"} | TABLES,
 }
