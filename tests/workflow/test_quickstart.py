@@ -25,7 +25,8 @@ TARGETS = {
     "mutate",
     "preview",
     "help", "quickstart", "study", "datasets", "report", "figures", "freeze", "compare", "check", "redo",
-    "unlock", "standard", "crate", "test", "test-fast", "test-cluster", "test-faults", "lint", "format", "clean", "docs", "lock",
+    "unlock", "standard", "crate", "test", "test-fast", "test-cluster", "test-faults", "lint", "format",
+    "clean", "docs", "lock",
 }  # fmt: skip
 needs_make = pytest.mark.skipif(MAKE is None, reason="`make` is not installed")
 

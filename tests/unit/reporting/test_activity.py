@@ -62,11 +62,12 @@ def test_the_front_is_what_nothing_as_fast_reaches() -> None:
 
 
 def test_seconds_are_those_of_all_stages(tmp_path: Path) -> None:
-    files = study(tmp_path, ease=Model(FIRST), sgl=Model(FIRST / 2), lost=Model(None, status="oom"))
+    models = {"ease": Model(FIRST), "sgl": Model(FIRST / 2), "dgrec": Model(FIRST, kind="lists")}
+    files = study(tmp_path, **models, lost=Model(None, status="oom"))
     path = files.folder / "runs.csv"
     runs = pd.read_csv(path, dtype=str, keep_default_na=False)
     runs = runs.assign(
-        spectrum_seconds=["", "1.5", ""], fit_seconds=["4", "2", ""], score_seconds=["1", "3", ""]
+        spectrum_seconds=["", "1.5", "", ""], fit_seconds=["4", "2", "", ""], score_seconds=["1", "3", "", ""]
     )
     runs.to_csv(path, index=False)
     files = StudyResults(files.folder)

@@ -14,6 +14,7 @@ from recspectra.reporting.published import Published
 from recspectra.reporting.results import (
     JOIN,
     StudyResults,
+    names_of,
     preferred,
     read_csv,
     select_runs,
@@ -46,8 +47,7 @@ def build(files: StudyResults, table: TableConfig) -> pd.DataFrame:
 
 def _rows(runs: pd.DataFrame, found: dict[str, Any], point: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a row for each run that has values."""
-    names = runs["model"] + "\0" + runs["variant"] + "\0" + runs["key"]
-    labels = dict(zip(names, runs["label"], strict=True))
+    labels = dict(zip(names_of(runs), runs["label"], strict=True))
     return [
         point | {"row": label, "users": found[name].shape[1], "mean": found[name].mean()}
         for name, label in labels.items()

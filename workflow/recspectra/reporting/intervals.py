@@ -17,7 +17,7 @@ from recspectra.config.model import VARYING
 from recspectra.config.study import TableConfig
 from recspectra.evaluation import simultaneous
 from recspectra.evaluation.simultaneous import Comparison, Panel, Standing
-from recspectra.reporting.results import StudyResults, kept_values
+from recspectra.reporting.results import StudyResults, kept_values, names_of
 
 BEST, TIED, BELOW = "best", "tied", "below"
 ABOVE, SAME, REFERENCE = "above", "cannot tell", "reference"
@@ -79,8 +79,7 @@ def rows_of(runs: pd.DataFrame) -> pd.DataFrame:
 
     A label of several keys on one dataset is no one model: it has no line.
     """
-    names = runs["model"] + "\0" + runs["variant"] + "\0" + runs["key"]
-    rows = runs.assign(name=names, varies=runs["kind"].isin(VARYING))
+    rows = runs.assign(name=names_of(runs), varies=runs["kind"].isin(VARYING))
     rows = rows[["name", "label", "model", "variant", "varies"]].drop_duplicates("name")
     return rows[~rows["label"].duplicated(keep=False)].reset_index(drop=True)
 

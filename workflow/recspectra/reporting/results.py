@@ -49,6 +49,7 @@ NUMBERS = {
 JOIN = ["dataset", "model", "variant", "key", "seed", "fit"]
 PATHS = {"dataset", "model", "key", "seed"}  # columns that paths are made of
 ONE_NAME = r"(?!\.)[A-Za-z0-9._=,+-]{1,255}"  # of one folder or file
+STAGES = ["spectrum_seconds", "fit_seconds", "score_seconds"]
 POINT = ["dataset", "history", "mask", "users", "fit", "metric", "k"]
 
 
@@ -389,7 +390,7 @@ def seed_values(files: StudyResults, dataset: str, point: Mapping[str, Any]) -> 
     for name, value in point.items():
         rows = rows[rows[name] == value] if name != "users" else rows
     rows = rows[rows["value"].notna()]
-    names = rows["model"] + "\0" + rows["variant"] + "\0" + rows["key"]
+    names = names_of(rows)
     return {name: part.to_numpy()[:, None] for name, part in rows["value"].groupby(names, sort=False)}
 
 
@@ -409,6 +410,16 @@ def select_runs(
         runs = runs[runs[column].isin(wanted)] if wanted else runs
     runs = runs[runs["model"] == model] if model else runs
     return runs.assign(label=_labels(runs))
+
+
+def names_of(runs: pd.DataFrame) -> pd.Series:
+    r"""Return what tells runs of a dataset apart, seeds left out: `model\0variant\0key`."""
+    return runs["model"] + "\0" + runs["variant"] + "\0" + runs["key"]
+
+
+def seconds_of(runs: pd.DataFrame) -> pd.Series:
+    """Return the seconds of eigenpairs, fit and scoring together; NaN where nobody measured any."""
+    return runs[STAGES].sum(axis=1, min_count=1)
 
 
 def not_converged(files: StudyResults, runs: pd.DataFrame) -> pd.DataFrame:

@@ -17,11 +17,13 @@ from recspectra.config.study import TableConfig
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import (
     JOIN,
+    STAGES,
     StudyResults,
     by_dataset,
     joint_status,
     machines,
     read_csv,
+    seconds_of,
     select_runs,
     write_csv,
 )
@@ -33,7 +35,6 @@ COLUMNS = [
     "score_seconds", "total_seconds", "ratio", "published_minutes", "published_ratio", "peak_memory_mb",
 ]  # fmt: skip
 NUMBERS = COLUMNS[7:]
-STAGES = ["spectrum_seconds", "fit_seconds", "score_seconds"]
 MINUTES = "runtime_min"
 
 
@@ -46,7 +47,7 @@ def build(files: StudyResults, table: TableConfig, published: Published) -> pd.D
     for key, part in runs.groupby(by, sort=False):
         done = part[part["status"].isin(USABLE)]
         seconds = done[STAGES].median().tolist() if len(done) else [np.nan] * 3
-        total = done[STAGES].sum(axis=1, min_count=1).median() if len(done) else np.nan
+        total = seconds_of(done).median() if len(done) else np.nan
         memory = part["peak_memory_mb"].max()
         lines.append([*key, len(part), joint_status(part["status"]), *seconds, total, memory])
     frame = pd.DataFrame(lines, columns=[*by, "runs", "status", *STAGES, "total_seconds", "peak_memory_mb"])

@@ -20,7 +20,14 @@ from recspectra.evaluation import simultaneous
 from recspectra.evaluation.simultaneous import Panel
 from recspectra.reporting import intervals, tables
 from recspectra.reporting.intervals import Place
-from recspectra.reporting.results import StudyResults, preferred, read_csv, select_runs, write_csv
+from recspectra.reporting.results import (
+    StudyResults,
+    preferred,
+    read_csv,
+    seconds_of,
+    select_runs,
+    write_csv,
+)
 
 FILE = "standings.csv"
 TEXTS = ["dataset", "row", "model", "variant", "key", "kind", "fit", "protocol", "history", "mask", "metric",
@@ -28,7 +35,6 @@ TEXTS = ["dataset", "row", "model", "variant", "key", "kind", "fit", "protocol",
 NUMBERS = ["k", "value", "low", "high", "rank", "rank_low", "rank_high", "tied", "users", "seeds",
            "user_error", "seed_spread", "seeds_df", "published"]  # fmt: skip
 COLUMNS = [*TEXTS, *NUMBERS]
-STAGES = ["spectrum_seconds", "fit_seconds", "score_seconds"]
 FIRST = ("ndcg", 10)  # what models are ranked by, where a table has it
 
 
@@ -146,5 +152,5 @@ def _spreads(panel: Panel | None) -> dict[str, dict[str, float]]:
 def _cost(part: pd.DataFrame) -> dict[str, float]:
     """Return the median seconds of the runs that finished, eigenpairs included, and the highest memory."""
     done = part[part["status"].isin(USABLE)].drop_duplicates(["fold", "seed"])
-    seconds = done[STAGES].fillna(0.0).sum(axis=1).median() if len(done) else np.nan
+    seconds = seconds_of(done).median() if len(done) else np.nan
     return {"seconds": seconds, "memory": part["peak_memory_mb"].max()}

@@ -10,8 +10,8 @@ from recspectra.config.study import FigureConfig
 from recspectra.evaluation.simultaneous import Comparison, Panel
 from recspectra.reporting.figures import theme
 from recspectra.reporting.figures.base import FigureData, drawn, heading, name_of, one_fit, panels
-from recspectra.reporting.figures.paired import NO_USERS, Asked, differences, names_of, panels_of, view_of
-from recspectra.reporting.results import StudyResults, seen
+from recspectra.reporting.figures.paired import NO_USERS, Asked, differences, panels_of, view_of
+from recspectra.reporting.results import StudyResults, names_of, seen
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

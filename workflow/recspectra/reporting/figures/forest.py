@@ -12,9 +12,9 @@ from recspectra.evaluation import simultaneous
 from recspectra.evaluation.simultaneous import Panel
 from recspectra.reporting.figures import theme
 from recspectra.reporting.figures.base import FigureData, drawn, heading, name_of, one_fit, panels
-from recspectra.reporting.figures.paired import NO_USERS, names_of, panels_of, view_of
+from recspectra.reporting.figures.paired import NO_USERS, panels_of, view_of
 from recspectra.reporting.intervals import ranked
-from recspectra.reporting.results import StudyResults, seen
+from recspectra.reporting.results import StudyResults, names_of, seen
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

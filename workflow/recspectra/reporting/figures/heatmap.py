@@ -11,9 +11,9 @@ from recspectra.config.study import FigureConfig
 from recspectra.reporting.figures import theme
 from recspectra.reporting.figures.base import FigureData, drawn, heading, name_of, panels, runs_of
 from recspectra.reporting.figures.lines import positions, tick
-from recspectra.reporting.figures.paired import Asked, differences, names_of, panels_of, view_of
+from recspectra.reporting.figures.paired import Asked, differences, panels_of, view_of
 from recspectra.reporting.figures.sensitivity import measured
-from recspectra.reporting.results import StudyResults, aggregate, by_dataset, seen
+from recspectra.reporting.results import StudyResults, aggregate, by_dataset, names_of, seen
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

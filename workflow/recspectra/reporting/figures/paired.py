@@ -12,7 +12,7 @@ from recspectra.config.model import VARYING
 from recspectra.config.study import FigureConfig, View
 from recspectra.evaluation import simultaneous
 from recspectra.evaluation.simultaneous import Comparison, Pair, Panel
-from recspectra.reporting.results import StudyResults, kept_values, preferred
+from recspectra.reporting.results import StudyResults, kept_values, names_of, preferred
 
 NO_USERS = "no values of single users are on disk"
 
@@ -28,11 +28,6 @@ class Asked(NamedTuple):
 def view_of(files: StudyResults, figure: FigureConfig) -> View | None:
     """Return what a figure is measured with: its own view, else the fullest of its protocol."""
     return figure.view or preferred(files, figure.protocol)
-
-
-def names_of(runs: pd.DataFrame) -> pd.Series:
-    r"""Return what tells runs of a dataset apart, seeds left out: `model\0variant\0key`."""
-    return runs["model"] + "\0" + runs["variant"] + "\0" + runs["key"]
 
 
 def panels_of(files: StudyResults, figure: FigureConfig, runs: pd.DataFrame) -> dict[str, Panel]:

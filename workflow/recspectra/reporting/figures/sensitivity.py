@@ -11,8 +11,8 @@ from recspectra.config.scale import CAPPED, CAPPED_MARK
 from recspectra.config.study import FigureConfig, View
 from recspectra.reporting.figures.base import LINES, FigureData, drawn, listed, panels, runs_of
 from recspectra.reporting.figures.lines import positions, tick
-from recspectra.reporting.figures.paired import Asked, differences, names_of, panels_of, view_of
-from recspectra.reporting.results import JOIN, StudyResults, aggregate, seen
+from recspectra.reporting.figures.paired import Asked, differences, panels_of, view_of
+from recspectra.reporting.results import JOIN, StudyResults, aggregate, names_of, seen
 
 SERIES = ["dataset", "title", "base", "fit", "others"]
 SHOWN = [*LINES, "value", "low", "high"]

@@ -21,14 +21,13 @@ from recspectra.reporting.figures.base import (
     plain_number,
     plain_runs,
 )
-from recspectra.reporting.results import JOIN, StudyResults, machines, preferred
+from recspectra.reporting.results import JOIN, StudyResults, machines, preferred, seconds_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 POINTS = ["panel", "series", "seconds", "value", "front"]
-STAGES = ["spectrum_seconds", "fit_seconds", "score_seconds"]
 HEIGHT = 3.6  # inches of a panel
 LETTER = 0.0165  # width of a letter of a label, as a share of a panel of half the page's width
 LINE = 0.045  # height of a label
@@ -45,7 +44,7 @@ def trade_off(files: StudyResults, figure: FigureConfig) -> FigureData:
     point = {"protocol": figure.protocol, "metric": figure.metric, "k": figure.k}
     for name, value in (point | (view.model_dump() if view else {})).items():
         rows = rows[rows[name] == value]
-    runs = runs.assign(seconds=runs[STAGES].fillna(0.0).sum(axis=1))
+    runs = runs.assign(seconds=seconds_of(runs))
     runs = runs.merge(rows[[*JOIN, "value"]], on=JOIN)
     runs = runs.assign(panel=panels(files, runs["dataset"]), series=runs["label"])
     places = runs.groupby(["panel", "series"], sort=False)
