@@ -121,7 +121,7 @@ def test_lists_stand_in_tables_claim_and_report(beside: Finished) -> None:
     assert any(
         "Their Markov" in r["rival"] or r["rival"] == "their_markov" for r in rows(study / "claims.csv")
     )
-    report = (beside.folder / "results/report/index.html").read_text(encoding="utf-8")
+    report = (beside.folder / "results/report/study-beside.html").read_text(encoding="utf-8")
     assert "Their Markov" in report and "Note on Their two seeds" in report
     runs = {(r["model"], r["seed"]): r for r in rows(study / "runs.csv")}
     assert runs["their_markov", "0"]["fit_seconds"] == "812.0" and ("their_two_seeds", "1") in runs
