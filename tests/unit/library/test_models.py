@@ -62,13 +62,13 @@ def test_a_new_user_gets_what_the_owner_of_its_history_gets(clicks: pd.DataFrame
 
 def test_times_of_a_history_are_ordered_as_numbers_and_dates_are(ease: rs.Model) -> None:
     items = ["film 1", "film 2", "film 3"]
-    for times in (["9", "10", "11"], [9, 10, 11], ["2020-01-09", "2020-01-10 08:00", "2021-01-01"],
+    for times in (["9", "10", "11"], [9, 10, 11], ["2020-01-09", "2020-01-10", "2021-01-01"],
                   pd.to_datetime(["2020-01-09", "2020-01-10", "2021-01-01"])):  # fmt: skip
         frame = pd.DataFrame({"user": "x", "item": items, "time": times}).iloc[::-1]
         asked = asked_users(ease, None, frame)
         assert ease.ids.items[asked.history.items].tolist() == items
     for times in (["9", "", "11"], ["9", "2020-01-10", "11"], [9, None, 11], ["soon", "now", "late"]):
-        with pytest.raises(rs.DataError, match="column time must have a number, or a date"):
+        with pytest.raises(rs.DataError, match="column 'time'"):
             ease.recommend(history=pd.DataFrame({"user": "x", "item": items, "time": times}))
 
 

@@ -326,7 +326,6 @@ def _all_ranked(
     name: str, model: Measurable, data: Data, plan: ProtocolConfig, view: View
 ) -> list[RankedLists]:
     """Return the lists of the users that count, with their hits, once a seed."""
-    _check_seeds(name, model)
     members, truth = _members(data, plan), getattr(data, plan.target)
     masked = Inputs(data.train, data.valid, data.ordered, {}).part(view.mask)
     found = []
@@ -335,26 +334,6 @@ def _all_ranked(
         ranking = how(name, one, data, plan, view)
         found.append(ranked_lists(ranking, truth, plan, data.train, masked).within(members))
     return found
-
-
-def _check_seeds(name: str, model: Measurable) -> None:
-    """Refuse a sequence that is not one model under several seeds: it would have a mean of models."""
-    if not isinstance(model, list | tuple):
-        return
-    abouts = [one.about for one in model if isinstance(one, Model)]
-    if not model or len({_setting(about) for about in abouts}) > 1:
-        raise ConfigError(
-            f"'{name}' is a sequence of {len(model)} models that differ in more than their seed; "
-            "give each under a name of its own"
-        )
-    if len({about["seed"] for about in abouts}) < len(abouts):
-        raise ConfigError(f"'{name}' has a seed twice: seeds that are no others say nothing of chance")
-
-
-def _setting(about: Mapping[str, Any]) -> str:
-    """Return what seeds of one model share; a refit learns for as many epochs as its seed did best with."""
-    epochs = about["params"].get("epochs") if about["fit"] == "train" else None
-    return str((about["model"], about["fit"], {**about["params"], "epochs": epochs}))
 
 
 def _is_trained(model: Measurable) -> bool:
