@@ -143,12 +143,12 @@ def test_a_shared_lock_of_a_device_is_open_to_all_whatever_the_umask(
 ) -> None:
     monkeypatch.setattr(devices, "_held", [])
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")  # first, so that it is gone afterwards: `take` sets it
     before = os.umask(0o077)
     try:
         devices.take({"CUDA_VISIBLE_DEVICES": "3", devices.LOCKS: str(tmp_path)})
     finally:
         os.umask(before)
-        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert (tmp_path / "3.0").stat().st_mode & 0o777 == 0o666
     for lock in devices._held:
         lock.release()
