@@ -106,7 +106,7 @@ class Bench:
     def saved_and_loaded(self, name: str, system: Recommender, path: Path) -> Recommender:
         """A model once it has been a file."""
         about = {"model": name, "title": name, "params": vars(system.params), "fit": "train", "data": "",
-                 "dataset": "tiny", "seed": 0}  # fmt: skip
+                 "dataset": "tiny", "seed": 0, "log": {}}  # fmt: skip
         save_model(path, SavedModel(about, system, self.data["train"], IDS))
         return load_model(path, CATALOG).system
 
