@@ -128,6 +128,9 @@ def test_a_refit_may_learn_as_long_as_its_own_seed_did(data: rs.Data, ease: rs.M
     ]  # fmt: skip
     found = rs.evaluate({"x": refit, "y": ease}, data, metrics=["ndcg"], k=10)["value"]
     assert found[0] == pytest.approx(found[1])
+    longer = [dataclasses.replace(one, about=one.about | {"fit": "train"}) for one in refit]
+    with pytest.raises(rs.ConfigError, match="is a list of different models"):
+        rs.evaluate({"x": longer}, data, k=10)
 
 
 class FirstThirty:

@@ -72,6 +72,18 @@ def gradients(system: WPGRec, loss: torch.Tensor) -> torch.Tensor:
     return torch.cat([g.flatten() for g in found if g is not None])
 
 
+def assert_same_with_slopes(fast: tuple, plain: tuple, leaves: list[torch.Tensor]) -> None:
+    """Two ways give the same blocks and the same gradients in the leaves."""
+    toward = [torch.randn_like(x) for x in fast]
+    for a, b in zip(fast, plain, strict=True):
+        assert torch.allclose(a, b, rtol=1e-5, atol=1e-5 * float(b.detach().abs().max()))
+    slopes = [torch.autograd.grad(x, leaves, toward, allow_unused=True) for x in (fast, plain)]
+    zeros = [torch.zeros_like(x) for x in leaves]
+    for a, b, z in zip(*slopes, zeros, strict=True):
+        a, b = z if a is None else a, z if b is None else b
+        assert torch.allclose(a, b, rtol=1e-4, atol=2e-5 * float(b.abs().max()) if b.numel() else 0.0)
+
+
 def histories(data: Interactions) -> History:
     return History.of(data, np.arange(data.n_users))
 
@@ -101,14 +113,7 @@ def test_the_collapsed_filters_equal_those_layer_by_layer(
 
     fast = filtered(graph, p, others, items, theta)
     plain = layer_by_layer(graph, p, others, items, theta)
-    toward = [torch.randn_like(x) for x in fast]
-    for a, b in zip(fast, plain, strict=True):
-        assert torch.allclose(a, b, rtol=1e-5, atol=1e-5 * float(b.detach().abs().max()))
-    slopes = [torch.autograd.grad(x, leaves, toward, allow_unused=True) for x in (fast, plain)]
-    zeros = [torch.zeros_like(x) for x in leaves]
-    for a, b, z in zip(*slopes, zeros, strict=True):
-        a, b = z if a is None else a, z if b is None else b
-        assert torch.allclose(a, b, rtol=1e-4, atol=1e-5 * float(b.abs().max()) if b.numel() else 0.0)
+    assert_same_with_slopes(fast, plain, leaves)
 
 
 @pytest.mark.parametrize(
@@ -128,14 +133,7 @@ def test_what_is_kept_of_an_epoch_gives_the_same_filters_and_slopes(
     kept = Kept.of(cross, others, layers * order)
     fast = filtered_as_kept(graph, p, kept, items, theta)
     plain = layer_by_layer(graph, p, others, items, theta)
-    toward = [torch.randn_like(x) for x in fast]
-    for a, b in zip(fast, plain, strict=True):
-        assert torch.allclose(a, b, rtol=1e-5, atol=1e-5 * float(b.detach().abs().max()))
-    slopes = [torch.autograd.grad(x, leaves, toward, allow_unused=True) for x in (fast, plain)]
-    zeros = [torch.zeros_like(x) for x in leaves]
-    for a, b, z in zip(*slopes, zeros, strict=True):
-        a, b = z if a is None else a, z if b is None else b
-        assert torch.allclose(a, b, rtol=1e-4, atol=2e-5 * float(b.abs().max()) if b.numel() else 0.0)
+    assert_same_with_slopes(fast, plain, leaves)
 
 
 def test_the_layers_are_the_chebyshev_filter_of_the_dense_laplacian(train: Interactions) -> None:

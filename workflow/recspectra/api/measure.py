@@ -280,8 +280,9 @@ def _check_seeds(name: str, several: Sequence[Measurable]) -> None:
 
 
 def _without_epochs(model: Model) -> list[Any]:
-    """Return the parameters without the number of epochs, which a refit takes from its own seed."""
-    return sorted((key, value) for key, value in model.params.items() if key != "epochs")
+    """Return the parameters, of a refit without the number of epochs, which it takes from its own seed."""
+    refit = model.about["fit"] != "train"
+    return sorted((key, value) for key, value in model.params.items() if not (refit and key == "epochs"))
 
 
 def _named(model: Measurable) -> tuple[str, Measurable]:
