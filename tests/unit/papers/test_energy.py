@@ -38,6 +38,22 @@ def test_energy_of_all_pairs_equals_a_plain_reference(chain: tuple[Interactions,
         assert frame.loc[name, BEYOND] == pytest.approx(0.0, abs=1e-5)
 
 
+def test_the_size_of_a_coefficient_equals_a_plain_reference(chain: tuple[Interactions, Spectrum]) -> None:
+    train, spectrum = chain
+    frame = energy_bands(train, spectrum).set_index(["signal", "band"])["magnitude"]
+    x = train.matrix.toarray().astype(float)
+    mean = x.mean(axis=0)
+    own = x - np.outer(x @ mean / (mean @ mean), mean)
+    for name, signals in (("whole row", x), ("user-specific", own), ("global trend", mean[None])):
+        sizes: list[list[float]] = [[], [], []]
+        for value, vector in zip(1.0 - spectrum.values, spectrum.vectors.T, strict=True):
+            band = 0 if value < 0.3 else 1 if value < 0.8 else 2
+            sizes[band] += [abs(vector[-5:] @ s) / np.linalg.norm(s) for s in signals]
+        expected = [np.mean(part) if part else np.nan for part in sizes]
+        np.testing.assert_allclose(frame.loc[name].to_numpy()[:3], expected, atol=1e-5)
+        assert np.isnan(frame.loc[name, BEYOND])
+
+
 def test_energy_beyond_the_computed_pairs(chain: tuple[Interactions, Spectrum]) -> None:
     train, spectrum = chain
     few, whole = (energy_bands(train, s).set_index(["signal", "band"]) for s in (spectrum.top(3), spectrum))

@@ -143,7 +143,7 @@ def trials() -> pd.DataFrame:
 
 def shares() -> pd.DataFrame:
     rows = [
-        [DATASET, "unified-d2-a0.4@train", 32, signal, band, low, high, 3, share]
+        [DATASET, "unified-d2-a0.4@train", 32, signal, band, low, high, 3, share, 0.1 * share]
         for signal, parts in (("global trend", (0.4, 0.1, 0.0, 0.5)), ("user-specific", (0.0, 0.2, 0.1, 0.7)))
         for (band, low, high), share in zip(
             [("low", 0, 0.3), ("middle", 0.3, 0.8), ("high", 0.8, 2), (BEYOND, 0.9, 2)], parts, strict=True
@@ -200,6 +200,27 @@ def test_runtime_table_sets_ratios_beside_published_ones(on_ml_1m: Path) -> None
     text = (on_ml_1m / "table-time.md").read_text()
     assert "published on ml-1m (min)" in text and "another machine" in text
     assert r"\begin{longtable}" in (on_ml_1m / "table-time.tex").read_text()
+
+
+def test_a_fit_of_a_few_epochs_is_counted_as_often_as_the_table_says(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "s")
+    runs = pd.read_csv(folder / "runs.csv", dtype=str, keep_default_na=False)
+    own = runs["model"].isin(["gsprec", "fagsp"])
+    runs.assign(epochs=runs["epochs"].mask(own, "2")).to_csv(folder / "runs.csv", index=False)
+    study = study_json()
+    study["tables"][0]["epochs"] = {"gsprec": 100, "fagsp": 1, "gfcf": 50}
+    (folder / "study.json").write_text(json.dumps(study))
+    draw(folder, ROOT)
+    frame = runtime.read(folder, "time").set_index("row")
+    line = frame.loc["GSPRec"]
+    assert (line["fit_seconds"], line["total_seconds"]) == (50 * 8.0, 50 * 8.0 + 1.5)
+    assert (line["timed_epochs"], line["epochs"]) == (2, 100)
+    assert frame.drop(index="GSPRec")[["timed_epochs", "epochs"]].isna().all(axis=None)
+    text = (folder / "table-time.md").read_text()
+    assert "GSPRec: the fit of 2 epochs times 50, for 100 epochs." in text and "FaGSP: the fit" not in text
+    with pytest.raises(ConfigError, match="`epochs` is for a table of kind runtime"):
+        wrong = {"name": "t", "title": "T", "metrics": ["recall"], "k": [20], "epochs": {"ease": 2}}
+        validate(TableConfig, wrong, "study.yaml")
 
 
 def test_minutes_of_another_dataset_are_not_set_beside(drawn: Path) -> None:

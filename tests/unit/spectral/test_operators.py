@@ -277,6 +277,21 @@ def test_the_condition_of_lemma_1() -> None:
 # ---------------------------------------------------------------------------- similarity
 
 
+@given(graphs(), st.sampled_from([0, 1, 2, 3]))
+def test_propositions_2_and_3(train: Interactions, depth: int) -> None:
+    """Eigenvalues of L lie in [0, 2], as many are 0 as the graph has components.
+
+    Successive items are of one user, so transitions join no components of the graph of interactions. A node
+    without an edge counts as none: its row of L is that of the identity.
+    """
+    frequencies = 1.0 - np.linalg.eigvalsh(build(f"unified-d{depth}-a0.4", train).formed())
+    assert frequencies.min() >= -1e-12 and frequencies.max() <= 2.0 + 1e-12
+    whole = sp.block_array([[None, train.matrix], [train.matrix.T, None]]).tocsr()
+    count, label = sp.csgraph.connected_components(whole, directed=False)
+    single = (np.bincount(label, minlength=count) == 1).sum()
+    assert (np.abs(frequencies) < 1e-9).sum() == count - single
+
+
 @pytest.mark.parametrize("share", [0.0, np.inf], ids=["dense", "sparse"])
 @given(graphs())
 def test_rows_times_the_similarity(share: float, train: Interactions) -> None:

@@ -699,7 +699,7 @@ def _named_models(kind: str, item: Any) -> dict[str, list[str]]:
         return {"model": [item.model] if item.model else [], "rivals": item.rivals}
     if kind == "figures":
         return {"model": [item.model] if item.model else []}
-    return {"reference": [item.reference] if item.reference else []}
+    return {"reference": [item.reference] if item.reference else [], "epochs": list(item.epochs)}
 
 
 def variant_label(variant: str, swept: dict[str, Scalar]) -> str:

@@ -159,7 +159,7 @@ class TableConfig(Strict):
 
     A table of kind `activity` has means over users in quartiles of their number of interactions.
 
-    Kinds that papers add (see `recspectra.registry`) have the numbers of a `figure`. A runtime table sets
+    Kinds that papers add (see `recspectra.registry`) may have the numbers of a `figure`. A runtime table sets
     every model in relation to the model `reference` (GF-CF by default); one of metrics marks what is above
     or below it. `printed` names
     the published dataset to print next to one of ours where `mapping.yaml` maps none,
@@ -182,6 +182,7 @@ class TableConfig(Strict):
     published: str | None = None
     printed: dict[str, str] = {}
     open_rows: bool = False
+    epochs: dict[str, Annotated[int, Field(ge=1)]] = {}
     caption: str = ""
 
     @field_validator("users")
@@ -208,8 +209,10 @@ class TableConfig(Strict):
     def _has_what_its_kind_needs(self) -> TableConfig:
         if self.kind in ("metrics", "activity") and not (self.metrics and self.k):
             raise ValueError(f"a table of kind {self.kind} needs `metrics` and `k`")
+        if self.epochs and self.kind != "runtime":
+            raise ValueError("`epochs` is for a table of kind runtime")
         paper = registry.tables().get(self.kind)
-        if paper and not self.figure:
+        if paper and paper.figure and not self.figure:
             raise ValueError(
                 f"a table of kind {self.kind} needs `figure`, the name of a figure of kind {paper.figure}"
             )

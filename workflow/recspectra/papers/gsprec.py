@@ -1,4 +1,4 @@
-"""GSPRec: the response of its filters, and how much of the users' signals lies in which band.
+"""GSPRec: the response of its filters, what of the users' signals lies in which band, and Lemma 1.
 
 GSPRec's Appendices C and G say that coefficients of 0.3 < lambda < 0.8 are larger for
 user-specific patterns than for global trends. Three signals on the items are measured:
@@ -12,8 +12,12 @@ user-specific patterns than for global trends. Three signals on the items are me
 
 Each is placed on the item nodes of the graph, 0 on the user nodes. With the orthonormal
 eigenvectors u_i of its Laplacian, the share of a band is the sum of (u_i . x)^2 over the
-eigenvalues in it, divided by x . x. Only the leading pairs are computed: the energy that
-they do not hold lies at larger eigenvalues and is its own row, `beyond`.
+eigenvalues in it, divided by x . x; its mean |alpha| is that of |u_i . x| / |x| over its pairs.
+Only the leading pairs are computed: the energy that they do not hold lies at larger eigenvalues
+and is its own row, `beyond`.
+
+Lemma 1 has the sum of Eq. 2 converge for alpha < 1 / rho(S'). Each fit writes rho(S') down; the
+table `convergence` sets it against alpha.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from recspectra.config.model import spectra_of
-from recspectra.registry import FigureKind, Job, OfJobs, OfRuns, Target, register
+from recspectra.registry import FigureKind, Job, OfJobs, OfRuns, RunColumns, TableKind, Target, register
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,10 +35,12 @@ if TYPE_CHECKING:
 
     from recspectra.config.catalog import Study
     from recspectra.config.model import PlannedRun
-    from recspectra.config.study import FigureConfig
+    from recspectra.config.study import FigureConfig, TableConfig
     from recspectra.data.interactions import Interactions
     from recspectra.reporting.figures.base import FigureData
+    from recspectra.reporting.published import Published
     from recspectra.reporting.results import StudyResults
+    from recspectra.reporting.table import Table
     from recspectra.spectral.spectrum import Spectrum
 
 MODEL = "gsprec"  # where a figure names no model
@@ -43,7 +49,9 @@ MODEL = "gsprec"  # where a figure names no model
 
 EDGES = {"low": (0.0, 0.3), "middle": (0.3, 0.8), "high": (0.8, 2.0)}
 BEYOND = "beyond"
-COLUMNS = ("dataset", "operator", "rank", "signal", "band", "low", "high", "pairs", "share")
+COLUMNS = ("dataset", "operator", "rank", "signal", "band", "low", "high", "pairs", "share",
+           "magnitude")  # fmt: skip
+NUMBERS = ("low", "high", "pairs", "share", "magnitude")
 BATCH_NUMBERS = 8_000_000  # coefficients held at once: 64 MB of float64
 ROUNDING = 1e-9  # eigenvalues of a Laplacian may come out just below 0
 
@@ -51,7 +59,8 @@ ROUNDING = 1e-9  # eigenvalues of a Laplacian may come out just below 0
 def energy_spectra(study: Study, figure: FigureConfig) -> list[Target]:
     """Return a target for the first spectrum of the figure's model on each of its datasets.
 
-    The option `rank` is how many eigenpairs are looked at; by default those of the run.
+    The option `rank` is how many eigenpairs are looked at; by default those of the run. Figures of both
+    kinds have the same numbers, each in a file of its own.
     """
     found: dict[str, Target] = {}
     for planned in study.runs:
@@ -62,7 +71,7 @@ def energy_spectra(study: Study, figure: FigureConfig) -> list[Target]:
             operator, size = needs[0]
             name = f"{operator}-r{figure.options.get('rank') or size}"
             inputs = (f"results/data/{dataset}/train.npz", f"results/spectra/{dataset}/{name}.npz")
-            found.setdefault(dataset, Target(f"{dataset}/energy/{name}", inputs))
+            found.setdefault(dataset, Target(f"{dataset}/{figure.kind}/{name}", inputs))
     return list(found.values())
 
 
@@ -94,8 +103,9 @@ def energy_bands(train: Interactions, spectrum: Spectrum) -> pd.DataFrame:
     -------
     DataFrame
         `signal`, `band`, `low` and `high` (the band's ends; of `beyond` the last computed
-        eigenvalue and 2), `pairs` (computed in the band) and `share`: the mean over the
-        users that have such a signal. The shares of a signal sum to 1.
+        eigenvalue and 2), `pairs` (computed in the band), `share` and `magnitude` (of a
+        pair, NaN where the band has none): means over the users that have such a signal.
+        The shares of a signal sum to 1.
     """
     import numpy as np
     import pandas as pd
@@ -105,15 +115,15 @@ def energy_bands(train: Interactions, spectrum: Spectrum) -> pd.DataFrame:
     items = spectrum.vectors[-train.n_items :]
     profile = np.asarray(train.matrix.mean(axis=0), dtype=np.float64).ravel()
     rows = {
-        "global trend": _shares((profile @ items)[None] ** 2 @ bands, np.array([profile @ profile])),
-        **_user_shares(train, items, bands, profile),
+        "global trend": _means((profile @ items)[None], bands, np.array([profile @ profile])),
+        **_user_means(train, items, bands, profile),
     }
     ends = [*EDGES.values(), (float(frequencies.max()), 2.0)]
     pairs = [*bands.sum(axis=0).astype(int), 0]
     return pd.DataFrame(
         [
-            (signal, band, *ends[j], pairs[j], shares[j])
-            for signal, shares in rows.items()
+            (signal, band, *ends[j], pairs[j], shares[j], sizes[j])
+            for signal, (shares, sizes) in rows.items()
             for j, band in enumerate([*EDGES, BEYOND])
         ],
         columns=list(COLUMNS[3:]),
@@ -126,37 +136,59 @@ def _inside(frequencies: np.ndarray, low: float, high: float) -> np.ndarray:
     return ((frequencies >= low) & (frequencies < top)).astype("float64")
 
 
-def _shares(captured: np.ndarray, energy: np.ndarray) -> np.ndarray:
-    """Return the mean share per band, and what no computed pair holds, over rows with energy."""
+def _means(coefficients: np.ndarray, bands: np.ndarray, energy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean share per band, with what no computed pair holds, and the mean |alpha| of a pair.
+
+    Parameters
+    ----------
+    coefficients : array, shape (signals, pairs)
+        u_i . x.
+    bands : array, shape (pairs, bands)
+        1 where a pair is in a band.
+    energy : array, shape (signals,)
+        x . x; signals without any do not count.
+    """
+    import numpy as np
+
+    return _over_signals(coefficients**2 @ bands, np.abs(coefficients) @ bands, bands.sum(axis=0), energy)
+
+
+def _over_signals(
+    squares: np.ndarray, sizes: np.ndarray, pairs: np.ndarray, energy: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     import numpy as np
 
     some = energy > ROUNDING
     if not some.any():
-        return np.full(captured.shape[1] + 1, np.nan)
-    shares = (captured[some] / energy[some, None]).mean(axis=0)
-    return np.append(shares, max(0.0, 1.0 - shares.sum()))
+        return np.full(len(pairs) + 1, np.nan), np.full(len(pairs) + 1, np.nan)
+    shares = (squares[some] / energy[some, None]).mean(axis=0)
+    total = (sizes[some] / np.sqrt(energy[some, None])).mean(axis=0)
+    each = np.divide(total, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+    return np.append(shares, max(0.0, 1.0 - shares.sum())), np.append(each, np.nan)
 
 
-def _user_shares(
+def _user_means(
     train: Interactions, items: np.ndarray, bands: np.ndarray, profile: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Return the shares of the users' rows, and of the rows without their part along the profile."""
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return the same of the users' rows, and of the rows without their part along the profile."""
     import numpy as np
 
     along = train.matrix @ profile / max(profile @ profile, ROUNDING)
     trend = profile @ items
     size = max(1, BATCH_NUMBERS // items.shape[1])
-    whole, own = [], []
+    found: list[list[np.ndarray]] = []
     for start in range(0, train.n_users, size):
-        coefficients = np.asarray(train.matrix[start : start + size] @ items, dtype=np.float64)
-        whole.append(coefficients**2 @ bands)
-        own.append((coefficients - along[start : start + size, None] * trend) ** 2 @ bands)
+        whole = np.asarray(train.matrix[start : start + size] @ items, dtype=np.float64)
+        own = whole - along[start : start + size, None] * trend
+        found.append([part for c in (whole, own) for part in (c**2 @ bands, np.abs(c) @ bands)])
+    squares, sizes, own_squares, own_sizes = (np.concatenate(part) for part in zip(*found, strict=True))
     lengths = np.diff(train.matrix.indptr).astype(np.float64)
     rest = lengths - along**2 * (profile @ profile)
     rest[rest < 1e-6 * lengths] = 0.0  # the row is the profile, up to rounding
+    pairs = bands.sum(axis=0)
     return {
-        "whole row": _shares(np.concatenate(whole), lengths),
-        "user-specific": _shares(np.concatenate(own), rest),
+        "whole row": _over_signals(squares, sizes, pairs, lengths),
+        "user-specific": _over_signals(own_squares, own_sizes, pairs, rest),
     }
 
 
@@ -164,12 +196,7 @@ def energy_data(files: StudyResults, figure: FigureConfig, rows: pd.DataFrame) -
     """Return the share of the users' signals in each band of the graph's spectrum."""
     from recspectra.reporting.figures.base import drawn
 
-    rows = rows.dropna(subset="share")
-    spectra = rows[["dataset", "operator", "rank"]].drop_duplicates()
-    names = rows["dataset"].map(lambda n: files.titles.get(n, n)) + ", " + rows["rank"] + " eigenpairs"
-    if spectra["dataset"].duplicated().any():
-        names = names + " of " + rows["operator"]
-    frame = rows.assign(panel=names)[["panel", *COLUMNS[3:]]].drop_duplicates()
+    frame = _in_panels(files, rows.dropna(subset="share"))
     caption = (
         "Share of a signal's energy per band of eigenvalues of the graph Laplacian, mean over users: the "
         "mean row of all users (global trend), a user's row without its part along that mean "
@@ -178,6 +205,56 @@ def energy_data(files: StudyResults, figure: FigureConfig, rows: pd.DataFrame) -
         "smooth signal on items alone lies near 2."
     )
     return drawn(frame, caption, "share of energy", "", "energy.csv has no numbers for this figure")
+
+
+def _in_panels(files: StudyResults, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a figure with a panel for each dataset and spectrum."""
+    spectra = rows[["dataset", "operator", "rank"]].drop_duplicates()
+    names = rows["dataset"].map(lambda n: files.titles.get(n, n)) + ", " + rows["rank"] + " eigenpairs"
+    if spectra["dataset"].duplicated().any():
+        names = names + " of " + rows["operator"]
+    return rows.assign(panel=names)[["panel", *COLUMNS[3:]]].drop_duplicates()
+
+
+def coefficients_data(files: StudyResults, figure: FigureConfig, rows: pd.DataFrame) -> FigureData:
+    """Return the mean |alpha| of an eigenpair in each band of the graph's spectrum."""
+    from recspectra.reporting.figures.base import drawn
+
+    frame = _in_panels(files, rows.dropna(subset="magnitude"))
+    caption = (
+        "Mean |alpha| of an eigenpair, by band of eigenvalues of the graph Laplacian: how large the "
+        "coefficient of one eigenvector is in a signal of length 1, mean over the computed pairs of the band "
+        "and over users. Appendices C and G say that it is larger for user-specific signals than for the "
+        "global trend between 0.3 and 0.8. A band without a computed pair is left out."
+    )
+    return drawn(
+        frame, caption, "eigenvalue", "mean |alpha|", "coefficients.csv has no numbers for this figure"
+    )
+
+
+def draw_coefficients(what: FigureData) -> Figure:
+    """Draw a point for each signal and band, a panel a dataset."""
+    import seaborn as sns
+
+    from recspectra.reporting.figures import theme
+    from recspectra.reporting.figures.base import heading, name_of
+
+    picture, axes, wide = theme.panel_grid(what, 2.4, sharey=True)
+    signals, bands = (list(dict.fromkeys(what.frame[name])) for name in ("signal", "band"))
+    for panel, axis in axes.items():
+        rows = what.frame[what.frame["panel"] == panel]
+        shifts = [0.2 * (signals.index(name) - (len(signals) - 1) / 2) for name in rows["signal"]]
+        sns.scatterplot(
+            rows.assign(at=rows["band"].map(bands.index) + shifts), x="at", y="magnitude", hue="signal",
+            style="signal", s=45, legend=False, ax=axis, **theme.looks(signals),
+        )  # fmt: skip
+        ends = rows.drop_duplicates("band").set_index("band")
+        marks = [f"{b}\n{ends['low'][b]:g} to {ends['high'][b]:g}" if b in ends.index else b for b in bands]
+        axis.set_xticks(range(len(bands)), marks)
+        axis.set(xlabel=name_of(what.x), ylabel=name_of(what.y), title=heading(panel, wide), yscale="log")
+        axis.set_xlim(-0.5, len(bands) - 0.5)
+    theme.legend(picture, theme.handles(signals, lines=False))
+    return picture
 
 
 def draw_energy(what: FigureData) -> Figure:
@@ -287,15 +364,79 @@ def _shortened(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(series=parts[0], panel=panel)
 
 
+# ----------------------------------------------------------------------------- convergence
+
+CONVERGENCE = ("dataset", "depth", "decay", "spectral_radius", "alpha_limit")
+CONVERGENCE_NOTE = (
+    "rho(S') is the spectral radius of the graph of transitions of the training data, by power iteration. "
+    "Lemma 1 needs alpha < 1 / rho(S'). At a finite depth d the sum of Eq. 2 is finite whatever alpha is; "
+    "where the condition does not hold, long paths weigh more than short ones, the more the deeper."
+)
+
+
+def radius_of(record: dict[str, Any]) -> dict[str, Any]:
+    """Return rho(S') and 1 / rho(S') of a run, as its fit found them."""
+    log = record.get("log") or {}
+    return {name: log.get(name) for name in ("spectral_radius", "alpha_limit")}
+
+
+def convergence(files: StudyResults, table: TableConfig) -> pd.DataFrame:
+    """Return one line a dataset, depth and decay of GSPRec's runs, columns `CONVERGENCE`."""
+    import pandas as pd
+
+    from recspectra.reporting.results import select_runs
+
+    runs = select_runs(files, table.groups, table.datasets, table.fit, model=table.reference or MODEL)
+    runs = runs[runs["spectral_radius"].notna()]
+    set_to = pd.DataFrame([{n: p[n] for n in ("depth", "decay")} for p in runs["params"]], index=runs.index)
+    frame = runs[["dataset", "spectral_radius", "alpha_limit"]].join(set_to) if len(runs) else runs
+    return frame.reindex(columns=list(CONVERGENCE)).drop_duplicates().reset_index(drop=True)
+
+
+def lay_out_convergence(files: StudyResults, table: TableConfig, published: Published) -> Table:
+    """Return the table as it is printed, from its long form on disk."""
+    from recspectra.reporting.results import read_csv
+    from recspectra.reporting.table import plain_table
+
+    path = files.folder / f"table-{table.name}.csv"
+    frame = read_csv(path, CONVERGENCE, CONVERGENCE[1:], "draw the study first")
+    header = ["dataset", "d", "alpha", "rho(S')", "1 / rho(S')", "alpha times rho(S')", "alpha < 1 / rho(S')"]
+    rows = [
+        [files.titles.get(line.dataset, line.dataset), f"{line.depth:.0f}", f"{line.decay:g}",
+         f"{line.spectral_radius:,.1f}", f"{line.alpha_limit:.2g}",
+         f"{line.decay * line.spectral_radius:,.1f}", "yes" if line.decay < line.alpha_limit else "no"]
+        for line in frame.itertuples()
+    ]  # fmt: skip
+    return plain_table(header, rows, {0, 6}, table.title, table.caption, [CONVERGENCE_NOTE], keys=2)
+
+
+def draw_convergence(files: StudyResults, table: TableConfig, published: Published) -> list[str]:
+    """Write the table's files and return their names."""
+    from recspectra.reporting.results import write_csv
+    from recspectra.reporting.writers import write
+
+    write_csv(files.folder / f"table-{table.name}.csv", convergence(files, table))
+    return write(files, table.name, lay_out_convergence(files, table, published))
+
+
 register(
     FigureKind(
         "energy",
         columns=COLUMNS,
-        numbers=("low", "high", "pairs", "share"),
+        numbers=NUMBERS,
         source=OfJobs(measure_energy, energy_spectra, options={"rank": None}),
         data=energy_data,
         render=draw_energy,
         about="Share of the users' signals in each band of frequencies.",
+    ),
+    FigureKind(
+        "coefficients",
+        columns=COLUMNS,
+        numbers=NUMBERS,
+        source=OfJobs(measure_energy, energy_spectra, options={"rank": None}),
+        data=coefficients_data,
+        render=draw_coefficients,
+        about="How large the users' signals are in one eigenvector, by band of frequencies.",
     ),
     FigureKind(
         "frequency-response",
@@ -304,5 +445,13 @@ register(
         source=OfRuns(response_runs, response_points),
         data=response_data,
         about="What filters do to each frequency.",
+    ),
+    RunColumns("convergence", CONVERGENCE[3:], CONVERGENCE[3:], radius_of),
+    TableKind(
+        "convergence",
+        figure="",
+        draw=draw_convergence,
+        lay_out=lay_out_convergence,
+        about="The spectral radius of GSPRec's graph of transitions, and the decay that Lemma 1 allows.",
     ),
 )

@@ -33,8 +33,10 @@ from recspectra.reporting.writers import write
 COLUMNS = [
     "row", "dataset", "model", "variant", "fit", "runs", "status", "spectrum_seconds", "fit_seconds",
     "score_seconds", "total_seconds", "ratio", "published_minutes", "published_ratio", "peak_memory_mb",
+    "timed_epochs", "epochs",
 ]  # fmt: skip
 NUMBERS = COLUMNS[7:]
+EPOCHS = COLUMNS[-2:]
 MINUTES = "runtime_min"
 
 
@@ -45,15 +47,30 @@ def build(files: StudyResults, table: TableConfig, published: Published) -> pd.D
     by = ["dataset", "label", "model", "variant", "fit"]
     lines = []
     for key, part in runs.groupby(by, sort=False):
-        done = part[part["status"].isin(USABLE)]
+        done = _whole_fits(part[part["status"].isin(USABLE)], table)
         seconds = done[STAGES].median().tolist() if len(done) else [np.nan] * 3
         total = seconds_of(done).median() if len(done) else np.nan
         memory = part["peak_memory_mb"].max()
-        lines.append([*key, len(part), joint_status(part["status"]), *seconds, total, memory])
-    frame = pd.DataFrame(lines, columns=[*by, "runs", "status", *STAGES, "total_seconds", "peak_memory_mb"])
+        epochs = done[EPOCHS].median().tolist() if len(done) else [np.nan] * 2
+        lines.append([*key, len(part), joint_status(part["status"]), *seconds, total, memory, *epochs])
+    names = [*by, "runs", "status", *STAGES, "total_seconds", "peak_memory_mb", *EPOCHS]
+    frame = pd.DataFrame(lines, columns=names)
     frame = frame.rename(columns={"label": "row"})
     frame["ratio"] = frame["total_seconds"] / frame["dataset"].map(_references(frame, table.timed_against))
     return by_dataset(_beside(frame, table, published), files)[COLUMNS]
+
+
+def _whole_fits(runs: pd.DataFrame, table: TableConfig) -> pd.DataFrame:
+    """Return runs with the seconds of as many epochs as the table names for their models.
+
+    `timed_epochs` and `epochs` are those that ran and those that are counted, where these are more.
+    """
+    timed = pd.to_numeric(runs["epochs"], errors="coerce")
+    wanted = runs["model"].map(table.epochs).astype("float64")
+    few = wanted > timed
+    whole = runs["fit_seconds"] * wanted / timed
+    return runs.assign(fit_seconds=runs["fit_seconds"].where(~few, whole), timed_epochs=timed.where(few),
+                       epochs=wanted.where(few))  # fmt: skip
 
 
 def _references(frame: pd.DataFrame, model: str) -> dict[str, float]:
@@ -149,7 +166,15 @@ def notes(files: StudyResults, table: TableConfig, published: Published) -> list
         f"needs (once for all its runs), to fit, and to score all users, on {machines(runs)}. Choosing "
         "hyperparameters is not counted.",
     ]
-    if table.published and build(files, table, published)["published_minutes"].notna().any():
+    frame = build(files, table, published)
+    counted = frame[frame["epochs"].notna()]
+    lines += [
+        f"{row.row}: the fit of {row.timed_epochs:.0f} epoch{'s' * (row.timed_epochs > 1)} times "
+        f"{row.epochs / row.timed_epochs:,.0f}, for {row.epochs:,.0f} epochs. What is done once or at a "
+        "validation is counted as often."
+        for row in counted.itertuples()
+    ]
+    if table.published and frame["published_minutes"].notna().any():
         lines.append(
             f"Published: {published.table(table.published).title}, minutes on another machine; only the "
             "ratios to the reference model can be set side by side, and only roughly."
