@@ -203,6 +203,23 @@ def test_a_wrong_option_of_a_figure_is_an_error(kind: str, options: dict, expect
         FigureConfig(name="x", title="X", kind=kind, options=options)
 
 
+@pytest.mark.parametrize(
+    ("kind", "keys", "expected"),
+    [
+        ("timing", {"metric": "recall"}, "does not use `metric`; it takes group, model, datasets, caption"),
+        ("forest", {"param": "rank"}, "does not use `param`; it takes group, model, datasets, protocol"),
+        ("published", {"group": "main"}, "does not use `group`; it takes datasets, caption"),
+        ("complexity", {"datasets": ["a"]}, "does not use `datasets`; it takes options, caption"),
+        ("snr", {"k": 20}, "does not use `k`; it takes group, model, datasets, caption"),
+    ],
+)
+def test_a_key_that_a_kind_of_figure_does_not_use_is_an_error(kind: str, keys: dict, expected: str) -> None:
+    with pytest.raises(ValueError, match=expected):
+        FigureConfig(name="x", title="X", kind=kind, **keys)
+    whole = FigureConfig(name="x", title="X", kind=kind).model_dump()
+    assert FigureConfig(**whole).kind == kind, "study.json holds every key, most of them at their default"
+
+
 def test_a_module_that_cannot_be_imported_is_named(paper: Callable[[str, str], None]) -> None:
     paper("broken", "import nowhere_at_all")
     with pytest.raises(ConfigError, match=r"papers/broken\.py cannot be imported .*nowhere_at_all"):

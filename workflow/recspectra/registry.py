@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,10 +25,22 @@ if TYPE_CHECKING:
 
 PAPERS = f"{PACKAGE}.papers"
 # Figures that are drawn from what every study has (see `reporting/figures`), and tables.
-GENERIC_FIGURES = (
-    "sensitivity", "heatmap", "timing", "learning-curves", "tuning", "ablation", "forest", "published",
-    "worlds", "trade-off",
-)  # fmt: skip
+ROWS = ("group", "model", "datasets")  # keys that say whose runs are drawn
+MEASURED = ("protocol", "view", "metric", "k")  # keys that say which number of them
+# Kind -> the keys that it takes, besides those of every figure.
+FIGURE_KEYS = {
+    "sensitivity": (*ROWS, "param", "reference", *MEASURED),
+    "heatmap": (*ROWS, "param", "other_param", *MEASURED),
+    "timing": ROWS,
+    "learning-curves": ROWS,
+    "tuning": ("model", "datasets"),
+    "ablation": (*ROWS, "reference", *MEASURED),
+    "forest": (*ROWS, *MEASURED),
+    "published": ("datasets",),
+    "worlds": ("group", "datasets"),
+    "trade-off": (*ROWS, *MEASURED),
+}
+GENERIC_FIGURES = tuple(FIGURE_KEYS)
 GENERIC_TABLES = ("metrics", "runtime", "activity")
 
 
@@ -140,6 +152,8 @@ class FigureKind:
         A renderer of `reporting.figures` by name, or `FigureData` -> picture.
     about : str
         What it shows, a sentence for the page of all keys.
+    keys : tuple of str
+        Keys of a figure that it takes, besides those of every figure and `options`.
     """
 
     name: str
@@ -150,6 +164,7 @@ class FigureKind:
     render: str | Callable[[Any], Figure] = "lines"
     of_fits: bool = False
     about: str = ""
+    keys: tuple[str, ...] = ROWS
 
 
 @dataclass(frozen=True)
@@ -294,7 +309,31 @@ def check_kind(name: str, what: str) -> str:
     return name
 
 
-# ----------------------------------------------------------------------------------- options
+# --------------------------------------------------------------------------- keys and options
+
+
+def figure_keys(kind: str) -> tuple[str, ...]:
+    """Return the keys that figures of a kind take, besides `name`, `title`, `kind` and `caption`."""
+    if kind in FIGURE_KEYS:
+        return FIGURE_KEYS[kind]
+    about = figures()[kind]
+    has_options = isinstance(about.source, OfJobs) and about.source.options
+    return (*about.keys, "options") if has_options else about.keys
+
+
+def check_keys(kind: str, given: Iterable[str]) -> None:
+    """Refuse keys of a figure that change nothing in figures of its kind.
+
+    Raises
+    ------
+    ValueError
+        There is one; the message lists those that the kind takes.
+    """
+    known = figure_keys(kind)
+    unused = [name for name in given if name not in (*known, "options")]
+    if unused:
+        listed = ", ".join([*known, "caption"])
+        raise ValueError(f"a figure of kind '{kind}' does not use `{unused[0]}`; it takes {listed}")
 
 
 def check_options(kind: str, options: Mapping[str, Any]) -> None:

@@ -546,10 +546,6 @@ def test_an_ablation_is_set_against_a_variant_that_there_is(study: MakeStudy) ->
         study(models=models, figures=[figure | {"reference": "ful"}])
 
 
-def test_figures_that_show_no_metric_need_no_cut_off(study: MakeStudy) -> None:
-    study(figures=[{"name": "f", "title": "F", "kind": "timing", "k": 7}])
-
-
 def test_the_protocol_of_a_claims_rivals_is_named_by_its_key(study: MakeStudy) -> None:
     claim = CLAIM | {"rival_protocol": "sdiff", "rival_metric": "recall", "published": "sdiff/table1"}
     with pytest.raises(ConfigError, match=r"claims\[0\].rival_protocol: 'sdiff' is not among"):

@@ -16,6 +16,7 @@ from hand_made import BOTH, LOO, ROOT, Model, above, judged, write
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recspectra import registry
 from recspectra.config.study import FigureConfig, TableConfig
 from recspectra.files import PACKAGE_DIR
 from recspectra.reporting.figures import alt_text, draw_figure, figure_data, svg, theme
@@ -30,12 +31,13 @@ from recspectra.reporting.tables import build
 
 USERS = 200
 BASE = np.random.default_rng(0).beta(1, 9, (1, USERS))
-FIGURE = {"title": "T", "protocol": "wpgrec", "metric": "ndcg", "k": 10}
+MEASURED = {"protocol": "wpgrec", "metric": "ndcg", "k": 10}
 EXACT = {"kind": "closed-form"}
 
 
 def figure(kind: str, **keys: object) -> FigureConfig:
-    return FigureConfig(name=kind, kind=kind, **{**FIGURE, **keys})
+    taken = {name: value for name, value in MEASURED.items() if name in registry.figure_keys(kind)}
+    return FigureConfig(name=kind, kind=kind, **{"title": "T", **taken, **keys})
 
 
 def variants() -> list[Model]:

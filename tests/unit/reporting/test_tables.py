@@ -26,7 +26,7 @@ from recspectra.reporting.footnotes import footnotes
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyResults, aggregate, joint_status, not_converged, select_runs
 from recspectra.reporting.table import to_text
-from recspectra.reporting.tables import layout, read
+from recspectra.reporting.tables import MARK_NOTES, layout, read
 
 # -------------------------------------------------------------------------- aggregation
 
@@ -121,6 +121,27 @@ def test_published_value_difference_and_definition_marks(drawn: Path) -> None:
     latex = (drawn / "table-first.tex").read_text()
     assert r"0.1277\dag{}" in latex
     assert "another definition" in latex
+
+
+def test_a_value_printed_under_another_protocol_has_a_sign_and_both_names(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "s")
+    study = json.loads((folder / "study.json").read_text())
+    tables = [table | {"protocol": "standard"} for table in study["tables"]]
+    (folder / "study.json").write_text(json.dumps(study | {"tables": tables, "figures": []}))
+    metrics = pd.read_csv(folder / "metrics.csv", dtype=str, keep_default_na=False)
+    metrics.assign(protocol="standard").to_csv(folder / "metrics.csv", index=False)
+    draw(folder, ROOT)
+    same = cell(folder, "S-Diff", "ml-1m.diffrec", "recall_min@10")
+    assert (same.published, same.mark) == ("0.1277", "\u2016")
+    assert cell(folder, "S-Diff", "ml-1m.diffrec", "recall@10").mark == "\u2020", "the definition comes first"
+    note = "another protocol: printed under sdiff, ours under standard"
+    assert note in (folder / "table-first.md").read_text()
+    latex = (folder / "table-first.tex").read_text()
+    assert note in latex and r"0.1277$\Vert$" in latex
+
+
+def test_the_sign_of_other_files_is_printed_in_latex() -> None:
+    assert [escape.latex(mark) for mark in MARK_NOTES] == [r"\dag{}", r"\ddag{}", r"\S{}", r"$\Vert$"]
 
 
 def test_a_failed_run_shows_its_status(drawn: Path) -> None:

@@ -271,7 +271,7 @@ def _default(field: Any) -> str:
 
 def _kinds(part: str, examples: dict[str, dict[str, Any]]) -> Iterator[str]:
     for kind in known_kinds(part):
-        yield f"### {part[:-1].capitalize()} of kind `{kind}`\n\n{_about(part, kind)}\n"
+        yield f"### {part[:-1].capitalize()} of kind `{kind}`\n\n{_about(part, kind)}{_taken(part, kind)}\n"
         text = yaml.safe_dump([examples[kind]], sort_keys=False, default_flow_style=None, width=100)
         yield f"```yaml\n{part}:\n{re.sub('^', '  ', text.rstrip(), flags=re.MULTILINE)}\n```\n"
 
@@ -280,6 +280,12 @@ def _about(part: str, kind: str) -> str:
     """Return what a kind shows; papers say it of theirs."""
     added = {"tables": registry.tables, "figures": registry.figures}.get(part, dict)()
     return added[kind].about if kind in added else KINDS[part][kind]
+
+
+def _taken(part: str, kind: str) -> str:
+    """Return which keys a kind of figure takes; others are errors."""
+    keys = ", ".join(f"`{name}`" for name in registry.figure_keys(kind)) if part == "figures" else ""
+    return f" Takes {keys}." if keys else ""
 
 
 def _examples(root: Path, part: str) -> dict[str, dict[str, Any]]:

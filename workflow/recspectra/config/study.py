@@ -256,7 +256,12 @@ class FigureConfig(Strict):
         return registry.check_kind(kind, "figure")
 
     @model_validator(mode="after")
-    def _options_are_known(self) -> FigureConfig:
+    def _keys_are_used(self) -> FigureConfig:
+        """Compare values: `study.json` holds every key."""
+        own = type(self).model_fields
+        fixed = ("name", "title", "kind", "caption")
+        given = [name for name in own if getattr(self, name) != own[name].get_default() and name not in fixed]
+        registry.check_keys(self.kind, given)
         registry.check_options(self.kind, self.options)
         return self
 

@@ -356,6 +356,7 @@ register(
         data=inference_data,
         render="log",
         about="Seconds of a batch of a diffusion model, against users and items.",
+        keys=("model",),
     ),
     FigureKind(
         "snr",

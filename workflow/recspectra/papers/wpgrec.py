@@ -368,6 +368,7 @@ register(
         data=cost_data,
         render="log-log",
         about="Time and memory of a training step, against size.",
+        keys=(),
     ),
     FigureKind(
         "bands",

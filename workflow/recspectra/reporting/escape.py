@@ -35,6 +35,8 @@ LATEX = {
     "\u2020": r"\dag{}",
     "\u2021": r"\ddag{}",
     "\u00b6": r"\P{}",
+    "\u00a7": r"\S{}",
+    "\u2016": r"$\Vert$",
 } | {character: f"\\{character}" for character in "&%$#_{}"}
 ACCENTS = dict(zip("\u0300\u0301\u0302\u0303\u0308\u030a\u030c\u0327", "`'^~\"rvc", strict=True))
 UPPER_GREEK = {"GAMMA", "DELTA", "THETA", "LAMBDA", "XI", "PI", "SIGMA", "UPSILON", "PHI", "PSI", "OMEGA"}

@@ -18,7 +18,7 @@ from recspectra.reporting.pages.place import Place, results_of
 from recspectra.reporting.pages.study import StudyView, provenance, study_view
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyError
-from recspectra.reporting.tables import MARK_NOTES, OTHER, UNKNOWN
+from recspectra.reporting.tables import MARK_NOTES
 
 INDEX = "index.html"
 STATIC = ("static", "vendor")  # folders of workflow/report that are copied
@@ -93,10 +93,10 @@ def assemble(views: Sequence[StudyView], published: Published, root: Path | str,
         raise StudyError("no study folder is given; nothing to report on")
     views = list({view.name: view for view in views}.values())
     templates = environment(root)
-    shared = {"studies": views, "other": OTHER, "unknown": UNKNOWN, "marks": MARK_NOTES}
+    shared = {"studies": views, "marks": MARK_NOTES}
     points = {view.name: home.compared(view, published) for view in views}
     lines = [line for view in views for line in runs.runs_of(view, place)]
-    contexts = {INDEX: ("index.html.j2", _index(views, points))}
+    contexts = {INDEX: ("index.html.j2", _index(views, points, published))}
     contexts |= {view.page: ("study.html.j2", {"study": view}) for view in views}
     contexts["runs.html"] = (
         "runs.html.j2",
@@ -114,13 +114,13 @@ def assemble(views: Sequence[StudyView], published: Published, root: Path | str,
     return Report(pages, pictures, linked)
 
 
-def _index(views: Sequence[StudyView], points: dict[str, list[dict]]) -> dict:
+def _index(views: Sequence[StudyView], points: dict[str, list[dict]], published: Published) -> dict:
     """Return what the first page shows."""
     every = [point for part in points.values() for point in part]
     costs = {view.name: charts.cost_points(view.standings, view.files.titles) for view in views}
     return {
         "status": home.status(views),
-        "leaders": {view.name: home.leaders(view) for view in views},
+        "leaders": {view.name: home.leaders(view, published) for view in views},
         "spreads": {view.name: home.spreads(view) for view in views},
         "cost_specs": {name: charts.cost_spec(part) for name, part in costs.items() if part},
         "published_spec": charts.published_spec(every) if every else None,

@@ -19,7 +19,7 @@ DASH = "\u2013"
 BEST, TIED = 1, 2  # ranks of cells
 UP, DOWN = "\u2191", "\u2193"  # signs of cells: above and below the reference model
 # What stands for a mark or sign where there is only ASCII.
-PLAIN_MARKS = {"\u2020": "!", "\u2021": "?", "\u00a7": "#"}
+PLAIN_MARKS = {"\u2020": "!", "\u2021": "?", "\u00a7": "#", "\u2016": "~"}
 PLAIN_RANKS, PLAIN_SIGNS = {BEST: "*", TIED: "="}, {UP: "+", DOWN: "-"}
 EMPTY = "No run belongs to this table."
 KEY_WIDTH, WORD_WIDTH = 44, 24  # characters in a terminal

@@ -53,7 +53,7 @@ GROUP_TITLES = {
     "activity-3": "third quarter of users by interactions",
     "activity-4": "quarter of users with the most interactions",
 }
-OTHER, UNKNOWN, ELSEWHERE = "\u2020", "\u2021", "\u00a7"
+OTHER, UNKNOWN, ELSEWHERE, PROTOCOL = "\u2020", "\u2021", "\u00a7", "\u2016"
 CAPPED_NOTE = f"{CAPPED_MARK} a cap of the scale ended the fit; a higher one may change the number."
 SIGNS = {intervals.ABOVE: UP, intervals.BELOW: DOWN}
 OPEN = "open"  # status of a published model that the study does not run
@@ -62,8 +62,9 @@ MARK_NOTES = {
     OTHER: "the published value was made with another definition of this metric",
     UNKNOWN: "nobody knows which definition of this metric the published value was made with",
     ELSEWHERE: "the published value is from other files or another split; for orientation alone",
+    PROTOCOL: "the published value was measured under another protocol",
 }
-MARKS = {"true": "", "false": OTHER, "elsewhere": ELSEWHERE}
+MARKS = {"true": "", "false": OTHER, "elsewhere": ELSEWHERE, "protocol": PROTOCOL}
 
 
 # ----------------------------------------------------------------------------- numbers
@@ -135,12 +136,33 @@ def _beside(cells: pd.DataFrame, table: TableConfig, published: Published) -> pd
             for point, users in zip(columns.itertuples(index=False), cells["users"], strict=True)
         ]
     values = pd.Series([f.value if f else np.nan for f in found], index=cells.index, dtype="float64")
-    same = [("elsewhere" if not f.same_data else f.same_definition) if f else None for f in found]
+    other = bool(table.published and other_protocols(published, table))
+    same = [_sameness(f, other) if f else None for f in found]
     return cells.assign(
         published=values,
         difference=cells["mean"] - values,
         same_definition=["" if s is None else str(s).lower() for s in same],
     )
+
+
+def _sameness(found: Printed, other_protocol: bool) -> str | bool | None:
+    """Return in what a printed value differs from ours: data first, then definition, then protocol."""
+    if not found.same_data:
+        return "elsewhere"
+    return "protocol" if found.same_definition and other_protocol else found.same_definition
+
+
+def other_protocols(published: Published, table: TableConfig) -> list[str]:
+    """Return the protocols that a published table follows, if they are known and a table shows another."""
+    known = published.table(table.published).protocols if table.published else []
+    return [] if table.protocol in known else known
+
+
+def mark_notes(published: Published, table: TableConfig) -> dict[str, str]:
+    """Return what each sign at a published value means; that of another protocol names both."""
+    others = " or ".join(other_protocols(published, table))
+    told = f"{MARK_NOTES[PROTOCOL]}: printed under {others}, ours under {table.protocol}"
+    return MARK_NOTES | ({PROTOCOL: told} if others else {})
 
 
 def read(folder: Path, name: str) -> pd.DataFrame:
@@ -157,6 +179,7 @@ def layout(
     titles: dict[str, str],
     table: TableConfig | None = None,
     notes: Sequence[str] = (),
+    marks: dict[str, str] = MARK_NOTES,
 ) -> Table:
     """Lay out a table's long form.
 
@@ -170,6 +193,8 @@ def layout(
         Where title and caption are from.
     notes : sequence of str
         What must be known beside it.
+    marks : dict
+        What the signs at published values mean.
     """
     points = list(frame[SPOT].itertuples(index=False, name=None))
     frame = frame.reindex(columns=list(dict.fromkeys([*frame.columns, *COLUMNS])))
@@ -186,7 +211,7 @@ def layout(
     title, caption = (table.title, table.caption) if table else ("", "")
     reference = _reference(frame)
     return Table(
-        title, columns, rows, caption, told, MARK_NOTES, words=_legend(frame, reference), reference=reference
+        title, columns, rows, caption, told, marks, words=_legend(frame, reference), reference=reference
     )
 
 
@@ -295,7 +320,7 @@ def laid_out(files: StudyResults, table: TableConfig, published: Published) -> T
     notes = footnotes(files, table, published)
     if table.published:
         notes.insert(0, f"Published: {published.table(table.published).title}.")
-    return layout(read(files.folder, table.name), files.titles, table, notes)
+    return layout(read(files.folder, table.name), files.titles, table, notes, mark_notes(published, table))
 
 
 def draw_table(files: StudyResults, table: TableConfig, published: Published) -> list[str]:

@@ -24,6 +24,7 @@ POINTS = ["panel", "series", "label", "table", "history", "mask", "metric", "k",
 PANELS = {
     "true": "the same definition",
     "false": "another definition",
+    "protocol": "another protocol",
     "elsewhere": "other files",
     "": "nobody knows which definition",
 }

@@ -22,13 +22,14 @@ from recspectra.reporting.results import JOIN, select_runs
 
 IDENTITIES = ("mrr-decreases", "one-target")  # rules that no evaluation can break
 GAPS = 12  # lines of the list of largest gaps
-SAME, OTHER, UNKNOWN, ELSEWHERE = (
+SAME, OTHER, UNKNOWN, ELSEWHERE, PROTOCOL = (
     "same definition",
     "another definition",
     "definition not known",
     "other files or another split",
+    "another protocol",
 )
-DEFINITIONS = {"true": SAME, "false": OTHER, "elsewhere": ELSEWHERE}
+DEFINITIONS = {"true": SAME, "false": OTHER, "elsewhere": ELSEWHERE, "protocol": PROTOCOL}
 
 
 def status(views: Sequence[StudyView]) -> dict[str, str]:
@@ -54,9 +55,11 @@ def _all(texts: Any) -> str:
     return "; ".join(dict.fromkeys(text for text in texts if text))
 
 
-def leaders(view: StudyView) -> list[dict[str, Any]]:
+def leaders(view: StudyView, published: Published) -> list[dict[str, Any]]:
     """Return, for each dataset, its title, what is measured, and the models, best first."""
     titles, found = view.files.titles, []
+    table = next((table for table in view.files.config.tables if table.kind == "metrics"), None)
+    marks = tables.mark_notes(published, table) if table else {}
     for name, part in view.standings.groupby("dataset", sort=False):
         first = part.iloc[0]
         found.append({
@@ -64,7 +67,7 @@ def leaders(view: StudyView) -> list[dict[str, Any]]:
             "view": f"protocol {first['protocol']}, history {first['history']}, mask {first['mask']}",
             "rows": _lines(part), "printed": bool(part["published"].notna().any()),
             "sure": bool(part["low"].notna().any()),
-            "users": first["users"],
+            "users": first["users"], "marks": marks,
         })  # fmt: skip
     return found
 
