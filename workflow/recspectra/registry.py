@@ -29,7 +29,7 @@ GENERIC_FIGURES = (
     "sensitivity", "heatmap", "timing", "learning-curves", "tuning", "ablation", "forest", "published",
     "worlds", "trade-off",
 )  # fmt: skip
-GENERIC_TABLES = ("metrics", "runtime", "activity")
+GENERIC_TABLES = ("metrics", "runtime", "activity", "datasets")
 
 
 # ----------------------------------------------------------------------- what numbers are of
@@ -164,14 +164,14 @@ class RunColumns:
 
 @dataclass(frozen=True)
 class TableKind:
-    """A kind of table that has the numbers of a figure of some kind.
+    """A kind of table, with the numbers of a figure of some kind or of the study's own files.
 
     Attributes
     ----------
     name : str
         What `kind:` of a table says.
     figure : str
-        The kind of the figure that the table names under `figure`.
+        The kind of the figure that the table names under `figure`; "" where it needs none.
     draw : callable
         (files, table, published) -> names of the files written.
     lay_out : callable

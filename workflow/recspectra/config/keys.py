@@ -93,7 +93,7 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "metrics": "Columns, with `k`.",
         "k": "Cut-offs of the lists.",
         "reference": "A model: what is above or below it is marked; a `runtime` table has multiples of it.",
-        "figure": "Of a kind that a paper adds: the figure whose numbers it prints.",
+        "figure": "Of some kinds that a paper adds: the figure whose numbers it prints.",
         "datasets": "In place of the study's.",
         "groups": "Which entries are rows.",
         "views": "In place of the protocol's.",
@@ -179,6 +179,7 @@ KINDS: dict[str, dict[str, str]] = {
         "metrics": "Numbers of every model, with the published ones next to them.",
         "runtime": "Seconds and memory.",
         "activity": "Numbers of users in quarters by how many training interactions each has.",
+        "datasets": "What the datasets hold, with the counts of the paper of `published` next to it.",
     },
     "figures": {
         "sensitivity": "A metric against a swept parameter, as difference from one of its values.",

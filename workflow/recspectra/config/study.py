@@ -160,9 +160,10 @@ Entry = Annotated[
 class TableConfig(Strict):
     """One table of a study, drawn from `metrics.csv` or, of kind `runtime`, from `runs.csv`.
 
-    A table of kind `activity` has means over users in quartiles of their number of interactions.
+    A table of kind `activity` has means over users in quartiles of their number of interactions, one of kind
+    `datasets` what the study's datasets hold.
 
-    Kinds that papers add (see `recspectra.registry`) have the numbers of a `figure`. A runtime table sets
+    Kinds that papers add (see `recspectra.registry`) may have the numbers of a `figure`. A runtime table sets
     every model in relation to the model `reference` (GF-CF by default); one of metrics marks what is above
     or below it. `printed` names
     the published dataset to print next to one of ours where `mapping.yaml` maps none,
@@ -212,7 +213,7 @@ class TableConfig(Strict):
         if self.kind in ("metrics", "activity") and not (self.metrics and self.k):
             raise ValueError(f"a table of kind {self.kind} needs `metrics` and `k`")
         paper = registry.tables().get(self.kind)
-        if paper and not self.figure:
+        if paper and paper.figure and not self.figure:
             raise ValueError(
                 f"a table of kind {self.kind} needs `figure`, the name of a figure of kind {paper.figure}"
             )
