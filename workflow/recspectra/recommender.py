@@ -124,7 +124,7 @@ class Run:
     checkpoints : Path or None
         Folder for checkpoints; None keeps none.
     validate : callable or None
-        Takes a scorer, returns the validation metric (recall@20); None for a refit.
+        Takes a scorer, returns the validation metric; None for a refit.
     made_from : mapping
         Key, seed, code, data and parameters, as JSON knows them: a checkpoint of others is not used.
     caps : Caps

@@ -41,7 +41,7 @@ FIGURE_KEYS = {
     "trade-off": (*ROWS, *MEASURED),
 }
 GENERIC_FIGURES = tuple(FIGURE_KEYS)
-GENERIC_TABLES = ("metrics", "runtime", "activity")
+GENERIC_TABLES = ("metrics", "runtime", "activity", "datasets")
 
 
 # ----------------------------------------------------------------------- what numbers are of

@@ -452,3 +452,17 @@ def test_a_killed_run_ends_with_the_same_bytes(
     resumed = fitted(catalog, task, name, run, **changes)
     expected = whole.state()
     assert all(np.array_equal(value, expected[key]) for key, value in resumed.state().items())
+
+
+def test_giffcf_in_the_span_is_giffcf_projected(catalog: Catalog, task: Task) -> None:
+    both = replace(
+        task, spectra={**task.spectra, "item-similarity": leading(build("item-similarity", task.train), 16)}
+    )
+    whole = fitted(catalog, both, "giffcf", epochs=1)
+    span = fitted(catalog, both, "giffcf_span", epochs=1, span=5)
+    vectors = both.spectrum("item-similarity", 5).vectors
+    users, history = shown(both)
+    expected = whole.score(users, history) @ vectors @ vectors.T
+    found = span.score(users, history)
+    assert np.allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert np.linalg.matrix_rank(found, tol=1e-4) == 5

@@ -499,7 +499,7 @@ def test_a_model_without_weights_is_not_timed() -> None:
 
 
 def test_times_have_a_row_for_each_size_and_part() -> None:
-    times = inference_times([CATALOG.model("sdiff")], [20, 120], [30], 40, 50, repetitions=1)
+    times = inference_times({"sdiff": CATALOG.model("sdiff")}, [20, 120], [30], 40, 50, repetitions=1)
     assert tuple(times) == COLUMNS
     sizes = times[times["part"] == "total"][["axis", "users", "items"]].to_numpy().tolist()
     assert sizes == [["users", 20, 50], ["users", 120, 50], ["items", 40, 30]]

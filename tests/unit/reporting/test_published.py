@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from recspectra.config.base import ConfigError
+from recspectra.config.study import ClaimConfig
 from recspectra.reporting.audit import audit, read_audit
-from recspectra.reporting.published import Published
+from recspectra.reporting.published import Published, PublishedValues
 
 # ---------------------------------------------------------------------------- published
 
@@ -30,6 +31,9 @@ def test_every_published_method_and_dataset_is_mapped(published: Published) -> N
         (("sdiff/table1", "ml-1m.diffrec", "diffrec", "recall", 10), 0.1058, True),
         (("sdiff/table1", "ml-1m.diffrec", "diffrec", "recall_min", 10), 0.1058, False),
         (("sdiff/table1", "yelp.diffrec", "linkprop", "ndcg", 20), 0.0485, True),
+        (("sdiff/table1", "ml-1m.diffrec", "linkprop", "recall", 20), 0.1509, None),
+        (("sdiff/table1", "ml-1m.diffrec", "giffcf", "recall", 10), 0.1108, True),
+        (("sdiff/table1", "ml-1m.diffrec", "giffcf", "recall_min", 20), 0.1977, False),
         (("gsprec/table4", "ml-100k.higsp", "higsp", "ndcg", 10), 0.7021, False),
         (("gsprec/table4", "ml-100k.higsp", "higsp", "ndcg_set", 10), 0.7021, True),
         (("gsprec/table4", "amazon-beauty.higsp", "popularity", "ndcg_hit", 20), 0.0256, True),
@@ -55,6 +59,18 @@ def test_lookup_of_what_was_not_published(published: Published) -> None:
     assert published.lookup("sdiff/table3", "ml-1m.diffrec", "sdiff", "ndcg", 10) is None
     with pytest.raises(ConfigError, match=r"sdiff/table9.*did you mean 'sdiff/table"):
         published.lookup("sdiff/table9", "ml-1m.diffrec", "sdiff", "recall", 10)
+
+
+def test_the_printed_gain_is_over_the_rivals_of_the_claim(published: Published) -> None:
+    text = {"name": "c", "title": "C", "kind": "gain", "model": "sdiff", "statement": "It is above",
+            "published": "sdiff/table1", "metric": "recall", "k": 20}  # fmt: skip
+    gains = [
+        PublishedValues(published, ClaimConfig(**text, rivals=rivals)).gain("ml-1m.diffrec")
+        for rivals in ([], ["linkprop", "bspm"], ["ease", "bspm"], ["spectral_ridge"])
+    ]
+    assert [(g.rival, g.value) if g else None for g in gains] == [
+        ("Giff", 0.1977), ("BSPM", 0.1740), ("BSPM", 0.1740), None
+    ]  # fmt: skip
 
 
 # -------------------------------------------------------------------------------- audit

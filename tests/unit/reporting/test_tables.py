@@ -111,8 +111,11 @@ def test_published_value_difference_and_definition_marks(drawn: Path) -> None:
     assert (other.published, other.difference, other.mark) == ("0.1277", "+0.0023", "\u2020")
     same = cell(drawn, "S-Diff", "ml-1m.diffrec", "recall_min@10")
     assert (same.published, same.difference, same.mark) == ("0.1277", "+0.0153", "")
-    unknown = cell(drawn, "Giff", "ml-1m.diffrec", "recall@10")
-    assert (unknown.published, unknown.mark) == ("0.1108", "\u2021")
+    giff = [cell(drawn, "Giff", "ml-1m.diffrec", f"{name}@10") for name in ("recall", "recall_min")]
+    assert [(c.published, c.mark) for c in giff] == [("0.1108", ""), ("0.1108", "\u2020")]
+    frame = read(drawn, "first")
+    unknown = layout(frame.assign(same_definition="none"), {}).cells()
+    assert {cell.mark for cell in unknown if cell.published} == {"\u2021"}
     assert cell(drawn, "EASE", "ml-1m.diffrec", "recall@10").published == ""
     assert cell(drawn, "S-Diff", "tiny", "recall@10").published == ""
     text = (drawn / "table-first.md").read_text()
@@ -205,7 +208,7 @@ def test_summary_is_narrow_ascii(drawn: Path) -> None:
     assert text.isascii() and "\x1b" not in text
     assert max(map(len, text.splitlines())) <= 100
     assert re.search(r"EASE +0\.1500\*", text)
-    assert "[0.1277!]" in text and "[0.1108?]" in text
+    assert "[0.1277!]" in text and "[0.1108!]" in text
     wide = to_text(laid(drawn, "wide"), 60)
     assert max(map(len, wide.splitlines())) <= 60
     assert wide.count("recall_min@20") == 4

@@ -24,7 +24,15 @@ from recspectra.config.base import SAFE_NAME, ConfigError, Scalar, nearest
 from recspectra.config.dataset import DatasetConfig, read_dataset
 from recspectra.config.lists import ListFile, ListsEntry, found_at, places_of
 from recspectra.config.metric_names import declared
-from recspectra.config.model import LISTS, Budget, ModelConfig, PlannedRun, RunConfig, TuneConfig
+from recspectra.config.model import (
+    BY_RECALL,
+    LISTS,
+    Budget,
+    ModelConfig,
+    PlannedRun,
+    RunConfig,
+    TuneConfig,
+)
 from recspectra.config.scale import NUMBERS, Choice, Scale, ScaleConfig
 from recspectra.config.statements import STATEMENTS, Known, Statement, read_statements
 from recspectra.config.study import (
@@ -391,6 +399,7 @@ class Study:
         """Yield the runs of an entry on a dataset: points of its sweep, then fits, then seeds."""
         base = {**(model.best.get(dataset, {}) if entry.use_best else {}), **entry.params}
         tune = self._tuning(entry, model, where)
+        validate_by = entry.validate_by if model.kind == "trained" else BY_RECALL  # others do not stop
         seeds = (entry.seeds or self.config.seeds_on(dataset))[: self.scale.seeds]
         for point in itertools.product(*entry.sweep.values()):
             swept = dict(zip(entry.sweep, point, strict=True))
@@ -400,7 +409,7 @@ class Study:
             for fit, seed in itertools.product(entry.fit, seeds):
                 run = RunConfig(
                     model=model.name, class_name=model.class_name, params=params, fit=fit,
-                    top=self.config.top, tune=tune,
+                    top=self.config.top, tune=tune, validate_by=validate_by,
                 )  # fmt: skip
                 yield PlannedRun(
                     dataset=dataset, run=run, variant=variant_label(entry.variant, swept), group=entry.group,
@@ -472,6 +481,7 @@ class Study:
             search=search,
             trials=self.scale.count_trials(self.config.tuning.trials),
             seed=self.config.tuning.seed,
+            validate_by=entry.validate_by,
         )
         return tune.model_copy(update={"epochs": self.scale.caps_of(model, tune).epochs})
 

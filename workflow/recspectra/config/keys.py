@@ -60,6 +60,8 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "params": "Values of parameters; all others have their defaults.",
         "use_best": "Take the known good values for the dataset (`best` in the model's YAML).",
         "tune": "Search on validation whatever `params` does not fix.",
+        "validate_by": "The metric on validation by which its fits stop and its search chooses: `recall@20` "
+        "or `ndcg@10`.",
         "after": "Values set on top of those that were chosen: an ablation of the tuned model.",
         "fit": "What it is fitted on: `train`, `train+valid`, or both, each with a row of its own.",
         "sweep": "Lists of values; one run for each combination.",
@@ -181,6 +183,7 @@ KINDS: dict[str, dict[str, str]] = {
         "metrics": "Numbers of every model, with the published ones next to them.",
         "runtime": "Seconds and memory.",
         "activity": "Numbers of users in quarters by how many training interactions each has.",
+        "datasets": "What the datasets hold, with the counts of the paper of `published` next to it.",
     },
     "figures": {
         "sensitivity": "A metric against a swept parameter, as difference from one of its values.",

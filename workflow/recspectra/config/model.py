@@ -178,6 +178,10 @@ class ModelConfig(Strict):
         return {k: float(v) if self.params[k].type == "float" else v for k, v in values.items()}
 
 
+ValidatedBy = Literal["recall@20", "ndcg@10"]
+BY_RECALL: ValidatedBy = "recall@20"
+
+
 class TuneConfig(Strict):
     """One tuning job. Its `key` names the folder that holds its trials.
 
@@ -191,6 +195,9 @@ class TuneConfig(Strict):
         What is searched: the model's space without what is fixed.
     epochs : int, optional
         Most epochs of a trial, where that is fewer than its own; no part of the key where it is not.
+    validate_by : str
+        The metric that trials are compared by and their fits stop by; no part of the key where it is the
+        usual one.
     """
 
     model: str
@@ -200,10 +207,11 @@ class TuneConfig(Strict):
     trials: int
     seed: int
     epochs: int | None = Field(None, ge=1)
+    validate_by: ValidatedBy = BY_RECALL
 
     @model_serializer(mode="wrap")
     def _leave_out_what_is_not_there(self, handler: Any) -> dict[str, Any]:
-        return {k: v for k, v in handler(self).items() if not (k == "epochs" and v is None)}
+        return _without_usual(handler(self), {"epochs": None, "validate_by": BY_RECALL})
 
     def of_class(self, model: ModelConfig) -> TuneConfig:
         """Return the job with the class that the model's YAML names; one given by hand may lack it."""
@@ -213,6 +221,11 @@ class TuneConfig(Strict):
     def key(self) -> str:
         """First 10 hex digits of the hash of the sorted configuration."""
         return key_of(self)
+
+
+def _without_usual(fields: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:
+    """Return fields without those that have their usual value, so that these are no part of a key."""
+    return {name: value for name, value in fields.items() if name not in usual or value != usual[name]}
 
 
 def _of_class(config: Any, model: ModelConfig) -> Any:
@@ -230,7 +243,8 @@ class RunConfig(Strict):
 
     With `tune`, `params` are only what is set on top of the values that the tuning job
     chooses; all others are known when the run starts. `class_name` is part of the key: another
-    class is another run.
+    class is another run. `validate_by` is the metric that a fit stops by, and part of the key where it is
+    not the usual one.
     """
 
     model: str
@@ -239,11 +253,11 @@ class RunConfig(Strict):
     fit: Part = "train"
     top: int = Field(50, ge=1)
     tune: TuneConfig | None = None
+    validate_by: ValidatedBy = BY_RECALL
 
     @model_serializer(mode="wrap")
     def _leave_out_what_is_not_there(self, handler: Any) -> dict[str, Any]:
-        fields = handler(self)
-        return {k: v for k, v in fields.items() if not (k == "tune" and v is None)}
+        return _without_usual(handler(self), {"tune": None, "validate_by": BY_RECALL})
 
     @property
     def key(self) -> str:

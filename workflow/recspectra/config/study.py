@@ -24,6 +24,7 @@ from recspectra.config.base import (
 )
 from recspectra.config.lists import ListsEntry
 from recspectra.config.metric_names import declared, of_users
+from recspectra.config.model import BY_RECALL, ValidatedBy
 
 METRICS = tuple(declared())
 
@@ -120,7 +121,8 @@ class ModelEntry(Strict):
     `tune` searches on validation with the study's budget whatever `params` does not fix;
     `after` and `sweep` then set values on top of those chosen, so an ablation shares the
     tuning of the whole model. `model` may be a list: the entry is then that of each of them.
-    `keep` saves the fitted models with their runs.
+    `keep` saves the fitted models with their runs. `validate_by` is the metric on validation by which fits
+    stop and the search chooses.
     """
 
     model: Models
@@ -128,6 +130,7 @@ class ModelEntry(Strict):
     params: dict[str, Scalar] = {}
     use_best: bool = False
     tune: bool = False
+    validate_by: ValidatedBy = BY_RECALL
     after: dict[str, Scalar] = {}
     fit: list[Part] = Field(["train"], min_length=1)
     sweep: dict[str, Annotated[list[Scalar], Field(min_length=1)]] = {}
@@ -157,7 +160,8 @@ Entry = Annotated[
 class TableConfig(Strict):
     """One table of a study, drawn from `metrics.csv` or, of kind `runtime`, from `runs.csv`.
 
-    A table of kind `activity` has means over users in quartiles of their number of interactions.
+    A table of kind `activity` has means over users in quartiles of their number of interactions, one of kind
+    `datasets` what the study's datasets hold.
 
     Kinds that papers add (see `recspectra.registry`) may have the numbers of a `figure`. A runtime table sets
     every model in relation to the model `reference` (GF-CF by default); one of metrics marks what is above

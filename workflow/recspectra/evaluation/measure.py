@@ -269,9 +269,9 @@ def learning_curves(planned: list[PlannedRun], results: Path) -> pd.DataFrame:
     columns = ["dataset", "model", "variant", "group", "seed", "fit", "curve", "epoch", "value"]
     rows = []
     for item in planned:
-        log = read_json(Paths(results).planned(item) / "run.json").get("log", {})
+        log, by = read_json(Paths(results).planned(item) / "run.json").get("log", {}), item.run.validate_by
         head = [item.dataset, item.run.model, item.variant, item.group, item.seed, item.run.fit]
         losses = enumerate(log.get("loss_curve", []), start=1)
         rows += [[*head, "loss", epoch, value] for epoch, value in losses]
-        rows += [[*head, "recall@20", epoch, value] for epoch, value in log.get("validation_curve", [])]
+        rows += [[*head, by, epoch, value] for epoch, value in log.get("validation_curve", [])]
     return pd.DataFrame(rows, columns=columns)

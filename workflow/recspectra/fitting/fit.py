@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recspectra.config.base import Scalar
-from recspectra.config.model import Budget, ModelConfig, RunConfig
+from recspectra.config.model import BY_RECALL, Budget, ModelConfig, RunConfig, ValidatedBy
 from recspectra.config.scale import NO_CAPS, USABLE, Caps
 from recspectra.files import provenance, write_json, write_npz
 from recspectra.fitting import saved
@@ -147,7 +147,7 @@ def _fit_and_rank(
     run = Run(job.seed, job.device, label, job.checkpoints, None, made, job.caps)
     record["spectrum_seconds"] = round(sum(s.seconds for s in inputs.spectra.values()), 4)
     started = time.perf_counter()
-    record["log"] = learn(system, inputs, job.config.fit, run)
+    record["log"] = learn(system, inputs, job.config.fit, run, job.config.validate_by)
     record.update(ended_by_cap(record["log"], job.caps, job.train_run))
     earlier = record["log"].get("resumed_seconds", 0.0)
     record["fit_seconds"] = round(earlier + time.perf_counter() - started, 4)
@@ -157,8 +157,12 @@ def _fit_and_rank(
     return lists
 
 
-def learn(system: Recommender, inputs: Inputs, part: str, run: Run) -> dict[str, Any]:
+def learn(
+    system: Recommender, inputs: Inputs, part: str, run: Run, by: ValidatedBy = BY_RECALL
+) -> dict[str, Any]:
     """Fit a model on `train`, where validation ends it, or again on `train+valid`; return its log.
+
+    `by` is the metric on validation.
 
     Raises
     ------
@@ -169,7 +173,7 @@ def learn(system: Recommender, inputs: Inputs, part: str, run: Run) -> dict[str,
     """
     alone = part == "train"
     task = Task(inputs.part(part), inputs.valid if alone else None, inputs.ordered, inputs.spectra)
-    return fitted(system, task, replace(run, validate=validator(inputs) if alone else None))
+    return fitted(system, task, replace(run, validate=validator(inputs, by=by) if alone else None))
 
 
 def made_from(job: Job, inputs: Inputs, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -133,12 +133,13 @@ def tune(job: TuneJob, inputs: Inputs, database: Path, progress: Progress | None
     study = optuna.create_study(
         storage=f"sqlite:///{database}", study_name="tune", direction="maximize", load_if_exists=True
     )
-    validate, final = validator(inputs), validator(inputs, refuse_ties=True)
+    by = job.config.validate_by
+    validate, final = validator(inputs, by=by), validator(inputs, refuse_ties=True, by=by)
     for params in _suggestions(job, study):
         record = _try(job, inputs, validate, final, {**job.fixed, **params})
         study.add_trial(_frozen(job, params, record))
         if progress:
-            progress.update(len(study.get_trials(deepcopy=False)), recall=record["value"])
+            progress.update(len(study.get_trials(deepcopy=False)), validation=record["value"])
     return study
 
 
@@ -258,7 +259,7 @@ def chosen(job: TuneJob, study: optuna.Study) -> dict[str, Any]:
         "dataset": job.dataset,
         "key": job.config.key,
         "params": job.model.resolve({**job.config.params, **best.params}),
-        "metric": "recall@20 on validation",
+        "metric": f"{job.config.validate_by} on validation",
         "value": best.value if finished else None,
         "status": best.user_attrs["status"],
         "reason": best.user_attrs["reason"],

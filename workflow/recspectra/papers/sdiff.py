@@ -1,8 +1,10 @@
-"""S-Diff: its noise schedules (SNR), and the time to score one batch of users by size (Figure 5).
+"""S-Diff: the time to score one batch of users by size (Figure 5).
 
-For the times nothing is trained: a model is built with random weights, its eigenvectors are the
+Nothing is trained: a model is built with random weights, its eigenvectors are the
 orthonormal factor of a random matrix and the histories are random. What is done in
-scoring does not depend on the values of any of them, only on their sizes.
+scoring does not depend on the values of any of them, only on their sizes. All models take the same
+number of steps T. DiffRec is timed twice: as it is scored here, and unfolded, as its authors' program
+does it, with a row of all items between two steps.
 """
 
 from __future__ import annotations
@@ -16,18 +18,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from recspectra.config.model import ModelConfig, RunConfig, spectra_of
-from recspectra.registry import FigureKind, Job, OfJobs, OfRuns, TableKind, register
+from recspectra.registry import FigureKind, Job, OfJobs, TableKind, register
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     import torch
 
-    from recspectra.config.catalog import Study
-    from recspectra.config.model import PlannedRun
     from recspectra.config.study import FigureConfig, TableConfig
     from recspectra.data.interactions import Interactions
     from recspectra.layers.trained import Trained
+    from recspectra.recommender import History
     from recspectra.reporting.figures.base import FigureData
     from recspectra.reporting.published import Published
     from recspectra.reporting.results import StudyResults
@@ -36,9 +37,12 @@ if TYPE_CHECKING:
 
 # ------------------------------------------------------------------------ seconds of a batch
 
+MODEL = "sdiff"
 COLUMNS = ("model", "axis", "users", "items", "part", "seconds", "device", "threads")
+UNFOLDED = "diffrec-unfolded"
 SIZES = {
-    "models": ["sdiff", "diffrec"],
+    "models": ["sdiff", "diffrec", UNFOLDED],
+    "steps": 5,  # T of all of them, as S-Diff has it
     "users": [1000, 3000, 10_000, 30_000, 100_000],
     "items": [1000, 3000, 10_000, 30_000, 100_000],
     "fixed_users": 1000,  # while items grow
@@ -56,26 +60,30 @@ def measure_inference(job: Job) -> pd.DataFrame:
 
     limit_threads(job.threads)
     options = dict(job.options)
-    configs = [job.model(name) for name in options.pop("models")]
+    names = options.pop("models")
+    configs = {name: job.model("diffrec" if name == UNFOLDED else name) for name in names}
     return inference_times(configs, **options, device=job.device)
 
 
 def inference_times(
-    configs: list[ModelConfig], users: list[int], items: list[int], fixed_users: int, fixed_items: int,
-    repetitions: int, device: str = "cpu",
+    configs: dict[str, ModelConfig], users: list[int], items: list[int], fixed_users: int, fixed_items: int,
+    repetitions: int, steps: int = 0, device: str = "cpu",
 ) -> pd.DataFrame:  # fmt: skip
-    """Time systems at growing sizes.
+    """Time models at growing sizes.
 
     Parameters
     ----------
-    configs : list of ModelConfig
-        Trained models, with their default parameters.
+    configs : dict of ModelConfig
+        Trained models by the name that they have in the result, `UNFOLDED` for DiffRec unfolded. All but
+        `steps` have their default parameters.
     users, items : list of int
         Sizes of the two axes.
     fixed_users, fixed_items : int
         The other size, while one axis grows.
     repetitions : int
         Batches that the median is taken of; one more warms up.
+    steps : int
+        T of every model; 0 leaves each its own.
     device : str
         `cpu` or `cuda`.
 
@@ -91,10 +99,11 @@ def inference_times(
     rows = []
     for axis, m, n in sizes:
         train = random_interactions(m, n)
-        for config in configs:
-            system = untrained(config, train, device)
+        for name, config in configs.items():
+            params = {"steps": steps} if steps else {}
+            system = untrained(config, train, device, params=params, unfold=name == UNFOLDED)
             for part, seconds in medians(system, train, repetitions).items():
-                rows.append([config.name, axis, m, n, part, seconds, device, torch.get_num_threads()])
+                rows.append([name, axis, m, n, part, seconds, device, torch.get_num_threads()])
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -132,7 +141,10 @@ def _rows_without_repeats(rng: np.random.Generator, rows: int, items: int) -> np
     return (start + np.arange(PER_USER) * (items // PER_USER)) % items
 
 
-def untrained(config: ModelConfig, train: Interactions, device: str = "cpu", seed: int = 0) -> Trained:
+def untrained(
+    config: ModelConfig, train: Interactions, device: str = "cpu", seed: int = 0,
+    params: dict[str, Any] | None = None, unfold: bool = False,
+) -> Trained:  # fmt: skip
     """Return a model as it is before its first step of training, ready to score.
 
     Parameters
@@ -145,6 +157,10 @@ def untrained(config: ModelConfig, train: Interactions, device: str = "cpu", see
         `cpu` or `cuda`.
     seed : int
         Seed of the random weights and eigenvectors.
+    params : dict, optional
+        Parameters other than the defaults.
+    unfold : bool
+        Whether DiffRec is scored without `DiffRec.refresh`'s short cut.
 
     Raises
     ------
@@ -157,13 +173,13 @@ def untrained(config: ModelConfig, train: Interactions, device: str = "cpu", see
     from recspectra.layers.trained import Trained
     from recspectra.recommender import Run, Task, create
 
-    params = config.resolve({})
-    if "rank" in params:
-        params["rank"] = min(params["rank"], train.n_items)
-    system = create(config, params)
+    values = config.resolve(params or {})
+    if "rank" in values:
+        values["rank"] = min(values["rank"], train.n_items)
+    system = create(config, values)
     if not isinstance(system, Trained):
         raise TypeError(f"model '{config.name}' has no weights that could be random")
-    needs = spectra_of(config, RunConfig(model=config.name, params=params))
+    needs = spectra_of(config, RunConfig(model=config.name, params=values))
     spectra = {name.partition("@")[0]: random_spectrum(train.n_items, rank, seed) for name, rank in needs}
     torch.manual_seed(seed)
     system.device, system.shape = torch.device(device), np.array(train.shape, dtype=np.int64)
@@ -171,7 +187,31 @@ def untrained(config: ModelConfig, train: Interactions, device: str = "cpu", see
     system.module = system.build().to(system.device).eval()
     with torch.no_grad():
         system.refresh()
+    if unfold:
+        system.score = partial(unfolded_score, system)
     return system
+
+
+def unfolded_score(system: Any, users: np.ndarray, history: History) -> np.ndarray:
+    """Return DiffRec's scores by its authors' steps: x_t of all items goes in, x_hat of all items comes out.
+
+    The scores are those of `DiffRec.score`.
+    """
+    import torch
+
+    from recspectra.models.diffrec import latest_items
+    from recspectra.training.rows import SparseRows
+
+    columns, indptr = (torch.as_tensor(a, device=system.device) for a in latest_items(history))
+    ones = torch.ones(len(columns), device=system.device)
+    rows = SparseRows(columns.int(), indptr.int(), ones, int(system.shape[1]))
+    with torch.no_grad():
+        x = system._weighted(rows).dense()
+        for step in range(system.params.steps - 1, -1, -1):
+            estimate = system.module(x, torch.full((len(x),), step, device=system.device))
+            a, b = (float(weights[step]) for weights in system.posterior)
+            x = a * estimate + b * x if step else estimate
+        return x.cpu().numpy()
 
 
 def random_spectrum(size: int, rank: int, seed: int = 0) -> Spectrum:
@@ -250,101 +290,85 @@ def inference_data(files: StudyResults, figure: FigureConfig, rows: pd.DataFrame
         panel=rows["axis"].map(words).fillna(rows["axis"]), series=rows["model"] + ", " + rows["part"],
         x=size, y=rows["seconds"], se=float("nan"), seeds=1,
     )[LINES]  # fmt: skip
-    caption = f"Median seconds to score one batch of 100 users, random weights, on {machines(rows)}."
+    caption = (
+        f"Median seconds to score one batch of 100 users, random weights, on {machines(rows)}. Unless the "
+        "figure says otherwise, all models take five steps; `diffrec-unfolded` forms a row of all items "
+        "between two of them, as its authors' program does."
+    )
     axes = ("number of users or items", "seconds for a batch of 100 users")
     return drawn(frame, caption, *axes, "no inference time is on disk")
 
 
-# -------------------------------------------------------------------------- noise schedules
-
-MODEL = "sdiff"  # where a figure names no model
-STEPS = 1000
-
-
-def snr_runs(study: Study, figure: FigureConfig) -> list[PlannedRun]:
-    """Return one run per dataset."""
-    return study.examples(figure, MODEL, lambda planned: "")
+TIME_COLUMNS = ("axis", "model", "smallest", "largest", "at_smallest", "at_largest", "growth",
+                "sdiff_at_smallest", "sdiff_at_largest")  # fmt: skip
+AXES = {"items": "items, same users", "users": "users, same items"}
 
 
-def snr_points(study: Study, planned: PlannedRun, record: dict[str, Any]) -> pd.DataFrame:
-    """Return log SNR against diffusion step for every schedule, at a run's frequencies."""
-    import numpy as np
+def time_table(files: StudyResults, table: TableConfig, published: Published) -> pd.DataFrame:
+    """Return a line for each axis and model: seconds at both ends of a figure's sizes.
 
-    from recspectra.reporting.curves import points
-    from recspectra.spectral.schedules import SCHEDULES, log_snr, schedule
+    `growth` is the quotient of the two, the last two columns are S-Diff's seconds as multiples of the
+    model's.
+    """
+    import pandas as pd
 
-    log, p = record.get("log", {}), record["params"]
-    if "frequencies" not in log:
-        return points(planned, {})
-    steps, frequencies = np.arange(1, STEPS + 1), np.array(log["frequencies"])
-    times = steps / STEPS * p["tau"]
-    levels = {name: schedule(name, times, frequencies, p["alpha_min"], p["sigma_max"]) for name in SCHEDULES}
-    return points(planned, {name: (steps, log_snr(*level)) for name, level in levels.items()})
-
-
-def snr_data(files: StudyResults, figure: FigureConfig, rows: pd.DataFrame) -> FigureData:
-    """Return log SNR against the diffusion step."""
-    from recspectra.reporting.curves import curve_data
-
-    caption = "Logarithm of the signal-to-noise ratio at each diffusion step."
-    return curve_data(files, rows, caption, "diffusion step", "log SNR (natural logarithm)")
-
-
-SNR_COLUMNS = ("dataset", "schedule", "last", "mean", "published")
-SNR_NOTE = (
-    "log SNR is the natural logarithm of mean signal power over mean noise power, both averaged over the "
-    "frequencies that are kept: at the last step (t = tau), and as the mean over all steps that are drawn. "
-    "The paper defines SNR for each frequency and does not say how its one number comes about."
-)
+    rows = files.numbers("inference")
+    rows = rows[(rows["figure"] == table.figure) & (rows["part"] == "total")].dropna(subset="seconds")
+    lines = []
+    for axis in AXES:
+        part = rows[rows["axis"] == axis]
+        part = part.pivot_table(index=axis, columns="model", values="seconds", sort=False)
+        if part.empty:
+            continue
+        low, high = part.loc[part.index.min()], part.loc[part.index.max()]
+        own = (low[MODEL], high[MODEL]) if MODEL in part else (float("nan"), float("nan"))
+        ends = part.index.min(), part.index.max()
+        lines += [
+            [axis, name, *ends, low[name], high[name], high[name] / low[name], own[0] / low[name],
+             own[1] / high[name]] for name in part.columns
+        ]  # fmt: skip
+    return pd.DataFrame(lines, columns=list(TIME_COLUMNS))
 
 
-def snr_table(files: StudyResults, table: TableConfig, published: Published) -> pd.DataFrame:
-    """Return one line a dataset and schedule from the points of the table's figure, columns `SNR_COLUMNS`."""
-    import numpy as np
-
-    rows = files.numbers("snr")
-    rows = rows[rows["figure"] == table.figure].sort_values("x", kind="stable")
-    rows = rows[rows["dataset"].isin(table.datasets)] if table.datasets else rows
-    groups = rows[np.isfinite(rows["y"])].groupby(["dataset", "series"], sort=False)["y"]
-    frame = groups.agg(last="last", mean="mean").reset_index().rename(columns={"series": "schedule"})
-    pairs = frame[["dataset", "schedule"]].itertuples(index=False)
-    return frame.assign(published=[_printed_snr(published, table, *pair) for pair in pairs])[
-        list(SNR_COLUMNS)
-    ]
-
-
-def _printed_snr(published: Published, table: TableConfig, dataset: str, schedule: str) -> float:
-    if not table.published:
-        return float("nan")
-    entry, values = published.table(table.published), published.values(table.published)
-    theirs = {ours: name for name, ours in entry.datasets.items()}.get(dataset)
-    method = entry.method_of(MODEL, f"schedule={schedule}")
-    same = (values["dataset"] == theirs) & (values["method"] == method) & (values["metric"] == "log_snr")
-    return float(values[same]["value"].iloc[0]) if same.any() else float("nan")
-
-
-def lay_out_snr(files: StudyResults, table: TableConfig, published: Published) -> Table:
+def lay_out_times(files: StudyResults, table: TableConfig, published: Published) -> Table:
     """Return the table as it is printed, from its long form on disk."""
-    from recspectra.reporting.results import read_csv
-    from recspectra.reporting.table import DASH, plain_table
+    from recspectra.reporting.table import plain_table
+    from recspectra.reporting.writers import read_long
 
-    path = files.folder / f"table-{table.name}.csv"
-    frame = read_csv(path, SNR_COLUMNS, SNR_COLUMNS[2:], "draw the study first")
-    header = ["dataset", "schedule", "log SNR at the last step", "mean over steps", "published"]
+    frame = read_long(files, table, TIME_COLUMNS, TIME_COLUMNS[2:])
+    header = ["more", "model", "seconds at the smallest", "at the largest", "grows by",
+              "S-Diff takes of that at the smallest", "at the largest"]  # fmt: skip
     rows = [
-        [files.titles.get(dataset, dataset), schedule, *(f"{n:.2f}" if n == n else DASH for n in numbers)]
-        for dataset, schedule, *numbers in frame[list(SNR_COLUMNS)].itertuples(index=False)
-    ]
-    return plain_table(header, rows, {0, 1}, table.title, table.caption, [SNR_NOTE], keys=2)
+        [f"{AXES.get(r.axis, r.axis)} ({r.smallest:,.0f} to {r.largest:,.0f})", r.model,
+         f"{r.at_smallest:.3g}", f"{r.at_largest:.3g}", f"x {r.growth:.1f}",
+         f"x {r.sdiff_at_smallest:.2f}", f"x {r.sdiff_at_largest:.2f}"] for r in frame.itertuples()
+    ]  # fmt: skip
+    return plain_table(header, rows, {0, 1}, table.title, table.caption, _told_of_times(frame), keys=2)
 
 
-def draw_snr_table(files: StudyResults, table: TableConfig, published: Published) -> list[str]:
+def _told_of_times(frame: pd.DataFrame) -> list[str]:
+    """Return what the times say of Section 4.2: sensitive to items, not to users, S-Diff's costs converge."""
+    growth = frame.pivot_table(index="model", columns="axis", values="growth", sort=False)
+    told = []
+    if {"items", "users"} <= set(growth.columns):
+        words = ", ".join(f"{m} x {r['items']:.1f} and x {r['users']:.1f}" for m, r in growth.iterrows())
+        more = all(growth["items"] > growth["users"])
+        told.append(f"With more items and with more users the time of a batch grows by: {words}. Items cost "
+                    f"more than users for {'every model' if more else 'some models only'}.")  # fmt: skip
+    for row in frame[(frame["axis"] == "items") & (frame["model"] != MODEL)].itertuples():
+        first, last = row.sdiff_at_smallest, row.sdiff_at_largest
+        dearer = "costs more than" if first > 1.0 else "does not cost more than"
+        closer = "grows slower" if last < first else "does not grow slower"
+        told.append(f"At the fewest items S-Diff {dearer} {row.model} (x {first:.2f}); towards the most its "
+                    f"time {closer} (x {last:.2f}).")  # fmt: skip
+    return told
+
+
+def draw_times(files: StudyResults, table: TableConfig, published: Published) -> list[str]:
     """Write the table's files and return their names."""
-    from recspectra.reporting.results import write_csv
-    from recspectra.reporting.writers import write
+    from recspectra.reporting.writers import draw_long
 
-    write_csv(files.folder / f"table-{table.name}.csv", snr_table(files, table, published))
-    return write(files, table.name, lay_out_snr(files, table, published))
+    return draw_long(files, table, published, time_table, lay_out_times)
 
 
 register(
@@ -358,19 +382,11 @@ register(
         about="Seconds of a batch of a diffusion model, against users and items.",
         keys=("model",),
     ),
-    FigureKind(
-        "snr",
-        columns=("dataset", "series", "x", "y"),
-        numbers=("x", "y"),
-        source=OfRuns(snr_runs, snr_points),
-        data=snr_data,
-        about="Signal-to-noise ratio of noise schedules, against steps.",
-    ),
     TableKind(
-        "snr",
-        figure="snr",
-        draw=draw_snr_table,
-        lay_out=lay_out_snr,
-        about="Signal-to-noise ratios of noise schedules.",
+        "inference",
+        figure="inference",
+        draw=draw_times,
+        lay_out=lay_out_times,
+        about="How seconds of a batch grow with users and items.",
     ),
 )

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from recspectra.config.catalog import Study
+from recspectra.config.model import BY_RECALL
 from recspectra.config.scale import Choice
 from recspectra.data import reach
 from recspectra.data.tables import counts_in_words
@@ -137,8 +138,9 @@ def tuning_trials(study: Study, results: Path) -> pd.DataFrame:
     frames = []
     for (dataset, key), tune in jobs.items():
         trials = _read(Paths(results).tuning(dataset, tune) / "trials.csv")
-        fixed = ", ".join(f"{name}={value}" for name, value in tune.params.items())
-        title = study.catalog.model(tune.model).title + (f" ({fixed})" if fixed else "")
+        fixed = [f"{name}={value}" for name, value in tune.params.items()]
+        fixed += [f"by {tune.validate_by}"] if tune.validate_by != BY_RECALL else []
+        title = study.catalog.model(tune.model).title + (f" ({', '.join(fixed)})" if fixed else "")
         head = {"dataset": dataset, "model": tune.model, "title": title, "key": key, "budget": tune.trials}
         frames.append(trials.assign(**head))
     return (

@@ -7,7 +7,7 @@ from pathlib import Path
 from recspectra import registry
 from recspectra.config.scale import USABLE
 from recspectra.config.study import TableConfig
-from recspectra.reporting import activity, runtime, tables
+from recspectra.reporting import activity, runtime, sizes, tables
 from recspectra.reporting.audit import draw_audit
 from recspectra.reporting.claims import draw_claims
 from recspectra.reporting.escape import one_line
@@ -23,6 +23,7 @@ GENERIC = {
     "metrics": (tables.draw_table, tables.laid_out),
     "runtime": (runtime.draw_runtime, runtime.laid_out),
     "activity": (activity.draw_activity, activity.laid_out),
+    "datasets": (sizes.draw_sizes, sizes.laid_out),
 }
 
 

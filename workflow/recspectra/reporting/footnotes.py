@@ -95,9 +95,9 @@ def tuned(files: StudyResults, groups: list[str], datasets: list[str]) -> dict[s
         if searched:
             parts = [f"{name} {values_text(space)}" for name, space in sorted(searched.items())]
             spaces.setdefault(about.get("title", model), parts)
-    return (
-        {"trials": scale_of(files).count_trials(config.tuning.trials), "spaces": spaces} if spaces else None
-    )
+    by = list(dict.fromkeys(entry.validate_by for entry in entries))
+    trials = scale_of(files).count_trials(config.tuning.trials) if spaces else 0
+    return {"trials": trials, "spaces": spaces, "by": by} if spaces else None
 
 
 def _entries(files: StudyResults, groups: list[str], datasets: list[str]) -> list[ModelEntry]:

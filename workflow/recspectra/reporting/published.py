@@ -1,12 +1,14 @@
 """Published numbers and how they line up with what RecSpectra measures.
 
 `config/published/results.csv` holds the printed values as they are printed, `improvements.csv` the
-printed improvements in percent, and `mapping.yaml` says which of our datasets, models and
-metric definitions the values belong to. What papers say of models is in `claims.csv`.
+printed improvements in percent, `datasets.csv` the printed counts of datasets, and `mapping.yaml` says
+which of our datasets, models and metric definitions the values belong to. What papers say of models is in
+`claims.csv`.
 """
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +22,7 @@ from recspectra.config.yaml_io import read_yaml, validate
 from recspectra.reporting.results import read_csv
 
 COLUMNS = ("paper", "table", "dataset", "method", "metric", "value")
+DATASET_COLUMNS = ("paper", "dataset", "n_users", "n_items", "n_interactions", "sparsity", "mean_length")
 IMPROVEMENT_COLUMNS = ("paper", "table", "dataset", "method", "over", "metric", "value", "where")
 
 
@@ -93,7 +96,7 @@ class Published:
     """
 
     def __init__(self, root: Path | str) -> None:
-        folder = Path(root) / "config" / "published"
+        self.folder = folder = Path(root) / "config" / "published"
         mapping = read_yaml(folder / "mapping.yaml")
         self.tables: dict[str, PublishedTable] = {
             name: validate(PublishedTable, entry, f"config/published/mapping.yaml: {name}")
@@ -106,6 +109,11 @@ class Published:
         self.statements = read_statements(Path(root))
         keys = zip(self.rows["id"], frame["dataset"], frame["method"], frame["metric"], strict=True)
         self._values: dict[tuple, float] = dict(zip(keys, frame["value"], strict=True))
+
+    @cached_property
+    def datasets(self) -> pd.DataFrame:
+        """The printed counts of datasets, as texts with the digits that are printed."""
+        return read_csv(self.folder / "datasets.csv", DATASET_COLUMNS)
 
     def table(self, table_id: str) -> PublishedTable:
         """Return the mapping of one published table, such as `sdiff/table1`."""
@@ -209,9 +217,12 @@ class PublishedValues:
         return self.column(ours, self.claim.metric).get(self.method(model, variant), np.nan)
 
     def gain(self, ours: str) -> Gain | None:
-        """Return the printed gain of the claim's model over the best other method."""
+        """Return the printed gain of the claim's model over the best of its rivals, by default all others."""
         column = self.column(ours, self.claim.metric)
         own = column.pop(self.method(self.claim.model, self.claim.variant), None)
+        if self.claim.rivals:
+            named = {self.method(rival, "default") for rival in self.claim.rivals}
+            column = {method: value for method, value in column.items() if method in named}
         if own is None or not column:
             return None
         rival = max(column, key=column.__getitem__)

@@ -1,4 +1,4 @@
-"""Training loss and validation recall against the epoch."""
+"""Training loss and what is measured on validation, against the epoch."""
 
 from __future__ import annotations
 
@@ -25,31 +25,39 @@ if TYPE_CHECKING:
 
 CURVES = ["panel", "curve", "series", "seed", "epoch", "value"]
 FEW = 8  # models whose lines have markers
-NAMES = {"loss": "training loss", "recall@20": "validation recall@20"}
+NAMES = {"loss": "training loss", "recall@20": "validation recall@20", "ndcg@10": "validation ndcg@10"}
+USUAL = ("loss", "recall@20")  # are drawn also where no run has them
 
 
 def learning_curves(files: StudyResults, figure: FigureConfig) -> FigureData:
-    """Return training loss and validation recall@20 against the epoch."""
+    """Return training loss and what is measured on validation against the epoch."""
     runs = plain_runs(files, figure)
     by = ["dataset", "model", "variant", "group", "seed", "fit"]
     rows = runs[[*by, "label"]].drop_duplicates().merge(files.learning, on=by)
     rows = rows.dropna(subset=["epoch", "value"]).drop(columns="group").drop_duplicates()
     frame = rows.assign(panel=panels(files, rows["dataset"]), series=rows["label"])[CURVES]
-    caption = "Training loss (left) and recall@20 on the validation data (right); one line a seed."
+    shown = ", ".join(label for name, label in _drawn(frame).items() if name != "loss")
+    caption = f"Training loss (left) and {shown} (right); one line a seed."
     names = listed(list(dict.fromkeys(frame["series"])))
-    alt = f"Lines of loss and validation recall@20 against epochs of {names}."
+    alt = f"Lines of loss and {shown} against epochs of {names}."
     return drawn(frame, caption, "epoch", "", "no run of this figure wrote a learning curve", alt)
 
 
+def _drawn(frame: pd.DataFrame) -> dict[str, str]:
+    """Return the curves that have a column of panels, with their labels."""
+    there = {*USUAL, *frame["curve"]}
+    return {name: label for name, label in NAMES.items() if name in there}
+
+
 def curves(what: FigureData) -> Figure:
-    """Draw loss and validation recall against the epoch, a row of two panels a dataset."""
-    shown = list(dict.fromkeys(what.frame["panel"]))
-    picture, axes = theme.grid(len(shown), 2, 2.7 * len(shown) + 0.5)
+    """Draw loss and what is measured on validation against the epoch, a row of panels a dataset."""
+    shown, kinds = list(dict.fromkeys(what.frame["panel"])), _drawn(what.frame)
+    picture, axes = theme.grid(len(shown), len(kinds), 2.7 * len(shown) + 0.5)
     names = list(dict.fromkeys(what.frame["series"]))
     for row, panel in zip(axes, shown, strict=True):
-        for axis, (curve, label) in zip(row, NAMES.items(), strict=True):
+        for axis, (curve, label) in zip(row, kinds.items(), strict=True):
             rows = what.frame[(what.frame["panel"] == panel) & (what.frame["curve"] == curve)]
-            axis.set_title(heading(panel, 2))
+            axis.set_title(heading(panel, len(kinds)))
             axis.set(xlabel=what.x, ylabel=label)
             _curves_of(axis, rows.sort_values("epoch", kind="stable"), names)
             axis.xaxis.get_major_locator().set_params(integer=True)
