@@ -77,8 +77,8 @@ RULES = {
     "a cap, was still gaining on validation when its epochs ran out, or was trained with an approximation "
     "that is too rough to stand for it (the reason says which). A rival that is capped, still gaining or "
     "without a number may do better yet, so the claim cannot count as reproduced. It can still count as not "
-    "reproduced: a rival that is above already stays above with more epochs. A printed value of another definition, of other files or of another protocol is never "
-    "compared with ours",
+    "reproduced: a rival that is above already stays above with more epochs. A printed value of another "
+    "definition, of other files or of another protocol is never compared with ours",
 }
 
 
