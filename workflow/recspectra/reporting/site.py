@@ -110,11 +110,8 @@ def assemble(views: Sequence[StudyView], published: Published, root: Path | str,
     pages = {
         name: fill(templates, file, page=name, **shared, **more) for name, (file, more) in contexts.items()
     }
-    pictures = {figure.address: figure.path for view in views for figure in view.figures}
-    pictures |= {_cost_address(view): path for view in views if (path := _cost_picture(view))}
-    linked = {path.relative_to(results_of(view.files).root).as_posix(): path
-              for view in views for path in runs.files_of(view)}  # fmt: skip
-    return Report(pages, {k: v for own in tables.values() for k, v in own.items()}, pictures, linked)
+    files = {name: text for own in tables.values() for name, text in own.items()}
+    return Report(pages, files, _pictures(views), _linked(views))
 
 
 def _index(views: Sequence[StudyView], points: dict[str, list[dict]], published: Published) -> dict:
@@ -131,6 +128,18 @@ def _index(views: Sequence[StudyView], points: dict[str, list[dict]], published:
         "gaps": home.gaps(every),
         "compared": every,
     }
+
+
+def _pictures(views: Sequence[StudyView]) -> dict[str, Path]:
+    """Return figures by their place in the report."""
+    found = {figure.address: figure.path for view in views for figure in view.figures}
+    return found | {_cost_address(view): path for view in views if (path := _cost_picture(view))}
+
+
+def _linked(views: Sequence[StudyView]) -> dict[str, Path]:
+    """Return the files of runs and studies that pages link to, by their place in the results."""
+    return {path.relative_to(results_of(view.files).root).as_posix(): path
+            for view in views for path in runs.files_of(view)}  # fmt: skip
 
 
 def _cost_picture(view: StudyView) -> Path | None:
