@@ -37,11 +37,12 @@ async function accessible(frame) {
   return found.violations.map((v) => `${v.id}: ${v.nodes.slice(0, 3).map((n) => n.html.slice(0, 160)).join(" | ")}`);
 }
 
-// Labels of charts that stick out of their picture.
+// Labels of charts that stick out of their picture, or of the room that the page has for it.
 function clipped(frame) {
   const found = [];
   for (const picture of frame.contentDocument.querySelectorAll(".chart svg")) {
-    const box = picture.getBoundingClientRect();
+    const whole = picture.getBoundingClientRect(), room = picture.closest(".chart").getBoundingClientRect();
+    const box = { left: whole.left, right: Math.min(whole.right, room.right), top: whole.top, bottom: whole.bottom };
     for (const text of picture.querySelectorAll("text")) {
       const own = text.getBoundingClientRect();
       if (own.width && (own.left < box.left - 1 || own.right > box.right + 1 || own.top < box.top - 1 || own.bottom > box.bottom + 1)) found.push(text.textContent);
@@ -49,6 +50,21 @@ function clipped(frame) {
   }
   return found;
 }
+
+// Colours of charts that are not the page's own: they would not follow light, dark and paper.
+function fixed_colours(frame) {
+  const own = ["none", "transparent", null], found = new Set();
+  for (const one of frame.contentDocument.querySelectorAll(".chart svg :is(path, text, line, rect)")) {
+    for (const name of ["fill", "stroke"]) {
+      const colour = one.getAttribute(name);
+      if (!own.includes(colour) && !colour.startsWith("var(--") && !one.closest(".background")) found.add(colour);
+    }
+  }
+  return [...found];
+}
+
+const out_of_sight = (frame) => [...frame.contentDocument.querySelectorAll("nav[aria-label=Pages] a")].filter((a) => a.getBoundingClientRect().right > frame.clientWidth).map((a) => a.textContent);
+const pictures = (frame) => [...frame.contentDocument.querySelectorAll(".picture img")].map((img) => img.getBoundingClientRect().width);
 
 function wide_tables(frame) {
   const room = frame.contentDocument.documentElement.clientWidth;
@@ -95,9 +111,9 @@ async function study_table(frame) {
 
 async function runs_table(frame) {
   const page = frame.contentDocument, said = {};
-  const rows = () => [...page.querySelectorAll("#runs tbody tr")].filter(shown).map((row) => row.cells[1].textContent);
+  const rows = () => [...page.querySelectorAll("#runs tbody tr")].filter(shown).map((row) => row.cells[0].textContent);
   said.rows = rows();
-  page.querySelectorAll("#runs thead button")[1].click();
+  page.querySelectorAll("#runs thead button")[0].click();
   await wait(200);
   said.sorted = rows();
   const search = page.getElementById("runs-filter");
@@ -115,7 +131,7 @@ async function ask() {
       const frame = await open_page(name, width);
       const page = frame.contentDocument;
       answers[`${name} ${width}`] = {
-        axe: await accessible(frame), clipped: clipped(frame), overflow: page.documentElement.scrollWidth - page.documentElement.clientWidth,
+        axe: await accessible(frame), clipped: clipped(frame), colours: fixed_colours(frame), unseen: out_of_sight(frame), pictures: pictures(frame), overflow: page.documentElement.scrollWidth - page.documentElement.clientWidth,
         charts: [page.querySelectorAll(".chart").length, page.querySelectorAll(".chart svg").length],
       };
       if (width === 1280 && name === "study-fixture.html") answers.study = await study_table(frame);
@@ -128,7 +144,10 @@ async function ask() {
     const page = frame.contentDocument;
     const folded = [...page.querySelectorAll("details")].filter((one) => !one.open).length;
     const gone = [...page.querySelectorAll("th[data-metric]")].filter((th) => !shown(th)).length;
-    answers[`${name} print`] = { wide: wide_tables(frame), folded, gone, rows: page.querySelectorAll("#runs tbody tr").length };
+    const heights = [...page.querySelectorAll("#runs tbody tr")].map((row) => row.getBoundingClientRect().height);
+    const buttons = [...page.querySelectorAll("thead button")].map((one) => frame.contentWindow.getComputedStyle(one).display);
+    const narrow = [...page.querySelectorAll("#runs tbody :is(th, td)")].filter((cell) => cell.textContent && cell.getBoundingClientRect().width < 14).length;
+    answers[`${name} print`] = { wide: wide_tables(frame), folded, gone, heights, buttons, narrow, pictures: pictures(frame) };
     frame.remove();
   }
 }

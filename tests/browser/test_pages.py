@@ -76,6 +76,7 @@ def test_pages_are_light(report: Path) -> None:
     assert max(sizes.values()) < 200 * KB, sizes
     shared = sum(p.stat().st_size for name in ("static", "vendor") for p in (report / name).iterdir())
     assert shared < 1100 * KB
+    assert sum(path.stat().st_size for path in report.rglob("*") if path.is_file()) < 2000 * KB
     for name in PAGES:
         heavy = "vendor/vega.min.js" in read(report / name).links
         assert heavy == (name == "index.html"), name
@@ -113,6 +114,8 @@ def test_no_violation_of_accessibility_and_nothing_cut_off(
     assert said["axe"] == []
     assert said["clipped"] == []
     assert said["overflow"] <= 0, "the page itself does not scroll sideways"
+    assert said["colours"] == [], "colours of charts follow light, dark and paper"
+    assert said["unseen"] == [], "every page can be reached without scrolling sideways"
     charts, drawn = said["charts"]
     assert charts == drawn == (3 if name == "index.html" else 0)
 
@@ -145,11 +148,29 @@ def test_runs_sort_and_filter(answers: dict[str, Any]) -> None:
     assert 0 < len(said["found"]) < len(said["rows"])
 
 
+def test_figures_can_be_read_on_a_telephone(answers: dict[str, Any]) -> None:
+    widths = answers["study-fixture.html 400"]["pictures"]
+    assert len(widths) == 7 and min(widths) >= 600, "their text is as large as on a wide page; they scroll"
+    assert max(answers["study-fixture.html print"]["pictures"]) < 600, "two fit on a page of paper"
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_nothing_is_lost_on_paper(answers: dict[str, Any], name: str) -> None:
     said = answers[f"{name} print"]
     assert said["wide"] == [] and said["folded"] == 0 and said["gone"] == 0
-    assert name != "runs.html" or said["rows"] == len(answers["runs"]["rows"])
+    assert set(said["buttons"]) <= {"contents"}, "Chromium repeats no head of a table that holds a button"
+
+
+def test_a_printed_page_holds_many_runs(answers: dict[str, Any]) -> None:
+    heights = answers["runs.html print"]["heights"]
+    assert len(heights) == len(answers["runs"]["rows"])
+    assert sum(heights) / len(heights) < 60 and answers["runs.html print"]["narrow"] == 0
+
+
+def test_without_a_script_a_picture_shows_accuracy_against_cost(report: Path) -> None:
+    shown = [link for link in read(report / "index.html").links if link.endswith("standings/costs.svg")]
+    assert len(shown) == 2, "one a study"
+    assert all("<svg" in (report / link).read_text() for link in shown)
 
 
 def test_the_first_page_opens_from_a_file(browser: str, report: Path, tmp_path: Path) -> None:

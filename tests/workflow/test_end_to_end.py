@@ -57,7 +57,7 @@ def test_files_of_the_artefact_contract_exist(finished: Finished) -> None:
     expected |= {f"spectra/tiny/{o}@train-r16.npz" for o in ("item-similarity", "unified-d2-a0.4")}
     study = ["metrics.csv", "runs.csv", "learning.csv", "tuning.csv", "datasets.csv", "study.json"]
     study += ["snr.csv", "frequency-response.csv", "audit.csv", "parts/tiny.csv", "per_user/tiny.parquet"]
-    study += ["parts/tiny.notes.json", "standings.csv", "claims.csv", "claims.md"]
+    study += ["parts/tiny.notes.json", "standings.csv", "standings.svg", "claims.csv", "claims.md"]
     study += [f"sheet-{t['name']}.csv" for t in TINY_STUDY["tables"]]
     study += [f"table-{t['name']}.{e}" for t in TINY_STUDY["tables"] for e in ("csv", "md", "tex")]
     study += [f"fig-{f['name']}.{e}" for f in TINY_STUDY["figures"] for e in ("svg", "png", "csv")]

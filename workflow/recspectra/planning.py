@@ -823,7 +823,9 @@ class Plan:
         names += [f"fig-{f.name}.{e}" for f in config.figures for e in ("svg", "png", "csv")]
         names += ["claims.csv", "claims.md"] if config.claims else []
         names += ["worlds.csv", "worlds.md"] if self.worlds(study) else []
-        return [str(HERE.study(study) / name) for name in [*names, "standings.csv", "audit.csv"]]
+        return [
+            str(HERE.study(study) / name) for name in [*names, "standings.csv", "standings.svg", "audit.csv"]
+        ]
 
     def figure_labels(self, study: str) -> dict[str, dict[str, str]]:
         """Return what `snakemake --report` says of a study's figures, by path."""

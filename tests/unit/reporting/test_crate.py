@@ -82,7 +82,7 @@ def test_the_same_study_gives_the_same_crate(crate: Path, entities: dict) -> Non
 def test_the_crate_is_valid(crate: Path) -> None:
     command = shutil.which("rocrate-validator")
     if not command:
-        pytest.skip("no rocrate-validator: it needs an older `rich` than ours; pipx install roc-validator")
+        pytest.skip("no rocrate-validator (it needs rich 13, not ours); uv tool install roc-validator")
     done = subprocess.run(
         [command, "-y", "validate", "--profile-identifier", "provenance-run-crate", str(crate)],
         capture_output=True, text=True, check=False,

@@ -11,7 +11,7 @@ from recspectra.reporting import activity, runtime, sizes, tables
 from recspectra.reporting.audit import draw_audit
 from recspectra.reporting.claims import draw_claims
 from recspectra.reporting.escape import one_line
-from recspectra.reporting.figures import draw_figure
+from recspectra.reporting.figures import draw_costs, draw_figure
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyResults, select_runs
 from recspectra.reporting.standings import draw_standings
@@ -68,6 +68,7 @@ def draw(folder: Path | str, root: Path | str) -> list[str]:
         written += draw_figure(files, figure, published)
     written += draw_claims(files, published)
     written += draw_standings(files)
+    written += draw_costs(files)
     referred = [item.published for item in [*files.config.tables, *files.config.claims] if item.published]
     return written + draw_audit(files.folder, published, referred)
 

@@ -13,7 +13,7 @@ from recspectra.reporting import claims
 from recspectra.reporting.pages import charts, home, runs
 from recspectra.reporting.pages.environment import environment, fill
 from recspectra.reporting.pages.glossary import METRICS, TERMS
-from recspectra.reporting.pages.pictures import picture, read
+from recspectra.reporting.pages.pictures import choose, picture, read
 from recspectra.reporting.pages.place import Place, results_of
 from recspectra.reporting.pages.study import StudyView, provenance, study_view
 from recspectra.reporting.published import Published
@@ -28,9 +28,10 @@ DAY_ONE = (1980, 1, 1, 0, 0, 0)  # of every file in the zip: equal reports give 
 
 @dataclass(frozen=True)
 class Report:
-    """The pages by name, the pictures by their place in the report, and the files that pages link to."""
+    """The pages by name, tables and pictures by their place in the report, the files that pages link to."""
 
     pages: dict[str, str]
+    tables: dict[str, str]
     pictures: dict[str, Path]
     linked: dict[str, Path]
 
@@ -53,7 +54,7 @@ def write_report(
         except (StudyError, ArtifactError, ConfigError) as error:
             left_out.append(f"left out: {error}")
     report = assemble(views, published, root, place)
-    made = {name: text.encode() for name, text in report.pages.items()}
+    made = {name: text.encode() for name, text in (report.pages | report.tables).items()}
     made |= {name: picture(path) for name, path in report.pictures.items()}
     made |= dict(_static(Path(root)))
     _clear(output.parent, set(made))
@@ -95,7 +96,8 @@ def assemble(views: Sequence[StudyView], published: Published, root: Path | str,
     templates = environment(root)
     shared = {"studies": views, "marks": MARK_NOTES}
     points = {view.name: home.compared(view, published) for view in views}
-    lines = [line for view in views for line in runs.runs_of(view, place)]
+    tables = {view.name: runs.tables_of(view) for view in views}
+    lines = [line for view in views for line in runs.runs_of(view, place, tables[view.name])]
     contexts = {INDEX: ("index.html.j2", _index(views, points, published))}
     contexts |= {view.page: ("study.html.j2", {"study": view}) for view in views}
     contexts["runs.html"] = (
@@ -108,10 +110,8 @@ def assemble(views: Sequence[StudyView], published: Published, root: Path | str,
     pages = {
         name: fill(templates, file, page=name, **shared, **more) for name, (file, more) in contexts.items()
     }
-    pictures = {figure.address: figure.path for view in views for figure in view.figures}
-    linked = {path.relative_to(results_of(view.files).root).as_posix(): path
-              for view in views for path in runs.files_of(view)}  # fmt: skip
-    return Report(pages, pictures, linked)
+    files = {name: text for own in tables.values() for name, text in own.items()}
+    return Report(pages, files, _pictures(views), _linked(views))
 
 
 def _index(views: Sequence[StudyView], points: dict[str, list[dict]], published: Published) -> dict:
@@ -122,11 +122,34 @@ def _index(views: Sequence[StudyView], points: dict[str, list[dict]], published:
         "status": home.status(views),
         "leaders": {view.name: home.leaders(view, published) for view in views},
         "spreads": {view.name: home.spreads(view) for view in views},
+        "cost_pictures": {view.name: _cost_address(view) for view in views if _cost_picture(view)},
         "cost_specs": {name: charts.cost_spec(part) for name, part in costs.items() if part},
         "published_spec": charts.published_spec(every) if every else None,
         "gaps": home.gaps(every),
         "compared": every,
     }
+
+
+def _pictures(views: Sequence[StudyView]) -> dict[str, Path]:
+    """Return figures by their place in the report."""
+    found = {figure.address: figure.path for view in views for figure in view.figures}
+    return found | {_cost_address(view): path for view in views if (path := _cost_picture(view))}
+
+
+def _linked(views: Sequence[StudyView]) -> dict[str, Path]:
+    """Return the files of runs and studies that pages link to, by their place in the results."""
+    return {path.relative_to(results_of(view.files).root).as_posix(): path
+            for view in views for path in runs.files_of(view)}  # fmt: skip
+
+
+def _cost_picture(view: StudyView) -> Path | None:
+    """Return the picture that stands for a chart without a script, if there is one that runs nothing."""
+    path = choose(view.files.folder / "standings.png")
+    return path if path.suffix == ".svg" else None
+
+
+def _cost_address(view: StudyView) -> str:
+    return f"figures/{view.name}/standings/costs.svg"
 
 
 # ------------------------------------------------------------------------------- files
@@ -142,8 +165,8 @@ def _static(root: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _clear(folder: Path, keep: set[str]) -> None:
-    """Remove pages and pictures of studies that the report no longer has."""
-    for path in [*folder.glob("study-*.html"), *folder.glob("figures/*/*.*")]:
+    """Remove pages, tables and pictures of studies that the report no longer has."""
+    for path in [*folder.glob("study-*.html"), *folder.glob("figures/**/*.*"), *folder.glob("runs/**/*.csv")]:
         if path.relative_to(folder).as_posix() not in keep:
             path.unlink()
 

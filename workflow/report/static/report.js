@@ -56,7 +56,7 @@ function addControls(section) {
   const metrics = unique(boards.flatMap((board) => [...board.querySelectorAll("[data-metric]")].map((th) => th.dataset.metric)));
   const views = unique(boards.map((board) => board.dataset.view));
   const full = views.find((view) => view.startsWith("history train+valid, mask train+valid")) ?? views[0];
-  const [metricLabel, metric] = select("metric", metrics, metrics.includes("ndcg@10") ? "ndcg@10" : metrics[0]);
+  const [metricLabel, metric] = select(metrics.every((one) => one.includes("@")) ? "metric" : "column", metrics, metrics.includes("ndcg@10") ? "ndcg@10" : metrics[0]);
   const [viewLabel, view] = select("what models are shown", views, full);
   const all = make("input", { type: "checkbox" });
   const filter = make("input", { type: "search" });

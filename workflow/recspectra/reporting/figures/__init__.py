@@ -9,12 +9,14 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recspectra import registry
 from recspectra.config.scale import CAPPED, CAPPED_MARK
 from recspectra.config.study import FigureConfig
 from recspectra.files import atomic, write_text
+from recspectra.reporting import standings
 from recspectra.reporting.escape import one_line, printable
 from recspectra.reporting.figures import svg, theme
 from recspectra.reporting.figures.ablation import ablation, bars
@@ -27,8 +29,8 @@ from recspectra.reporting.figures.lines import doubly_logarithmic, lines, logari
 from recspectra.reporting.figures.published import printed, scatter
 from recspectra.reporting.figures.sensitivity import sensitivity
 from recspectra.reporting.figures.timing import dots, timing
+from recspectra.reporting.figures.trade_off import costs, trade_off
 from recspectra.reporting.figures.trade_off import scatter as trade_off_scatter
-from recspectra.reporting.figures.trade_off import trade_off
 from recspectra.reporting.figures.tuning import searches, tuning
 from recspectra.reporting.figures.worlds import matrix, worlds
 from recspectra.reporting.published import Published
@@ -110,13 +112,32 @@ def draw_figure(files: StudyResults, figure: FigureConfig, published: Published 
         picture = render(what, figure)
         with atomic(path.with_suffix(".png")) as temporary:
             picture.savefig(temporary, format="png", dpi=theme.DPI, metadata={"Software": None})
-        drawn = io.StringIO()
-        metadata = {"Date": None, "Creator": None, "Title": one_line(figure.title)}
-        picture.savefig(drawn, format="svg", transparent=True, metadata=metadata)
-    lines_of = svg.finish(drawn.getvalue(), name, alt_text(what, figure)).split("\n")
-    write_text(path, "\n".join(map(printable, lines_of)))
+        _write_svg(path, picture, name, figure.title, alt_text(what, figure))
     write_csv(path.with_suffix(".csv"), what.frame)
     return [path.with_suffix(suffix).name for suffix in (".svg", ".png", ".csv")]
+
+
+def draw_costs(files: StudyResults) -> list[str]:
+    """Write `standings.svg`: accuracy against seconds of the models in `standings.csv`; return its name.
+
+    The first page of the report shows it where no script draws a chart.
+    """
+    path, title = files.folder / "standings.svg", "Accuracy against seconds."
+    what = costs(standings.with_costs(files, standings.read(files.folder)), files.titles)
+    name = f"{files.config.name}-standings"
+    with theme.themed(name):
+        _write_svg(
+            path, theme.nothing(what) if what.reason else trade_off_scatter(what), name, title, what.alt
+        )
+    return [path.name]
+
+
+def _write_svg(path: Path, picture: Figure, name: str, title: str, alt: str) -> None:
+    drawn = io.StringIO()
+    metadata = {"Date": None, "Creator": None, "Title": one_line(title)}
+    picture.savefig(drawn, format="svg", transparent=True, metadata=metadata)
+    lines_of = svg.finish(drawn.getvalue(), name, alt).split("\n")
+    write_text(path, "\n".join(map(printable, lines_of)))
 
 
 def render(what: FigureData, figure: FigureConfig) -> Figure:

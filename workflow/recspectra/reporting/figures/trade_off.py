@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from recspectra.config.scale import USABLE
+from recspectra.config.scale import CAPPED, CAPPED_MARK, USABLE
 from recspectra.config.study import FigureConfig
 from recspectra.reporting.figures import theme
 from recspectra.reporting.figures.base import (
@@ -59,6 +59,22 @@ def trade_off(files: StudyResults, figure: FigureConfig) -> FigureData:
     label = f"{figure.metric}@{figure.k}"
     why = "no finished run has a time and a number"
     return drawn(frame[POINTS], caption, "seconds (log scale)", label, why, _alt(frame, label))
+
+
+def costs(leaders: pd.DataFrame, titles: Mapping[str, str]) -> FigureData:
+    """Return the same of a study's standings (see `standings.with_costs`); capped models are marked."""
+    known = leaders[leaders["value"].notna() & (leaders["seconds"] > 0)]
+    measured = known["metric"] + "@" + known["k"].map("{:.0f}".format).astype(str)
+    capped = known["status"].str.contains(CAPPED)
+    frame = known.assign(
+        panel=known["dataset"].map(titles).fillna(known["dataset"]) + ": " + measured,
+        series=known["row"].where(~capped, known["row"] + CAPPED_MARK),
+    )
+    fronts = [on_front(part) for _, part in frame.groupby("panel", sort=False)]
+    frame["front"] = pd.concat(fronts) if fronts else False
+    label = ", ".join(dict.fromkeys(measured))
+    why = "no model has a number and seconds"
+    return drawn(frame[POINTS], "", "seconds to fit and rank (log scale)", label, why, _alt(frame, label))
 
 
 def _alt(frame: pd.DataFrame, label: str) -> str:

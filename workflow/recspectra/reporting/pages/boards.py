@@ -6,11 +6,12 @@ The script of the page shows one metric and view at a time; without it, and in p
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from recspectra.reporting.escape import html
 from recspectra.reporting.table import BEST, EMPTY, TIED, Cell, Table
 
+POINTED = "Published values and ours minus published show where you point or tap, and on paper."
 OPEN_NOTES = 3  # how many notes stand open below a table
 
 
@@ -57,8 +58,9 @@ def views_of(table: Table) -> list[str]:
 
 
 def legend_of(table: Table) -> list[str]:
-    """Return what explains marks, ranks and intervals."""
-    return table.legend()
+    """Return what explains marks, ranks and intervals; published values show when a cell is pointed at."""
+    words = {"published": POINTED} if table.words.get("published") else {}
+    return replace(table, words=table.words | words).legend()
 
 
 def _view(levels: tuple[str, ...]) -> str:

@@ -6,6 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from recspectra.config.scale import CAPPED, CAPPED_MARK
+from recspectra.reporting.figures.trade_off import on_front
+
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 TRAINED, CLOSED = "trained", "closed form"
 KINDS = [CLOSED, TRAINED]
@@ -52,13 +55,15 @@ def published_spec(points: Points) -> dict[str, Any]:
     """
     most = max((max(p["published"], p["ours"]) for p in points), default=1.0)
     ends = {"values": [{"published": end, "ours": end} for end in (0.0, most)]}
-    x, y = _number("published", "published"), _number("ours", "reproduced")
+    round_ticks = {"axis": {"format": "~g", "tickCount": 5}}
+    x, y = _number("published", "published", **round_ticks), _number("ours", "reproduced", **round_ticks)
+    metrics = sorted({p["metric"] for p in points}, key=_by_cut_off)
     line = _layer({"type": "line", "strokeDash": [4, 3], "opacity": 0.6}, x=x, y=y) | {"data": ends}
     shape = _name("check", "the printed row", scale={"domain": [KEEPS, BREAKS], "range": ["circle", "cross"]})
     told = [_name(name) for name in ("model", "where", "metric", "check")]
     told += _told(["published", "ours", "difference"], ".4f")
     dots = _layer({"type": "point", "size": 45, "opacity": 0.8, "filled": True}, x=x, y=y, shape=shape,
-                  color=_name("metric", None), tooltip=told)  # fmt: skip
+                  color=_name("metric", None, sort=metrics), tooltip=told)  # fmt: skip
     return _panels(points, [line, dots], "definition")
 
 
@@ -68,7 +73,7 @@ def cost_points(standings: pd.DataFrame, titles: dict[str, str]) -> Points:
     points: Points = []
     for name, part in rows.groupby("dataset", sort=False):
         best = part.sort_values(["seconds", "value"], ascending=[True, False])
-        front = set(best.index[best["value"] > best["value"].cummax().shift(fill_value=-1.0)])
+        front = set(part.index[on_front(part)])
         title = f"{titles.get(name, name)}: {part['metric'].iloc[0]}@{part['k'].iloc[0]:.0f}"
         ends = {best.index[0], part["value"].idxmax()}
         points += [
@@ -82,10 +87,17 @@ def _cost_point(row: Any, title: str, front: bool) -> dict[str, Any]:
     numbers = {name: getattr(row, name) for name in ("value", "low", "high", "seconds")}
     shown = {name: None if pd.isna(number) else float(f"{number:.5g}") for name, number in numbers.items()}
     kind = TRAINED if row.kind == "trained" else CLOSED
-    return {"dataset": title, "model": row.row, "kind": kind, "front": front, **shown}
+    name = row.row + (CAPPED_MARK if CAPPED in row.status else "")
+    return {"dataset": title, "model": name, "kind": kind, "front": front, **shown}
 
 
 # ------------------------------------------------------------------------------- parts
+
+
+def _by_cut_off(metric: str) -> tuple[str, int]:
+    """Return what sorts `ndcg@5` before `ndcg@10`."""
+    name, _, k = metric.partition("@")
+    return name, int(k or 0)
 
 
 def _number(field: str, title: str | None = None, **more: Any) -> dict[str, Any]:

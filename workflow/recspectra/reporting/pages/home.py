@@ -18,10 +18,11 @@ from recspectra.reporting.footnotes import scale_of
 from recspectra.reporting.pages import charts
 from recspectra.reporting.pages.study import StudyView
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import JOIN, select_runs
+from recspectra.reporting.results import JOIN, StudyResults, select_runs
 
 IDENTITIES = ("mrr-decreases", "one-target")  # rules that no evaluation can break
 GAPS = 12  # lines of the list of largest gaps
+TOP_TRIALS = 3  # of a search, that are set against each other
 SAME, OTHER, UNKNOWN, ELSEWHERE, PROTOCOL = (
     "same definition",
     "another definition",
@@ -44,6 +45,7 @@ def status(views: Sequence[StudyView]) -> dict[str, str]:
         "date": datetime.fromtimestamp(max(days), UTC).date().isoformat(),
         "scale": _all(scale_of(view.files).name for view in views) or "none",
         "runs ok": f"{len(runs) - failed - capped:,}",
+        "still gaining": f"{len({run for view in views for run in view.gaining}):,}",
         "capped": f"{capped:,}",
         "failed": f"{failed:,}",
         "machine": _all(f"{a.get('processor', '')}, {a.get('machine', '')}".strip(", ") for a in made),
@@ -65,15 +67,24 @@ def leaders(view: StudyView, published: Published) -> list[dict[str, Any]]:
         found.append({
             "title": titles.get(name, name), "metric": f"{first['metric']}@{first['k']:.0f}",
             "view": f"protocol {first['protocol']}, history {first['history']}, mask {first['mask']}",
-            "rows": _lines(part), "printed": bool(part["published"].notna().any()),
+            "rows": _lines(part, _gaining_rows(view)), "printed": bool(part["published"].notna().any()),
             "sure": bool(part["low"].notna().any()),
+            "seeds_told": bool(part["seeds_df"].min() >= FEWEST_DF),
             "users": first["users"], "marks": marks,
         })  # fmt: skip
     return found
 
 
-def _lines(part: pd.DataFrame) -> list[dict[str, Any]]:
+def _gaining_rows(view: StudyView) -> set[tuple[str, ...]]:
+    """Return dataset, model, variant and key of what was still gaining with some seed."""
+    folds = {fold: name for name, several in view.files.folds.items() for fold in several}
+    return {(folds.get(dataset, dataset), *rest[:3]) for dataset, *rest in view.gaining}
+
+
+def _lines(part: pd.DataFrame, gaining: set[tuple[str, ...]]) -> list[dict[str, Any]]:
     """Return models with the ends of their intervals as shares of the field that all of them span."""
+    names = part[["dataset", "model", "variant", "key"]].itertuples(index=False, name=None)
+    part = part.assign(gaining=[name in gaining for name in names])
     part = part.replace([np.inf, -np.inf], np.nan)  # too few users tell
     ends = part[["low", "high", "value"]].to_numpy()
     least, most = pd.Series(ends.ravel()).min(), pd.Series(ends.ravel()).max()
@@ -87,17 +98,51 @@ def _lines(part: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def spreads(view: StudyView) -> list[dict[str, Any]]:
-    """Return, for each dataset, how much a number moves with other users and with other seeds."""
-    titles, found = view.files.titles, []
+    """Return, for each dataset, by how much a model's number moves with users, seeds, search and split.
+
+    All are shares of the number, None where the study cannot tell.
+    """
+    files, found = view.files, []
     for name, part in view.standings.groupby("dataset", sort=False):
-        trained = part[(part["kind"] == "trained") & (part["seeds"] > 1)]
+        trained = part[part["kind"] == "trained"]
+        repeated = trained[trained["seeds"] > 1]
+        folds = files.folds.get(name, [])
+        searches = _top_trials(files, folds or [name])
         found.append({
-            "title": titles.get(name, name), "users": part["users"].max(),
-            "user_error": (part["user_error"] / part["value"]).median(),
-            "seed_spread": (trained["seed_spread"] / trained["value"]).median(), "trained": len(trained),
-            "covered": bool(part["seeds_df"].min() >= FEWEST_DF),
+            "title": files.titles.get(name, name), "count": part["users"].max(),
+            "users": _median(part["user_error"] / part["value"]),
+            "seeds": _median(repeated["seed_spread"] / repeated["value"]),
+            "trained": len(trained), "repeated": len(repeated),
+            "search": _median(searches), "searches": len(searches),
+            "split": _median(_over_folds(files, part.iloc[0], folds)), "folds": len(folds),
         })  # fmt: skip
-    return [one for one in found if one["user_error"] == one["user_error"]]
+    return found
+
+
+def _median(shares: pd.Series) -> float | None:
+    known = shares.replace([np.inf, -np.inf], np.nan).dropna()
+    return float(known.median()) if len(known) else None
+
+
+def _top_trials(files: StudyResults, datasets: Sequence[str]) -> pd.Series:
+    """Return how far the best trials of each search lie apart on validation, as a share of the best.
+
+    What the others would have on test is not measured: only the best trial is fitted and evaluated.
+    """
+    trials = files.tuning[files.tuning["dataset"].isin(datasets)].dropna(subset="value")
+    best = trials.groupby(["dataset", "model", "key"])["value"].nlargest(TOP_TRIALS).groupby(level=[0, 1, 2])
+    shares = 1.0 - best.min() / best.max()
+    return shares[best.count() == TOP_TRIALS]
+
+
+def _over_folds(files: StudyResults, point: pd.Series, folds: Sequence[str]) -> pd.Series:
+    """Return the standard deviation of each model's mean over folds, as a share of its mean."""
+    rows = files.metrics[files.metrics["dataset"].isin(folds)]
+    for name in ("protocol", "history", "mask", "metric", "k"):
+        rows = rows[rows[name] == point[name]]
+    means = rows.groupby(["model", "variant", "fit", "dataset"])["value"].mean()
+    whole = means.groupby(level=[0, 1, 2])
+    return whole.std() / whole.mean()
 
 
 def compared(view: StudyView, published: Published) -> list[dict[str, Any]]:

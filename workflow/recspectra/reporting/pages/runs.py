@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
 
+from recspectra.reporting.escape import spreadsheet
 from recspectra.reporting.footnotes import value_text
 from recspectra.reporting.pages.place import Place, run_command, run_files
 from recspectra.reporting.pages.study import StudyView
@@ -16,6 +18,9 @@ from recspectra.reporting.results import JOIN
 
 CURVE_SIZE = (72, 18)  # pixels of a learning curve in a row
 CURVE_POINTS = 40
+TABLES = ("metrics", "curve")  # what the report holds of each run
+NUMBERS = ["protocol", "fit", "history", "mask", "users", "metric", "k", "value", "status"]
+LEARNED = ["curve", "epoch", "value"]
 
 
 class Curve(NamedTuple):
@@ -25,8 +30,8 @@ class Curve(NamedTuple):
     words: str
 
 
-def runs_of(view: StudyView, place: Place) -> list[dict[str, Any]]:
-    """Return one line a run of a study."""
+def runs_of(view: StudyView, place: Place, tables: Collection[str]) -> list[dict[str, Any]]:
+    """Return one line a run of a study; `tables` are the names of those that the report holds."""
     files = view.files
     runs = view.runs.drop_duplicates(JOIN)
     shown, name = _numbers(view)
@@ -39,8 +44,9 @@ def runs_of(view: StudyView, place: Place) -> list[dict[str, Any]]:
             "seconds": run.fit_seconds, "memory": run.peak_memory_mb, "epoch": _whole(run.best_epoch),
             "params": _params(run.params),
             "curve": curves.get((run.dataset, run.model, run.variant, run.group, run.seed, run.fit)),
-            "links": {n: place.link(path) for n, path in run_files(files, run).items()},
-            "metrics": place.address(files.folder / "metrics.csv"), "command": run_command(files, run),
+            "links": {n: place.link(path) for n, path in run_files(files, run).items()}
+            | {word: quote(name) for word in TABLES if (name := _table_name(view, run, word)) in tables},
+            "gaining": _place_of(run) in view.gaining, "command": run_command(files, run),
         }
         for run in runs.itertuples()
     ]  # fmt: skip
@@ -51,6 +57,37 @@ def files_of(view: StudyView) -> list[Path]:
     runs = view.runs.drop_duplicates(JOIN)
     found = [path for run in runs.itertuples() for path in run_files(view.files, run).values()]
     return [view.files.folder / "metrics.csv", *found]
+
+
+def tables_of(view: StudyView) -> dict[str, str]:
+    """Return the numbers and the learning curve of each run as CSV, by their place in the report."""
+    files = view.files
+    by = ["dataset", "model", "variant", "group", "seed", "fit"]
+    runs = view.runs.drop_duplicates(["dataset", "model", "key", "seed"])
+    numbers = pd.concat([files.metrics, files.group_metrics]).drop_duplicates()
+    learned = files.learning.merge(view.runs[[*by, "key"]].drop_duplicates(), on=by)
+    rows = {"metrics": (numbers, JOIN, NUMBERS), "curve": (learned, [*by, "key"], LEARNED)}
+    found: dict[str, str] = {}
+    for word, (frame, names, columns) in rows.items():
+        parts = _csv_by(frame, names, columns)
+        for run in runs.itertuples():
+            key = tuple(getattr(run, name) for name in names)
+            if key in parts:
+                found[_table_name(view, run, word)] = parts[key]
+    return found
+
+
+def _table_name(view: StudyView, run: Any, word: str) -> str:
+    return f"runs/{view.name}/{run.dataset}/{run.model}/{run.key}-seed-{run.seed}-{word}.csv"
+
+
+def _csv_by(frame: pd.DataFrame, by: list[str], columns: list[str]) -> dict[tuple, str]:
+    """Return some columns as CSV for each group; written once, as a writer a group takes seconds."""
+    frame = frame.reset_index(drop=True)
+    written = spreadsheet(frame[columns]).to_csv(index=False, float_format="%.10g", lineterminator="\n")
+    head, *lines = written.splitlines(keepends=True)
+    groups = frame.groupby(by, sort=False).indices
+    return {key: head + "".join(lines[i] for i in rows) for key, rows in groups.items()}
 
 
 def _place_of(run: Any) -> tuple:

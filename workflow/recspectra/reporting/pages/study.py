@@ -19,7 +19,7 @@ from recspectra.reporting.footnotes import value_text
 from recspectra.reporting.pages import boards, pictures
 from recspectra.reporting.pages.place import Place, results_of, run_files, study_command
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import JOIN, StudyResults, machines, select_runs
+from recspectra.reporting.results import JOIN, StudyResults, machines, not_converged, select_runs
 from recspectra.reporting.table import Table, plain_table
 from recspectra.reporting.tuning import tuning_table
 
@@ -99,6 +99,7 @@ class StudyView:
     rules: list[str]
     runs: pd.DataFrame
     standings: pd.DataFrame
+    gaining: frozenset[tuple[str, ...]]
 
     @property
     def name(self) -> str:
@@ -109,6 +110,11 @@ class StudyView:
     def title(self) -> str:
         """Title of the study."""
         return self.files.config.title
+
+    @property
+    def of_papers(self) -> bool:
+        """Whether some claim is of a paper."""
+        return any(c.kind == "listed" or c.paper or c.published for c in self.files.config.claims)
 
     @property
     def protocols(self) -> dict[str, dict[str, Any]]:
@@ -137,7 +143,15 @@ def study_view(folder: Path, published: Published, place: Place) -> StudyView:
         rules=[f"{rule} {len(part)}" for rule, part in checks.groupby("rule")],
         runs=runs,
         standings=standings.with_costs(files, standings.read(folder)),
+        gaining=_gaining(files, runs),
     )
+
+
+def _gaining(files: StudyResults, runs: pd.DataFrame) -> frozenset[tuple[str, ...]]:
+    """Return the runs (`JOIN`) that were still gaining on validation when their epochs ran out."""
+    ended = not_converged(files, runs)
+    same = runs.merge(ended, on=["dataset", "model", "variant", "label", "seed"])
+    return frozenset(same[JOIN].itertuples(index=False, name=None))
 
 
 def _outdated(files: StudyResults) -> list[str]:

@@ -1,0 +1,191 @@
+"""The first page and that of runs: how sure numbers are, what ended early, what a row links to."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import pandas as pd
+import pytest
+from hand_made import LOO, Model, write
+from small_study import ROOT, write_study
+
+from recspectra.reporting.draw import draw
+from recspectra.reporting.pages import charts, home, runs
+from recspectra.reporting.pages.place import Place
+from recspectra.reporting.pages.study import StudyView, study_view
+from recspectra.reporting.published import Published
+from recspectra.reporting.site import render, write_report
+
+TABLE = {"name": "main", "title": "Main", "protocol": "wpgrec", "metrics": ["ndcg"], "k": [10]}
+CLAIM = {"name": "c", "title": "Best?", "kind": "gain", "model": "wpgrec", "rivals": ["sgl"],
+         "protocol": "wpgrec", "statement": "Mine is best."}  # fmt: skip
+FOLDS = ["mine.fold-1", "mine.fold-2", "mine.fold-3"]
+
+
+def folder_of(place: Path, datasets: dict, claims: list[dict] | None = None) -> Path:
+    """Return the folder of a drawn study with one table."""
+    folder = write(place / "results" / "studies" / "hand", datasets, claims or []).folder
+    study = json.loads((folder / "study.json").read_text())
+    (folder / "study.json").write_text(json.dumps(study | {"tables": [TABLE]}))
+    return folder
+
+
+def viewed(folder: Path) -> StudyView:
+    draw(folder, ROOT)
+    return study_view(folder, Published(ROOT), Place(folder.parents[1] / "report"))
+
+
+def values(seeds: int, seed: int = 1, users: int = 50) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(0.2, 0.4, (seeds, users))
+
+
+# ---------------------------------------------------------------------------- how sure
+
+
+def trials(folder: Path, **searches: list[float | str]) -> None:
+    """Write `tuning.csv`: the validation values of the trials of each model's search, "" where one failed."""
+    rows = [
+        {"dataset": LOO, "model": model, "title": model, "key": "k", "budget": 9, "trial": i, "value": value,
+         "best": 0.4, "status": "ok" if value != "" else "oom", "reason": "", "seconds": 1, "params": "{}"}
+        for model, found in searches.items() for i, value in enumerate(found)
+    ]  # fmt: skip
+    pd.DataFrame(rows).to_csv(folder / "tuning.csv", index=False)
+
+
+def test_the_spread_of_a_search_is_that_of_its_best_three_trials(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, {LOO: {"sgl": Model(values(2)), "wpgrec": Model(values(2, 2))}})
+    trials(folder, sgl=[0.1, 0.40, 0.38, 0.36, ""], wpgrec=[0.5, 0.45, 0.5, 0.1], ease=[0.3, 0.1, ""])
+    (found,) = home.spreads(viewed(folder))
+    assert found["search"] == pytest.approx((0.1 + 0.1) / 2) and found["searches"] == 2
+    page = render([folder], ROOT)["index.html"]
+    assert "median over 2 searches" in page and "the data are split once" in page
+
+
+def test_the_spread_of_a_split_is_that_of_its_folds(tmp_path: Path) -> None:
+    models = {fold: {"sgl": Model(np.full((1, 20), 0.2 + 0.1 * i)), "ease": Model(np.full((1, 20), 0.3))}
+              for i, fold in enumerate(FOLDS)}  # fmt: skip
+    (found,) = home.spreads(viewed(folder_of(tmp_path, models)))
+    assert found["folds"] == 3 and found["split"] == pytest.approx((0.1 / 0.3 + 0.0) / 2)
+    assert found["seeds"] is None and found["search"] is None
+
+
+def test_what_is_not_measured_says_so(tmp_path: Path) -> None:
+    folder = folder_of(
+        tmp_path, {LOO: {"sgl": Model(values(1)), "ease": Model(values(1, 2), kind="closed-form")}}
+    )
+    viewed(folder)
+    page = render([folder], ROOT)["index.html"]
+    assert page.count("not measured") == 3
+    for why in ("every trained model has one seed", "no search here has three", "the data are split once"):
+        assert why in page
+
+
+# ------------------------------------------------------------------------ what ended early
+
+
+def test_runs_that_were_still_gaining_are_counted_and_named(tmp_path: Path) -> None:
+    rising, over = [0.1, 0.2, 0.3], [0.1, 0.3, 0.2]
+    models = {"sgl": Model(values(2), curve=rising), "wpgrec": Model(values(2, 2), curve=over)}
+    folder = folder_of(tmp_path, {LOO: models})
+    view = viewed(folder)
+    status = home.status([view])
+    assert (status["still gaining"], status["capped"], status["runs ok"]) == ("2", "0", "4")
+    (board,) = home.leaders(view, Published(ROOT))
+    assert {row["model"]: row["gaining"] for row in board["rows"]} == {"sgl": True, "wpgrec": False}
+    assert render([folder], ROOT)["runs.html"].count("ok, still gaining") == 2
+
+
+@pytest.mark.parametrize(
+    ("claims", "title"),
+    [
+        ([], "Which recommender wins, and how sure is that?"),
+        ([CLAIM], "Which recommender wins, and do the claims hold?"),
+        ([CLAIM | {"paper": "P"}], "Which spectral recommender wins, and do the published tables hold?"),
+    ],
+)
+def test_the_title_asks_of_published_tables_only_where_a_claim_is_of_a_paper(
+    claims: list[dict], title: str, tmp_path: Path
+) -> None:
+    folder = folder_of(tmp_path, {LOO: {"sgl": Model(values(1)), "wpgrec": Model(values(1, 2))}}, claims)
+    draw(folder, ROOT)
+    assert f"<h1>{title}</h1>" in render([folder], ROOT)["index.html"]
+
+
+# ------------------------------------------------------------------ without a script, and links
+
+
+def test_accuracy_against_cost_has_a_picture_for_pages_without_a_script(tmp_path: Path) -> None:
+    models = {"sgl": Model(values(1), status="capped"), "ease": Model(values(1, 2), kind="closed-form")}
+    folder = folder_of(tmp_path, {LOO: models})
+    draw(folder, ROOT)
+    write_report(tmp_path / "results" / "report" / "index.html", [folder], ROOT)
+    page = (tmp_path / "results" / "report" / "index.html").read_text()
+    address = re.search(r'<img class="fallback" src="([^"]+)"', page)[1]
+    picture = (tmp_path / "results" / "report" / address).read_text()
+    assert "<svg" in picture and "EASE" in picture and "SGL\u00b6" in picture
+    view = study_view(folder, Published(ROOT), Place(folder))
+    named = [point["model"] for point in charts.cost_points(view.standings, view.files.titles)]
+    assert sorted(named) == ["EASE", "SGL\u00b6"], "what a cap ended is marked in the chart too"
+
+
+def test_each_run_has_its_numbers_and_its_learning_curve_in_the_report(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "results" / "studies" / "fixture")
+    draw(folder, ROOT)
+    report = tmp_path / "results" / "report"
+    write_report(report / "index.html", [folder], ROOT)
+    view = study_view(folder, Published(ROOT), Place(report))
+    lines = runs.runs_of(view, Place(report), runs.tables_of(view))
+    ok = [line for line in lines if line["status"] == "ok"]
+    assert ok and all("metrics" in line["links"] for line in ok)
+    metrics = pd.read_csv(folder / "metrics.csv")
+    for line in ok:
+        own = pd.read_csv(report / unquote(line["links"]["metrics"]))
+        run = metrics[(metrics["key"] == line["key"]) & (metrics["seed"].astype(str) == line["seed"])]
+        run = run[run["dataset"].map(view.files.titles) == line["dataset"]].drop_duplicates(
+            ["protocol", "history", "mask", "users", "metric", "k", "fit"]
+        )
+        assert len(own) >= 1 and set(own["value"].round(8)) <= set(run["value"].round(8))
+    trained = [line for line in ok if line["curve"]]
+    assert trained
+    for line in trained:
+        own = pd.read_csv(report / unquote(line["links"]["curve"]))
+        assert list(own.columns) == ["curve", "epoch", "value"] and len(own) > 1
+        assert line["command"].startswith("make redo WHAT=")
+
+
+def test_the_csv_of_groups_holds_the_rows_of_each() -> None:
+    frame = pd.DataFrame({"run": ["a", "b", "a"], "seed": 0, "k": [5, 5, 10], "value": [0.1, np.nan, 0.3]})
+    found = runs._csv_by(frame, ["run", "seed"], ["k", "value"])
+    assert found["a", 0] == "k,value\n5,0.1\n10,0.3\n"
+    assert pd.read_csv(io.StringIO(found["b", 0]))["value"].isna().all()
+
+
+class Cells(HTMLParser):
+    """How many cells each row of a page's tables has."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.rows: list[int] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        if tag == "tr":
+            self.rows.append(0)
+        if tag in ("td", "th"):
+            self.rows[-1] += 1
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_rows_of_runs_have_a_cell_for_each_heading(count: int, tmp_path: Path) -> None:
+    folders = [write_study(tmp_path / "studies" / name) for name in ("fixture", "other")[:count]]
+    for folder in folders:
+        study = json.loads((folder / "study.json").read_text())
+        (folder / "study.json").write_text(json.dumps(study | {"name": folder.name, "figures": []}))
+        draw(folder, ROOT)
+    assert len(set(Cells(render(folders, ROOT)["runs.html"]).rows)) == 1
