@@ -21,8 +21,10 @@ from recspectra.papers.wpgrec import (
     time_formula,
 )
 from recspectra.reporting import results
+from recspectra.reporting.draw import draw_any, lay_out
 from recspectra.reporting.figures import draw_figure, figure_data
 from recspectra.reporting.gather import gather
+from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyResults
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -34,6 +36,7 @@ STUDY = {
     "name": "b", "title": "B", "datasets": ["synthetic"], "seeds": [0, 1], "protocols": ["standard"],
     "models": [{"model": "wpgrec", "params": {"levels": 1}}, {"model": "popularity"}],
     "figures": FIGURES,
+    "tables": [{"name": "growth", "title": "G", "kind": "complexity", "figure": "costs"}],
 }  # fmt: skip
 
 
@@ -91,6 +94,17 @@ def test_costs_are_relative_to_the_smallest_size(files: StudyResults) -> None:
         "measured": [1.0, 3.0],
     }
     assert "the smallest takes 1 s" in drawn.caption
+
+
+def test_the_table_of_costs_sets_growth_against_the_formula(files: StudyResults) -> None:
+    table = files.config.tables[0]
+    draw_any(files, table, Published(ROOT))
+    laid = lay_out(files, table, Published(ROOT))
+    assert [[cell.text for cell in row] for row in laid.rows[:2]] == [
+        ["seconds", "|U|, users (10 to 20)", "x 3.00", "x 1.50", "no"],
+        ["seconds", "B, bands (1 to 2)", "x 4.00", "x 2.00", "no"],
+    ]
+    assert laid.notes[0].startswith("A step's cost grows no faster than the formula in 0 of 4 cases")
 
 
 @pytest.mark.parametrize("number", [0, 1])

@@ -11,7 +11,6 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-import study_rows
 
 from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions
@@ -31,6 +30,10 @@ PUBLISHED = Published(ROOT)
 DATA = "ml-1m.diffrec"
 VIEWS = [{"history": history, "mask": "train+valid"} for history in ("train", "train+valid")]
 Make = Callable[..., StudyResults]
+USUAL = dict.fromkeys(COLUMNS["runs"].split(), "") | {
+    "dataset": DATA, "kind": "trained", "variant": "default", "group": "main", "seed": 0, "fit": "train",
+    "status": "ok", "params": "{}", "swept": "{}",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -45,7 +48,7 @@ def make(tmp_path: Path) -> Make:
         runs, metrics = [], []
         for row in rows:
             named = {name: row[name] for name in ("variant", "group", "seed", "title") if name in row}
-            runs.append(study_rows.run_row(DATA, row["model"], kind="trained", **named))
+            runs.append(USUAL | {"model": row["model"], "key": row["model"]} | named)
             head = {n: runs[-1][n] for n in ("dataset", "model", "variant", "key", "seed", "fit")}
             head |= {"protocol": "sdiff", "users": "all", "status": "ok"}
             metrics += [
@@ -208,6 +211,14 @@ def test_one_history_that_fits_in_both_is_named(make: Make) -> None:
     assert notes[-1].endswith("measured with: train.")
 
 
+def test_a_printed_ratio_at_the_end_of_the_range_is_inside_for_its_digits(make: Make) -> None:
+    rows = [model("ease", (0.09702, 0.1277), (0.13, 0.16)), model("gfcf", (0.09, 0.1), (0.12, 0.15)),
+            model("spectral_ridge", (0.0972, 0.12768), (0.13, 0.165), "span")]  # fmt: skip
+    frame, _, notes = shown(make(rows, RATIOS))
+    assert (frame["ratio"] > 0.0970 / 0.1277).all() and frame["lower"].iloc[-2] < 0.1277
+    assert notes[-1].endswith("measured with: train.")
+
+
 def test_without_scores_in_the_span_or_with_two_fits_nobody_can_tell(make: Make) -> None:
     _, _, notes = shown(make([model("ease", (0.08, 0.11), (0.13, 0.16))], RATIOS))
     assert "no scores in the span at 10" in notes[0] and notes[-1].endswith(f"{CANNOT_TELL}.")
@@ -228,6 +239,7 @@ def spread_rows(values: dict[str, list[float]]) -> list[dict]:
 
 def test_spread_over_seeds_and_settings_stands_in_the_table(make: Make) -> None:
     rows = spread_rows({"sdiff": [0.1, 0.11, 0.12], "diffrec": [0.2, 0.2], "ease": [0.3]})
+    rows += [row | {"variant": "full", "group": "denoiser"} for row in rows[:3]]  # the same runs once more
     trials = [dict.fromkeys(COLUMNS["tuning"].split(), "") | {"dataset": DATA, "model": "sdiff", "key": "k",
               "trial": i, "value": v} for i, v in enumerate((0.1, 0.2, 0.3, 0.4, 0.5))]  # fmt: skip
     table = {"kind": "stability", "metrics": ["recall"], "reference": "sdiff"}

@@ -90,7 +90,9 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
 def test_the_shipped_statements_name_what_there_is() -> None:
     found = Catalog(ROOT).statements()
     assert sum(one.kind == "gain" for one in found) >= 40
-    assert {one.dataset for one in found} == {"gowalla", "yelp2018"}
+    by_paper = {paper: {one.dataset for one in found if one.paper == paper} for paper in ("bars", "wpgrec")}
+    assert by_paper["bars"] == {"gowalla", "yelp2018"}
+    assert by_paper["wpgrec"] == set(Catalog(ROOT).study("wpgrec").config.datasets)
 
 
 def test_the_shipped_numbers_are_those_of_the_published_tables() -> None:
@@ -106,6 +108,16 @@ def test_the_shipped_numbers_are_those_of_the_published_tables() -> None:
                 assert one.published == pytest.approx(there.value, abs=1.1e-4), one
                 checked += 1
     assert checked >= 40
+
+
+def test_what_wpgrec_says_of_its_gains_is_in_its_table() -> None:
+    published = Published(ROOT)
+    own = [one for one in Catalog(ROOT).statements() if one.paper == "wpgrec"]
+    assert len(own) == 9
+    for one in own:
+        for model, value in ((one.subject, one.published), (one.rival, one.published_rival)):
+            found = published.lookup("wpgrec/table1", one.dataset, model, one.metric, one.k, printed="ml-1m")
+            assert found is not None and found.value == value, one
 
 
 def test_a_claim_about_a_paper_that_says_nothing_is_refused(tmp_path: Path) -> None:

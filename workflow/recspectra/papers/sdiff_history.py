@@ -25,6 +25,7 @@ SPAN = "span"  # group of the entries that score in the span of as many eigenvec
 RATIO_COLUMNS = ("row", "group", "dataset", "history", "mask", "k", "upper", "lower", "ratio",
                  "printed_upper", "printed_lower", "printed_ratio")  # fmt: skip
 CANNOT_TELL = "cannot tell"
+HALF_DIGIT = 5e-5  # printed values have four digits
 
 
 # ---------------------------------------------------------------------------- ratios
@@ -101,12 +102,14 @@ def _evidence(part: pd.DataFrame) -> dict[str, Any]:
     said, ratio_fits, level_fits = [], True, True
     for k, own in part.groupby("k", sort=False):
         low, high, printed = own["ratio"].min(), own["ratio"].max(), own["printed_ratio"].iloc[0]
-        inside = low <= printed <= high
+        upper, level = own["printed_upper"].iloc[0], own["printed_lower"].iloc[0]
+        slack = printed * HALF_DIGIT * (1.0 / upper + 1.0 / level)  # both are rounded
+        inside = low - slack <= printed <= high + slack
         said.append(f"ratios at {k:.0f} lie in {low:.3f} to {high:.3f}, the printed {printed:.3f} "
                     f"{'among' if inside else 'outside'} them")  # fmt: skip
         ratio_fits &= bool(inside)
-        most, level = own.loc[own["group"] == SPAN, "lower"].max(), own["printed_lower"].iloc[0]
-        reached = most >= level  # False where nothing in the span was run
+        most = own.loc[own["group"] == SPAN, "lower"].max()
+        reached = most >= level - HALF_DIGIT  # False where nothing in the span was run
         known = most == most
         said.append(f"scores in the span reach {most:.4f} at {k:.0f}, {level:.4f} is printed" if known else
                     f"no scores in the span at {k:.0f}")  # fmt: skip
@@ -157,8 +160,11 @@ def spread_table(files: StudyResults, table: TableConfig, published: Published) 
         metrics = metrics[metrics[name] == value]
     rows = []
     for (dataset, model, label), part in runs.groupby(["dataset", "model", "label"], sort=False):
-        found = metrics[(metrics["dataset"] == dataset) & metrics["key"].isin(part["key"])]
-        values = found.loc[(found["model"] == model) & found["value"].notna(), "value"]
+        own = (
+            (metrics["dataset"] == dataset) & (metrics["model"] == model) & (metrics["variant"] == "default")
+        )
+        found = metrics[own & metrics["key"].isin(part["key"])].drop_duplicates(["key", "seed"])
+        values = found["value"].dropna()
         rows.append(
             [dataset, label, model, len(values), *_spread(values), *_of_settings(files, dataset, model)]
         )

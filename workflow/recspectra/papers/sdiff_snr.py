@@ -115,7 +115,7 @@ def draw_snr_table(files: StudyResults, table: TableConfig, published: Published
 ALL_COLUMNS = ("dataset", "frequencies", "series", "x", "y")
 MOST_ITEMS = 8000  # of a dense decomposition; beyond, `ddpm` only, which knows no frequencies
 ROUNDED = 3e-6  # noise variance of frequency 0 with which Table 3's number of `vp` on ML-1M comes out
-FLOORED = f"vp, noise of frequency 0 {ROUNDED:g}"
+FLOORED = f"vp, noise variance {ROUNDED:g} at frequency 0"
 AGREES = 0.05  # in log SNR
 
 
@@ -177,6 +177,17 @@ def item_frequencies(train: Interactions) -> np.ndarray:
     return np.maximum(1.0 - np.linalg.eigvalsh((root.T @ root).toarray())[::-1], 0.0)
 
 
+def whole_data(files: StudyResults, figure: FigureConfig, rows: pd.DataFrame) -> FigureData:
+    """Return log SNR with all frequencies against the diffusion step."""
+    from recspectra.reporting.curves import curve_data
+
+    caption = (
+        "Logarithm of the sum of alpha^2 / sigma^2 over the frequencies of all items (alpha_min 0, sigma_max "
+        "1). A frequency without noise is left out; once it has the noise that rounding may leave."
+    )
+    return curve_data(files, rows, caption, "diffusion step", "log SNR (natural logarithm)")
+
+
 WHOLE_COLUMNS = ("dataset", "schedule", "frequencies", "mean", "published")
 WHOLE_NOTE = (
     "The number is the mean over 1,000 steps of ln sum_i alpha_i^2 / sigma_i^2 over all items' frequencies, "
@@ -235,7 +246,7 @@ register(
         columns=ALL_COLUMNS,
         numbers=("frequencies", "x", "y"),
         source=OfJobs(measure_whole_snr, targets=whole_spectra),
-        data=snr_data,
+        data=whole_data,
         about="The same with all frequencies of a dataset, summed up.",
     ),
     TableKind(

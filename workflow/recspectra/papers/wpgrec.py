@@ -22,21 +22,34 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from recspectra.config.model import ModelConfig
-from recspectra.registry import Doubt, FigureKind, Job, Notes, OfJobs, OfRuns, RunColumns, register
+from recspectra.registry import (
+    Doubt,
+    FigureKind,
+    Job,
+    Notes,
+    OfJobs,
+    OfRuns,
+    RunColumns,
+    TableKind,
+    register,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from recspectra.config.catalog import Study
     from recspectra.config.model import PlannedRun
-    from recspectra.config.study import FigureConfig
+    from recspectra.config.study import FigureConfig, TableConfig
     from recspectra.data.interactions import Interactions
     from recspectra.reporting.figures.base import FigureData
+    from recspectra.reporting.published import Published
     from recspectra.reporting.results import StudyResults
+    from recspectra.reporting.table import Table
 
 # ------------------------------------------------------------------ time and memory of a step
 
 COLUMNS = ("axis", "size", "measure", "measured", "formula", "device", "threads")
+AXES = {"users": "|U|, users", "bands": "B, bands", "steps": "T, length of histories", "edges": "|E|, edges"}
 BATCH = 128
 
 
@@ -227,9 +240,7 @@ def cost_data(files: StudyResults, figure: FigureConfig, rows: pd.DataFrame) -> 
 
     rows = rows.dropna(subset=["measured", "formula"])
     first = rows.groupby(["axis", "measure"], sort=False)[["measured", "formula"]].transform("first")
-    words = {"users": "|U|, users", "bands": "B, bands", "steps": "T, length of histories",
-             "edges": "|E|, edges"}  # fmt: skip
-    panel = rows["measure"] + " against " + rows["axis"].map(words).fillna(rows["axis"])
+    panel = rows["measure"] + " against " + rows["axis"].map(AXES).fillna(rows["axis"])
     parts = [
         pd.DataFrame({"panel": panel, "series": name, "x": rows["size"], "y": rows[column] / first[column]})
         for name, column in (("measured", "measured"), ("formula of the paper", "formula"))
@@ -245,6 +256,52 @@ def cost_data(files: StudyResults, figure: FigureConfig, rows: pd.DataFrame) -> 
         "loaded."
     )
     return drawn(frame, caption, "size", "relative to the smallest size", "no cost is on disk")
+
+
+GROWTH_COLUMNS = ("measure", "axis", "smallest", "largest", "measured", "formula")
+SLACK = 1.1  # of a growth beyond the formula's, for what is timed
+
+
+def growth_table(files: StudyResults, table: TableConfig, published: Published) -> pd.DataFrame:
+    """Return by how much cost and formula grow from the smallest to the largest size of each axis."""
+    import pandas as pd
+
+    rows = files.numbers("complexity")
+    rows = rows[rows["figure"] == table.figure].dropna(subset=["measured", "formula"])
+    lines = []
+    for (measure, axis), part in rows.groupby(["measure", "axis"], sort=False):
+        first, last = (part.loc[at, ["size", "measured", "formula"]] for at in
+                       (part["size"].idxmin(), part["size"].idxmax()))  # fmt: skip
+        growth = [last[name] / first[name] for name in ("measured", "formula")]
+        lines.append([measure, axis, first["size"], last["size"], *growth])
+    return pd.DataFrame(lines, columns=list(GROWTH_COLUMNS))
+
+
+def lay_out_growth(files: StudyResults, table: TableConfig, published: Published) -> Table:
+    """Return the table as it is printed, with a sentence on Section 3.7."""
+    from recspectra.reporting.table import plain_table
+    from recspectra.reporting.writers import read_long
+
+    frame = read_long(files, table, GROWTH_COLUMNS, GROWTH_COLUMNS[2:])
+    header = ["cost", "against", "measured grows by", "formula grows by", "as the formula allows"]
+    fits = [row.measured <= SLACK * row.formula for row in frame.itertuples()]
+    rows = [
+        [r.measure, f"{AXES.get(r.axis, r.axis)} ({r.smallest:,.0f} to {r.largest:,.0f})",
+         f"x {r.measured:.2f}", f"x {r.formula:.2f}", "yes" if fit else "no"]
+        for r, fit in zip(frame.itertuples(), fits, strict=True)
+    ]  # fmt: skip
+    told = (
+        f"A step's cost grows no faster than the formula in {sum(fits)} of {len(fits)} cases (10 % are "
+        "allowed for timing): the formulas are upper bounds up to a constant."
+    )
+    return plain_table(header, rows, {0, 1, 4}, table.title, table.caption, [told], keys=2)
+
+
+def draw_growth(files: StudyResults, table: TableConfig, published: Published) -> list[str]:
+    """Write the table's files and return their names."""
+    from recspectra.reporting.writers import draw_long
+
+    return draw_long(files, table, published, growth_table, lay_out_growth)
 
 
 # ------------------------------------------------------------------------- bands of the gate
@@ -369,6 +426,13 @@ register(
         render="log-log",
         about="Time and memory of a training step, against size.",
         keys=(),
+    ),
+    TableKind(
+        "complexity",
+        figure="complexity",
+        draw=draw_growth,
+        lay_out=lay_out_growth,
+        about="How cost of a training step and its formula grow with size.",
     ),
     FigureKind(
         "bands",
