@@ -10,7 +10,7 @@ import pytest
 from forked import in_a_fork
 from test_contract import BEST_LIST, CATALOG, MODELS, Bench, params_of
 
-from recspectra.config.model import Budget, RunConfig
+from recspectra.config.model import Budget, RunConfig, TuneConfig
 from recspectra.data.interactions import Interactions
 from recspectra.files import read_json, read_npz
 from recspectra.fitting.fit import Job, execute
@@ -106,6 +106,22 @@ def test_a_run_on_a_device_writes_what_one_on_the_cpu_does(name: str, bench: Ben
         found[place] = read_npz(tmp_path / place / "rankings.npz")
     scores = bench.scores(fitted(bench, name, {}))
     assert_same_lists(found["cpu"][BEST_LIST], found["sim"][BEST_LIST], scores)
+
+
+@in_a_fork
+def test_trials_of_a_search_are_scored_on_the_device(bench: Bench, tmp_path: Path) -> None:
+    from recspectra.fitting import device_ranking
+    from recspectra.fitting.tune import TuneJob, tune
+
+    config, ranked, rankings = CATALOG.model("gfcf"), [], device_ranking.rankings
+    device_ranking.rankings = lambda *given: ranked.append(len(given[0])) or rankings(*given)
+    search = TuneConfig(model="gfcf", params={"rank": 16}, search={"alpha": [0.1, 1.0]}, trials=2, seed=0)
+    inputs, values = bench.inputs(config, RunConfig(model="gfcf", params={"rank": 16})), []
+    for place in ("cpu", "sim"):
+        study = tune(TuneJob("tiny", config, search, place, Budget()), inputs, tmp_path / f"{place}.sqlite")
+        values.append([trial.value for trial in study.trials])
+        assert bool(ranked) is (place == "sim")
+    assert np.allclose(*values, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["ease", "dlae"])
