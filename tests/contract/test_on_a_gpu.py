@@ -26,7 +26,10 @@ from recspectra.spectral.operators import build
 from recspectra.spectral.places import host, is_tensor
 from recspectra.training import device
 
-pytestmark = pytest.mark.gpu
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU"),
+]
 LOSSES = 1e-3  # relative: two epochs of float32 in another order of sums
 DRAWN = 0.3  # relative, where a loss holds noise, which a GPU draws by another algorithm
 SCORES = 1e-4  # of the largest: one forward pass of the same weights on both

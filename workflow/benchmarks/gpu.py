@@ -4,7 +4,7 @@
 
 First the contract tests on CUDA: the same numbers as the CPU within stated bounds. Then one epoch, after
 one that warms up, and the peak memory of every trained model on ML-1M and Gowalla, in
-results/reference/gpu/epochs.csv and epochs.md. All of it ends after ten minutes: what was not reached says
+results/reference/gpu/epochs.csv and epochs.md. After ten minutes no fit begins: what was not reached says
 so. Without a GPU nothing is done.
 """
 
@@ -166,7 +166,7 @@ def write(folder: Path, found: list[dict[str, Any]], made_on: Mapping[str, Any])
 
 def contract() -> int:
     """Run the tests that need a GPU; return their exit status."""
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "tests/contract", "tests/unit"]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "tests/contract"]
     return subprocess.run(command, cwd=cli.ROOT, check=False).returncode
 
 
