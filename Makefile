@@ -43,7 +43,7 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --constraint constraints.txt --un
 	--generate-hashes --no-header --no-annotate --quiet $(UNHASHED:%=--no-emit-package %)
 
 .PHONY: help quickstart study standard preview datasets report figures freeze compare results crate check redo unlock
-.PHONY: docs test test-fast test-cluster test-faults mutate lint format lock clean
+.PHONY: docs test test-fast test-cluster test-faults test-gpu mutate lint format lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -111,7 +111,7 @@ redo: .venv/installed  ## Forget results and run again: make redo WHAT=DATASET, 
 unlock: .venv/installed  ## Remove the lock that a killed workflow left, unless one still runs
 	@$(BIN)/python workflow/scripts/unlock.py $(SNAKEMAKE)
 
-test: .venv/installed-test  ## Run all tests but test-cluster and test-faults
+test: .venv/installed-test  ## Run all tests but test-cluster, test-faults and test-gpu
 	@$(BIN)/python -m pytest -n "$$CORES" --dist loadfile
 
 test-fast: .venv/installed-test  ## Run the tests that need seconds
@@ -123,6 +123,9 @@ test-cluster: .venv/installed-cluster  ## Run the quickstart study through a Slu
 
 test-faults: .venv/installed-test  ## Kill, fill the disk, damage files, start twice: what it costs (75 minutes at most)
 	@$(BIN)/python -m pytest -m faults tests/faults
+
+test-gpu: .venv/installed-test  ## Test models on this machine's GPU and time them there (10 minutes): make test-gpu MIRROR=/path/to/mirror
+	@$(BIN)/python workflow/benchmarks/gpu.py --mirror="$$MIRROR" $(QUIETLY)
 
 mutate: .venv/installed-test  ## Break the modules of numbers in small ways, list what no test notices: make mutate [MODULES="ranking hits"] [MOST=30]
 	@nice $(BIN)/python tests/mutate.py --modules $$MODULES --most="$${MOST:-30}"

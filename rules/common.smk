@@ -50,6 +50,11 @@ VARIABLES = f"RECSPECTRA_ROOT={shlex.quote(str(ROOT))}{PLAN.device_variables}"
 PYTHON = f"{VARIABLES} {INTERPRETER} {shlex.quote(str(SCRIPTS))}"
 
 
+def gpus(dataset, model=None):
+    """Return how many GPUs a job asks for; without a model, one of eigenpairs."""
+    return PLAN.gpu(dataset, model, workflow.local_exec)
+
+
 slurm.keep_to_squeue()
 
 

@@ -20,7 +20,7 @@ rule tune:
         memory=str(PLAN.settings.budget.memory_gb),
         runtime=lambda w, attempt: PLAN.tune_minutes(w.model, w.key, attempt),
         mem_mb=lambda w, attempt: PLAN.memory(w.model, attempt),
-        gpu=lambda w: PLAN.gpu(w.model),
+        gpu=lambda w: gpus(w.dataset, w.model),
         caps=lambda w: PLAN.tune_caps(w.model, w.key).text,
     params:
         caps=lambda w: PLAN.planned_tune_caps(w.dataset, w.model, w.key),
@@ -63,7 +63,7 @@ rule fit:
         memory=str(PLAN.settings.budget.memory_gb),
         runtime=lambda w, attempt: PLAN.fit_minutes(w.model, attempt),
         mem_mb=lambda w, attempt: PLAN.memory(w.model, attempt),
-        gpu=lambda w: PLAN.gpu(w.model),
+        gpu=lambda w: gpus(w.dataset, w.model),
         serial_slot=1,
         # The caps in force; that they change reruns nothing.
         caps=lambda w: PLAN.caps(w.model, w.key).text,

@@ -15,11 +15,13 @@ rule spectrum:
         python=PYTHON,
         runtime=lambda w, attempt: 60 * attempt,
         mem_mb=lambda w, attempt: 8192 * attempt,
+        gpu=lambda w: gpus(w.dataset),
     params:
+        device=PLAN.settings.device,
         code=spectrum_code(SCRIPTS / "spectrum.py"),
     message:
         "spectrum {wildcards.operator} on {NAMES:data {wildcards.dataset}}, {wildcards.rank} pairs"
     shell:
         "OMP_NUM_THREADS={threads} {resources.python}/spectrum.py"
         " --data results/data/{wildcards.dataset} --operator {wildcards.operator}"
-        " --rank {wildcards.rank} --code {params.code} --output {output:q} > {log:q} 2>&1"
+        " --rank {wildcards.rank} --device {params.device} --code {params.code} --output {output:q} > {log:q} 2>&1"

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import multiprocessing
-import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from forked import in_a_fork
 from test_contract import CATALOG, TRAINED, Bench, params_of
 
 from recspectra.config.model import RunConfig
@@ -20,44 +17,11 @@ from recspectra.data.interactions import Interactions
 from recspectra.fitting.validation import validator
 from recspectra.layers.trained import Trained
 from recspectra.recommender import Recommender, Run, Task, create
-from recspectra.training import device
+from recspectra.spectral.places import host, is_tensor
 
 pytestmark = pytest.mark.slow
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
-
-
-def in_a_fork(test: Callable[..., None]) -> Callable[..., None]:
-    """Run a test in a fork: with a second device PyTorch starts threads that no later fork may have."""
-
-    @functools.wraps(test)
-    def forked(**given: Any) -> None:
-        context = multiprocessing.get_context("fork")
-        here, there = context.Pipe(duplex=False)
-        process = context.Process(target=_with_the_device, args=(test, given, there))
-        process.start()
-        there.close()
-        try:
-            said = here.recv()
-        except EOFError:
-            said = "the process ended early"
-        process.join(60)
-        assert not said, said
-
-    return forked
-
-
-def _with_the_device(test: Callable[..., None], given: dict[str, Any], answer: Any) -> None:
-    import second_device  # noqa: F401 - registers the device
-
-    # The same numbers on both devices: those of the CPU's generator.
-    device.generator = lambda _, seed: torch.Generator().manual_seed(seed)
-    try:
-        with torch.autograd.set_multithreading_enabled(False):  # an error in a thread ends the process
-            test(**given)
-    except BaseException:
-        answer.send(traceback.format_exc())
-    else:
-        answer.send("")
+CASES = [(name, {}) for name in TRAINED] + [("wpgrec", {"summaries": "exact"})]
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +36,7 @@ def fitted(
     config = CATALOG.model(name)
     # Dropout draws from PyTorch's own generator, by another algorithm on each device.
     without = {name: 0.0 for name in config.params if "dropout" in name}
-    without |= {"summaries": "cached"}  # of WPGRec, which are exact on a device of its own
+    without |= {"summaries": "cached"}  # of WPGRec: by default exact on a GPU and cached on a CPU
     params = params_of(config, **({"epochs": 2, "eval_every": 1} | without | changes))
     inputs = bench.inputs(config, RunConfig(model=name, params=params))
     system = create(config, params)
@@ -114,31 +78,33 @@ def test_the_gru_cell_that_is_written_out_is_torchs() -> None:
         assert np.allclose(parameter.grad.cpu(), gradient, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize(("name", "changes"), CASES, ids=[f"{n}{''.join(c.values())}" for n, c in CASES])
 @in_a_fork
-def test_a_fit_gives_the_same_losses_and_scores(name: str, bench: Bench, tmp_path: Path) -> None:
-    here, log = fitted(bench, name, "cpu")
-    there, other = fitted(bench, name, "sim")
+def test_a_fit_gives_the_same_losses_and_scores(
+    name: str, changes: dict[str, str], bench: Bench, tmp_path: Path
+) -> None:
+    here, log = fitted(bench, name, "cpu", **changes)
+    there, other = fitted(bench, name, "sim", **changes)
     assert {p.device.type for p in there.module.parameters()} == {"sim"}
     assert np.allclose(other["loss_curve"], log["loss_curve"], **CLOSE)
     assert np.allclose(other["validation_curve"], log["validation_curve"], atol=1e-6)
     scores = ranked_by(bench.scores(here))
     close = {"rtol": 1e-5, "atol": 1e-5 * max(1.0, float(np.abs(scores).max()))}
-    assert np.allclose(ranked_by(bench.scores(there)), scores, **close)
+    found = bench.scores(there)
+    assert is_tensor(found)  # and so ranked where it is
+    assert np.allclose(ranked_by(host(found)), scores, **close)
     again = bench.saved_and_loaded(name, there, tmp_path / "model.rs")  # onto the CPU
     if hasattr(again, "module"):
         assert {p.device.type for p in again.module.parameters()} == {"cpu"}
     assert np.allclose(ranked_by(bench.scores(again)), scores, **close)
 
 
-@pytest.mark.parametrize("name", TRAINED)
-@in_a_fork
-def test_a_fit_resumes_from_its_checkpoint(
-    name: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def stopped_and_resumed(
+    bench: Bench, name: str, place: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Recommender, dict[str, Any]]:
+    """Return a model whose fit was killed after an epoch and went on from its checkpoint, and its log."""
     from recspectra.training import loop
 
-    whole, log = fitted(bench, name, "sim")
     settings = Trained._settings
     always = lambda self: dataclasses.replace(settings(self), checkpoint_seconds=-1.0)  # noqa: E731
     monkeypatch.setattr(Trained, "_settings", always)
@@ -151,9 +117,18 @@ def test_a_fit_resumes_from_its_checkpoint(
 
     monkeypatch.setattr(loop.TrainingLoop, "_epoch", killed)
     with pytest.raises(KeyboardInterrupt):
-        fitted(bench, name, "sim", tmp_path)
+        fitted(bench, name, place, folder)
     monkeypatch.setattr(loop.TrainingLoop, "_epoch", epoch)
-    again, other = fitted(bench, name, "sim", tmp_path)
+    return fitted(bench, name, place, folder)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+@in_a_fork
+def test_a_fit_resumes_from_its_checkpoint(
+    name: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, log = fitted(bench, name, "sim")
+    again, other = stopped_and_resumed(bench, name, "sim", tmp_path, monkeypatch)
     assert other["resumed_seconds"] > 0
     assert other["loss_curve"] == log["loss_curve"]
-    assert np.array_equal(bench.scores(again), bench.scores(whole))
+    assert np.array_equal(host(bench.scores(again)), host(bench.scores(whole)))

@@ -23,6 +23,8 @@ from recspectra.files import ArtifactError
 PER_GPU = "RECSPECTRA_FITS_PER_GPU"
 LOCKS = "RECSPECTRA_LOCKS"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+SCORES = 100_000_000  # of all users; a closed form has fewer before a device is ready
+NODES = 4_000  # of a graph; LAPACK finds the pairs of a smaller one exactly
 
 _held: list[FileLock] = []  # a lock ends with its process
 
@@ -79,6 +81,13 @@ def devices(environment: Mapping[str, str]) -> list[str]:
     except (OSError, subprocess.SubprocessError):
         return []
     return done.stdout.split()
+
+
+def given(environment: Mapping[str, str]) -> bool:
+    """Return whether this process has a device to use; inside a Slurm job, whether Slurm gave it one."""
+    if "SLURM_JOB_ID" in environment and VISIBLE not in environment:
+        return False
+    return bool(devices(environment))
 
 
 def lock_folder(environment: Mapping[str, str]) -> Path:

@@ -668,9 +668,30 @@ class Plan:
         """Return the MiB that a fit or tuning job asks for."""
         return memory_asked(self.catalog.model(model).cost, self.settings.budget.memory_gb, attempt)
 
-    def gpu(self, model: str) -> int:
-        """Return how many GPUs a model asks for: trained ones one, unless `device` is `cpu`."""
-        return int(self.catalog.model(model).kind == "trained" and self.settings.device != "cpu")
+    def gpu(self, dataset: str, model: str | None, local: bool) -> int:
+        """Return how many GPUs a job asks for: one where it takes one, unless `device` is `cpu`.
+
+        Trained models always ask. Models in closed form and eigenpairs ask on this machine alone, where
+        the dataset is known to be large: on a cluster a CPU is faster than the queue of a GPU.
+
+        Parameters
+        ----------
+        dataset : str
+            Name of the dataset.
+        model : str or None
+            Name of the model; None for eigenpairs.
+        local : bool
+            Whether jobs run on this machine.
+        """
+        if self.settings.device == "cpu":
+            return 0
+        config = self.catalog.model(model) if model else None
+        if config is not None and config.kind == "trained":
+            return 1
+        known = self.catalog.dataset(dataset).expected
+        users, items = (known.users or 0, known.items or 0) if known else (0, 0)
+        large = users + items > devices.NODES if config is None else users * items >= devices.SCORES
+        return int(local and large and (config is None or config.gpu))
 
     @property
     def device_variables(self) -> str:

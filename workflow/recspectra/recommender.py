@@ -6,7 +6,7 @@ import importlib
 import json
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar
@@ -18,10 +18,12 @@ from recspectra.config.model import ModelConfig, plain_operator
 from recspectra.config.scale import NO_CAPS, Caps
 from recspectra.data.interactions import Interactions
 from recspectra.runtime import Diverged, Progress
+from recspectra.spectral.places import Array, Pieces, host, is_tensor, once
 from recspectra.spectral.spectrum import Spectrum
 
 T = TypeVar("T")
 ROWS_LOOKED_AT = 8  # of a batch of float64 scores
+BOUND = 1e-5  # of a row's largest score: so far may one on a device be from the CPU's, by the order of sums
 ROUNDING = 1e-13  # relative difference of values that may be equal but for float64's rounding
 
 
@@ -106,7 +108,7 @@ def refuse_without_order(task: Task, who: str, instead: str = "") -> None:
         )
 
 
-Scorer = Callable[[np.ndarray, "History"], np.ndarray]
+Scorer = Callable[[np.ndarray, "History"], Array]  # (users, history) -> scores, a tensor on a device
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,7 @@ class History:
         return cls(matrix, indptr, interactions.items[np.arange(indptr[-1]) + shift])
 
 
-class Recommender:
+class Recommender(Pieces):
     """Base of every model.
 
     Parameters
@@ -188,6 +190,8 @@ class Recommender:
     needs_known_users : bool
         Whether `score` needs what was fitted for each user. If not, it follows the history alone (and what
         it draws, the number of the user), and users who were not fitted on can be scored.
+    left_behind : tuple of str
+        Fitted arrays that stay on the host where the others go to a device for scoring.
     """
 
     state_names: ClassVar[tuple[str, ...]] = ()
@@ -200,10 +204,12 @@ class Recommender:
         """Learn from `task`; return what `run.json` should hold (epochs, curves)."""
         raise TypeError(f"{type(self).__name__} must define fit")
 
-    def score(self, users: np.ndarray, history: History) -> np.ndarray:
+    def score(self, users: np.ndarray, history: History) -> Array:
         """Return float32 scores, shape (len(users), n_items); nothing is masked.
 
-        A row depends on its own user and history alone, never on the batch.
+        A row depends on its own user and history alone, never on the batch. A model on a device gives a
+        tensor of it. One in closed form whose YAML says `gpu: true` may find its arrays and
+        `history.matrix` on a device (`Scoring`): see `recspectra.spectral.places`.
         """
         raise TypeError(f"{type(self).__name__} must define score")
 
@@ -229,6 +235,38 @@ class Recommender:
             else:
                 value = arrays[name]
             setattr(self, name, value)
+
+
+class Scoring:
+    """Scores of a fitted model in closed form, computed on a device.
+
+    They differ from those of the CPU by `BOUND` of a row's largest at most. So in lists only items whose
+    scores are that close change places.
+
+    Parameters
+    ----------
+    system : Recommender
+        The model; it stays where it is.
+    device : str
+        Where a copy of its arrays goes.
+    """
+
+    def __init__(self, system: Recommender, device: str) -> None:
+        from recspectra.spectral.torch_operators import placed
+
+        self.device, self._place = device, lambda piece: placed(piece, device)
+        self.system = system.converted(once(self._place))
+        self.__qualname__ = scorer_name(system.score)
+
+    def __call__(self, users: np.ndarray, history: History) -> Array:
+        """Return the scores, a tensor of the device."""
+        return self.system.score(users, replace(history, matrix=self._place(history.matrix)))
+
+
+def scorer_on(device: str, config: ModelConfig, system: Recommender) -> Scorer:
+    """Return how a fitted model is scored on a device: a trained model lives there already."""
+    closed = config.gpu and config.kind != "trained"
+    return Scoring(system, device) if closed and device != "cpu" else system.score
 
 
 def create(config: ModelConfig, params: Mapping[str, Any]) -> Recommender:
@@ -306,18 +344,27 @@ def scorer_name(score: Scorer) -> str:
     return getattr(score, "__qualname__", type(score).__name__)
 
 
-def check_scores(score: Scorer, scores: Any, users: int, items: int) -> np.ndarray:
+def device_of(score: Scorer) -> str:
+    """Return where a scorer computes: the `device` of it, or of the object that it is a method of."""
+    return str(getattr(getattr(score, "__self__", score), "device", "cpu"))
+
+
+def check_scores(score: Scorer, scores: Any, users: int, items: int) -> Array:
     """Return the scores that a scorer gave, float32; -inf is allowed and means "after all others".
+
+    They stay where they are.
 
     Raises
     ------
     ContractError
-        They are no dense NumPy array of floating point numbers, shape (users, items), or lose their
-        differences in float32.
+        They are no dense NumPy array of floating point numbers, shape (users, items), nor a tensor of a
+        device, or lose their differences in float32.
     Diverged
         A score is infinitely large: such items would be tied, whatever the model knows of them.
     """
     name = scorer_name(score)
+    if is_tensor(scores):
+        return _check_tensor(name, scores, (users, items))
     expected = f"expected a NumPy array of floats, shape ({users}, {items})"
     if not isinstance(scores, np.ndarray) or isinstance(scores, np.matrix | np.ma.MaskedArray):
         raise ContractError(f"{name} returned {_kind(scores)}, {expected}")
@@ -330,6 +377,19 @@ def check_scores(score: Scorer, scores: Any, users: int, items: int) -> np.ndarr
     with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite and is refused
         scores = scores.astype(np.float32, copy=False)
     if scores.max(initial=-np.inf) == np.inf:
+        raise Diverged(f"{name} returned an infinitely large score")
+    return scores
+
+
+def _check_tensor(name: str, scores: Any, shape: tuple[int, int]) -> Any:
+    """Return what `check_scores` does, of a tensor."""
+    if tuple(scores.shape) != shape or not scores.is_floating_point():
+        given = f"{scores.dtype}, shape {tuple(scores.shape)}"
+        raise ContractError(f"{name} returned a tensor of {given}; expected floats, shape {shape}")
+    if scores.itemsize > 4 and _differences_lost(host(scores)):
+        raise ContractError(f"{name} returned scores that lose their differences in float32: scale them")
+    scores = scores.float()
+    if bool((scores == float("inf")).any()):
         raise Diverged(f"{name} returned an infinitely large score")
     return scores
 

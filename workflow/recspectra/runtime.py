@@ -34,18 +34,48 @@ def axis_seed(seed: int, axis: str) -> int:
     return int.from_bytes(digest[:8], "little") >> 1
 
 
-def pick_device(wanted: str) -> str:
-    """Return `cuda` or `cpu` for a setting of `auto`, `cpu` or `cuda`; reserve a CUDA device."""
-    if wanted == "cpu":
+def pick_device(wanted: str, light: bool = False) -> str:
+    """Return `cuda` or `cpu` for a setting of `auto`, `cpu` or `cuda`; reserve a CUDA device.
+
+    Parameters
+    ----------
+    wanted : {"auto", "cpu", "cuda"}
+        The setting.
+    light : bool
+        Whether the work does without PyTorch on a CPU: for `auto` it is loaded only if a device is listed.
+
+    Raises
+    ------
+    RuntimeError
+        `cuda` is asked for and there is none.
+    """
+    if wanted == "cpu" or (light and wanted == "auto" and not devices.given(os.environ)):
         return "cpu"
     devices.take()  # before CUDA starts: later it would not look at what is visible
     import torch
 
     if torch.cuda.is_available():
+        _lift_memory_limit()
         return "cuda"
     if wanted == "cuda":
         raise RuntimeError("device: cuda was asked for, but no CUDA device is visible")
     return "cpu"
+
+
+def _lift_memory_limit() -> None:
+    """Give this process all of the address space: CUDA maps far more than it uses."""
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+
+
+def free_bytes(device: str) -> int | None:
+    """Return the memory in bytes that a device has left for this process; None where it is the machine's."""
+    if not device.startswith("cuda"):
+        return None
+    import torch
+
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + unused
 
 
 def limit_threads(threads: int) -> None:
@@ -58,6 +88,7 @@ def limit_threads(threads: int) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else sums differ
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.allow_tf32 = False  # as for products: a GPU's numbers are the CPU's to rounding
     torch.utils.deterministic.fill_uninitialized_memory = False  # else each empty tensor is filled with NaN
 
 

@@ -12,10 +12,10 @@ from recspectra.config.yaml_io import read_yaml, validate
 from recspectra.data.interactions import Interactions
 from recspectra.files import read_json
 from recspectra.fitting.fit import Job, execute
-from recspectra.fitting.scoring import Inputs, read_spectra
+from recspectra.fitting.scoring import Inputs, device_for, read_spectra
 from recspectra.identity import check_code, check_made_from, fit_code, spectrum_code, tune_code
 from recspectra.running import cli
-from recspectra.runtime import limit_threads, pick_device
+from recspectra.runtime import limit_threads
 
 HERE = Path(__file__).resolve().parent  # a file that other scripts' code made says so
 
@@ -87,8 +87,8 @@ def run() -> None:
         fitted, code = inputs.part(config.fit), spectrum_code(HERE / "spectrum.py")
         inputs.spectra.update(read_spectra(args.spectra / name, needs, fitted, code))
     threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
-    device = pick_device(args.device) if model.kind == "trained" else "cpu"
-    if model.kind == "trained":
+    device = device_for(model, args.device, parts[0].shape)
+    if model.kind == "trained" or device != "cpu":
         limit_threads(threads)
     budget = Budget(minutes=args.minutes, memory_gb=args.memory_gb)
     job = Job(name, model, config, params, args.seed, device, threads, budget,

@@ -1,12 +1,14 @@
 """Compute the leading eigenpairs of a graph operator of a dataset."""
 
 import argparse
+import os
 from pathlib import Path
 
 from recspectra.data.interactions import Interactions
 from recspectra.identity import data_digest, spectrum_code
 from recspectra.running import cli
-from recspectra.spectral.eigen import leading
+from recspectra.runtime import limit_threads, pick_device
+from recspectra.spectral.eigen import exact, leading
 from recspectra.spectral.operators import build
 
 
@@ -17,6 +19,7 @@ def run() -> None:
     parser.add_argument("--operator", required=True, help="for instance item-similarity@train")
     parser.add_argument("--rank", type=int, required=True)
     parser.add_argument("--solver", default="auto")
+    parser.add_argument("--device", default="auto")
     parser.add_argument("--code", default="")
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
@@ -24,7 +27,11 @@ def run() -> None:
     fitted = Interactions.load(args.data / "train.npz")
     if part == "train_valid":
         fitted = fitted.merged(Interactions.load(args.data / "valid.npz"))
-    spectrum = leading(build(name, fitted), args.rank, args.solver)
+    operator = build(name, fitted)
+    device = "cpu" if exact(operator.size, args.rank) else pick_device(args.device, light=True)
+    if device != "cpu":
+        limit_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    spectrum = leading(operator, args.rank, args.solver, device=device)
     code = args.code or spectrum_code(Path(__file__))
     spectrum.save(args.output, data_digest(fitted), code)
     print(

@@ -9,11 +9,11 @@ from recspectra.config.model import Budget, TuneConfig, tuning_spectra
 from recspectra.config.scale import NO_CAPS, Caps
 from recspectra.config.yaml_io import validate
 from recspectra.data.interactions import Interactions
-from recspectra.fitting.scoring import Inputs, read_spectra
+from recspectra.fitting.scoring import Inputs, device_for, read_spectra
 from recspectra.fitting.tune import TuneJob, trials_file, tune, write_tuning
 from recspectra.identity import spectrum_code, tune_code
 from recspectra.running import cli
-from recspectra.runtime import Progress, limit_threads, pick_device
+from recspectra.runtime import Progress, limit_threads
 
 
 def run() -> None:
@@ -39,8 +39,8 @@ def run() -> None:
     # Hashing the solvers' code takes a while.
     solvers = spectrum_code(Path(__file__).with_name("spectrum.py")) if needs else None
     spectra = read_spectra(args.spectra / name, needs, parts[0], solvers)
-    device = pick_device(args.device) if model.kind == "trained" else "cpu"
-    if model.kind == "trained":
+    device = device_for(model, args.device, parts[0].shape)
+    if model.kind == "trained" or device != "cpu":
         limit_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     inputs = Inputs(*parts, catalog.dataset(name).ordered, spectra)
     budget = Budget(minutes=args.minutes, memory_gb=args.memory_gb)

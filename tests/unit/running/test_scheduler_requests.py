@@ -43,7 +43,20 @@ def test_a_tuning_job_asks_for_its_trials_and_never_for_more_than_a_day() -> Non
 @pytest.mark.parametrize(("device", "expected"), [("auto", 1), ("cuda", 1), ("cpu", 0)])
 def test_trained_models_ask_for_a_gpu_unless_told_not_to(root: Path, device: str, expected: int) -> None:
     plan = planning.load(root, {"device": device}, [])
-    assert (plan.gpu("sdiff"), plan.gpu("ease")) == (expected, 0)
+    assert [plan.gpu("synthetic", "sdiff", local) for local in (True, False)] == [expected] * 2
+
+
+@pytest.mark.parametrize(("device", "expected"), [("auto", 1), ("cuda", 1), ("cpu", 0)])
+def test_other_jobs_ask_for_a_gpu_of_this_machine_where_there_is_much_to_do(
+    root: Path, device: str, expected: int
+) -> None:
+    plan = planning.load(root, {"device": device}, [])
+    models = ("gfcf", "ease", None)
+    assert [plan.gpu("gowalla", model, True) for model in models] == [expected] * 3
+    assert [plan.gpu("gowalla", model, False) for model in models] == [0] * 3  # on a cluster
+    assert [plan.gpu("synthetic", model, True) for model in models] == [0] * 3
+    assert [plan.gpu("ml-1m.diffrec", model, True) for model in models] == [0, 0, expected]
+    assert plan.gpu("gowalla", "popularity", True) == 0
 
 
 def test_light_closed_form_fits_may_share_a_job_and_no_others(root: Path) -> None:

@@ -92,6 +92,7 @@ class ModelConfig(Strict):
     kind: Literal["closed-form", "trained", "lists"]
     order: bool = False
     cost: Literal["light", "medium", "heavy"] = "light"
+    gpu: bool = False
     spectra: list[SpectrumNeed] = []
     params: dict[str, ParamSpec] = {}
     search: dict[str, Annotated[list[Scalar], Field(min_length=1)] | SearchRange] = {}
@@ -100,6 +101,8 @@ class ModelConfig(Strict):
 
     @model_validator(mode="after")
     def _defaults_are_valid(self) -> ModelConfig:
+        if self.gpu and self.kind != "closed-form":
+            raise ValueError("gpu: is for models in closed form; a trained model takes a GPU without it")
         for name, spec in self.params.items():
             if problem := spec.check(spec.default):
                 raise ValueError(f"params.{name}.default: {problem}")

@@ -24,7 +24,7 @@ from recspectra.fitting.scoring import NOT_LISTS, Inputs, all_lists
 from recspectra.fitting.statuses import attempt, ended_by_cap, peak_megabytes
 from recspectra.fitting.validation import validator
 from recspectra.planning import MODEL_FILE
-from recspectra.recommender import ContractError, Recommender, Refused, Run, Task, create, fitted
+from recspectra.recommender import ContractError, Recommender, Refused, Run, Task, create, fitted, scorer_on
 
 if TYPE_CHECKING:  # it loads pandas, which a fit does not need
     from recspectra.data.ids import Ids
@@ -152,7 +152,8 @@ def _fit_and_rank(
     earlier = record["log"].get("resumed_seconds", 0.0)
     record["fit_seconds"] = round(earlier + time.perf_counter() - started, 4)
     started = time.perf_counter()
-    lists = all_lists(system.score, inputs, job.config.fit, job.config.top)
+    score = scorer_on(job.device, job.model, system)
+    lists = all_lists(score, inputs, job.config.fit, job.config.top)
     record["score_seconds"] = round(time.perf_counter() - started, 4)
     return lists
 

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from recspectra.runtime import Diverged
+from recspectra.spectral.places import Array, is_tensor
 
 LOWEST = np.iinfo(np.int64).min
 SCORES_AT_ONCE = 1_000_000  # keeps the rows of a block in the processor's cache
@@ -100,7 +101,7 @@ def top_items(scores: np.ndarray, seen: sp.csr_array, k: int) -> np.ndarray:
     return top_with_ties(scores, seen, k, False).lists
 
 
-def top_with_ties(scores: np.ndarray, seen: sp.csr_array, k: int, ties: bool = True) -> Ranking:
+def top_with_ties(scores: Array, seen: sp.csr_array, k: int, ties: bool = True) -> Ranking:
     """Return `top_items`, the middle position of each item among its equals, and the cut groups.
 
     An item whose score no other candidate shares stands at its own position 1..k. Items
@@ -121,18 +122,22 @@ def top_with_ties(scores: np.ndarray, seen: sp.csr_array, k: int, ties: bool = T
     return rankings(scores, [seen], k, ties)[0]
 
 
-def rankings(scores: np.ndarray, masks: Sequence[sp.csr_array], k: int, ties: bool = True) -> list[Ranking]:
+def rankings(scores: Array, masks: Sequence[sp.csr_array], k: int, ties: bool = True) -> list[Ranking]:
     """Return `top_with_ties` of the same scores for each mask.
 
     Parameters
     ----------
-    scores : float32 array, shape (b, n)
-        Higher is better.
+    scores : float32 array or tensor of a device, shape (b, n)
+        Higher is better. A tensor is ranked where it is.
     masks : sequence of CSR, shape (b, n)
         Items that may not be recommended.
     k, ties
         As in `top_with_ties`.
     """
+    if is_tensor(scores):
+        from recspectra.fitting import device_ranking
+
+        return device_ranking.rankings(scores, masks, k, ties)
     parts: list[list[Ranking]] = [[] for _ in masks]
     size = max(1, SCORES_AT_ONCE // max(scores.shape[1], 1))
     for start in range(0, max(len(scores), 1), size):

@@ -10,14 +10,20 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
+from recspectra.config.model import ModelConfig
 from recspectra.data.interactions import Interactions
+from recspectra.devices import SCORES
 from recspectra.fitting.ranking import Ranking, as_arrays, batches, list_name, rankings, top_with_ties
 from recspectra.fitting.ties import TiedUsers
 from recspectra.identity import data_digest, fit_digest
-from recspectra.recommender import History, Scorer, check_scores, scorer_name, unchanged_inputs
+from recspectra.recommender import History, Scorer, check_scores, device_of, scorer_name, unchanged_inputs
+from recspectra.runtime import free_bytes, pick_device
+from recspectra.spectral.places import values_at
 from recspectra.spectral.spectrum import Spectrum
 
 BATCH_SCORES = 4_000_000  # scores held at once: 16 MB of float32
+MOST_USERS = 4096  # of a batch on a device: more would not keep it busier
+DEVICE_BYTES = 128  # of free memory that a device has for each user or item of a row
 NOT_LISTS = ("status", "data", "code")  # what `rankings.npz` holds besides lists
 
 
@@ -97,7 +103,7 @@ def rank(
     Diverged
         A score is NaN or infinitely large.
     """
-    size = size or max(1, BATCH_SCORES // history.n_items)
+    size = size or users_at_once(device_of(score), history.shape)
     users = np.arange(history.n_users) if users is None else users
     parts: list[list[Ranking]] = [[] for _ in masks]
     for places in batches(len(users), size):
@@ -112,6 +118,36 @@ def rank(
         if tied:
             tied.count(scores, parts[0][-1].lists, seen[0], history.lengths[batch])
     return [Ranking.join(part) for part in parts]
+
+
+def device_for(model: ModelConfig, wanted: str, shape: tuple[int, int]) -> str:
+    """Return where a model is fitted, scored and ranked, `cuda` or `cpu`; reserve a CUDA device.
+
+    Parameters
+    ----------
+    model : ModelConfig
+        Trained, or in closed form; of the latter only those that say `gpu: true` leave the CPU.
+    wanted : {"auto", "cpu", "cuda"}
+        The setting; for `auto` models in closed form take a device only where there is much to score.
+    shape : (m, n)
+        Users and items.
+    """
+    if model.kind == "trained":
+        return pick_device(wanted)
+    little = wanted == "auto" and shape[0] * shape[1] < SCORES
+    return "cpu" if little or not model.gpu else pick_device(wanted, light=True)
+
+
+def users_at_once(device: str, shape: tuple[int, int]) -> int:
+    """Return how many users a batch holds, given how many users and items there are.
+
+    On a device they fit into half of the memory that is free: a row's scores, its keys, and what a
+    model computes them from, over users or items.
+    """
+    free = free_bytes(device)
+    if free is None:
+        return max(1, BATCH_SCORES // shape[1])
+    return int(np.clip(free // (DEVICE_BYTES * max(sum(shape), 1)), 1, MOST_USERS))
 
 
 def top_scored(
@@ -139,14 +175,15 @@ def top_scored(
     """
     nothing = sp.csr_array(history.shape, dtype=np.float32)
     lists, values = [], []
-    for rows in batches(history.n_users, max(1, BATCH_SCORES // history.n_items)):
+    for rows in batches(history.n_users, users_at_once(device_of(score), history.shape)):
         with unchanged_inputs(scorer_name(score)):
             found = score(users[rows].copy(), History.of(history, rows))
         scores = check_scores(score, found, len(rows), history.n_items)
         seen = history.matrix[rows] if without_history else nothing[rows]
         items = top_with_ties(scores, seen, depth, ties=False).lists
         lists.append(items)
-        values.append(np.where(items < 0, np.float32(np.nan), np.take_along_axis(scores, items, axis=1)))
+        found = values_at(scores, np.arange(len(rows))[:, None], items)
+        values.append(np.where(items < 0, np.float32(np.nan), found))
     empty = np.zeros((0, depth), dtype=np.float32)
     return np.concatenate([empty.astype(np.int32), *lists]), np.concatenate([empty, *values])
 

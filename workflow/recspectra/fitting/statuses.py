@@ -77,7 +77,7 @@ def _out_of_memory(error: Exception, budget: Budget, device: str, started_with: 
 
 def peak_megabytes(device: str) -> float:
     """Return the most memory that this process has used so far on a device, in MiB."""
-    if device == "cpu":
+    if not device.startswith("cuda"):
         return peak_memory_mb()
     import torch
 

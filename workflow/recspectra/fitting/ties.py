@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from recspectra.recommender import Refused
+from recspectra.spectral.places import Array, host, values_at
 
 
 class TiedUsers:
@@ -18,12 +19,12 @@ class TiedUsers:
     def __init__(self) -> None:
         self.users = self.counted = self.tied = 0
 
-    def count(self, scores: np.ndarray, lists: np.ndarray, mask: sp.csr_array, shown: np.ndarray) -> None:
+    def count(self, scores: Array, lists: np.ndarray, mask: sp.csr_array, shown: np.ndarray) -> None:
         """Count a batch.
 
         Parameters
         ----------
-        scores : float32 array, shape (b, n)
+        scores : float32 array or tensor, shape (b, n)
             What the model gave.
         lists : int32 array, shape (b, k)
             The top lists that came of it, -1 as padding.
@@ -38,11 +39,11 @@ class TiedUsers:
         self.counted += len(rows)
         # Few go further: the last item listed has the score of the first.
         last = np.minimum(candidates[rows], lists.shape[1]) - 1
-        rows = rows[scores[rows, lists[rows, 0]] == scores[rows, lists[rows, last]]]
-        for row in rows:
-            best = scores[row, lists[row, 0]]
-            seen = mask.indices[mask.indptr[row] : mask.indptr[row + 1]]
-            equal = np.count_nonzero(scores[row] == best) - np.count_nonzero(scores[row, seen] == best)
+        best, worst = (values_at(scores, rows, lists[rows, place]) for place in (0, last))
+        for row in rows[best == worst]:
+            own, seen = host(scores[row]), mask.indices[mask.indptr[row] : mask.indptr[row + 1]]
+            level = own[lists[row, 0]]
+            equal = np.count_nonzero(own == level) - np.count_nonzero(own[seen] == level)
             self.tied += int(equal == candidates[row])
 
     def refuse_if_all(self) -> None:

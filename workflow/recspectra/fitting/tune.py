@@ -37,7 +37,7 @@ from recspectra.fitting.scoring import Inputs
 from recspectra.fitting.statuses import attempt, ended_by_cap
 from recspectra.fitting.validation import validator
 from recspectra.identity import hash_of
-from recspectra.recommender import Run, Task, create, fitted
+from recspectra.recommender import Run, Task, create, fitted, scorer_on
 from recspectra.runtime import Progress, axis_seed
 
 RANDOM_SHARE = 0.3  # of the trials are drawn at random before TPE has something to learn from
@@ -202,7 +202,7 @@ def _try(job: TuneJob, inputs: Inputs, validate: Any, final: Any, params: Params
         label = f"tune {job.model.name} {job.dataset}"
         log = fitted(system, task, Run(job.config.seed, job.device, label, None, validate, caps=job.caps))
         record.update(ended_by_cap(log, job.caps))
-        record["value"] = final(system.score)
+        record["value"] = final(scorer_on(job.device, job.model, system))
 
     started = time.perf_counter()
     attempt(work, record, job.budget, job.device)

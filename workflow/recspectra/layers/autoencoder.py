@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from recspectra.layers.trained import Trained
+from recspectra.layers.trained import Trained, given
 from recspectra.recommender import History, Task
+from recspectra.spectral.places import Array
 from recspectra.training.batches import RowBatch, UserRows
 from recspectra.training.losses import multinomial
 from recspectra.training.rows import RowsLayer, SparseRows
@@ -79,9 +80,9 @@ class Autoencoder(Trained):
         return multinomial(hidden, self.module.last.weight, self.module.last.bias, rows)
 
     @torch.no_grad()
-    def score(self, users: np.ndarray, history: History) -> np.ndarray:
+    def score(self, users: np.ndarray, history: History) -> Array:
         """Return what the last layer makes of the histories, shape (b, n)."""
-        return self.module.last(self.represent(users, history)).cpu().numpy()
+        return given(self.module.last(self.represent(users, history)))
 
     def represent(self, users: np.ndarray, history: History) -> torch.Tensor:
         """Return the input of the last layer for some users."""

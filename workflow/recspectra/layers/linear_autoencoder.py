@@ -23,11 +23,14 @@ import scipy.sparse as sp
 from scipy.linalg.lapack import get_lapack_funcs
 
 from recspectra.recommender import History, Recommender, Refused, Run, Task
+from recspectra.runtime import free_bytes
 from recspectra.spectral.operators import degrees
+from recspectra.spectral.places import Array
 
 ROWS_AT_ONCE = 512
 MOST_ITEMS = 46_340  # LAPACK counts the entries of a matrix in 32 bits
 PROBES = 8  # columns of an inverse in single precision that are checked
+DEVICE_COPIES = 5  # of the matrix that an inverse takes on a device
 ACCEPTED = 1e-3  # norm of a column of (G + diag(gamma)) C - I
 
 
@@ -36,7 +39,7 @@ class LinearAutoencoder(Recommender):
 
     The inverse is found in place by Cholesky: in double precision where 12 bytes an entry fit into
     `memory_gb` (the inverse, and B in single precision), else in single precision with 4 bytes an
-    entry, and checked. Sizes alone decide.
+    entry, and checked. Sizes alone decide. On a GPU that it fits into the inverse is found there.
     """
 
     state_names = ("weights",)
@@ -59,7 +62,7 @@ class LinearAutoencoder(Recommender):
         counts = task.shared(("ease-gram",), lambda: sp.csr_array(x.T) @ x)  # float32 is exact
         matrix = counts.toarray(order="F").astype(dtype, copy=False)
         matrix[np.diag_indices(len(matrix))] += gamma.astype(dtype)
-        upper, log = inverse(matrix), {}
+        upper, log = inverse(matrix, run.device), {}
         if dtype == np.float32:
             log["residual"] = self._check(x, gamma, upper)
         own = np.diag(upper).astype(np.float64)
@@ -97,29 +100,46 @@ class LinearAutoencoder(Recommender):
             )
         return residual
 
-    def score(self, users: np.ndarray, history: History) -> np.ndarray:
+    def score(self, users: np.ndarray, history: History) -> Array:
         """Return x B."""
         return history.matrix @ self.weights
 
 
-def inverse(matrix: np.ndarray) -> np.ndarray:
+def inverse(matrix: np.ndarray, device: str = "cpu") -> np.ndarray:
     """Return the upper triangle of the inverse of a symmetric positive definite matrix.
 
-    `matrix` is floating point in Fortran order and is overwritten; below the diagonal the result
-    holds what was there.
+    `matrix` is floating point in Fortran order and is overwritten; what is below the diagonal of the
+    result counts for nothing.
 
     Raises
     ------
     np.linalg.LinAlgError
         It is not positive definite.
     """
-    potrf, potri = get_lapack_funcs(("potrf", "potri"), (matrix,))
-    factor, wrong = potrf(matrix, lower=0, clean=0, overwrite_a=1)
-    if not wrong:
-        factor, wrong = potri(factor, lower=0, overwrite_c=1)
+    found, wrong = _on_device(matrix, device) if _fits(matrix, device) else _by_lapack(matrix)
     if wrong:
         raise np.linalg.LinAlgError("X^T X + lambda I is not positive definite: take a larger lambda")
-    return factor
+    return found
+
+
+def _fits(matrix: np.ndarray, device: str) -> bool:
+    free = free_bytes(device)
+    return device != "cpu" and (free is None or DEVICE_COPIES * matrix.nbytes <= free)
+
+
+def _by_lapack(matrix: np.ndarray) -> tuple[np.ndarray, int]:
+    potrf, potri = get_lapack_funcs(("potrf", "potri"), (matrix,))
+    factor, wrong = potrf(matrix, lower=0, clean=0, overwrite_a=1)
+    return (factor, wrong) if wrong else potri(factor, lower=0, overwrite_c=1)
+
+
+def _on_device(matrix: np.ndarray, device: str) -> tuple[np.ndarray, int]:
+    from recspectra.spectral.torch_operators import cholesky_inverse
+
+    found, wrong = cholesky_inverse(matrix.T, device)  # in C order
+    if not wrong:
+        matrix.T[:] = found
+    return matrix, wrong
 
 
 def column(upper: np.ndarray, j: int) -> np.ndarray:

@@ -17,8 +17,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from recspectra.layers.trained import Trained
+from recspectra.layers.trained import Trained, given
 from recspectra.recommender import History, Refused, Run, Task, refuse_without_order
+from recspectra.spectral.places import Array
 from recspectra.training.losses import full_softmax
 from recspectra.training.sequences import SequenceBatch, Sequences, left_padded
 
@@ -74,12 +75,12 @@ class SequenceModel(Trained):
             return self.module(batch.inputs, last=False)[there], batch.targets[there]
         return self.module(batch.inputs), batch.targets[:, -1]
 
-    def score(self, users: np.ndarray, history: History) -> np.ndarray:
+    def score(self, users: np.ndarray, history: History) -> Array:
         """Return the products of the last states and the items' vectors."""
         inputs = left_padded(history.indptr, history.items, self.params.max_len, int(self.shape[1]))
         with torch.no_grad():
             states = self.encode(torch.as_tensor(users, dtype=torch.int64), inputs)
-            return (states @ self.module.table().T).float().cpu().numpy()
+            return given((states @ self.module.table().T).float())
 
     def encode(self, users: torch.Tensor, inputs: torch.Tensor, rows: int = ROWS) -> torch.Tensor:
         """Return the last states of left-padded histories, shape (b, d).

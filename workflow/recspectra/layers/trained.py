@@ -11,6 +11,7 @@ from torch import nn
 
 from recspectra.recommender import History, Recommender, Refused, Run, Task
 from recspectra.runtime import axis_seed
+from recspectra.spectral.places import Array
 from recspectra.training.loop import Batches, LoopSettings, NothingToLearn, TrainingLoop
 
 PREFIX = "module."
@@ -122,6 +123,11 @@ class Trained(Recommender):
         self._ready()
 
 
+def given(scores: torch.Tensor) -> Any:
+    """Return scores as `score` gives them: NumPy's on a CPU, else the tensor, to be ranked where it is."""
+    return scores.numpy() if scores.device.type == "cpu" else scores
+
+
 class Factors(Trained):
     """A trained model that ends in a vector for each user and item; scores are products.
 
@@ -140,10 +146,10 @@ class Factors(Trained):
         """Keep the vectors for scoring."""
         self._users, self._items = (v.detach() for v in self.vectors())
 
-    def score(self, users: np.ndarray, history: History) -> np.ndarray:
+    def score(self, users: np.ndarray, history: History) -> Array:
         """Return the products of the users' and all items' vectors."""
         rows = torch.as_tensor(users, dtype=torch.int64, device=self.device)
-        return (self._users[rows] @ self._items.T).cpu().numpy()
+        return given(self._users[rows] @ self._items.T)
 
     @property
     def user_vectors(self) -> np.ndarray:

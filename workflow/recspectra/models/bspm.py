@@ -27,6 +27,7 @@ from numpy.polynomial import Polynomial
 
 from recspectra.recommender import History, Recommender, Run, Task
 from recspectra.spectral.operators import degrees, normalised, power
+from recspectra.spectral.places import Array
 from recspectra.spectral.polynomials import (
     Filter,
     Powers,
@@ -77,7 +78,7 @@ class BSPM(Recommender):
     def _prepare(self) -> None:
         self.linear = Filter(self.r, self._polynomials()[0], self.dense)
 
-    def score(self, users: np.ndarray, history: History) -> np.ndarray:
+    def score(self, users: np.ndarray, history: History) -> Array:
         """Return the blurred and sharpened rows."""
         scores = self.linear(history.matrix)
         if self.params.beta > 0:

@@ -26,6 +26,7 @@ from numpy.polynomial.chebyshev import chebvander
 
 from recspectra.recommender import History, Recommender, Run, Task
 from recspectra.spectral.operators import degrees, normalised, power
+from recspectra.spectral.places import Array, scaled
 from recspectra.spectral.polynomials import Block, by_blocks, cache_width, similarity_block
 
 
@@ -46,12 +47,12 @@ class ChebyCF(Recommender):
         self.right = np.float32(p.alpha) * self.item_out[:, None] * vectors
         return {}
 
-    def score(self, users: np.ndarray, history: History) -> np.ndarray:
+    def score(self, users: np.ndarray, history: History) -> Array:
         """Return the filtered rows."""
         p = self.params
         coefficients = series(p.order, p.flatness, p.points)
         apply = lambda block: chebyshev_block(coefficients, self.r, block)  # noqa: E731
-        signal = history.matrix @ sp.diags_array(self.item_in)
+        signal = scaled(history.matrix, right=self.item_in)
         scores = by_blocks(signal, apply, cache_width(self.r.shape))
         scores *= self.item_out
         if p.alpha > 0:
@@ -76,7 +77,7 @@ def series(order: int, flatness: float, points: str) -> np.ndarray:
 
 def chebyshev_block(coefficients: np.ndarray, r: sp.csr_array, block: Block) -> Block:
     """Return sum_k c_k T_k(I - 2 P) y for a dense block of columns y, shape (n, b), of order 1 or more."""
-    scales = coefficients.astype(block.dtype)
+    scales = coefficients.tolist()
     before, now = block, block - 2 * similarity_block(r, block)
     total = scales[0] * before + scales[1] * now
     for scale in scales[2:]:

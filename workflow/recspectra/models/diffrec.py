@@ -20,8 +20,9 @@ import torch
 from torch import nn
 
 from recspectra.data.interactions import latest_places
-from recspectra.layers.trained import Trained
+from recspectra.layers.trained import Trained, given
 from recspectra.recommender import History, Refused, Run, Task
+from recspectra.spectral.places import Array
 from recspectra.training.batches import RowBatch, UserRows
 from recspectra.training.importance import TimeSampler
 from recspectra.training.rows import SparseRows
@@ -199,7 +200,7 @@ class DiffRec(Trained):
         self._moments = net.moment(torch.arange(p.steps, device=self.device)) + net.first.bias
 
     @torch.no_grad()
-    def score(self, users: np.ndarray, history: History) -> np.ndarray:
+    def score(self, users: np.ndarray, history: History) -> Array:
         """Return x_hat of the last backward step, from x_T = the history."""
         net = self.module
         columns, indptr = (torch.as_tensor(a, device=self.device) for a in latest_items(history))
@@ -210,7 +211,7 @@ class DiffRec(Trained):
             a, b = (float(weights[step]) for weights in self.posterior)
             estimate = net.hidden(x + self._moments[step]) @ self._fold + self._fold_bias
             x = a * estimate + b * x
-        return net.last(net.hidden(x + self._moments[0])).cpu().numpy()
+        return given(net.last(net.hidden(x + self._moments[0])))
 
 
 def latest_items(history: History) -> tuple[np.ndarray, np.ndarray]:

@@ -38,6 +38,7 @@ import scipy.sparse as sp
 from recspectra.recommender import History, Recommender, Refused, Run, Task
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import Gram, degrees, normalised, power
+from recspectra.spectral.places import Array, Rows, beside, host, scaled
 from recspectra.spectral.polynomials import (
     Filter,
     Powers,
@@ -65,6 +66,7 @@ class FaGSP(Recommender):
         "r", "roots", "dense_items", "dense_users",
         "high_in", "high_out", "quantiles", "low_in", "low_out",
     )  # fmt: skip
+    left_behind = ("high_in", "high_out", "quantiles", "inverse_roots")
 
     def fit(self, task: Task, run: Run) -> dict[str, Any]:
         """Prepare the parallel filters and the cascade."""
@@ -73,7 +75,7 @@ class FaGSP(Recommender):
         self.r = normalised(matrix).astype(np.float32)
         self.roots = power(degrees(matrix)[0], 0.5).astype(np.float32)
         self._fit_parallel(task)
-        log = self._fit_cascade(task)
+        log = self._fit_cascade(task, run.device)
         self._prepare()
         return {"formed": [bool(self.dense_items.size), bool(self.dense_users.size)], **log}
 
@@ -87,7 +89,7 @@ class FaGSP(Recommender):
             make = lambda: user_side(r, task.train.matrix, powers(), p.order_user)  # noqa: E731
             self.dense_users = task.shared(("fagsp-user-side", p.order_user), make)
 
-    def _fit_cascade(self, task: Task) -> dict[str, Any]:
+    def _fit_cascade(self, task: Task, device: str) -> dict[str, Any]:
         """Find quantiles and weights, then the leading eigenvectors of the weighted graph."""
         p, matrix = self.params, task.train.matrix
         _, d_item = degrees(matrix)
@@ -103,7 +105,7 @@ class FaGSP(Recommender):
         make = lambda: column_quantiles(coordinates, self.high_out, p.quantile)  # noqa: E731
         self.quantiles = task.shared(key, make)
         weighted = self._weighted(matrix.astype(np.float32))
-        make = lambda: leading_factors(weighted, p.rank)  # noqa: E731
+        make = lambda: leading_factors(weighted, p.rank, device)  # noqa: E731
         self.low_in, self.low_out = task.shared((*key, p.rank, p.alpha2), make)
         raised = float((weighted.data > 1.0).mean()) if p.alpha2 > 0 else 0.0
         return {"raised": raised, "high": high.shape[1], "lowest_eigenvalue": float(values[0])}
@@ -123,25 +125,27 @@ class FaGSP(Recommender):
     def _prepare(self) -> None:
         self.items = Filter(self.r, complement(self.params.order_item), self.dense_items)
         self.item_roots = item_roots(self.r, self.roots)
+        self.inverse_roots = power(self.item_roots, -1.0)
 
-    def score(self, users: np.ndarray, history: History) -> np.ndarray:
+    def score(self, users: np.ndarray, history: History) -> Array:
         """Return P11 + P12 + alpha1 P2 of the rows."""
         rows = history.matrix
         scores = self.items(rows) + self._user_side(rows)
         if self.params.alpha1 > 0:
-            scores += np.float32(self.params.alpha1) * ((self._weighted(rows) @ self.low_in) @ self.low_out.T)
+            weighted = beside(self._weighted(host(rows)), rows)
+            scores += self.params.alpha1 * ((weighted @ self.low_in) @ self.low_out.T)
         return scores
 
-    def _user_side(self, rows: sp.csr_array) -> np.ndarray:
+    def _user_side(self, rows: Rows) -> Array:
         """Return P12 = r q(P) R^T X."""
         lengths = np.diff(rows.indptr).astype(np.float64)
-        left, right = power(lengths, -0.5), power(self.item_roots, -1.0)
-        r = (sp.diags_array(left) @ rows @ sp.diags_array(right)).astype(np.float32)
-        if self.dense_users.size:
+        r = sp.csr_array(scaled(host(rows), power(lengths, -0.5), self.inverse_roots).astype(np.float32))
+        r = beside(r, rows)
+        if len(self.dense_users):
             return r @ self.dense_users
-        return by_blocks(sp.csr_array(r), self._user_side_block, cache_width(self.r.shape))
+        return by_blocks(r, self._user_side_block, cache_width(self.r.shape))
 
-    def _user_side_block(self, block: np.ndarray) -> np.ndarray:
+    def _user_side_block(self, block: Array) -> Array:
         """Return X^T R q(P) y of columns y; X = D_U^1/2 R D_I^1/2."""
         found = self.r @ polynomial_block(geometric(self.params.order_user), self.r, block)
         return self.item_roots[:, None] * (self.r.T @ (self.roots[:, None] * found))
@@ -240,19 +244,19 @@ def exceeds(rows: sp.csr_array, inward: np.ndarray, outward: np.ndarray, limits:
     return found
 
 
-def leading_factors(weighted: sp.csr_array, rank: int) -> tuple[np.ndarray, np.ndarray]:
+def leading_factors(weighted: sp.csr_array, rank: int, device: str = "cpu") -> tuple[np.ndarray, np.ndarray]:
     """Return D'^-1/2 V' and D'^1/2 V' of the `rank` leading right singular vectors of R', float32."""
     x = weighted.astype(np.float64)
     d_user, d_item = x.sum(axis=1), x.sum(axis=0)
     r = sp.csr_array(sp.diags_array(power(d_user, -0.5)) @ x @ sp.diags_array(power(d_item, -0.5)))
-    vectors = leading_vectors(r, rank)
+    vectors = leading_vectors(r, rank, device)
     scales = power(d_item, -0.5), power(d_item, 0.5)
     return tuple((scale[:, None] * vectors).astype(np.float32) for scale in scales)
 
 
-def leading_vectors(r: sp.csr_array, rank: int) -> np.ndarray:
+def leading_vectors(r: sp.csr_array, rank: int, device: str = "cpu") -> np.ndarray:
     """Return the leading eigenvectors of R^T R, shape (n, rank), of a normalised R."""
     items = r.shape[1]
     if rank > items:
         raise Refused(f"rank {rank} exceeds the size {items} of the graph")
-    return leading(Gram(r, 1.0), rank).vectors
+    return leading(Gram(r, 1.0), rank, device=device).vectors

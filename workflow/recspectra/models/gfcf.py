@@ -9,6 +9,7 @@ import numpy as np
 
 from recspectra.recommender import History, Recommender, Run, Task
 from recspectra.spectral.operators import RowSimilarity, degrees, normalised, power
+from recspectra.spectral.places import Array
 
 
 class GFCF(Recommender):
@@ -37,9 +38,9 @@ class GFCF(Recommender):
     def _prepare(self) -> None:
         self.similarity = RowSimilarity(self.r, ascending=True)
 
-    def score(self, users: np.ndarray, history: History) -> np.ndarray:
+    def score(self, users: np.ndarray, history: History) -> Array:
         """Return the filtered rows."""
         scores = (history.matrix @ self.low) @ self.high.T
-        scores *= np.float32(self.params.alpha)
+        scores *= self.params.alpha
         scores += self.similarity(history.matrix)
         return scores

@@ -26,10 +26,11 @@ from torch import nn
 from torch.nn.functional import silu
 
 from recspectra.layers.graph import SparseMatrix
-from recspectra.layers.trained import Trained
+from recspectra.layers.trained import Trained, given
 from recspectra.models.diffrec import time_code
 from recspectra.recommender import History, Run, Task
 from recspectra.spectral.operators import tempered
+from recspectra.spectral.places import Array
 from recspectra.spectral.polynomials import gram, prefers_formed
 from recspectra.training.batches import RowBatch, UserRows
 from recspectra.training.rows import SparseRows
@@ -238,7 +239,7 @@ class GiffCF(Trained):
         self._blurred = self.smooth(self.module.vectors.T).T
 
     @torch.no_grad()
-    def score(self, users: np.ndarray, history: History) -> np.ndarray:
+    def score(self, users: np.ndarray, history: History) -> Array:
         """Return z_0.
 
         Every z_t is P + Q S for two blocks of rows that follow from the x_hat alone, and
@@ -256,4 +257,4 @@ class GiffCF(Trained):
             now, then = share * step, share * (step - 1)
             plain = (1.0 - then - p.noise_decay * (1.0 - now)) * estimate + p.noise_decay * plain
             blurred = (then - p.noise_decay * now) * estimate + p.noise_decay * blurred
-        return (plain + self.smooth(blurred)).cpu().numpy()
+        return given(plain + self.smooth(blurred))

@@ -41,6 +41,7 @@ from recspectra.data.interactions import Interactions
 from recspectra.recommender import History, Recommender, Run, Task, refuse_without_order
 from recspectra.spectral.filters import gaussian_bandpass, ideal_lowpass, rescaled
 from recspectra.spectral.operators import degrees, normalised, power, spectral_radius, transition_graph
+from recspectra.spectral.places import Array, scaled
 from recspectra.spectral.spectrum import Spectrum
 
 
@@ -109,11 +110,11 @@ class GSPRec(Recommender):
         for name, factors in zip(names, zip(*parts, strict=True), strict=True):
             setattr(self, name, np.hstack(factors).astype(np.float32))
 
-    def score(self, users: np.ndarray, history: History) -> np.ndarray:
+    def score(self, users: np.ndarray, history: History) -> Array:
         """Return the fused, filtered rows."""
         lengths = np.diff(history.matrix.indptr).astype(np.float64)
-        scaled = sp.diags_array(power(lengths, -0.5).astype(np.float32)) @ history.matrix
-        return (history.matrix @ self.left + scaled @ self.left_scaled) @ self.right.T
+        shrunk = scaled(history.matrix, power(lengths, -0.5).astype(np.float32))
+        return (history.matrix @ self.left + shrunk @ self.left_scaled) @ self.right.T
 
 
 def similar_users(train: Interactions, user_vectors: np.ndarray, user_similarity: str) -> np.ndarray:
@@ -133,11 +134,11 @@ def similar_users(train: Interactions, user_vectors: np.ndarray, user_similarity
     """
     d_user, d_item = degrees(train.matrix)
     if user_similarity == "pgsp":
-        scaled, again = normalised(train.matrix), power(d_item, -0.5)[:, None]
+        rows, again = normalised(train.matrix), power(d_item, -0.5)[:, None]
     else:
-        scaled, again = sp.diags_array(power(d_user, -0.5)) @ train.matrix.astype(np.float64), 1.0
-    sums = scaled @ (scaled.T @ np.ones(train.n_users))
-    return again * (scaled.T @ (power(sums, -0.5)[:, None] * user_vectors))
+        rows, again = sp.diags_array(power(d_user, -0.5)) @ train.matrix.astype(np.float64), 1.0
+    sums = rows @ (rows.T @ np.ones(train.n_users))
+    return again * (rows.T @ (power(sums, -0.5)[:, None] * user_vectors))
 
 
 def eigenvalue_span(spectrum: Spectrum, eigenvalue_range: str) -> tuple[float, float]:

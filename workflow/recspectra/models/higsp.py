@@ -35,6 +35,7 @@ import scipy.sparse as sp
 from recspectra.recommender import History, Recommender, Refused, Run, Task
 from recspectra.runtime import axis_seed
 from recspectra.spectral.operators import degrees, normalised, power
+from recspectra.spectral.places import Array, Pieces, Rows, beside
 from recspectra.spectral.polynomials import (
     DENSE_SPEED,
     Filter,
@@ -57,6 +58,7 @@ class HiGSP(Recommender):
     """
 
     state_names = ("r", "dense", "left", "right", "labels", "members", "middles", "middle_ends")
+    left_behind = ("labels", "members", "middles", "middle_ends")
     needs_known_users = True
 
     def fit(self, task: Task, run: Run) -> dict[str, Any]:
@@ -109,20 +111,20 @@ class HiGSP(Recommender):
             middle = flat.reshape(len(users), len(users)) if flat.size else None
             self.filters.append(ClusterFilter(self.members[users], self.params.order_cluster, middle))
 
-    def score(self, users: np.ndarray, history: History) -> np.ndarray:
+    def score(self, users: np.ndarray, history: History) -> Array:
         """Return the sum of the three filtered rows."""
         p, rows = self.params, history.matrix
-        scores = np.float32(p.alpha1) * ((rows @ self.left) @ self.right.T)
+        scores = p.alpha1 * ((rows @ self.left) @ self.right.T)
         if p.alpha2 > 0:
-            scores += np.float32(p.alpha2) * self.common(rows)
+            scores += p.alpha2 * self.common(rows)
         labels = self.labels[users]
         for cluster in np.unique(labels):
             places = np.flatnonzero(labels == cluster)
-            scores[places] += self.filters[cluster](rows[places])
+            scores[beside(places, scores)] += self.filters[cluster](rows[places])
         return scores
 
 
-class ClusterFilter:
+class ClusterFilter(Pieces):
     """x -> x F_c of one cluster.
 
     Parameters
@@ -135,14 +137,16 @@ class ClusterFilter:
         q(B B^T) where it is formed.
     """
 
+    left_behind = ("coefficients",)
+
     def __init__(self, b: sp.csr_array, order: int, middle: np.ndarray | None) -> None:
         self.b, self.middle, self.coefficients = b, middle, complement(order)
 
-    def __call__(self, rows: sp.csr_array) -> np.ndarray:
+    def __call__(self, rows: Rows) -> Array:
         """Return x F_c of sparse rows x, dense, shape (b, n)."""
         return by_blocks(rows, self._apply, cache_width(self.b.shape))
 
-    def _apply(self, block: np.ndarray) -> np.ndarray:
+    def _apply(self, block: Array) -> Array:
         if self.middle is None:
             return polynomial_block(self.coefficients, self.b, block)
         return self.b.T @ (self.middle @ (self.b @ block))

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from recspectra.layers.neighbours import Rule, nearest
 from recspectra.recommender import History, Recommender, Run, Task
 from recspectra.spectral.operators import degrees, power
+from recspectra.spectral.places import Array, dense
 
 
 class ItemKNN(Recommender):
@@ -50,9 +51,9 @@ class ItemKNN(Recommender):
 
         return sets if a is None else product
 
-    def score(self, users: np.ndarray, history: History) -> np.ndarray:
+    def score(self, users: np.ndarray, history: History) -> Array:
         """Return x S."""
-        return (history.matrix @ self.similarity).toarray()
+        return dense(history.matrix @ self.similarity)
 
 
 def weighted(x: sp.csr_array, weighting: str) -> sp.csr_array:

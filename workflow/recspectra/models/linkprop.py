@@ -22,6 +22,7 @@ import scipy.sparse as sp
 
 from recspectra.recommender import History, Recommender, Run, Task
 from recspectra.spectral.operators import SPARSE_SHARE, RowSimilarity, degrees, power
+from recspectra.spectral.places import Array, scaled
 from recspectra.spectral.polynomials import gram, prefers_formed
 
 BATCH_SCORES = 4_000_000  # scores held at once while links are compared
@@ -77,10 +78,10 @@ class LinkProp(Recommender):
         self.item_in = power(d_item, -self.params.beta).astype(np.float32)
         self.item_out = power(d_item, -self.params.delta).astype(np.float32)
 
-    def score(self, users: np.ndarray, history: History) -> np.ndarray:
+    def score(self, users: np.ndarray, history: History) -> Array:
         """Return x D_I^-beta R^T R D_I^-delta."""
-        rows = history.matrix @ sp.diags_array(self.item_in)
-        scores = rows @ self.middle if self.middle.size else self.similarity(rows)
+        rows = scaled(history.matrix, right=self.item_in)
+        scores = rows @ self.middle if len(self.middle) else self.similarity(rows)
         scores *= self.item_out
         return scores
 

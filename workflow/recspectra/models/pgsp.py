@@ -20,10 +20,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from recspectra.recommender import History, Recommender, Run, Task
 from recspectra.spectral.operators import RowSimilarity, degrees, normalised, power
+from recspectra.spectral.places import Array, Rows, beside, scaled
 
 
 class PGSP(Recommender):
@@ -52,31 +52,35 @@ class PGSP(Recommender):
         self.low = (down * items).astype(np.float32)
         self.right = (power(d_item, 0.5)[:, None] * items).astype(np.float32)
         self.r, self.item_root = r.astype(np.float32), power(d_item, 0.5).astype(np.float32)
-        self.similarity = RowSimilarity(self.r)
+        self._prepare()
         return {"eigenvalues": (1.0 - spectrum.values).tolist()}
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Restore the factors, and the similarity from R."""
         super().load_state(arrays)
-        self.similarity = RowSimilarity(self.r)
+        self._prepare()
 
-    def score(self, users: np.ndarray, history: History) -> np.ndarray:
+    def _prepare(self) -> None:
+        self.similarity = RowSimilarity(self.r)
+        self.inverse_root = power(self.item_root, -1.0).astype(np.float32)
+
+    def score(self, users: np.ndarray, history: History) -> Array:
         """Return the fused, filtered rows."""
         phi, rows = np.float32(self.params.phi), history.matrix
-        linear = self._linear(rows) if phi > 0 else np.float32(0.0)
-        linear *= phi
+        linear = self._linear(rows) if phi > 0 else 0.0
+        linear *= float(phi)
         if phi == 1:
             return linear
-        shrink = power(np.diff(rows.indptr), -0.5).astype(np.float32)[:, None]
-        scores = ((1 - phi) * (rows @ self.low + shrink * (rows @ self.near))) @ self.right.T
+        low, near = rows @ self.low, rows @ self.near
+        shrink = beside(power(np.diff(rows.indptr), -0.5).astype(np.float32)[:, None], near)
+        scores = (float(1 - phi) * (low + shrink * near)) @ self.right.T
         scores += linear
         return scores
 
-    def _linear(self, rows: sp.csr_array) -> np.ndarray:
+    def _linear(self, rows: Rows) -> Array:
         """Return the rows of P0."""
         if self.params.linear == "plain":
             return self.similarity(rows)
-        inverse = power(self.item_root, -1.0).astype(np.float32)
-        found = self.similarity(rows @ sp.diags_array(inverse))
+        found = self.similarity(scaled(rows, right=self.inverse_root))
         found *= self.item_root
         return found

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from recspectra.layers.neighbours import largest, nearest
 from recspectra.recommender import History, Recommender, Run, Task
 from recspectra.spectral.operators import degrees, power
+from recspectra.spectral.places import Array, dense
 
 
 class RP3beta(Recommender):
@@ -37,9 +38,9 @@ class RP3beta(Recommender):
         self.walk = largest_columns(walk, p.neighbours) if p.pruned == "both" else walk
         return {"pairs": int(self.walk.nnz)}
 
-    def score(self, users: np.ndarray, history: History) -> np.ndarray:
+    def score(self, users: np.ndarray, history: History) -> Array:
         """Return x W."""
-        return (history.matrix @ self.walk).toarray()
+        return dense(history.matrix @ self.walk)
 
 
 def largest_columns(matrix: sp.csr_array, k: int) -> sp.csr_array:

@@ -18,9 +18,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from recspectra.layers.trained import Trained
+from recspectra.layers.trained import Trained, given
 from recspectra.recommender import History, Run, Task
 from recspectra.runtime import axis_seed
+from recspectra.spectral.places import Array
 from recspectra.spectral.schedules import schedule
 from recspectra.training.batches import RowBatch, UserRows
 
@@ -225,9 +226,9 @@ class SDiff(Trained):
         return time if p.time_code == "continuous" else time / p.tau * p.steps / 1000.0
 
     @torch.no_grad()
-    def score(self, users: np.ndarray, history: History) -> np.ndarray:
+    def score(self, users: np.ndarray, history: History) -> Array:
         """Sample with the full history as condition (Algorithm 2) and return U v."""
-        return self.inverse(self.sample(users, self.transform(history))).cpu().numpy()
+        return given(self.inverse(self.sample(users, self.transform(history))))
 
     def transform(self, history: History) -> torch.Tensor:
         """Return U^T x of users' histories, shape (b, K)."""

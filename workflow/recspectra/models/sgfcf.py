@@ -33,6 +33,7 @@ import scipy.sparse as sp
 
 from recspectra.recommender import History, Recommender, Run, Task
 from recspectra.spectral.operators import SPARSE_SHARE, RowSimilarity, degrees, generalised, power
+from recspectra.spectral.places import Array, beside, scaled
 from recspectra.spectral.spectrum import Spectrum
 
 SMALLEST = 1e-6  # singular values below this share of the largest count as 0
@@ -43,6 +44,7 @@ class SGFCF(Recommender):
     """Both parts are applied to a batch of user rows in factors; only scores are dense."""
 
     state_names = ("r", "item_scale", "left", "right", "position", "user_exponents")
+    left_behind = ("position", "user_exponents")
 
     @property
     def needs_known_users(self) -> bool:
@@ -81,19 +83,19 @@ class SGFCF(Recommender):
         super().load_state(arrays)
         self.similarity = RowSimilarity(self.r)
 
-    def score(self, users: np.ndarray, history: History) -> np.ndarray:
+    def score(self, users: np.ndarray, history: History) -> Array:
         """Return the sum of the low-pass part and of gamma times the high part."""
         p, rows = self.params, history.matrix
         lengths = np.diff(rows.indptr).astype(np.float64)
-        signal = sp.diags_array(power(lengths + p.alpha, -p.eps).astype(np.float32)) @ rows
+        signal = scaled(rows, power(lengths + p.alpha, -p.eps).astype(np.float32))
         coefficients = signal @ self.left
         if p.exponents == "individual":
             gains = raised(self.position, self.user_exponents[users])
-            coefficients = coefficients * gains.astype(np.float32)
+            coefficients = coefficients * beside(gains.astype(np.float32), coefficients)
         scores = over_row_sums(coefficients @ self.right.T, p.row_sums)
         if p.gamma > 0:
-            high = self.similarity(signal @ sp.diags_array(self.item_scale))
-            scores += np.float32(p.gamma) * over_row_sums(high, p.row_sums)
+            high = self.similarity(scaled(signal, right=self.item_scale))
+            scores += p.gamma * over_row_sums(high, p.row_sums)
         return scores
 
 
@@ -112,12 +114,13 @@ def raised(position: np.ndarray, exponents: np.ndarray) -> np.ndarray:
         return np.where(position > 0, np.exp(exponents[:, None] * logarithm), 0.0)
 
 
-def over_row_sums(block: np.ndarray, row_sums: str) -> np.ndarray:
+def over_row_sums(block: Array, row_sums: str) -> Array:
     """Divide each row by its sum (`signed`), its sum of magnitudes (`absolute`) or nothing."""
     if row_sums == "none":
         return block
-    sums = block.sum(axis=1) if row_sums == "signed" else np.abs(block).sum(axis=1)
-    return block / np.where(sums == 0, 1, sums)[:, None]
+    sums = (block if row_sums == "signed" else abs(block)).sum(axis=1)
+    sums[sums == 0] = 1
+    return block / sums[:, None]
 
 
 def spread(ratios: np.ndarray, low: float, high: float) -> np.ndarray:

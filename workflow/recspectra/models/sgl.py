@@ -14,6 +14,7 @@ from recspectra.models.lightgcn import LightGCN
 from recspectra.models.mf import pair_loss
 from recspectra.recommender import History, Recommender, Run, Task
 from recspectra.spectral.operators import degrees, power
+from recspectra.spectral.places import Array, beside
 from recspectra.training.loop import Batches
 from recspectra.training.losses import infonce
 from recspectra.training.sampling import PairBatch
@@ -81,13 +82,14 @@ class Profiled(LightGCN):
         self.own = (layers[0] if shown else final)[:m].detach().cpu().numpy()
         self.sums = torch.cat(rows, dim=1).detach().cpu().numpy()
         self.final_items = final[m:].detach().cpu().numpy()
+        self.items_there = self.final_items if self.device.type == "cpu" else final[m:].detach()
 
-    def score(self, users: np.ndarray, history: History) -> np.ndarray:
+    def score(self, users: np.ndarray, history: History) -> Array:
         """Return the products of the users' and all items' final vectors."""
         own = self.own[users]
         if self.sums.shape[1]:
             own = self._of_history(own, self.neighbours(users, history))
-        return own @ self.final_items.T
+        return beside(own, self.items_there) @ self.items_there.T
 
     def _of_history(self, own: np.ndarray, rows: sp.csr_array) -> np.ndarray:
         messages = rows @ self.sums
@@ -106,6 +108,7 @@ class Profiled(LightGCN):
     def load_state(self, arrays: dict[str, np.ndarray]) -> None:
         """Restore what scoring needs."""
         Recommender.load_state(self, arrays)
+        self.items_there = self.final_items
 
 
 class SGL(Profiled):

@@ -13,9 +13,10 @@ from torch.nn.functional import normalize
 
 from recspectra.data.interactions import Interactions
 from recspectra.layers.graph import SparseMatrix
-from recspectra.layers.trained import Tables, Trained
+from recspectra.layers.trained import Tables, Trained, given
 from recspectra.recommender import History, Run, Task
 from recspectra.spectral.operators import power
+from recspectra.spectral.places import Array
 from recspectra.training.batches import UserRows
 from recspectra.training.losses import cosine_contrastive, half_squares
 from recspectra.training.views import dropped
@@ -192,7 +193,7 @@ class SimpleX(Trained):
         """Keep items' directions for scoring."""
         self._items = normalize(self.module.tables.split()[1], dim=1)
 
-    def score(self, users: np.ndarray, history: History) -> np.ndarray:
+    def score(self, users: np.ndarray, history: History) -> Array:
         """Return cosines (plus biases) of users, as their history shows them, with all items."""
         own, items = self.module.tables.split()
         means = None
@@ -204,7 +205,7 @@ class SimpleX(Trained):
             scores = normalize(self.fuse(own[ids], means), dim=1) @ self._items.T
             if self.params.item_bias:
                 scores = scores + self.module.bias
-        return scores.cpu().numpy()
+        return given(scores)
 
 
 def averaging(matrix: sp.csr_array) -> sp.csr_array:

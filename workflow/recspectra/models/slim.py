@@ -15,6 +15,7 @@ from sklearn.linear_model import Lasso
 from recspectra.layers.neighbours import nearest
 from recspectra.recommender import History, Recommender, Refused, Run, Task
 from recspectra.spectral.operators import degrees, power
+from recspectra.spectral.places import Array, dense
 
 DENSE_SHARE = 0.25  # of non-zero entries, from which on the Gram matrix is kept as an array
 RIDGE_FLOOR = 1e-9  # of the largest degree: keeps the Cholesky factor of equal columns defined
@@ -91,9 +92,9 @@ class SLIM(Recommender):
             lasso.fit(np.asfortranarray(upper), goal, check_input=False)
         return lasso.coef_, not caught
 
-    def score(self, users: np.ndarray, history: History) -> np.ndarray:
+    def score(self, users: np.ndarray, history: History) -> Array:
         """Return x W."""
-        return (history.matrix @ self.weights).toarray()
+        return dense(history.matrix @ self.weights)
 
 
 def gram_matrix(x: sp.csr_array) -> np.ndarray | sp.csr_array:

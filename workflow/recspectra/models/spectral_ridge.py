@@ -23,6 +23,7 @@ from scipy.linalg import pinvh
 
 from recspectra.recommender import History, Recommender, Run, Task
 from recspectra.spectral.operators import degrees, power
+from recspectra.spectral.places import Array
 
 
 class SpectralRidge(Recommender):
@@ -44,6 +45,6 @@ class SpectralRidge(Recommender):
         self.right = (power(d_item, p.theta)[:, None] * vectors).astype(np.float32)
         return {}
 
-    def score(self, users: np.ndarray, history: History) -> np.ndarray:
+    def score(self, users: np.ndarray, history: History) -> Array:
         """Return the denoised rows."""
         return (history.matrix @ self.left) @ self.right.T

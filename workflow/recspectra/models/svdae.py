@@ -17,6 +17,7 @@ import numpy as np
 
 from recspectra.recommender import History, Recommender, Run, Task
 from recspectra.spectral.operators import degrees, normalised, power
+from recspectra.spectral.places import Array, beside
 
 SMALLEST = 1e-6  # eigenvalues of R^T R below this share of the largest count as 0
 
@@ -36,7 +37,8 @@ class SVDAE(Recommender):
         self.right = (matrix.T @ (normalised(matrix) @ scaled)).astype(np.float32)
         return {"singular_values": np.sqrt(values).tolist()}
 
-    def score(self, users: np.ndarray, history: History) -> np.ndarray:
+    def score(self, users: np.ndarray, history: History) -> Array:
         """Return the rows of the autoencoder's output."""
+        coefficients = history.matrix @ self.left
         shrink = power(np.diff(history.matrix.indptr), -0.5).astype(np.float32)
-        return (shrink[:, None] * (history.matrix @ self.left)) @ self.right.T
+        return (beside(shrink[:, None], coefficients) * coefficients) @ self.right.T

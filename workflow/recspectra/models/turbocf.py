@@ -20,6 +20,7 @@ import scipy.sparse as sp
 
 from recspectra.recommender import History, Recommender, Refused, Run, Task
 from recspectra.spectral.operators import RowSimilarity, degrees, power
+from recspectra.spectral.places import Array, dense
 from recspectra.spectral.polynomials import Block, by_blocks, cache_width, similarity_block
 
 FILTERS = {1: (1.0,), 2: (2.0, -1.0), 3: (0.71, 0.1, -0.01)}  # of Q, Q^2, Q^3
@@ -64,19 +65,18 @@ class TurboCF(Recommender):
                 f"memory_gb = {self.params.memory_gb:g}"
             )
 
-    def score(self, users: np.ndarray, history: History) -> np.ndarray:
+    def score(self, users: np.ndarray, history: History) -> Array:
         """Return the filtered rows."""
         rows, weights = history.matrix, FILTERS[self.params.filter]
         if len(weights) > 1:
             return by_blocks(rows, self._polynomial, cache_width(self.r.shape))
         if not self.q.shape[0]:
             return self.similarity(rows)
-        found = rows @ self.q
-        return found.toarray() if sp.issparse(found) else found
+        return dense(rows @ self.q)
 
     def _polynomial(self, block: Block) -> Block:
         """Return q_1 Q y + q_2 Q^2 y + ... for a dense block of columns y, shape (n, b), by Horner's rule."""
-        weights = np.array(FILTERS[self.params.filter], dtype=block.dtype)
+        weights = FILTERS[self.params.filter]
         total = weights[-1] * block
         for weight in weights[-2::-1]:
             total = self._once(total) + weight * block

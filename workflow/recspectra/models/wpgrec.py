@@ -23,7 +23,7 @@ from torch.utils.checkpoint import checkpoint
 from recspectra.config.base import ConfigError
 from recspectra.data.interactions import Interactions
 from recspectra.layers.swpt import FLOOR, Packets, energy, table_gigabytes
-from recspectra.layers.trained import Trained
+from recspectra.layers.trained import Trained, given
 from recspectra.layers.wpgrec_cached import Kept, filtered_as_kept
 from recspectra.layers.wpgrec_graph import (
     Cross,
@@ -37,6 +37,7 @@ from recspectra.layers.wpgrec_graph import (
     walks,
 )
 from recspectra.recommender import History, Refused, Run, Task, refuse_without_order
+from recspectra.spectral.places import Array
 from recspectra.training.loop import LoopSettings
 from recspectra.training.losses import full_softmax
 from recspectra.training.sequences import Sequences, left_padded, windows_of
@@ -228,7 +229,7 @@ class WPGRec(Trained):
         rows = item_rows(graph, self.base[:0], self.base, module.items, psi)
         self._items = module.item_vectors(rows)
 
-    def score(self, users: np.ndarray, history: History) -> np.ndarray:
+    def score(self, users: np.ndarray, history: History) -> Array:
         """Return the products of users' and items' vectors.
 
         A user whose history is the training sequence is as in the graph; any other takes
@@ -248,7 +249,7 @@ class WPGRec(Trained):
             size = max(1, WALK_CELLS // int(max(self.shape)))
             for part in other.split(size) if len(other) else ():
                 vectors[part] = self._vectors_of(ids[part], shown[part])
-            return (vectors @ self._items.T).cpu().numpy()
+            return given(vectors @ self._items.T)
 
     def _vectors_of(self, users: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
         module, psi = self.module, collapsed(self.module.theta)

@@ -6,22 +6,30 @@ import time
 
 import numpy as np
 
+from recspectra.devices import NODES
 from recspectra.spectral.operators import Operator
-from recspectra.spectral.solver_block import MISSED, block, largest_missed, torch_cuda
+from recspectra.spectral.solver_block import MISSED, block, block_on, largest_missed
 from recspectra.spectral.solvers import SpectrumError, arpack, dense, residual_scale
 from recspectra.spectral.spectrum import Spectrum
 
-DENSE_LIMIT = 4000  # up to this size LAPACK on the formed matrix is affordable, and it is exact
+DENSE_LIMIT = NODES  # up to this size LAPACK on the formed matrix is affordable, and it is exact
 TOLERANCE = 1e-4  # largest residual norm that is accepted, against `residual_scale`
 
 
-SOLVERS = {"dense": dense, "block": block, "arpack": arpack, "torch-cuda": torch_cuda}
+SOLVERS = {"dense": dense, "block": block, "arpack": arpack, "torch-cuda": block_on("cuda")}
 UNSURE = ("arpack",)  # may leave out copies of a multiple eigenvalue: checked afterwards
 
-__all__ = ["SOLVERS", "SpectrumError", "leading"]
+__all__ = ["SOLVERS", "SpectrumError", "exact", "leading"]
 
 
-def leading(operator: Operator, rank: int, solver: str = "auto", seed: int = 0) -> Spectrum:
+def exact(size: int, rank: int) -> bool:
+    """Return whether all pairs of an operator of this size are computed, exactly and on a CPU."""
+    return size <= DENSE_LIMIT or rank > size // 3
+
+
+def leading(
+    operator: Operator, rank: int, solver: str = "auto", seed: int = 0, device: str = "cpu"
+) -> Spectrum:
     """Compute the `rank` largest eigenpairs of a symmetric operator.
 
     Parameters
@@ -31,10 +39,12 @@ def leading(operator: Operator, rank: int, solver: str = "auto", seed: int = 0) 
     rank : int
         Number of pairs; more than the size gives all of them.
     solver : {"auto", "dense", "block", "arpack", "torch-cuda"}
-        `auto` takes `dense` up to size 4,000 or for more than a third of all pairs, else `block`;
-        `torch-cuda` is `block` on a GPU, `arpack` a peer for benchmarks.
+        `auto` takes `dense` up to size 4,000 or for more than a third of all pairs, else `block`, on
+        a GPU `torch-cuda`, which is the same with tensors; `arpack` is a peer for benchmarks.
     seed : int
         Seed of the start vectors.
+    device : str
+        Where `auto` may compute: `cpu` or `cuda`.
 
     Raises
     ------
@@ -79,8 +89,8 @@ def leading(operator: Operator, rank: int, solver: str = "auto", seed: int = 0) 
     """
     rank = min(rank, operator.size)
     if solver == "auto":
-        small = operator.size <= DENSE_LIMIT or rank > operator.size // 3
-        solver = "dense" if small else "block"
+        large = "block" if device == "cpu" else f"torch-{device}"
+        solver = "dense" if exact(operator.size, rank) else large
     if solver not in SOLVERS:
         raise SpectrumError(f"unknown solver '{solver}'; known: auto, {', '.join(SOLVERS)}")
     started = time.perf_counter()

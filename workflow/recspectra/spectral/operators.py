@@ -6,7 +6,6 @@ R = D_U^-1/2 X D_I^-1/2. A node of degree 0 gets D^-1/2 = 0.
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, Self
@@ -16,6 +15,7 @@ import scipy.sparse as sp
 from numpy.typing import DTypeLike
 
 from recspectra.data.interactions import Interactions
+from recspectra.spectral.places import Array, Pieces, Rows, dense
 
 SPARSE_SHARE = 0.05  # of users near a user; below it sparse products are faster
 ROWS_AT_ONCE = 32  # of users whose dense blocks stay in the cache
@@ -46,7 +46,7 @@ def normalised(matrix: sp.csr_array) -> sp.csr_array:
     return sp.csr_array(left @ matrix.astype(np.float64) @ right)
 
 
-class Operator:
+class Operator(Pieces):
     """A symmetric linear operator given by its product with a vector or block.
 
     Its attributes that are arrays or sparse matrices are its pieces. A product uses
@@ -68,14 +68,6 @@ class Operator:
     def __matmul__(self, block: np.ndarray) -> np.ndarray:
         """Return the product with `block`, shape (size,) or (size, b)."""
         raise TypeError(f"{type(self).__name__} must define its product")
-
-    def converted(self, convert: Callable[[Any], Any]) -> Self:
-        """Return a copy whose pieces went through `convert`."""
-        other = copy.copy(self)
-        for name, value in vars(self).items():
-            if isinstance(value, np.ndarray) or sp.issparse(value):
-                setattr(other, name, convert(value))
-        return other
 
     def astype(self, dtype: DTypeLike) -> Self:
         """Return the operator with pieces of a floating-point type; products stay in it."""
@@ -307,13 +299,13 @@ def spectral_radius(graph: sp.csr_array, steps: int = 200) -> float:
     return value
 
 
-class RowSimilarity:
+class RowSimilarity(Pieces):
     """y R^T R for a block of sparse rows y, as models score users with it.
 
     y R^T is sparse: it has an entry for each user who shares an item with the row. Where that is few users,
     its product with R stays sparse, too, and costs what its entries cost; else R is applied to a dense
     block of a few users that stays in the processor's cache. Which way is taken depends only on R,
-    never on the batch.
+    never on the batch. On a device R is applied to the dense block of all rows.
 
     Parameters
     ----------
@@ -329,13 +321,15 @@ class RowSimilarity:
         d_item = np.diff(self.rt.indptr).astype(np.float64)
         self.share = float((d_item**2).sum()) / max(r.shape[0], 1) ** 2  # bounds R R^T's density
 
-    def __call__(self, rows: sp.csr_array) -> np.ndarray:
+    def __call__(self, rows: Rows) -> Array:
         """Return y R^T R as a dense block, shape (b, n)."""
-        dense = self.share >= SPARSE_SHARE
-        if dense or self.ascending:
+        if not sp.issparse(rows):
+            return (self.rt @ (self.r @ dense(rows).T)).T
+        spread = self.share >= SPARSE_SHARE
+        if spread or self.ascending:
             rows = rows.sorted_indices()
         near = rows @ self.rt
-        if dense:
+        if spread:
             return self._spread(near)
         if self.ascending:
             near.sort_indices()

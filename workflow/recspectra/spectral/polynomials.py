@@ -30,12 +30,14 @@ import scipy.sparse as sp
 from numpy.polynomial import Polynomial
 from scipy.linalg.blas import ssyrk
 
+from recspectra.spectral.places import Array, Pieces, Rows, dense
+
 CACHE_BYTES = 8 * 1024**2  # of a block of users, on both sides of R
 NARROW, WIDE = 16, 128  # a cache line of float32; beyond 128 columns nothing is gained
 DENSE_SPEED = 6  # operations of a dense product in the time of one of a sparse product
 COLUMNS_AT_ONCE = 512  # of R that are dense while R^T R is formed
 
-Block = np.ndarray
+Block = Array
 
 
 # ------------------------------------------------------------------------ coefficients
@@ -69,7 +71,7 @@ def similarity_block(r: sp.csr_array, block: Block) -> Block:
 
 def polynomial_block(coefficients: np.ndarray, r: sp.csr_array, block: Block) -> Block:
     """Return p(P) y for a dense block of columns y, shape (n, b), by Horner's rule."""
-    scales = coefficients.astype(block.dtype)
+    scales = coefficients.tolist()  # a number takes the type of the block
     total = scales[-1] * block
     for scale in scales[-2::-1]:
         total -= similarity_block(r, total)
@@ -78,8 +80,13 @@ def polynomial_block(coefficients: np.ndarray, r: sp.csr_array, block: Block) ->
     return total
 
 
-def by_blocks(rows: sp.csr_array, apply: Callable[[Block], Block], width: int) -> np.ndarray:
-    """Return `apply` of the rows, shape (b, n) float32, given `width` columns of (n, b) at a time."""
+def by_blocks(rows: Rows, apply: Callable[[Block], Block], width: int) -> Array:
+    """Return `apply` of the rows, shape (b, n) float32, given `width` columns of (n, b) at a time.
+
+    On a device it is given all of them.
+    """
+    if not sp.issparse(rows):
+        return apply(dense(rows).T.contiguous()).T
     scores = np.empty(rows.shape, dtype=np.float32)
     for start in range(0, rows.shape[0], width):
         part = rows[start : start + width]
@@ -212,7 +219,7 @@ def formed_if_better(
     return np.zeros((0, 0), dtype=np.float32)
 
 
-class Filter:
+class Filter(Pieces):
     """y -> y p(P) on rows of users, along one of the two ways.
 
     Attributes
@@ -221,12 +228,14 @@ class Filter:
         p(P) where it is formed.
     """
 
+    left_behind = ("coefficients",)
+
     def __init__(self, r: sp.csr_array, coefficients: np.ndarray, dense: np.ndarray) -> None:
         self.r, self.coefficients, self.dense = r, coefficients, dense
 
-    def __call__(self, rows: sp.csr_array) -> np.ndarray:
+    def __call__(self, rows: Rows) -> Array:
         """Return y p(P) of sparse float32 rows y, dense, shape (b, n)."""
-        if self.dense.size:
+        if len(self.dense):
             return rows @ self.dense
         apply = lambda block: polynomial_block(self.coefficients, self.r, block)  # noqa: E731
         return by_blocks(rows, apply, cache_width(self.r.shape))

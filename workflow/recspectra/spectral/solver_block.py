@@ -49,9 +49,9 @@ def block(operator: Operator, rank: int, seed: int) -> Pairs:
     return block_lanczos(operator, rank, seed, NumpyArrays())
 
 
-def torch_cuda(operator: Operator, rank: int, seed: int) -> Pairs:
-    """Compute the leading pairs with PyTorch on the GPU."""
-    return block_lanczos(operator, rank, seed, TorchArrays("cuda"))
+def block_on(device: str) -> Callable[[Operator, int, int], Pairs]:
+    """Return a solver that computes the leading pairs with PyTorch on a device."""
+    return lambda operator, rank, seed: block_lanczos(operator, rank, seed, TorchArrays(device))
 
 
 def block_lanczos(operator: Operator, rank: int, seed: int, arrays: NumpyArrays | TorchArrays) -> Pairs:
