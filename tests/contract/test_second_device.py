@@ -20,7 +20,7 @@ from recspectra.data.interactions import Interactions
 from recspectra.fitting.validation import validator
 from recspectra.layers.trained import Trained
 from recspectra.recommender import Recommender, Run, Task, create
-from recspectra.training import device
+from recspectra.training import device, loop
 
 pytestmark = pytest.mark.slow
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
@@ -66,14 +66,14 @@ def bench(tiny: dict[str, Interactions]) -> Bench:
 
 
 def fitted(
-    bench: Bench, name: str, place: str, checkpoints: Path | None = None, **changes: Any
+    bench: Bench, name: str, place: str, checkpoints: Path | None = None
 ) -> tuple[Recommender, dict[str, Any]]:
     """Return a model after some epochs on a device, and its log."""
     config = CATALOG.model(name)
     # Dropout draws from PyTorch's own generator, by another algorithm on each device.
     without = {name: 0.0 for name in config.params if "dropout" in name}
     without |= {"summaries": "cached"}  # of WPGRec, which are exact on a device of its own
-    params = params_of(config, **({"epochs": 2, "eval_every": 1} | without | changes))
+    params = params_of(config, **({"epochs": 2, "eval_every": 1, "batch_size": 64} | without))
     inputs = bench.inputs(config, RunConfig(model=name, params=params))
     system = create(config, params)
     run = Run(seed=0, device=place, validate=validator(inputs), checkpoints=checkpoints)
@@ -116,7 +116,9 @@ def test_the_gru_cell_that_is_written_out_is_torchs() -> None:
 
 @pytest.mark.parametrize("name", TRAINED)
 @in_a_fork
-def test_a_fit_gives_the_same_losses_and_scores(name: str, bench: Bench, tmp_path: Path) -> None:
+def test_a_fit_gives_the_same_numbers_and_resumes(
+    name: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     here, log = fitted(bench, name, "cpu")
     there, other = fitted(bench, name, "sim")
     assert {p.device.type for p in there.module.parameters()} == {"sim"}
@@ -130,30 +132,26 @@ def test_a_fit_gives_the_same_losses_and_scores(name: str, bench: Bench, tmp_pat
         assert {p.device.type for p in again.module.parameters()} == {"cpu"}
     assert np.allclose(ranked_by(bench.scores(again)), scores, **close)
 
+    resumed, log = killed_and_resumed(bench, name, tmp_path, monkeypatch)
+    assert log["resumed_seconds"] > 0
+    assert log["loss_curve"] == other["loss_curve"]
+    assert np.array_equal(bench.scores(resumed), bench.scores(there))
 
-@pytest.mark.parametrize("name", TRAINED)
-@in_a_fork
-def test_a_fit_resumes_from_its_checkpoint(
-    name: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from recspectra.training import loop
 
-    whole, log = fitted(bench, name, "sim")
-    settings = Trained._settings
-    always = lambda self: dataclasses.replace(settings(self), checkpoint_seconds=-1.0)  # noqa: E731
-    monkeypatch.setattr(Trained, "_settings", always)
-    epoch = loop.TrainingLoop._epoch
+def killed_and_resumed(
+    bench: Bench, name: str, checkpoints: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Recommender, dict[str, Any]]:
+    """Return the model, and its log, of a fit that is killed in its second epoch and goes on."""
+    settings, epoch = Trained._settings, loop.TrainingLoop._epoch
 
     def killed(self: loop.TrainingLoop) -> float:
         if self.state.epoch == 1:
             raise KeyboardInterrupt
         return epoch(self)
 
-    monkeypatch.setattr(loop.TrainingLoop, "_epoch", killed)
-    with pytest.raises(KeyboardInterrupt):
-        fitted(bench, name, "sim", tmp_path)
-    monkeypatch.setattr(loop.TrainingLoop, "_epoch", epoch)
-    again, other = fitted(bench, name, "sim", tmp_path)
-    assert other["resumed_seconds"] > 0
-    assert other["loss_curve"] == log["loss_curve"]
-    assert np.array_equal(bench.scores(again), bench.scores(whole))
+    always = lambda self: dataclasses.replace(settings(self), checkpoint_seconds=-1.0)  # noqa: E731
+    monkeypatch.setattr(Trained, "_settings", always)
+    with monkeypatch.context() as death, pytest.raises(KeyboardInterrupt):
+        death.setattr(loop.TrainingLoop, "_epoch", killed)
+        fitted(bench, name, "sim", checkpoints)
+    return fitted(bench, name, "sim", checkpoints)
