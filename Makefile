@@ -42,7 +42,7 @@ UNHASHED := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cubla
 COMPILE = $(BIN)/uv pip compile pyproject.toml --constraint constraints.txt --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --quiet $(UNHASHED:%=--no-emit-package %)
 
-.PHONY: help quickstart study standard preview datasets report figures freeze compare crate check redo unlock
+.PHONY: help quickstart study standard preview datasets report figures freeze compare results crate check redo unlock
 .PHONY: docs test test-fast test-cluster test-faults mutate lint format lock clean
 
 help:  ## Show this list
@@ -95,6 +95,9 @@ freeze: .venv/installed  ## Keep the numbers of a finished study in results/refe
 
 compare: .venv/installed  ## Say how far a finished study is from the numbers kept: make compare STUDY=wpgrec
 	@$(BIN)/python workflow/scripts/reference.py compare --study="$$STUDY" $(QUIETLY)
+
+results: .venv/installed  ## Write the tables of RESULTS.md from the numbers kept in results/reference
+	@$(BIN)/python workflow/scripts/results.py
 
 crate: .venv/installed  ## Write a finished study as an RO-Crate, with what made each file: make crate STUDY=wpgrec
 	@$(BIN)/python workflow/scripts/crate.py --study="$$STUDY" $(QUIETLY)

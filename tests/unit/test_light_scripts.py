@@ -14,7 +14,7 @@ TABLES = {"pandas", "pyarrow"}
 USED = {  # by whom; all others load none of them
     "prepare split preview evaluate collect gather datasets export import_lists reference worlds": TABLES,
     "tune": {"optuna"} | TABLES,
-    "crate draw report summary": {"matplotlib", "jinja2"} | TABLES,
+    "crate draw report results summary": {"matplotlib", "jinja2"} | TABLES,
 }
 GROUPS = [(names.split(), libraries) for names, libraries in USED.items()]
 LIGHT = {path.stem for path in SCRIPTS.glob("*.py")} - {name for names, _ in GROUPS for name in names}

@@ -62,3 +62,16 @@ def test_the_authors_row_of_sdiff_does_not_scale_its_signals() -> None:
     runs = [r.run for r in CATALOG.study("sdiff").runs if r.group == "authors" and r.run.model == "sdiff"]
     assert runs
     assert {r.params["standardize"] for r in runs} == {False}
+
+
+@pytest.mark.parametrize("study", ["gsprec", "standard", "wpgrec"])
+def test_authors_settings_are_known_wherever_a_study_asks_for_them(study: str) -> None:
+    """Without an entry for the dataset the defaults would run under the name of the authors' settings.
+
+    S-Diff's defaults are its authors' on the files of its study.
+    """
+    config = CATALOG.study(study, CATALOG.names("datasets")).config
+    entries = [entry for entry in config.models if getattr(entry, "use_best", False)]
+    asked = {(m, d) for entry in entries for m in entry.models for d in entry.datasets or config.datasets}
+    known = {name: CATALOG.model(name).best for name, _ in asked}
+    assert [pair for pair in sorted(asked) if known[pair[0]] and pair[1] not in known[pair[0]]] == []

@@ -15,6 +15,7 @@ from recspectra.evaluation.simultaneous import (
     Comparison,
     Pair,
     Panel,
+    best_of,
     compare,
     kendall,
     over_best,
@@ -116,7 +117,8 @@ def test_an_interval_leaves_out_0_if_and_only_if_p_is_at_most_a_twentieth(
         panels.append(Panel(dataset, values, frozenset({"m0", "m1", "m2"})))
     pairs = [Pair(d, "m0", f"m{i}") for d in ("one", "two") for i in (1, 2, 3)]
     found = compare(panels, pairs, draws=draws)
-    for one in [*found, over_best(found[:3]), over_best(found[3:])]:
+    both = [over_best(found[:3]), over_best(found[3:])]
+    for one in [*found, *both, best_of(both)]:
         assert shown(one) == (one.p <= 0.05)
         assert one.low <= one.difference <= one.high
         if math.isfinite(one.gain_low) and abs(one.p - 0.05) > 0.01:
@@ -286,6 +288,19 @@ def test_the_gain_over_the_best_of_equal_rivals_covers_nothing_at_all() -> None:
 
 
 @pytest.mark.slow
+def test_the_best_of_equal_settings_is_above_the_others_no_more_often_than_by_chance() -> None:
+    """Best against best, both chosen on test, would be above in half of all samples."""
+    wrong, chosen = 0, 0
+    for seed in range(200):
+        values = np.random.default_rng(seed).normal(0.3, 0.1, (6, 1, 80))
+        panel = Panel("d", {f"s{i}": one for i, one in enumerate(values)})
+        pairs = [Pair("d", f"s{i}", f"s{j}") for i in (0, 1, 2) for j in (3, 4, 5)]
+        found = compare([panel], pairs, draws=199)
+        one = best_of([over_best(found[i : i + 3]) for i in (0, 3, 6)])
+        wrong, chosen = wrong + shown(one), chosen + (one.difference > 0.0)
+    assert wrong <= 16 and 80 <= chosen <= 120
+
+
 def test_the_smallest_difference_that_could_be_shown_is_shown_four_times_of_five() -> None:
     random, found, replications = np.random.default_rng(9), 0, 400
     noise = random.normal(0, 1, (replications, 150))

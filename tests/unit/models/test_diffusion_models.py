@@ -386,6 +386,26 @@ def test_the_squared_error_counts_all_items_of_a_user(catalog: Catalog, task: Ta
     assert np.isclose(found.item(), error.sum(dim=1).mean().item(), rtol=1e-4)
 
 
+@pytest.mark.parametrize("memory", [1.0, 0.0])
+def test_rows_that_are_smoothed_once_train_to_the_same_bytes(
+    memory: float, catalog: Catalog, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smoothed: list[int] = []
+    of_rows = Smoother.of_rows
+    monkeypatch.setattr(Smoother, "of_rows", lambda s, rows: smoothed.append(len(rows)) or of_rows(s, rows))
+
+    def trained(room: int) -> tuple[dict[str, np.ndarray], int]:
+        monkeypatch.setattr("recspectra.models.giffcf.KEPT_BYTES", room)
+        smoothed.clear()
+        state = fitted(catalog, task, "giffcf", memory_gb=memory, epochs=3).state()
+        return state, sum(smoothed)
+
+    (kept, few), (anew, many) = trained(2**30), trained(0)
+    assert kept.keys() == anew.keys()
+    assert all(np.array_equal(kept[name], anew[name]) for name in kept)
+    assert many - few == 2 * task.train.n_users  # once in place of three times
+
+
 def test_hidden_entries_reach_the_blurred_row_but_not_the_condition(
     catalog: Catalog, task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from plain_matrices import dense, relative_error, scores_of
 
 from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions
-from recspectra.models.sdiff import TIME_FEATURES, Denoiser, SDiff, counter_normal, kept, time_code
+from recspectra.models.sdiff import TIME_FEATURES, Denoiser, Draws, SDiff, counter_normal, kept, time_code
 from recspectra.papers.sdiff import (
     COLUMNS,
     inference_times,
@@ -46,6 +46,45 @@ def test_noise_depends_on_seed_step_user_and_nothing_else() -> None:
     for other in (counter_normal(8, 3, USERS, 21), counter_normal(7, 4, USERS, 21)):
         assert abs(np.corrcoef(whole.ravel(), other.ravel())[0, 1]) < 0.05
     assert (whole.dtype, whole.shape) == (np.float32, (400, 21))
+
+
+def test_noise_that_is_kept_is_the_same_noise_and_no_more_of_it_than_allowed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn: list[int] = []
+
+    def counted(seed: int, step: int, users: np.ndarray, size: int) -> np.ndarray:
+        drawn.append(step)
+        return counter_normal(seed, step, users, size)
+
+    monkeypatch.setattr("recspectra.models.sdiff.counter_normal", counted)
+    draws = Draws(most=400 * 21)
+    asked = [(3, USERS), (3, USERS), (3, USERS[:7]), (4, USERS), (4, USERS)]
+    for step, users in asked:
+        assert np.array_equal(draws.normal(7, step, users, 21), counter_normal(7, step, users, 21))
+    assert drawn == [3, 3, 4, 4]  # the second time of step 3 was kept; there was no room for more
+
+
+def test_validations_of_a_fit_draw_their_noise_once_and_find_the_same(
+    train: Interactions, item_spectrum: dict[str, Spectrum], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = np.arange(train.n_users)
+
+    def recalls(epochs: int) -> tuple[list[float], int]:
+        found, drawn = [], []
+        real = counter_normal
+        monkeypatch.setattr("recspectra.models.sdiff.counter_normal", lambda *a: drawn.append(a) or real(*a))
+        run = Run(validate=lambda score: found.append(float(score(users, train).sum())) or len(found))
+        fresh(epochs=epochs, eval_every=1).fit(Task(train, None, True, item_spectrum), run)
+        monkeypatch.undo()
+        return found, len(drawn)
+
+    found, drawn = recalls(3)
+    monkeypatch.setattr("recspectra.models.sdiff.KEPT_NUMBERS", 0)
+    monkeypatch.setattr(Draws.__init__, "__defaults__", (0,))
+    again = recalls(3)[0]
+    assert found == again
+    assert drawn == recalls(1)[1]
 
 
 @pytest.mark.parametrize("size", [1, 2, 33, 200])

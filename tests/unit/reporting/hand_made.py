@@ -35,6 +35,7 @@ class Model:
     metric: str = "ndcg"
     k: int = 10
     variant: str = "default"
+    swept: dict = field(default_factory=dict)
 
 
 def above(base: np.ndarray, gap: float, seed: int, noise: float = 0.02) -> np.ndarray:
@@ -97,7 +98,13 @@ def write(
 
 def run_row(dataset: str, model: str, one: Model, seed: int) -> dict:
     ended = {"status": one.status, "gradient_cosine": one.cosine}
-    named = {"title": TITLES.get(model, model), "kind": one.kind, "variant": one.variant, "seed": seed}
+    named = {
+        "swept": json.dumps(one.swept),
+        "title": TITLES.get(model, model),
+        "kind": one.kind,
+        "variant": one.variant,
+        "seed": seed,
+    }
     return study_rows.run_row(dataset, model, **named, **ended)
 
 

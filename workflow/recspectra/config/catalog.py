@@ -30,7 +30,9 @@ from recspectra.config.statements import STATEMENTS, Known, Statement, read_stat
 from recspectra.config.study import (
     DEFAULT,
     DRAWN,
+    OF_SETTINGS,
     WITH_USERS,
+    ClaimConfig,
     FigureConfig,
     ModelEntry,
     ProtocolConfig,
@@ -501,6 +503,47 @@ class Study:
                     self._check_users(protocol, getattr(item, "users", None) or [], f"{where}.users")
                 self._check_names("group", groups_of(item), groups, where)
                 self._check_names("dataset", item.datasets or [], self.config.datasets, where)
+                if kind == "claims" and item.kind in OF_SETTINGS:
+                    self._check_settings(item, where)
+
+    def _check_settings(self, claim: ClaimConfig, where: str) -> None:
+        """Refuse a claim about settings that no run is of, or that no other can be set against."""
+        known = self.catalog.model(claim.model).params
+        for name in claim.settings:
+            if name not in known:
+                raise ConfigError(
+                    f"{where}.settings: {claim.model} has no parameter '{name}'; it has {', '.join(known)}"
+                    f"{nearest(name, known)}"
+                )
+        for dataset in claim.datasets or self.config.datasets:
+            runs = [r for r in self.runs if (r.dataset, r.run.model) == (dataset, claim.model)]
+            runs = [r for r in runs if r.group in claim.groups and r.run.fit == claim.fit]
+            self._check_points(claim, [{**r.run.params, **r.swept} for r in runs], where, dataset)
+
+    def _check_points(
+        self, claim: ClaimConfig, points: Sequence[Mapping[str, Scalar]], where: str, dataset: str
+    ) -> None:
+        """Refuse what a claim of settings cannot be judged by: the values of all runs of its groups."""
+        if not points:
+            return  # they are on another dataset; without any run there is nothing to be wrong about
+        what = f"{claim.model} in {', '.join(claim.groups)} on {dataset}"
+        for name in claim.settings:
+            if any(name not in point for point in points):
+                raise ConfigError(
+                    f"{where}.settings: tuning chooses '{name}' of {what}; give its values under `sweep`"
+                )
+        named = [point for point in points if claim.names_setting(point)]
+        if not named:
+            there = "; ".join(f"{n}: {', '.join(_values_of(points, n))}" for n in claim.settings)
+            raise ConfigError(
+                f"{where}.settings: no run of {what} is of that setting ({there}); write one of these, or "
+                "add it to the entry's `sweep`"
+            )
+        if len(named) == len(points) and (claim.kind == "optimum" or len(points) == 1):
+            raise ConfigError(
+                f"{where}.settings: there is no other setting of {what} to set it against; add values to the "
+                "entry's `sweep`"
+            )
 
     def _check_models_of_drawings(self, whole: StudyConfig) -> None:
         """Refuse a figure, claim or runtime table about a model that no entry of the study's file is."""
@@ -627,6 +670,10 @@ class Study:
     def views(self, protocol: ProtocolConfig) -> list[View]:
         """Return the views measured under a protocol (the study may widen them)."""
         return protocol.views if protocol.target == "valid" else self.config.views or protocol.views
+
+
+def _values_of(points: Sequence[Mapping[str, Scalar]], name: str) -> list[str]:
+    return list(dict.fromkeys(str(point[name]) for point in points))
 
 
 def _measured(kind: str, item: Any) -> list[tuple[str, str, list[str], list[int]]]:

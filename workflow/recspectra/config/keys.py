@@ -141,7 +141,10 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "rival_protocol": "Of a `gain`: the protocol that the rivals' rows were printed with.",
         "rival_metric": "Of a `gain`: the metric that the rivals' rows were printed with.",
         "pairs": "Of an `ablation`: which variant is above which.",
-        "within": "Of a `value` or a printed value that is `listed`: how far ours may be, as a share of it.",
+        "settings": "Of an `optimum` or a `flat`: values of parameters, a list of them or a range: "
+        "`{rank: 200, sigma_max: [0.4, 0.5], alpha_min: {min: 0, max: 0.1}}`.",
+        "within": "Of a `value` or a printed value that is `listed`: how far ours may be, as a share of it; "
+        "of a `flat`: how far below the best setting the others may be, as a share of it.",
         "margin": "In place of `within`, as a difference: `0.0003`.",
         "datasets": "In place of the study's.",
         "published": "The published table that the claim refers to.",
@@ -195,6 +198,8 @@ KINDS: dict[str, dict[str, str]] = {
         "ablation": "Of each pair of variants the better is above the worse.",
         "order": "The models stand in the same order everywhere, or in the printed one.",
         "value": "The printed number comes out.",
+        "optimum": "Of a sweep's settings, the best that the claim names is above the best of the others.",
+        "flat": "Every setting that the claim names (or every one) is about as good as the best of all.",
         "listed": "Each statement of `config/published/claims.csv` about these datasets and this protocol.",
     },
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
@@ -266,6 +266,47 @@ class PairConfig(Strict):
     claim: str
 
 
+class Between(Strict):
+    """A range of values of a parameter, both ends in it."""
+
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Between:
+        if self.min is None and self.max is None:
+            raise ValueError("needs `min`, `max` or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError("`min` must not be above `max`")
+        return self
+
+    def holds(self, value: Scalar) -> bool:
+        """Return whether a value is in the range; texts and switches are in none."""
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        above = self.min is None or (number and value >= self.min)
+        return number and above and (self.max is None or value <= self.max)
+
+
+Setting = Annotated[
+    Annotated[Scalar, Tag(ONE_TEXT)]
+    | Annotated[list[Scalar], Field(min_length=1), Tag(ONE_LIST)]
+    | Annotated[Between, Tag(BY_NAME)],
+    Discriminator(
+        lambda value: BY_NAME if isinstance(value, dict | Between) else
+        ONE_LIST if isinstance(value, list) else ONE_TEXT
+    ),
+]  # fmt: skip
+OF_SETTINGS = ("optimum", "flat")  # kinds of claims about the settings of a sweep
+
+
+def _is_of(setting: Setting, value: Scalar) -> bool:
+    """Return whether a parameter's value is among those that a claim names; 200 and 200.0 are one."""
+    if isinstance(setting, Between):
+        return setting.holds(value)
+    listed = setting if isinstance(setting, list) else [setting]
+    return any(isinstance(one, bool) == isinstance(value, bool) and one == value for one in listed)
+
+
 class ClaimConfig(Strict):
     """What a paper says, to be set against the study's own numbers; `reporting/claims.py` judges it.
 
@@ -282,6 +323,11 @@ class ClaimConfig(Strict):
     `value`
         The printed number comes out, to a share `within` or a `margin`: of `model`, or of all models with a
         printed row.
+    `optimum`
+        Of all settings of a sweep, the best of those that `settings` names is above the best of the others.
+    `flat`
+        Every setting of a sweep that `settings` names (without it, every one) is below the best of all by
+        less than a share `within` of it, or than `margin`.
     `listed`
         Every statement of `config/published/claims.csv` about the claim's datasets and protocol, of all
         papers or of `papers`. The comparisons of one paper are one family, its printed values another.
@@ -293,7 +339,7 @@ class ClaimConfig(Strict):
 
     name: str = Field(pattern=SAFE_NAME)
     title: str
-    kind: Literal["value", "order", "gain", "ablation", "listed"]
+    kind: Literal["value", "order", "gain", "ablation", "optimum", "flat", "listed"]
     papers: list[str] = []
     statement: str = ""
     paper: str = ""
@@ -311,6 +357,7 @@ class ClaimConfig(Strict):
     rival_protocol: str | None = None
     rival_metric: str | None = None
     pairs: list[PairConfig] = []
+    settings: dict[str, Setting] = {}
     within: float = Field(0.05, gt=0, lt=1)
     margin: float | None = Field(None, gt=0)
     datasets: list[str] | None = None
@@ -321,7 +368,8 @@ class ClaimConfig(Strict):
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> ClaimConfig:
         needs = {"gain": ["model", "statement"], "ablation": ["model", "pairs"], "order": ["statement"],
-                 "value": ["published", "statement"], "listed": []}  # fmt: skip
+                 "value": ["published", "statement"], "optimum": ["model", "statement", "settings"],
+                 "flat": ["model", "statement"], "listed": []}  # fmt: skip
         for name in needs[self.kind]:
             if not getattr(self, name):
                 raise ValueError(f"a claim of kind {self.kind} needs `{name}`")
@@ -335,7 +383,13 @@ class ClaimConfig(Strict):
             raise ValueError("`rival_metric` is for a claim of kind gain with `published`")
         if self.papers and self.kind != "listed":
             raise ValueError("`papers` is for a claim of kind listed")
+        if self.settings and self.kind not in OF_SETTINGS:
+            raise ValueError("`settings` is for a claim of kind optimum or flat")
         return self
+
+    def names_setting(self, values: Mapping[str, Scalar]) -> bool:
+        """Return whether a run with these values of parameters is of a setting that the claim names."""
+        return all(_is_of(setting, values[name]) for name, setting in self.settings.items())
 
     @property
     def measured(self) -> list[tuple[str, str]]:

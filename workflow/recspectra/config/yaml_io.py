@@ -186,15 +186,19 @@ def read_yaml(path: Path) -> dict:
         way that readers of YAML understand differently (`010`, `1:30`, `no`, `2020-01-01`).
     """
     path = Path(path)
-    text = _text_of(path)
+    return parse_yaml(_text_of(path), path)
+
+
+def parse_yaml(text: str, origin: Path | str) -> dict:
+    """Read a mapping from text as `read_yaml` does from a file; `origin` opens every message."""
     try:
         data = _load(text)
     except _Unclear as error:
-        raise ConfigError("\n".join(f"{path}: {line}" for line in str(error).splitlines())) from None
+        raise ConfigError("\n".join(f"{origin}: {line}" for line in str(error).splitlines())) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {_in_words(error)}") from None
+        raise ConfigError(f"{origin}: not valid YAML: {_in_words(error)}") from None
     if not isinstance(data, dict):
-        raise ConfigError(f"{path}: must hold a mapping of keys to values")
+        raise ConfigError(f"{origin}: must hold a mapping of keys to values")
     return data
 
 

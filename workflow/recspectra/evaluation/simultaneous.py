@@ -309,6 +309,35 @@ def over_best(comparisons: Sequence[Comparison]) -> Comparison:
     )
 
 
+def best_of(over_others: Sequence[Comparison]) -> Comparison:
+    """Return the comparison of the best of several subjects, whichever that is, with the same rivals.
+
+    Parameters
+    ----------
+    over_others : sequence of Comparison
+        What `over_best` returns for each subject.
+
+    Returns
+    -------
+    Comparison
+        [max_i low_i, max_i high_i] holds for the best subject in truth minus the best rival in truth; it
+        leaves out 0 if and only if p <= .05.
+    """
+    best = max(over_others, key=lambda one: one.difference)
+    ahead = [one.p for one in over_others if one.difference > 0.0]
+    related = [one for one in over_others if math.isfinite(one.gain)] or [best]
+    return Comparison(
+        best.difference,
+        max(one.low for one in over_others),
+        max(one.high for one in over_others),
+        min(ahead, default=max(one.p for one in over_others)),
+        best.mde,
+        max(one.gain for one in related),
+        max(one.gain_low for one in related),
+        max(one.gain_high for one in related),
+    )
+
+
 class _Observed(NamedTuple):
     """Pairs of one panel: what is observed; `centred`, (users, pairs), are gaps around their means."""
 

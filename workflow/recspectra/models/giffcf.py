@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -35,6 +36,8 @@ from recspectra.training.rows import SparseRows
 
 TIME_FEATURES = 20
 START_SCALE = 6.0  # of eigenvectors as items' first vectors
+KEPT_BYTES = 2**30  # of smoothed rows that training keeps
+PART = 1024  # users whose rows are smoothed at once
 
 
 class Smoother:
@@ -179,6 +182,7 @@ class GiffCF(Trained):
 
     state_names = ("root", "low")
     _start: np.ndarray | None = None
+    _smoothed: torch.Tensor | None = None  # x S of all users, while it is fitted
 
     def prepare(self, task: Task, run: Run) -> None:
         """Keep R, scaled so that R^T R has the largest eigenvalue 1, V if it counts, and the start."""
@@ -199,9 +203,24 @@ class GiffCF(Trained):
             denoiser.vectors.data[:, : self._start.shape[1]] = torch.as_tensor(self._start)
         return denoiser
 
+    def fit(self, task: Task, run: Run) -> dict[str, Any]:
+        """Train the denoiser."""
+        try:
+            return super().fit(task, run)
+        finally:
+            self._smoothed = None
+
     def batches(self, task: Task) -> UserRows:
-        """Return users' rows."""
-        return UserRows(task.train, self.params.batch_size, str(self.device))
+        """Return users' rows; smooth all of them once, where there is room."""
+        served = UserRows(task.train, self.params.batch_size, str(self.device))
+        if 4 * task.train.n_users * task.train.n_items <= KEPT_BYTES:
+            parts = torch.arange(task.train.n_users, device=self.device).split(PART)
+            rows = (SparseRows.of(served.rows(part), task.train.n_items) for part in parts)
+            self._smoothed = torch.cat([self.smooth.of_rows(part) for part in rows])
+        return served
+
+    def _smoothed_rows(self, batch: RowBatch, rows: SparseRows) -> torch.Tensor:
+        return self.smooth.of_rows(rows) if self._smoothed is None else self._smoothed[batch.users]
 
     def loss(self, batch: RowBatch, generator: torch.Generator) -> torch.Tensor:
         """Return the squared errors of x_hat, summed over items, at one random time for each user."""
@@ -210,7 +229,7 @@ class GiffCF(Trained):
         clean, shown = rows.dense(), rows.dropped(p.dropout, generator)
         times = torch.randint(1, p.steps + 1, (len(clean),), generator=generator, device=self.device)
         share = p.alpha * times[:, None] / p.steps
-        blurred = torch.lerp(clean, self.smooth.of_rows(rows), share) @ net.vectors
+        blurred = torch.lerp(clean, self._smoothed_rows(batch, rows), share) @ net.vectors
         estimate = net(blurred, shown, self.smooth.of_rows(shown), times)
         return (estimate - clean).square().sum() / len(clean)
 

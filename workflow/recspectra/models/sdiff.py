@@ -26,6 +26,7 @@ from recspectra.training.batches import RowBatch, UserRows
 
 TIME_FEATURES = 16
 CHUNK = 4096  # users whose signals are computed at once
+KEPT_NUMBERS = 64_000_000  # of noise that is kept from one validation to the next: 256 MB
 ACTIVATIONS = {"silu": nn.SiLU, "relu": nn.ReLU, "tanh": nn.Tanh}
 
 
@@ -132,6 +133,7 @@ class SDiff(Trained):
     """
 
     state_names = ("basis", "frequencies", "scale", "item_scale", "noise_seed")
+    _draws: Draws | None = None  # while it is fitted
     parts: ClassVar[dict[str, str]] = {
         "transform": "transform", "denoiser": "sample", "back-transform": "inverse",
     }  # fmt: skip
@@ -259,8 +261,9 @@ class SDiff(Trained):
         """Add noise that depends on seed, step and user, not on the batch."""
         if not self.params.inference_noise:
             return signal
-        noise = counter_normal(int(self.noise_seed), step, users, signal.shape[1])
-        return signal + sigma * torch.as_tensor(noise, device=self.device)
+        seed, size = int(self.noise_seed), signal.shape[1]
+        draw = self._draws.normal if self._draws else counter_normal
+        return signal + sigma * torch.as_tensor(draw(seed, step, users, size), device=self.device)
 
     def _guided(self, signal: torch.Tensor, condition: torch.Tensor, time: float) -> torch.Tensor:
         """Mix conditional and unconditional estimates, (1 - s) and s."""
@@ -273,7 +276,11 @@ class SDiff(Trained):
 
     def fit(self, task: Task, run: Run) -> dict[str, Any]:
         """Train the denoiser (Algorithm 1)."""
-        return super().fit(task, run) | {"frequencies": self.frequencies.tolist()}
+        self._draws = Draws()
+        try:
+            return super().fit(task, run) | {"frequencies": self.frequencies.tolist()}
+        finally:
+            self._draws = None
 
 
 def kept(batch: RowBatch, keep: torch.Tensor) -> RowBatch:
@@ -286,6 +293,31 @@ def kept(batch: RowBatch, keep: torch.Tensor) -> RowBatch:
     """
     before = torch.cumsum(keep, 0) - keep.to(torch.int64)
     return RowBatch(batch.users, batch.items[keep], before[batch.offsets])
+
+
+class Draws:
+    """Noise that is kept for whoever asks for the same again, as each validation of a fit does.
+
+    Parameters
+    ----------
+    most : int
+        How many numbers are kept; what is drawn beyond is drawn anew each time.
+    """
+
+    def __init__(self, most: int = KEPT_NUMBERS) -> None:
+        self.left = most
+        self._kept: dict[tuple[int, int, int, bytes], np.ndarray] = {}
+
+    def normal(self, seed: int, step: int, users: np.ndarray, size: int) -> np.ndarray:
+        """Return `counter_normal` of these arguments; not to be written to."""
+        key = (seed, step, size, users.tobytes())
+        if key in self._kept:
+            return self._kept[key]
+        noise = counter_normal(seed, step, users, size)
+        if noise.size <= self.left:
+            self.left -= noise.size
+            self._kept[key] = noise
+        return noise
 
 
 def counter_normal(seed: int, step: int, users: np.ndarray, size: int) -> np.ndarray:

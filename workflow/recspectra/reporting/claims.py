@@ -68,6 +68,11 @@ RULES = {
     "ablation": "reproduced if the interval of better minus worse lies above 0; not reproduced if below",
     "order": "not reproduced if Kendall's tau is below what two samples of users of one setting give; "
     "reproduced if it is not, and these let no order by chance pass",
+    "optimum": "reproduced if the interval of the best claimed setting minus the best other, whichever these "
+    "are, lies above 0; not reproduced if below: then for each claimed setting some other is above it",
+    "flat": "reproduced if the interval of the lowest of the settings minus the best of all, whichever these "
+    "are, lies within the margin of the claim (5 % of the best one's value unless it names another); not "
+    "reproduced if it lies outside",
     "listed": "that a model is above another is judged as an ablation, a printed value as a value; "
     "the comparisons of one paper are one family, its printed values another; by how much a model is above "
     "does not decide",
@@ -195,6 +200,15 @@ class Case:
     def sides(self, dataset: str, measure: Measure | None = None, view: View | None = None) -> list[Side]:
         """Return all models of the groups on a dataset."""
         return [self.side(*place, measure, view) for place in self.models if place[0] == dataset]
+
+    def settings(self, dataset: str) -> tuple[list[Side], list[Side]]:
+        """Return the claimed model's runs on a dataset: those of the settings that are named, all others."""
+        rows = self.runs[(self.runs["dataset"] == dataset) & (self.runs["model"] == self.claim.model)]
+        values = {row.variant: {**row.params, **row.swept} for row in rows.itertuples()}
+        sides = [side for side in self.sides(dataset) if side.model == self.claim.model]
+        named = [self.claim.names_setting(values[side.variant]) for side in sides]
+        both = [[s for s, own in zip(sides, named, strict=True) if own is part] for part in (True, False)]
+        return both[0], both[1]
 
     def claimed(self, dataset: str, measure: Measure | None = None) -> Side:
         """Return the model that the claim is about."""
@@ -524,6 +538,80 @@ def _place_rows(case: Case, one: Standing) -> list[dict[str, Any]]:
     return rows
 
 
+# -------------------------------------------------------------------------- optimum, flat
+
+
+def judge_optimum(case: Case) -> list[dict[str, Any]]:
+    """Return, for each dataset, the best of the claimed settings against the best of the others.
+
+    Which are best is not chosen on test: all pairs of a claimed setting and another are one family.
+    """
+    parts = {dataset: case.settings(dataset) for dataset in case.datasets}
+    results = compare(case, [Contest(*both) for sides in parts.values() for both in product(*sides)])
+    rows = []
+    for dataset, (named, others) in parts.items():
+        against = [[r for r in results if r.found and r.contest.subject is side] for side in named]
+        against = sorted(filter(None, against), key=lambda own: own[0].contest.subject.mean)
+        found = simultaneous.best_of([_over_all(own) for own in against]) if against else None
+        best = against[-1] if against else []
+        verdict = _verdict(found, *_bars_of_settings(named, others))
+        rows += [_settings_row(case, dataset, best, found, verdict), *(r.row for r in best)]
+    return rows
+
+
+def judge_flat(case: Case) -> list[dict[str, Any]]:
+    """Return, for each dataset, the lowest of the named settings against the best of all."""
+    parts = {dataset: case.settings(dataset) for dataset in case.datasets}
+    results = compare(case, [one for sides in parts.values() for one in _to_be_level(*sides)])
+    rows = []
+    for dataset, (named, others) in parts.items():
+        own = [r for r in results if r.found and r.contest.subject.dataset == dataset]
+        found = replace(_over_all(own), high=min(_over_all(own).high, 0.0)) if own else None
+        best = max((r.contest.rival for r in own), key=lambda side: side.mean, default=None)
+        margin = case.claim.margin or case.claim.within * (best.mean if best else 0.0)
+        verdict = _level(found, margin, *_bars_of_settings(named, others))
+        rows.append(_settings_row(case, dataset, own, found, verdict))
+        rows += [r.row | {"verdict": _level(r.found, margin, _bars([r.contest.subject], True), [])}
+                 for r in own if r.contest.rival is best]  # fmt: skip
+    return rows
+
+
+def _to_be_level(named: list[Side], others: list[Side]) -> list[Contest]:
+    """Return each named setting against all others; of two named ones the lower against the higher."""
+    known = sorted((side for side in named if side.values is not None), key=lambda side: side.mean)
+    inside = [Contest(low, high) for i, low in enumerate(known) for high in known[i + 1 :]]
+    return inside + [Contest(*both) for both in product(known, others)]
+
+
+def _over_all(part: Sequence[Result]) -> Comparison:
+    return simultaneous.over_best([result.found for result in part if result.found])
+
+
+def _level(found: Comparison | None, margin: float, subject: Sequence[str], rivals: Sequence[str]) -> str:
+    """Return the verdict on a difference that is claimed to be less than a margin."""
+    return decide(bool(found) and found.low > -margin, bool(found) and found.high < -margin, subject, rivals)
+
+
+def _bars_of_settings(named: list[Side], others: list[Side]) -> tuple[list[str], list[str]]:
+    """Return what bars any verdict on the named settings, and what bars that they come out."""
+    return _bars(named, rough=True) if named else ["no run is of the claimed setting"], _bars(others)
+
+
+def _settings_row(
+    case: Case, dataset: str, part: Sequence[Result], found: Comparison | None, verdict: str
+) -> dict[str, Any]:
+    """Return the row of a claim about settings: the two that decide, with the interval of them all."""
+    bars, rivals = _bars_of_settings(*case.settings(dataset))
+    if not found:
+        row = case.row("claim", dataset, subject=case.claimed(dataset).label, verdict=verdict)
+        return row | {"reason": "; ".join([*bars, *rivals])}
+    top = min(part, key=lambda result: result.found.difference)
+    notes = _not_compared(top.contest[:2]) + [w for w in top.row["reason"].split("; ") if "over seeds" in w]
+    return top.row | _numbers(found, top.row["ours_rival"]) | {
+        "scope": "claim", "verdict": verdict, "reason": "; ".join([*bars, *rivals, *notes]),
+    }  # fmt: skip
+
+
 # ----------------------------------------------------------------------------------- value
 
 
@@ -629,8 +717,9 @@ def _said(one: Statement) -> dict[str, Any]:
 
 
 LISTED = "listed"
+SHOWN = {"gain": "rival", "optimum": "rival", "flat": "rival", "listed": LISTED}  # scope of a table's rows
 JUDGES = {"gain": judge_gain, "ablation": judge_ablation, "order": judge_order, "value": judge_value,
-          "listed": judge_listed}  # fmt: skip
+          "optimum": judge_optimum, "flat": judge_flat, "listed": judge_listed}  # fmt: skip
 
 
 def judge(files: StudyResults, published: Published) -> pd.DataFrame:
@@ -671,7 +760,7 @@ def layout(files: StudyResults, claim: ClaimConfig, rows: pd.DataFrame) -> Table
     """Lay out the rows of a claim as a small table."""
     if claim.kind == "order":
         return _order_table(files, rows[rows["scope"] == "model"])
-    shown = rows[rows["scope"] == {"gain": "rival", "listed": LISTED}.get(claim.kind, "claim")]
+    shown = rows[rows["scope"] == SHOWN.get(claim.kind, "claim")]
     listed = claim.kind == "listed"
     words = {
         "paper": (shown["paper"] + ", " + shown["place"]) if listed else [],

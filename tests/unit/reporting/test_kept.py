@@ -1,0 +1,137 @@
+"""Tables of kept numbers in pages: what they say, what they refuse, and that RESULTS.md is up to date."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from small_study import ROOT
+
+from recspectra.config.base import ConfigError
+from recspectra.reporting.claims import COLUMNS as CLAIM_COLUMNS
+from recspectra.reporting.kept import fill
+from recspectra.reporting.published import Published
+from recspectra.reporting.results import COLUMNS, StudyError
+
+KEPT = ROOT / "results" / "reference"
+PLACE = "tiny/paper/ml-100k.higsp"
+
+
+@pytest.fixture(scope="module")
+def published() -> Published:
+    return Published(ROOT)
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """Two seeds of GF-CF, one of LightGCN that a cap ended, and three claims."""
+    folder = tmp_path / PLACE
+    folder.mkdir(parents=True)
+    runs, numbers = [], []
+    made = [("gfcf", "GF-CF", 0, 0.5, "ok"), ("gfcf", "GF-CF", 1, 0.25, "ok")]
+    for model, title, seed, value, status in [*made, ("lightgcn", "LightGCN", 0, 0.125, "capped")]:
+        runs.append({"model": model, "title": title, "group": "main", "variant": "default", "key": "k",
+                     "seed": seed, "fit": "train", "status": status})  # fmt: skip
+        place = {"dataset": "ml-100k.higsp", "protocol": "standard", "history": "train+valid",
+                 "mask": "train+valid", "users": "all", "metric": "ndcg", "k": 10}  # fmt: skip
+        numbers.append({name: runs[-1][name] for name in ("model", "variant", "key", "seed", "fit")}
+                       | place | {"value": value, "status": status})  # fmt: skip
+    claim = {"claim": "best", "paper": "gsprec", "place": "Table 4", "kind": "gain", "scope": "claim",
+             "statement": "A is best", "subject": "A", "rival": "B", "metric": "ndcg", "k": 10, "ours": 0.5,
+             "ours_rival": 0.4, "difference": 0.1, "ci_low": 0.05, "ci_high": 0.15, "gain": 0.25,
+             "published_gain": 0.1, "verdict": "reproduced"}  # fmt: skip
+    value = {"claim": "values", "paper": "gsprec", "place": "Table 4", "kind": "value", "scope": "claim",
+             "statement": "it prints", "metric": "ndcg", "k": 10, "verdict": "cannot tell",
+             "reason": "other files"}  # fmt: skip
+    values = [
+        value | {"subject": name, "published": 0.75, "ours": ours} for name, ours in (("C", 0.5), ("D", None))
+    ]
+    hidden = claim | {"scope": "rival", "statement": "not shown"}
+    for name, rows, columns in (
+        ("runs", runs, COLUMNS["runs"].split()),
+        ("metrics", numbers, COLUMNS["metrics"].split()),
+        ("claims", [claim, hidden, *values], CLAIM_COLUMNS),
+    ):
+        pd.DataFrame(rows).reindex(columns=columns).to_csv(folder / f"{name}.csv", index=False)
+    return tmp_path
+
+
+def page(*lines: str) -> str:
+    return "\n".join(["before", "<!-- kept", *lines, "-->", "| old |", "<!-- end -->", "after", ""])
+
+
+MODELS = ("table: models", "metrics: [ndcg@10]", "protocol: standard", "columns:")
+CLAIMS = ("table: claims", f"of: [{PLACE}]")
+
+
+def test_claims_have_verdict_number_interval_and_what_is_printed(kept: Path, published: Published) -> None:
+    found = fill(page(*CLAIMS), kept, published)
+    assert "| A is best (gsprec, Table 4) | reproduced | ndcg@10: A 0.5000, B 0.4000; +0.1000 " in found
+    assert "(+0.0500 to +0.1500), +25.0% (printed +10.0%). |" in found
+    assert "C 0.5000 (printed 0.7500), D not run (printed 0.7500). Other files. |" in found
+    assert "not shown" not in found and "old" not in found
+    assert found.startswith("before\n<!-- kept\n") and found.endswith("<!-- end -->\nafter\n")
+    assert fill(found, kept, published) == found
+
+
+def test_claims_of_a_scope_or_name_alone(kept: Path, published: Published) -> None:
+    found = fill(page(*CLAIMS, "scopes: [rival]"), kept, published)
+    assert "not shown" in found and "A is best" not in found
+    found = fill(page(*CLAIMS, "claims: [values]"), kept, published)
+    assert "it prints" in found and "A is best" not in found
+    shutil.copytree(kept / PLACE, kept / "tiny/paper/other")
+    both = fill(page("table: claims", f"of: [{PLACE}, tiny/paper/other]"), kept, published)
+    assert "| ml-100k.higsp | A is best" in both and "| other | A is best" in both
+
+
+def test_models_have_means_over_seeds_and_what_is_printed(kept: Path, published: Published) -> None:
+    columns = (
+        f"  - {{title: ours, of: {PLACE}}}",
+        f"  - {{title: printed, of: {PLACE}, printed: gsprec/table4}}",
+    )
+    found = fill(page(*MODELS, *columns), kept, published)
+    assert "| GF-CF | .3750 |" in found and "| LightGCN | .1250\\* |" in found
+    assert "\\* A cap ended it." in found
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (("table: figure",), "neither claims nor models"),
+        (("of: [a]",), "neither claims nor models"),
+        (("table: claims", "of: []"), "of"),
+        ((*CLAIMS, "claims: [nothing]"), "no row"),
+        ((*CLAIMS, "colour: red"), "colour"),
+        ((*MODELS, f"  - {{title: x, of: {PLACE}, history: train}}"), "no number of ndcg@10 for column x"),
+        ((*MODELS, f"  - {{title: x, of: {PLACE}}}", "group: parts"), "no run has group parts"),
+        (("table: [",), "not valid YAML"),
+    ],
+    ids=str,
+)
+def test_a_wrong_comment_is_refused_by_name(
+    lines: tuple[str, ...], said: str, kept: Path, published: Published
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        fill(page(*lines), kept, published)
+
+
+def test_what_is_not_kept_is_named(kept: Path, published: Published) -> None:
+    with pytest.raises(StudyError, match="claims.csv"):
+        fill(page("table: claims", "of: [tiny/paper/absent]"), kept, published)
+
+
+def test_results_md_holds_the_kept_numbers(published: Published) -> None:
+    """`make results` writes its tables; RESULTS.md is committed as it leaves them."""
+    text = (ROOT / "RESULTS.md").read_text(encoding="utf-8")
+    assert text.count("<!-- kept") >= 5
+    assert fill(text, KEPT, published) == text
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "RESULTS.md", *sorted(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
+)
+def test_no_page_holds_a_blank_to_be_filled(name: str) -> None:
+    assert not re.search(r"@[A-Z]+@|TODO|XXX", (ROOT / name).read_text(encoding="utf-8"))

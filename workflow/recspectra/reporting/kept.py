@@ -1,0 +1,223 @@
+"""Tables of kept numbers in Markdown pages, such as RESULTS.md.
+
+A page says in a comment which table it wants; what stands between the comment and the next
+`<!-- end -->` is written anew from `results/reference/`:
+
+    <!-- kept
+    table: claims
+    of: [gsprec/paper/ml-100k.higsp]
+    -->
+    <!-- end -->
+
+    <!-- kept
+    table: models
+    metrics: [hr@10, ndcg@10]
+    protocol: wpgrec
+    columns:
+      - {title: LastFM, of: wpgrec/laptop/lastfm.loo, history: train+valid}
+      - {title: printed, of: wpgrec/laptop/lastfm.loo, printed: wpgrec/table1}
+    -->
+    <!-- end -->
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+from pydantic import Field
+
+from recspectra.config.base import ConfigError, Strict
+from recspectra.config.scale import CAPPED, USABLE
+from recspectra.config.yaml_io import parse_yaml, validate
+from recspectra.reporting.claims import COLUMNS as CLAIM_COLUMNS
+from recspectra.reporting.claims import NUMBERS as CLAIM_NUMBERS
+from recspectra.reporting.published import Published
+from recspectra.reporting.results import ABSENT, COLUMNS, read_csv
+from recspectra.reporting.table import plain_table, to_markdown
+from recspectra.reporting.words import paragraphs
+
+BLOCK = re.compile(r"(<!-- kept\n(.*?)-->\n).*?(<!-- end -->)", re.DOTALL)
+SAME = ["model", "variant", "key", "fit", "seed"]
+CLAIM_ABSENT = {"unlike": "", "unlike_rival": ""}  # in files of earlier versions
+
+
+class ClaimsTable(Strict):
+    """The verdicts of kept studies: a row for each claim and dataset."""
+
+    table: Literal["claims"]
+    of: list[str] = Field(min_length=1)
+    claims: list[str] = []
+    scopes: list[str] = ["claim"]
+
+
+class ModelColumn(Strict):
+    """Numbers of one kept dataset, or with `printed` what a published table prints for it."""
+
+    title: str
+    of: str
+    protocol: str = ""
+    history: str = "train+valid"
+    mask: str = "train+valid"
+    fit: str = "train"
+    printed: str = ""
+    dataset: str = ""
+
+
+class ModelsTable(Strict):
+    """Means over seeds: a row for each model and variant of a group."""
+
+    table: Literal["models"]
+    metrics: list[str] = Field(min_length=1)
+    protocol: str
+    group: str = "main"
+    columns: list[ModelColumn] = Field(min_length=1)
+
+
+def fill(page: str, kept: Path, published: Published, origin: str = "RESULTS.md") -> str:
+    """Return a page with its tables written anew.
+
+    Parameters
+    ----------
+    page : str
+        Markdown.
+    kept : Path
+        `results/reference`.
+    published : Published
+        What papers print.
+    origin : str
+        What messages call the page.
+
+    Raises
+    ------
+    ConfigError
+        A comment is wrong, or no table follows from it.
+    StudyError
+        A kept file is missing or wrong.
+    """
+
+    def written(found: re.Match) -> str:
+        entry = parse_yaml(found[2], origin)
+        kind = {"claims": ClaimsTable, "models": ModelsTable}.get(entry.get("table"))
+        if not kind:
+            raise ConfigError(f"{origin}: table: {entry.get('table')!r} is neither claims nor models")
+        asked = validate(kind, entry, origin)
+        table = claims(asked, kept) if kind is ClaimsTable else models(asked, kept, published)
+        return f"{found[1]}\n{table}\n{found[3]}"
+
+    return BLOCK.sub(written, page)
+
+
+# ---------------------------------------------------------------------------------- claims
+
+
+def claims(asked: ClaimsTable, kept: Path) -> str:
+    """Return verdicts as Markdown: claim, verdict and the number behind it."""
+    rows = pd.concat([_claims(kept / place).assign(folder=Path(place).name) for place in asked.of])
+    rows = rows[rows["scope"].isin(asked.scopes)]
+    rows = rows[rows["claim"].isin(asked.claims)] if asked.claims else rows
+    if rows.empty:
+        raise ConfigError(
+            f"{', '.join(asked.of)}: no row has claims {asked.claims} and scopes {asked.scopes}"
+        )
+    header = ["claim", "verdict", "what was measured"]
+    whole, lines = len(asked.of) > 1, []
+    for told in _together(rows):
+        first, number = told[0], " ".join(paragraphs("kept.j2", rows=told))
+        line = [_statement(first), first["verdict"] or "shown only", number]
+        lines.append([first["folder"], *line] if whole else line)
+    return _markdown(["dataset", *header] if whole else header, lines)
+
+
+def _together(rows: pd.DataFrame) -> list[list[dict]]:
+    """Return rows that share a line: printed values of one table with the same verdict."""
+    found: dict[tuple, list[dict]] = {}
+    for place, row in enumerate(rows.to_dict("records")):
+        same = ("claim", "folder", "metric", "k", "history", "mask", "verdict", "reason")
+        key = tuple(row[name] for name in same) if row["kind"] == "value" else (place,)
+        found.setdefault(key, []).append(row)
+    return list(found.values())
+
+
+def _claims(folder: Path) -> pd.DataFrame:
+    return read_csv(folder / "claims.csv", CLAIM_COLUMNS, CLAIM_NUMBERS, "freeze the study", CLAIM_ABSENT)
+
+
+def _statement(row: dict) -> str:
+    place = ", ".join(filter(None, [row["paper"], row["place"]]))
+    reading = f", {row['reading']}" if row["reading"] else ""
+    return f"{row['statement']}{reading} ({place})"
+
+
+# ---------------------------------------------------------------------------------- models
+
+
+def models(asked: ModelsTable, kept: Path, published: Published) -> str:
+    """Return means over seeds as Markdown; a star marks what a cap ended."""
+    names = {place: _runs(kept / place, asked.group) for place in {c.of for c in asked.columns}}
+    order = pd.concat(names.values())[["model", "variant", "label"]].drop_duplicates(["model", "variant"])
+    header, columns, capped = ["model"], [list(order["label"])], False
+    for column in asked.columns:
+        runs = names[column.of]
+        values = (
+            _printed(asked, column, runs, published) if column.printed else _means(asked, column, kept, runs)
+        )
+        cells = [values.get((m, v), "") for m, v in zip(order["model"], order["variant"], strict=True)]
+        capped |= any(cell.endswith("*") for cell in cells)
+        header.append(column.title)
+        columns.append(cells)
+    lines = [list(line) for line in zip(*columns, strict=True)]
+    return _markdown(header, lines) + ("\n\\* A cap ended it.\n" if capped else "")
+
+
+def _runs(folder: Path, group: str) -> pd.DataFrame:
+    runs = read_csv(folder / "runs.csv", COLUMNS["runs"].split())
+    runs = runs[runs["group"] == group].drop_duplicates(SAME)
+    if runs.empty:
+        raise ConfigError(f"{folder / 'runs.csv'}: no run has group {group}")
+    suffix = (" (" + runs["variant"] + ")").where(runs["variant"] != "default", "")
+    return runs.assign(label=runs["title"] + suffix)
+
+
+def _means(asked: ModelsTable, column: ModelColumn, kept: Path, runs: pd.DataFrame) -> dict[tuple, str]:
+    path = kept / column.of / "metrics.csv"
+    rows = read_csv(path, COLUMNS["metrics"].split(), ("k", "value"), absent=ABSENT["metrics"])
+    chosen = (rows["protocol"] == (column.protocol or asked.protocol)) & (rows["users"] == "all")
+    for name in ("history", "mask", "fit"):
+        chosen &= rows[name] == getattr(column, name)
+    rows = rows[chosen & rows["status"].isin(USABLE)]
+    rows = rows.assign(point=rows["metric"] + "@" + rows["k"].astype(int).astype(str))
+    rows = rows[rows["point"].isin(asked.metrics)].merge(runs[SAME], on=SAME)
+    if missing := set(asked.metrics) - set(rows["point"]):
+        raise ConfigError(f"{path}: no number of {', '.join(sorted(missing))} for column {column.title}")
+    found = {}
+    for label, part in rows.groupby(["model", "variant"]):
+        means = part.groupby("point")["value"].mean()
+        star = "*" if (part["status"] == CAPPED).any() else ""
+        found[label] = " / ".join(_short(means.get(point)) for point in asked.metrics) + star
+    return found
+
+
+def _printed(
+    asked: ModelsTable, column: ModelColumn, runs: pd.DataFrame, published: Published
+) -> dict[tuple, str]:
+    dataset, found = Path(column.of).name, {}
+    for model, variant in runs[["model", "variant"]].drop_duplicates().itertuples(index=False):
+        points = [point.split("@") for point in asked.metrics]
+        values = [
+            published.lookup(column.printed, dataset, model, metric, int(k), variant, column.dataset or None)
+            for metric, k in points
+        ]
+        if any(values):
+            found[model, variant] = " / ".join(_short(v.value if v else None) for v in values)
+    return found
+
+
+def _markdown(header: list[str], lines: list[list[str]]) -> str:
+    return to_markdown(plain_table(header, lines, set(range(len(header))))).strip() + "\n"
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None or pd.isna(value) else f"{value:.4f}".removeprefix("0")
