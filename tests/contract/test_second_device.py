@@ -18,6 +18,7 @@ from recspectra.fitting.validation import validator
 from recspectra.layers.trained import Trained
 from recspectra.recommender import Recommender, Run, Task, create
 from recspectra.spectral.places import host, is_tensor
+from recspectra.training import loop
 
 pytestmark = pytest.mark.slow
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
@@ -37,7 +38,7 @@ def fitted(
     # Dropout draws from PyTorch's own generator, by another algorithm on each device.
     without = {name: 0.0 for name in config.params if "dropout" in name}
     without |= {"summaries": "cached"}  # of WPGRec: by default exact on a GPU and cached on a CPU
-    params = params_of(config, **({"epochs": 2, "eval_every": 1} | without | changes))
+    params = params_of(config, **({"epochs": 2, "eval_every": 1, "batch_size": 64} | without | changes))
     inputs = bench.inputs(config, RunConfig(model=name, params=params))
     system = create(config, params)
     run = Run(seed=0, device=place, validate=validator(inputs), checkpoints=checkpoints)
@@ -80,8 +81,8 @@ def test_the_gru_cell_that_is_written_out_is_torchs() -> None:
 
 @pytest.mark.parametrize(("name", "changes"), CASES, ids=[f"{n}{''.join(c.values())}" for n, c in CASES])
 @in_a_fork
-def test_a_fit_gives_the_same_losses_and_scores(
-    name: str, changes: dict[str, str], bench: Bench, tmp_path: Path
+def test_a_fit_gives_the_same_numbers_and_resumes(
+    name: str, changes: dict[str, str], bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, log = fitted(bench, name, "cpu", **changes)
     there, other = fitted(bench, name, "sim", **changes)
@@ -98,37 +99,26 @@ def test_a_fit_gives_the_same_losses_and_scores(
         assert {p.device.type for p in again.module.parameters()} == {"cpu"}
     assert np.allclose(ranked_by(bench.scores(again)), scores, **close)
 
+    resumed, log = killed_and_resumed(bench, name, tmp_path, monkeypatch, **changes)
+    assert log["resumed_seconds"] > 0
+    assert log["loss_curve"] == other["loss_curve"]
+    assert np.array_equal(host(bench.scores(resumed)), host(bench.scores(there)))
 
-def stopped_and_resumed(
-    bench: Bench, name: str, place: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+
+def killed_and_resumed(
+    bench: Bench, name: str, checkpoints: Path, monkeypatch: pytest.MonkeyPatch, **changes: str
 ) -> tuple[Recommender, dict[str, Any]]:
-    """Return a model whose fit was killed after an epoch and went on from its checkpoint, and its log."""
-    from recspectra.training import loop
-
-    settings = Trained._settings
-    always = lambda self: dataclasses.replace(settings(self), checkpoint_seconds=-1.0)  # noqa: E731
-    monkeypatch.setattr(Trained, "_settings", always)
-    epoch = loop.TrainingLoop._epoch
+    """Return the model, and its log, of a fit that is killed in its second epoch and goes on."""
+    settings, epoch = Trained._settings, loop.TrainingLoop._epoch
 
     def killed(self: loop.TrainingLoop) -> float:
         if self.state.epoch == 1:
             raise KeyboardInterrupt
         return epoch(self)
 
-    monkeypatch.setattr(loop.TrainingLoop, "_epoch", killed)
-    with pytest.raises(KeyboardInterrupt):
-        fitted(bench, name, place, folder)
-    monkeypatch.setattr(loop.TrainingLoop, "_epoch", epoch)
-    return fitted(bench, name, place, folder)
-
-
-@pytest.mark.parametrize("name", TRAINED)
-@in_a_fork
-def test_a_fit_resumes_from_its_checkpoint(
-    name: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole, log = fitted(bench, name, "sim")
-    again, other = stopped_and_resumed(bench, name, "sim", tmp_path, monkeypatch)
-    assert other["resumed_seconds"] > 0
-    assert other["loss_curve"] == log["loss_curve"]
-    assert np.array_equal(host(bench.scores(again)), host(bench.scores(whole)))
+    always = lambda self: dataclasses.replace(settings(self), checkpoint_seconds=-1.0)  # noqa: E731
+    monkeypatch.setattr(Trained, "_settings", always)
+    with monkeypatch.context() as death, pytest.raises(KeyboardInterrupt):
+        death.setattr(loop.TrainingLoop, "_epoch", killed)
+        fitted(bench, name, "sim", checkpoints, **changes)
+    return fitted(bench, name, "sim", checkpoints, **changes)

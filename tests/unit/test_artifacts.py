@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import errno
+import gc
+import hashlib
 import os
 import random
 import resource
@@ -276,8 +279,7 @@ def mini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def hash_now(*modules: str, scripts: tuple[Path, ...] = ()) -> str:
-    for function in (identity._tree, identity._fingerprint, identity._imports):
-        function.cache_clear()
+    identity._summary.cache_clear()
     return code_hash(*modules, scripts=scripts)
 
 
@@ -337,12 +339,32 @@ def test_a_script_and_what_it_imports_count(mini: Path, tmp_path: Path) -> None:
 
 def test_an_edit_of_the_eigensolver_reruns_no_fit_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fit reads eigenpairs from a file: it is made again when that file is."""
-    hashed, fingerprint = set(), identity._fingerprint
-    monkeypatch.setattr(identity, "_fingerprint", lambda path: hashed.add(path.stem) or fingerprint(path))
+    hashed, summary = set(), identity._summary
+    monkeypatch.setattr(identity, "_summary", lambda path, *of: hashed.add(path.stem) or summary(path, *of))
     scripts = [PACKAGE.parent / "scripts" / f"{name}.py" for name in ("fit", "tune")]
     code_hash("recspectra.models.gsprec", "recspectra.models.sgfcf", scripts=scripts)
     assert {"spectrum", "operators"} <= hashed
     assert not hashed & {"eigen", "solver_block", "solvers"}
+
+
+def test_each_file_is_parsed_once_and_the_hash_is_that_of_its_tree_without_docstrings(
+    mini: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed, parse = [], ast.parse
+    monkeypatch.setattr(ast, "parse", lambda text, **of: parsed.append(of["filename"]) or parse(text, **of))
+    found = hash_now(ONE), code_hash(ONE)
+    files = {
+        "far": "far.py", "low": "low.py", "rel": "rel.py", "config": "config/__init__.py",
+        "models": "models/__init__.py", "models.base": "models/base.py", "models.one": "models/one.py",
+    }  # fmt: skip
+    assert sorted(parsed) == sorted(str(mini / file) for file in files.values())
+    plain = hashlib.sha256()
+    for name, file in sorted(files.items()):
+        text = (mini / file).read_text().replace('"""Low."""', "").replace('    """One."""\n', "")
+        tree = hashlib.sha256(ast.dump(parse(text)).encode()).hexdigest()
+        plain.update(f"recspectra.{name}={tree}\n".encode())
+    assert found == (plain.hexdigest()[:12],) * 2
+    assert gc.isenabled()
 
 
 def test_hash_is_twelve_hex_digits_and_differs_between_models() -> None:

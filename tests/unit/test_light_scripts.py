@@ -16,20 +16,24 @@ USED = {  # by whom; all others load none of them
     "tune": {"optuna"} | TABLES,
     "crate draw report results summary": {"matplotlib", "jinja2"} | TABLES,
 }
-ALLOWED = {name: libraries for names, libraries in USED.items() for name in names.split()}
+GROUPS = [(names.split(), libraries) for names, libraries in USED.items()]
+LIGHT = {path.stem for path in SCRIPTS.glob("*.py")} - {name for names, _ in GROUPS for name in names}
 
 
-def loaded_by(script: str) -> set[str]:
-    """The heavy libraries that a script has loaded once it could begin."""
-    code = f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); import {script}; print(*sys.modules)"
+def loaded_by(scripts: list[str]) -> set[str]:
+    """The heavy libraries that some scripts have loaded once all of them could begin."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); import {', '.join(scripts)}; print(*sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return {name.partition(".")[0] for name in done.stdout.split()} & HEAVY
 
 
-def test_scripts_that_may_load_more_are_there() -> None:
-    assert {path.stem for path in SCRIPTS.glob("*.py")} > set(ALLOWED)
-
-
-@pytest.mark.parametrize("script", sorted(path.stem for path in SCRIPTS.glob("*.py")))
-def test_a_script_loads_what_it_uses(script: str) -> None:
-    assert loaded_by(script) <= ALLOWED.get(script, set())
+@pytest.mark.parametrize(
+    ("scripts", "libraries"),
+    [(sorted(LIGHT), set()), *GROUPS],
+    ids=lambda given: "-".join(sorted(given)) or "none",
+)
+def test_scripts_load_what_they_use(scripts: list[str], libraries: set[str]) -> None:
+    """Scripts that may load the same start in one process: if one of them loads more, all have it."""
+    assert loaded_by(scripts) <= libraries

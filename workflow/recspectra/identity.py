@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import copy
 import functools
+import gc
 import hashlib
 import inspect
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from recspectra.config.yaml_io import canonical_json
 from recspectra.files import (
@@ -247,19 +247,17 @@ def code_hash(*modules: str, scripts: Iterable[Path | str] = ()) -> str:
     scripts : paths
         Script files whose own trees and imports count as well.
     """
-    trees = {str(Path(s).name): _fingerprint(Path(s)) for s in scripts}
-    todo = list(modules)
-    for script in scripts:
-        todo += _imports(Path(script), "")
+    found = {str(Path(s).name): _summary(Path(s), "") for s in scripts}
+    todo = [*modules, *(name for summary in found.values() for name in summary.imports)]
     while todo:
         name = todo.pop()
-        if name in trees or name in NEUTRAL or (path := _module_path(name)) is None:
+        if name in found or name in NEUTRAL or (path := _module_path(name)) is None:
             continue
-        trees[name] = _fingerprint(path)
-        todo += _imports(path, name)
+        found[name] = _summary(path, name)
+        todo += found[name].imports
     digest = hashlib.sha256()
-    for name in sorted(trees):
-        digest.update(f"{name}={trees[name]}\n".encode())
+    for name in sorted(found):
+        digest.update(f"{name}={found[name].tree}\n".encode())
     return digest.hexdigest()[:12]
 
 
@@ -273,23 +271,51 @@ def _module_path(name: str) -> Path | None:
     return None
 
 
+class _Summary(NamedTuple):
+    """What a code hash takes of a file: the hash of its syntax tree, and the package modules it imports."""
+
+    tree: str
+    imports: tuple[str, ...]
+
+
 @functools.cache
+def _summary(path: Path, name: str) -> _Summary:
+    """Parse a file once; its tree is not kept, for every garbage collection would go through it."""
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    with _no_collection():
+        tree = _tree(path)
+        imports = [name for name in dict.fromkeys(_imported(tree, package)) if _module_path(name)]
+        return _Summary(_dumped(tree), tuple(imports))
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Pause garbage collection: it takes longer than the parsing, and finds no cycle in a tree."""
+    paused = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if paused:
+            gc.enable()
+
+
 def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
 
-@functools.cache
-def _fingerprint(path: Path) -> str:
-    return _dumped(ast.parse(path.read_text(encoding="utf-8"), filename=str(path)))
-
-
 def _dumped(tree: ast.AST) -> str:
-    """Return the hash of a syntax tree without its docstrings; the tree is changed."""
+    """Return the hash of a syntax tree without its docstrings."""
+    whole = []
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_docstring(body[0]):
+            whole.append((node, body))
             node.body = body[1:] or [ast.Pass()]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    text = ast.dump(tree)
+    for node, body in whole:
+        node.body = body
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _is_docstring(node: ast.AST) -> bool:
@@ -298,13 +324,6 @@ def _is_docstring(node: ast.AST) -> bool:
         and isinstance(node.value, ast.Constant)
         and isinstance(node.value.value, str)
     )
-
-
-@functools.cache
-def _imports(path: Path, name: str) -> tuple[str, ...]:
-    """Return the package modules that a file imports (`from x import y` gives x and x.y)."""
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    return tuple(_imported(_tree(path), package))
 
 
 def _imported(tree: ast.AST, package: str) -> list[str]:
@@ -334,7 +353,7 @@ def function_hash(function: Callable) -> str:
     path, module = Path(inspect.getfile(function)), function.__module__
     used = list(_used(path, function.__qualname__.partition(".")[0]))
     imported = [name for node in used for name in _imported(node, module.rpartition(".")[0])]
-    digest = hashlib.sha256("\n".join(sorted(_dumped(copy.deepcopy(node)) for node in used)).encode())
+    digest = hashlib.sha256("\n".join(sorted(map(_dumped, used))).encode())
     digest.update(code_hash(*imported).encode())
     return digest.hexdigest()[:12]
 
@@ -344,7 +363,7 @@ def _used(path: Path, name: str) -> Iterator[ast.stmt]:
 
     Without a definition of the name (a lambda) the whole module counts.
     """
-    defined = _definitions(_tree(path))
+    defined = _definitions(path)
     left, seen = ([name] if name in defined else list(defined)), set()
     while left:
         name = left.pop()
@@ -354,9 +373,12 @@ def _used(path: Path, name: str) -> Iterator[ast.stmt]:
             left += [n.id for part in defined[name] for n in ast.walk(part) if isinstance(n, ast.Name)]
 
 
-def _definitions(tree: ast.Module) -> dict[str, list[ast.stmt]]:
+@functools.lru_cache(maxsize=4)  # functions of one module are asked for one after the other
+def _definitions(path: Path) -> dict[str, list[ast.stmt]]:
     """Return the statements at the top of a module, or in an `if` there, by the names that they define."""
     found: dict[str, list[ast.stmt]] = {}
+    with _no_collection():
+        tree = _tree(path)
     body = [part for node in tree.body for part in (node.body if isinstance(node, ast.If) else [node])]
     for node in body:
         for name in _names(node):
