@@ -109,6 +109,18 @@ def test_a_run_on_a_device_writes_what_one_on_the_cpu_does(name: str, bench: Ben
 
 
 @in_a_fork
+def test_what_does_not_fit_a_device_is_scored_on_the_cpu(bench: Bench) -> None:
+    from recspectra import recommender
+
+    system, config, users = fitted(bench, "ease", {}), CATALOG.model("ease"), np.arange(5)
+    assert system.nbytes == 80 * 80 * 4
+    for free, there in ((2 * system.nbytes - 1, False), (2 * system.nbytes, True)):
+        recommender.free_bytes = lambda _, free=free: free
+        found = scorer_on("sim", config, system)(users, History.of(bench.data["train"], users))
+        assert is_tensor(found) is there
+
+
+@in_a_fork
 def test_trials_of_a_search_are_scored_on_the_device(bench: Bench, tmp_path: Path) -> None:
     from recspectra.fitting import device_ranking
     from recspectra.fitting.tune import TuneJob, tune

@@ -23,7 +23,6 @@ from typing import Any
 
 import torch
 
-from recspectra import devices
 from recspectra.config.catalog import Catalog
 from recspectra.config.model import Budget, ModelConfig, RunConfig, needed_spectra
 from recspectra.data import filters
@@ -34,7 +33,7 @@ from recspectra.files import provenance, write_json, write_text
 from recspectra.fitting.statuses import attempt, peak_megabytes
 from recspectra.recommender import Run, Task, create
 from recspectra.running import cli
-from recspectra.runtime import limit_threads
+from recspectra.runtime import limit_threads, pick_device
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
 from recspectra.spectral.spectrum import Spectrum
@@ -181,11 +180,10 @@ def run() -> None:
     parser.add_argument("--folder", type=Path, default=cli.ROOT / "results" / "reference" / "gpu")
     parser.add_argument("--no-tests", action="store_true", help="time alone")
     args = parser.parse_args()
-    if not torch.cuda.is_available():
+    if pick_device("auto") == "cpu":  # waits for a GPU that others hold, and locks it
         print(f"no GPU: PyTorch {torch.__version__} finds none here, so nothing was tested or timed")
         return
     until = time.monotonic() + 60 * args.minutes
-    devices.take()
     if not args.no_tests and (failed := contract()):
         sys.exit(failed)
     if not args.mirror:

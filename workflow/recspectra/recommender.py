@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from recspectra.config.model import ModelConfig, plain_operator
 from recspectra.config.scale import NO_CAPS, Caps
 from recspectra.data.interactions import Interactions
-from recspectra.runtime import Diverged, Progress
+from recspectra.runtime import Diverged, Progress, free_bytes
 from recspectra.spectral.places import Array, Pieces, host, is_tensor, once
 from recspectra.spectral.spectrum import Spectrum
 
@@ -264,9 +264,14 @@ class Scoring:
 
 
 def scorer_on(device: str, config: ModelConfig, system: Recommender) -> Scorer:
-    """Return how a fitted model is scored on a device: a trained model lives there already."""
-    closed = config.gpu and config.kind != "trained"
-    return Scoring(system, device) if closed and device != "cpu" else system.score
+    """Return how a fitted model is scored on a device: a trained model lives there already.
+
+    One in closed form is scored on the CPU where its arrays would take more than half of the free memory.
+    """
+    if device == "cpu" or not config.gpu:
+        return system.score
+    free = free_bytes(device)
+    return Scoring(system, device) if free is None or 2 * system.nbytes <= free else system.score
 
 
 def create(config: ModelConfig, params: Mapping[str, Any]) -> Recommender:

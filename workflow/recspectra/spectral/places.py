@@ -38,6 +38,19 @@ class Pieces:
                 setattr(other, name, _converted(value, convert))
         return other
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays that `converted` converts; a sparse one counts twice, for its transpose."""
+        sizes: list[int] = []
+        self.converted(once(lambda array: sizes.append(_bytes(array))))
+        return sum(sizes)
+
+
+def _bytes(array: np.ndarray | sp.csr_array) -> int:
+    if isinstance(array, np.ndarray):
+        return array.nbytes
+    return 2 * sum(part.nbytes for part in (array.data, array.indices, array.indptr))
+
 
 def once(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Return a conversion that gives the same result for the same array, which parts may share."""
