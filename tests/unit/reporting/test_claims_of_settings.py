@@ -114,6 +114,14 @@ def test_values_lists_and_ranges_name_settings_of_two_parameters(
     assert abs(row["difference"]) == pytest.approx(0.02)
 
 
+def test_what_would_show_an_optimum_is_what_shows_the_hardest_of_its_pairs(tmp_path: Path) -> None:
+    near = Model(above(BASE, 0.0, 1, 0.001), kind="closed-form", variant="center=0.6", swept={"center": 0.6})
+    models = [*along(-0.001, 0.0, -0.001), near]
+    rows = judged(write(tmp_path / "s", {LOO: {"wpgrec": models}}, [OPTIMUM]))
+    pairs = rows[rows["scope"] == "rival"]["mde"]
+    assert rows["mde"][0] == pairs.max() and pairs.max() > 1.2 * pairs.min()
+
+
 def test_the_best_of_equal_settings_may_be_either_so_nothing_is_told(tmp_path: Path) -> None:
     models = swept({(c / 10,): 0.0 for c in range(8)}, noise=0)
     row = row_of(tmp_path, models, OPTIMUM | {"settings": {"center": [0.1, 0.5]}})
@@ -154,6 +162,7 @@ def test_settings_are_level_or_not(tmp_path: Path, models: list, expected: str, 
     row = row_of(tmp_path, models, FLAT)
     assert (row["verdict"], row["reason"]) == (expected, reason)
     assert row["ci_low"] <= row["difference"] <= row["ci_high"] <= 0.0
+    assert row["gain_low"] <= row["gain"] <= row["gain_high"] <= 0.0
     means = {model.variant: model.values.mean() for model in models}
     assert row["ours"] == pytest.approx(min(means.values()))
     assert row["ours_rival"] == pytest.approx(max(means.values()))

@@ -84,6 +84,7 @@ def study_json() -> dict:
         "figures": [
             {"name": "tuning", "title": "Tuning", "kind": "tuning"},
             {"name": "energy", "title": "Energy", "kind": "energy"},
+            {"name": "coefficients", "title": "Coefficients", "kind": "coefficients"},
         ],
         "about": {"gsprec": {
             "title": "GSPRec", "kind": "closed-form", "notes": [],
@@ -121,6 +122,7 @@ def write_study(folder: Path) -> Path:
         ),
         "tuning": trials(),
         "energy": shares(),
+        "coefficients": shares().assign(figure="coefficients"),
     }
     for name, table in tables.items():
         table.to_csv(folder / f"{name}.csv", index=False)
@@ -259,6 +261,14 @@ def test_energy_figure_draws_shares(drawn: Path) -> None:
     frame = pd.read_csv(drawn / "fig-energy.csv")
     np.testing.assert_allclose(frame.groupby("signal")["share"].sum(), 1.0)
     assert set(frame["panel"]) == {"ML-100K, 32 eigenpairs"}
+
+
+def test_coefficients_are_points_on_an_axis_of_plain_numbers(drawn: Path) -> None:
+    frame = pd.read_csv(drawn / "fig-coefficients.csv")
+    assert set(frame["band"]) == {"low", "middle", "high"} | {BEYOND} and (frame["magnitude"] >= 0).all()
+    text = (drawn / "fig-coefficients.svg").read_text(encoding="utf-8")
+    assert "mean |alpha| of a pair" in text and "0.3 to 0.8" in text
+    assert "mathdefault" not in text and ">0.01<" in text
 
 
 def test_a_study_without_tuning_or_energy_files_says_so(tmp_path: Path) -> None:

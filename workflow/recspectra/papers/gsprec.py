@@ -227,17 +227,17 @@ def coefficients_data(files: StudyResults, figure: FigureConfig, rows: pd.DataFr
         "and over users. Appendices C and G say that it is larger for user-specific signals than for the "
         "global trend between 0.3 and 0.8. A band without a computed pair is left out."
     )
-    return drawn(
-        frame, caption, "eigenvalue", "mean |alpha|", "coefficients.csv has no numbers for this figure"
-    )
+    reason = "coefficients.csv has no numbers for this figure"
+    return drawn(frame, caption, "eigenvalue", "mean |alpha| of a pair", reason)
 
 
 def draw_coefficients(what: FigureData) -> Figure:
     """Draw a point for each signal and band, a panel a dataset."""
     import seaborn as sns
+    from matplotlib.ticker import FuncFormatter, NullFormatter
 
     from recspectra.reporting.figures import theme
-    from recspectra.reporting.figures.base import heading, name_of
+    from recspectra.reporting.figures.base import heading, name_of, plain_number
 
     picture, axes, wide = theme.panel_grid(what, 2.4, sharey=True)
     signals, bands = (list(dict.fromkeys(what.frame[name])) for name in ("signal", "band"))
@@ -252,6 +252,8 @@ def draw_coefficients(what: FigureData) -> Figure:
         marks = [f"{b}\n{ends['low'][b]:g} to {ends['high'][b]:g}" if b in ends.index else b for b in bands]
         axis.set_xticks(range(len(bands)), marks)
         axis.set(xlabel=name_of(what.x), ylabel=name_of(what.y), title=heading(panel, wide), yscale="log")
+        axis.yaxis.set_major_formatter(FuncFormatter(plain_number))
+        axis.yaxis.set_minor_formatter(NullFormatter())
         axis.set_xlim(-0.5, len(bands) - 0.5)
     theme.legend(picture, theme.handles(signals, lines=False))
     return picture

@@ -566,7 +566,7 @@ def judge_flat(case: Case) -> list[dict[str, Any]]:
     rows = []
     for dataset, (named, others) in parts.items():
         own = [r for r in results if r.found and r.contest.subject.dataset == dataset]
-        found = replace(_over_all(own), high=min(_over_all(own).high, 0.0)) if own else None
+        found = _not_above(_over_all(own)) if own else None
         best = max((r.contest.rival for r in own), key=lambda side: side.mean, default=None)
         margin = case.claim.margin or case.claim.within * (best.mean if best else 0.0)
         verdict = _level(found, margin, *_bars_of_settings(named, others))
@@ -585,6 +585,11 @@ def _to_be_level(named: list[Side], others: list[Side]) -> list[Contest]:
 
 def _over_all(part: Sequence[Result]) -> Comparison:
     return simultaneous.over_best([result.found for result in part if result.found])
+
+
+def _not_above(found: Comparison) -> Comparison:
+    """Return how far the lowest is below the best: by nothing at least."""
+    return replace(found, high=min(found.high, 0.0), gain_high=min(found.gain_high, 0.0))
 
 
 def _level(found: Comparison | None, margin: float, subject: Sequence[str], rivals: Sequence[str]) -> str:
@@ -607,7 +612,9 @@ def _settings_row(
         return row | {"reason": "; ".join([*bars, *rivals])}
     top = min(part, key=lambda result: result.found.difference)
     notes = _not_compared(top.contest[:2]) + [w for w in top.row["reason"].split("; ") if "over seeds" in w]
-    return top.row | _numbers(found, top.row["ours_rival"]) | {
+    # To be above the best of the others is to be above each: what would show that is the largest of all.
+    least = max((r.found.mde for r in part if math.isfinite(r.found.mde)), default=math.inf)
+    return top.row | _numbers(replace(found, mde=least), top.row["ours_rival"]) | {
         "scope": "claim", "verdict": verdict, "reason": "; ".join([*bars, *rivals, *notes]),
     }  # fmt: skip
 
