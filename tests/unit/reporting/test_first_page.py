@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -157,6 +158,24 @@ def test_each_run_has_its_numbers_and_its_learning_curve_in_the_report(tmp_path:
         own = pd.read_csv(report / unquote(line["links"]["curve"]))
         assert list(own.columns) == ["curve", "epoch", "value"] and len(own) > 1
         assert line["command"].startswith("make redo WHAT=")
+
+
+def test_files_of_runs_do_not_wait_for_the_disk_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_of(tmp_path, {LOO: {"sgl": Model(values(9), curve=[0.1, 0.2])}})
+    draw(folder, ROOT)
+    waited: list[int] = []
+    monkeypatch.setattr(os, "fsync", waited.append)
+    report = tmp_path / "results" / "report"
+    planted = report / "runs" / "hand" / LOO / "sgl" / ".sgl-default-seed-0-metrics.csv.tmp"
+    planted.parent.mkdir(parents=True)
+    planted.symlink_to(tmp_path / "elsewhere")
+    write_report(report / "index.html", [folder], ROOT)
+    others = [path for path in report.rglob("*") if path.is_file() and path.suffix != ".csv"]
+    assert len(list(report.rglob("*.csv"))) == 18
+    assert 0 < len(waited) <= len(others) + 1, "one for each other file, and the zip"
+    assert not list(report.rglob("*.tmp")) and not (tmp_path / "elsewhere").exists()
 
 
 def test_the_csv_of_groups_holds_the_rows_of_each() -> None:

@@ -174,10 +174,28 @@ def _clear(folder: Path, keep: set[str]) -> None:
 def _write(output: Path, made: dict[str, bytes]) -> None:
     """Write all files, the first page last: where it is, the others are."""
     for name, content in made.items():
-        if name != INDEX:
+        if name.endswith(".csv"):
+            _write_small(output.parent / name, content)
+        elif name != INDEX:
             with atomic(output.parent / name) as temporary:
                 temporary.write_bytes(content)
     write_text(output, made[INDEX].decode())
+
+
+def _write_small(path: Path, content: bytes) -> None:
+    """Write the numbers of a run without waiting for the disk: of thousands of files that takes a minute."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)  # a link there would lead elsewhere
+        with temporary.open("xb") as stream:
+            stream.write(content)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ArtifactError(
+            f"{path}: cannot be written ({error.strerror}); free space and run again"
+        ) from error
 
 
 def _pack(path: Path, folder: str, made: dict[str, bytes], linked: dict[str, Path]) -> None:
