@@ -27,7 +27,7 @@ class GiffCFInSpan(GiffCF):
     def prepare(self, task: Task, run: Run) -> None:
         """Keep U as well."""
         super().prepare(task, run)
-        self.basis = task.spectrum("item-similarity", self.params.span).vectors
+        self.basis = task.spectrum("item-similarity", self.params.rank).vectors
 
     def build(self) -> Denoiser:
         """Return GiffCF's denoiser; put U on the device."""
