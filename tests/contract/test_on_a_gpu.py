@@ -13,7 +13,7 @@ from test_closed_form_on_a_device import CASES as CLOSED_CASES
 from test_closed_form_on_a_device import assert_same_lists
 from test_closed_form_on_a_device import fitted as closed
 from test_contract import CATALOG, TRAINED, Bench
-from test_second_device import CASES, fitted, ranked_by, stopped_and_resumed
+from test_second_device import CASES, fitted, killed_and_resumed, ranked_by
 
 from recspectra.data.interactions import Interactions
 from recspectra.fitting.ranking import rankings
@@ -76,7 +76,7 @@ def test_a_fit_resumes_to_the_same_losses(
     name: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, log = fitted(bench, name, "cuda")
-    _, other = stopped_and_resumed(bench, name, "cuda", tmp_path, monkeypatch)
+    _, other = killed_and_resumed(bench, name, "cuda", tmp_path, monkeypatch)
     assert other["resumed_seconds"] > 0
     assert np.allclose(other["loss_curve"], log["loss_curve"], rtol=LOSSES)
 

@@ -99,14 +99,14 @@ def test_a_fit_gives_the_same_numbers_and_resumes(
         assert {p.device.type for p in again.module.parameters()} == {"cpu"}
     assert np.allclose(ranked_by(bench.scores(again)), scores, **close)
 
-    resumed, log = killed_and_resumed(bench, name, tmp_path, monkeypatch, **changes)
+    resumed, log = killed_and_resumed(bench, name, "sim", tmp_path, monkeypatch, **changes)
     assert log["resumed_seconds"] > 0
     assert log["loss_curve"] == other["loss_curve"]
     assert np.array_equal(host(bench.scores(resumed)), host(bench.scores(there)))
 
 
 def killed_and_resumed(
-    bench: Bench, name: str, checkpoints: Path, monkeypatch: pytest.MonkeyPatch, **changes: str
+    bench: Bench, name: str, place: str, checkpoints: Path, monkeypatch: pytest.MonkeyPatch, **changes: str
 ) -> tuple[Recommender, dict[str, Any]]:
     """Return the model, and its log, of a fit that is killed in its second epoch and goes on."""
     settings, epoch = Trained._settings, loop.TrainingLoop._epoch
@@ -120,5 +120,5 @@ def killed_and_resumed(
     monkeypatch.setattr(Trained, "_settings", always)
     with monkeypatch.context() as death, pytest.raises(KeyboardInterrupt):
         death.setattr(loop.TrainingLoop, "_epoch", killed)
-        fitted(bench, name, "sim", checkpoints, **changes)
-    return fitted(bench, name, "sim", checkpoints, **changes)
+        fitted(bench, name, place, checkpoints, **changes)
+    return fitted(bench, name, place, checkpoints, **changes)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from recspectra.layers.trained import given
 from recspectra.models.giffcf import Denoiser, GiffCF
 from recspectra.recommender import History, Run, Task
+from recspectra.spectral.places import Array
 
 
 class GiffCFInSpan(GiffCF):
@@ -34,7 +36,7 @@ class GiffCFInSpan(GiffCF):
         self._basis = torch.as_tensor(self.basis, device=self.device)
         return super().build()
 
-    def score(self, users: np.ndarray, history: History) -> np.ndarray:
+    def score(self, users: np.ndarray, history: History) -> Array:
         """Return z_0 U U^T."""
         scores = torch.as_tensor(super().score(users, history), device=self.device)
-        return (scores @ self._basis @ self._basis.T).cpu().numpy()
+        return given(scores @ self._basis @ self._basis.T)
