@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hand_made import LOO, ROOT, Model, write
 
+from recspectra.config.scale import CAPPED_MARK
 from recspectra.config.study import FigureConfig
 from recspectra.evaluation.turning import COLUMNS, DIMENSIONS
 from recspectra.reporting import worlds
@@ -78,6 +79,18 @@ def test_the_matrix_holds_every_pair_and_stands_in_order(files: StudyResults) ->
     assert len(what.frame) == 9 and set(what.frame["worlds"]) == {4}
     assert "Share of 4 worlds" in what.caption and "EASE stands on top" in what.alt
     assert draw_figure(files, figure) == ["fig-worlds.svg", "fig-worlds.png", "fig-worlds.csv"]
+
+
+def test_a_model_that_a_cap_ended_has_its_mark_on_both_sides_of_the_matrix(files: StudyResults) -> None:
+    path = files.folder / "runs.csv"
+    runs = pd.read_csv(path, dtype=str, keep_default_na=False)
+    runs.loc[runs["model"] == "sgl", "status"] = "capped"
+    runs.to_csv(path, index=False)
+    files, figure = StudyResults(files.folder), FigureConfig(**FIGURE)
+    what = figure_data(files, figure)
+    assert f"{CAPPED_MARK} SGL" in set(what.frame["series"]) & set(what.frame["rival"])
+    assert "a cap of the scale ended fits of SGL" in what.caption
+    assert draw_figure(files, figure)
 
 
 def test_worlds_that_nobody_scored_are_missed_by_name(files: StudyResults) -> None:

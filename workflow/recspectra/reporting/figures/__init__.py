@@ -91,10 +91,9 @@ def _marked(what: FigureData, labels: list[str]) -> FigureData:
     if not labels:
         return what
     note = f"{CAPPED_MARK} a cap of the scale ended fits of {', '.join(labels)}."
-    frame = what.frame
-    if "series" in frame:
-        marked = {label: f"{CAPPED_MARK} {label}" for label in labels}
-        frame = frame.assign(series=frame["series"].replace(marked))
+    marked = {label: f"{CAPPED_MARK} {label}" for label in labels}
+    names = [name for name in ("series", "rival") if name in what.frame]
+    frame = what.frame.assign(**{name: what.frame[name].replace(marked) for name in names})
     return replace(what, frame=frame, caption=f"{what.caption} {note}")
 
 
