@@ -26,7 +26,7 @@ TARGETS = {
     "preview",
     "help", "quickstart", "study", "datasets", "report", "figures", "freeze", "compare", "check", "redo",
     "unlock", "standard", "crate", "test", "test-fast", "test-cluster", "test-faults", "lint", "format",
-    "clean", "docs", "lock",
+    "clean", "docs", "lock", "results", "test-gpu",
 }  # fmt: skip
 needs_make = pytest.mark.skipif(MAKE is None, reason="`make` is not installed")
 

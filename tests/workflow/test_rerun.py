@@ -88,17 +88,17 @@ def test_code_of_the_figures_reruns_the_drawing_alone(finished: Finished) -> Non
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "rules"),
+    ("module", "old", "new", "rules"),
     [
-        ('"diffusion step"', '"step"', DRAWN),  # a label of the SNR figure
-        ("STEPS = 1000", "STEPS = 900", {"gather", *DRAWN}),  # what the SNR figure is drawn from
-        ("PER_USER = 10 ", "PER_USER = 11 ", set()),  # of a measurement that the study does not have
+        ("sdiff_snr", '"diffusion step"', '"step"', DRAWN),  # a label of the SNR figure
+        ("sdiff_snr", "STEPS = 1000", "STEPS = 900", {"gather", *DRAWN}),  # what the SNR figure is drawn from
+        ("sdiff", "PER_USER = 10 ", "PER_USER = 11 ", set()),  # of a measurement that the study does not have
     ],
 )
 def test_code_of_a_paper_reruns_what_it_made_alone(
-    finished: Finished, old: str, new: str, rules: set[str]
+    finished: Finished, module: str, old: str, new: str, rules: set[str]
 ) -> None:
-    with edited(finished.project.root / PACKAGE / "papers" / "sdiff.py", old, new):
+    with edited(finished.project.root / PACKAGE / "papers" / f"{module}.py", old, new):
         jobs = plan(finished)
     assert set(by_rule(jobs)) == rules
     assert by_rule(jobs)["gather"] == ("gather" in rules)
