@@ -72,6 +72,7 @@ def test_claims_have_verdict_number_interval_and_what_is_printed(kept: Path, pub
     assert "| A is best (gsprec, Table 4) | reproduced | ndcg@10: A 0.5000, B 0.4000; +0.1000 " in found
     assert "(+0.0500 to +0.1500), +25.0% (printed +10.0%). |" in found
     assert "C 0.5000 (printed 0.7500), D not run (printed 0.7500). Other files. |" in found
+    assert "All 3 claims: 1 reproduced, 0 not reproduced, 2 cannot tell." in found
     assert "not shown" not in found and "old" not in found
     assert found.startswith("before\n<!-- kept\n") and found.endswith("<!-- end -->\nafter\n")
     assert fill(found, kept, published) == found
@@ -93,7 +94,8 @@ def test_models_have_means_over_seeds_and_what_is_printed(kept: Path, published:
         f"  - {{title: printed, of: {PLACE}, printed: gsprec/table4}}",
     )
     found = fill(page(*MODELS, *columns), kept, published)
-    assert "| GF-CF | .3750 |" in found and "| LightGCN | .1250\\* |" in found
+    assert "| GF-CF | .3750 | .6843\u2020 |" in found and "| LightGCN | .1250\\* | .6771\u2020 |" in found
+    assert "\u2020 Printed with another definition of the metric." in found
     assert "\\* A cap ended it." in found
 
 

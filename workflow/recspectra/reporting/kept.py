@@ -32,6 +32,7 @@ from pydantic import Field
 from recspectra.config.base import ConfigError, Strict
 from recspectra.config.scale import CAPPED, USABLE
 from recspectra.config.yaml_io import parse_yaml, validate
+from recspectra.reporting.claims import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED
 from recspectra.reporting.claims import COLUMNS as CLAIM_COLUMNS
 from recspectra.reporting.claims import NUMBERS as CLAIM_NUMBERS
 from recspectra.reporting.published import Published
@@ -40,6 +41,9 @@ from recspectra.reporting.table import plain_table, to_markdown
 from recspectra.reporting.words import paragraphs
 
 BLOCK = re.compile(r"(<!-- kept\n(.*?)-->\n).*?(<!-- end -->)", re.DOTALL)
+VERDICTS = (REPRODUCED, NOT_REPRODUCED, CANNOT_TELL)
+ENDED, OTHER = "*", "\u2020"
+NOTES = [(ENDED, "\\*", "A cap ended it."), (OTHER, OTHER, "Printed with another definition of the metric.")]
 SAME = ["model", "variant", "key", "fit", "seed"]
 CLAIM_ABSENT = {"unlike": "", "unlike_rival": ""}  # in files of earlier versions
 
@@ -58,6 +62,7 @@ class ModelColumn(Strict):
 
     title: str
     of: str
+    metrics: list[str] = []
     protocol: str = ""
     history: str = "train+valid"
     mask: str = "train+valid"
@@ -116,6 +121,8 @@ def fill(page: str, kept: Path, published: Published, origin: str = "RESULTS.md"
 def claims(asked: ClaimsTable, kept: Path) -> str:
     """Return verdicts as Markdown: claim, verdict and the number behind it."""
     rows = pd.concat([_claims(kept / place).assign(folder=Path(place).name) for place in asked.of])
+    judged = rows.loc[rows["scope"] == "claim", "verdict"].value_counts()
+    count = f"All {judged.sum()} claims: {', '.join(f'{judged.get(v, 0)} {v}' for v in VERDICTS)}."
     rows = rows[rows["scope"].isin(asked.scopes)]
     rows = rows[rows["claim"].isin(asked.claims)] if asked.claims else rows
     if rows.empty:
@@ -128,7 +135,7 @@ def claims(asked: ClaimsTable, kept: Path) -> str:
         first, number = told[0], " ".join(paragraphs("kept.j2", rows=told))
         line = [_statement(first), first["verdict"] or "shown only", number]
         lines.append([first["folder"], *line] if whole else line)
-    return _markdown(["dataset", *header] if whole else header, lines)
+    return _markdown(["dataset", *header] if whole else header, lines) + f"\n{count}\n"
 
 
 def _together(rows: pd.DataFrame) -> list[list[dict]]:
@@ -158,18 +165,18 @@ def models(asked: ModelsTable, kept: Path, published: Published) -> str:
     """Return means over seeds as Markdown; a star marks what a cap ended."""
     names = {place: _runs(kept / place, asked.group) for place in {c.of for c in asked.columns}}
     order = pd.concat(names.values())[["model", "variant", "label"]].drop_duplicates(["model", "variant"])
-    header, columns, capped = ["model"], [list(order["label"])], False
-    for column in asked.columns:
+    header, columns = ["model"], [list(order["label"])]
+    for given in asked.columns:
+        column = given.model_copy(update={"metrics": given.metrics or asked.metrics})
         runs = names[column.of]
-        values = (
-            _printed(asked, column, runs, published) if column.printed else _means(asked, column, kept, runs)
-        )
+        values = _printed(column, runs, published) if column.printed else _means(asked, column, kept, runs)
         cells = [values.get((m, v), "") for m, v in zip(order["model"], order["variant"], strict=True)]
-        capped |= any(cell.endswith("*") for cell in cells)
         header.append(column.title)
         columns.append(cells)
     lines = [list(line) for line in zip(*columns, strict=True)]
-    return _markdown(header, lines) + ("\n\\* A cap ended it.\n" if capped else "")
+    shown = "".join(cell[-1:] for column in columns[1:] for cell in column)
+    notes = [f"\n{sign} {words}\n" for mark, sign, words in NOTES if mark in shown]
+    return _markdown(header, lines) + "".join(notes)
 
 
 def _runs(folder: Path, group: str) -> pd.DataFrame:
@@ -189,29 +196,29 @@ def _means(asked: ModelsTable, column: ModelColumn, kept: Path, runs: pd.DataFra
         chosen &= rows[name] == getattr(column, name)
     rows = rows[chosen & rows["status"].isin(USABLE)]
     rows = rows.assign(point=rows["metric"] + "@" + rows["k"].astype(int).astype(str))
-    rows = rows[rows["point"].isin(asked.metrics)].merge(runs[SAME], on=SAME)
-    if missing := set(asked.metrics) - set(rows["point"]):
+    rows = rows[rows["point"].isin(column.metrics)].merge(runs[SAME], on=SAME)
+    if missing := set(column.metrics) - set(rows["point"]):
         raise ConfigError(f"{path}: no number of {', '.join(sorted(missing))} for column {column.title}")
     found = {}
     for label, part in rows.groupby(["model", "variant"]):
         means = part.groupby("point")["value"].mean()
-        star = "*" if (part["status"] == CAPPED).any() else ""
-        found[label] = " / ".join(_short(means.get(point)) for point in asked.metrics) + star
+        star = ENDED if (part["status"] == CAPPED).any() else ""
+        found[label] = " / ".join(_short(means.get(point)) for point in column.metrics) + star
     return found
 
 
-def _printed(
-    asked: ModelsTable, column: ModelColumn, runs: pd.DataFrame, published: Published
-) -> dict[tuple, str]:
+def _printed(column: ModelColumn, runs: pd.DataFrame, published: Published) -> dict[tuple, str]:
     dataset, found = Path(column.of).name, {}
     for model, variant in runs[["model", "variant"]].drop_duplicates().itertuples(index=False):
-        points = [point.split("@") for point in asked.metrics]
+        points = [point.split("@") for point in column.metrics]
         values = [
             published.lookup(column.printed, dataset, model, metric, int(k), variant, column.dataset or None)
             for metric, k in points
         ]
         if any(values):
+            other = any(v and v.same_definition is False for v in values)
             found[model, variant] = " / ".join(_short(v.value if v else None) for v in values)
+            found[model, variant] += OTHER if other else ""
     return found
 
 
