@@ -121,6 +121,18 @@ def test_the_title_asks_of_published_tables_only_where_a_claim_is_of_a_paper(
 # ------------------------------------------------------------------ without a script, and links
 
 
+def test_the_first_claims_are_open_the_others_folded_and_all_are_counted(tmp_path: Path) -> None:
+    models = {"sgl": Model(values(2) - 0.15), "wpgrec": Model(values(2))}
+    claims = [CLAIM | {"name": f"c{i}", "title": f"Question {i}?"} for i in range(10)]
+    folder = folder_of(tmp_path, {LOO: models}, claims)
+    draw(folder, ROOT)
+    page = render([folder], ROOT)["index.html"]
+    assert "10 judged statements: 10 reproduced, 0 not reproduced, 0 cannot tell." in page
+    opened, folded = page.split("<summary>2 more claims</summary>")
+    assert "Question 7?" in opened and "Question 8?" not in opened
+    assert "Question 8?" in folded and "Question 9?" in folded
+
+
 def test_accuracy_against_cost_has_a_picture_for_pages_without_a_script(tmp_path: Path) -> None:
     models = {"sgl": Model(values(1), status="capped"), "ease": Model(values(1, 2), kind="closed-form")}
     folder = folder_of(tmp_path, {LOO: models})
