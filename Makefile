@@ -114,8 +114,8 @@ unlock: .venv/installed  ## Remove the lock that a killed workflow left, unless 
 test: .venv/installed-test  ## Run all tests but test-cluster, test-faults and test-gpu
 	@$(BIN)/python -m pytest -n "$$CORES" --dist loadfile
 
-test-fast: .venv/installed-test  ## Run the tests that need seconds
-	@$(BIN)/python -m pytest -n "$$CORES" --dist loadfile -m 'not slow'
+test-fast: .venv/installed-test  ## Run the unit tests without the slow ones, in about a minute
+	@$(BIN)/python -m pytest -n "$$CORES" --dist loadfile -m 'not slow' tests/unit
 
 test-cluster: .venv/installed-cluster  ## Run the quickstart study through a Slurm of one node (as root, installs Debian's if missing)
 	@$(BIN)/python -m pytest tests/unit/running/test_slurm_executor.py

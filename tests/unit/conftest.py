@@ -1,10 +1,26 @@
-"""Pieces of the tiny data set that most tests of models learn from."""
+"""Pieces of the tiny data set that most tests of models learn from, and which modules are slow."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
 from recspectra.data.interactions import Interactions
+
+# Each takes 4 to 35 seconds of a core, for searches, eigenpairs, drawn studies and many processes.
+SLOW = (
+    "test_tune test_eigen test_report test_first_page test_claims test_claims_of_settings test_made_from "
+    "test_raw_files test_bands test_scale test_mutate test_redo test_preview test_where_fits_run test_tables "
+    "test_figure_kinds test_drawn_study test_simultaneous test_text_stays_text test_notebook"
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave slow modules out of `make test-fast`."""
+    for item in items:
+        if item.path.stem in SLOW.split() and Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="module")
