@@ -486,6 +486,7 @@ FOREST = {"name": "f", "title": "F", "kind": "forest", "metric": "recall"}
 HEATMAP = FIGURE | {"kind": "heatmap", "other_param": "memory_gb"}
 CLAIM = {"name": "g", "title": "G", "statement": "it is best", "kind": "gain", "model": "ease",
          "metric": "recall", "k": 20}  # fmt: skip
+SWEPT = [{"model": "ease", "sweep": {"regularization": [1.0, 10.0], "memory_gb": [4.0, 8.0]}}]
 VALUE = CLAIM | {"kind": "value", "published": "sdiff/table1", "k": 10}
 
 
@@ -514,9 +515,9 @@ def test_a_cut_off_that_the_protocol_lacks_is_refused(
 ) -> None:
     protocols = ["standard", "sdiff"]
     with pytest.raises(ConfigError) as caught:
-        study(protocols=protocols, **{kind: [item]})
+        study(protocols=protocols, models=SWEPT, **{kind: [item]})
     assert f"mine.yaml: {kind}[0].{said}" in str(caught.value)
-    study(protocols=protocols, **{kind: [item | {"k": [10] if kind == "tables" else 10}]})
+    study(protocols=protocols, models=SWEPT, **{kind: [item | {"k": [10] if kind == "tables" else 10}]})
 
 
 def test_a_metric_that_the_protocol_lacks_is_refused_with_the_place_to_add_it(study: MakeStudy) -> None:
@@ -559,8 +560,8 @@ def test_a_view_that_is_not_measured_is_refused(key: str, study: MakeStudy) -> N
     kind, item = ("tables", TABLE) if key == "views" else ("figures", FIGURE)
     given = [view] if key == "views" else view
     with pytest.raises(ConfigError, match=rf"{kind}\[0\]: history train, mask train is not measured under"):
-        study(**{kind: [item | {key: given}]})
-    study(views=[view], **{kind: [item | {key: given}]})
+        study(models=SWEPT, **{kind: [item | {key: given}]})
+    study(views=[view], models=SWEPT, **{kind: [item | {key: given}]})
 
 
 @pytest.mark.parametrize("name", CATALOG.names("studies"))

@@ -76,6 +76,12 @@ def test_another_metric_is_another_run_and_search_and_the_usual_one_no_part_of_k
         load(tmp_path, {"model": "mf", "validate_by": "ndcg@5"})
 
 
+def test_a_metric_that_nothing_is_chosen_by_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"models\[0\]\.validate_by: of ease nothing is searched or train"):
+        load(tmp_path, {"model": "ease", "validate_by": "ndcg@10"})
+    assert load(tmp_path, {"model": ["ease", "mf"], "validate_by": "ndcg@10"}).runs
+
+
 def test_a_fit_stops_by_its_metric(inputs: Inputs) -> None:
     config = CATALOG.model("mf")
     system = create(config, config.resolve({"epochs": 2, "eval_every": 1, "dimensions": 8}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -293,6 +294,39 @@ def test_settings_that_no_run_is_of_are_refused(
     path.write_text(f"name: mine\ntitle: M\ndatasets: [synthetic]\ntuning: {{trials: 2}}\n"
                     f"models: [{', '.join(entries)}]\nclaims: [{claim}]\n".replace("'", '"'))  # fmt: skip
     with pytest.raises(ConfigError, match=r"mine.yaml: claims\[0\]\.settings: " + message):
+        Catalog(root).study(str(path))
+
+
+ALONG = {"name": "f", "title": "F", "kind": "sensitivity"}
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"claims": [OPTIMUM | {"model": "gsprec", "protocol": "standard", "groups": ["other"]}]},
+         r"claims\[0\]\.groups: gsprec has no run in other; its groups: band"),
+        ({"claims": [{"name": "a", "title": "A", "kind": "ablation", "paper": "gsprec", "model": "gsprec",
+                      "groups": ["other"], "pairs": [{"better": "a", "worse": "b", "claim": "c"}]}]},
+         r"claims\[0\]\.groups: gsprec has no run in other; its groups: band"),
+        ({"figures": [ALONG | {"group": "band", "param": "centre"}]},
+         r"figures\[0\]\.param: no entry of its group sweeps 'centre'; swept: center; did you mean 'center'"),
+        ({"figures": [ALONG | {"group": "other", "param": "center"}]},
+         r"figures\[0\]\.param: no entry of its group sweeps 'center'; swept: nothing"),
+        ({"tables": [{"name": "t", "title": "T", "kind": "datasets", "published": "gsprec/table99"}]},
+         r"tables\[0\]\.published: config/published/mapping.yaml has no 'gsprec/table99'; .* you mean 'gsp"),
+    ],
+    ids=["optimum", "ablation", "param", "group", "published"],
+)  # fmt: skip
+def test_what_would_stay_empty_is_refused_before_anything_runs(
+    tmp_path: Path, root: Path, more: dict, message: str
+) -> None:
+    path = tmp_path / "mine.yaml"
+    study = {"name": "mine", "title": "M", "datasets": ["synthetic"], "models": [
+        {"model": "gsprec", "group": "band", "sweep": {"center": [0.2, 0.8]}},
+        {"model": "popularity", "group": "other"},
+    ]}  # fmt: skip
+    path.write_text(json.dumps(study | more))
+    with pytest.raises(ConfigError, match=message):
         Catalog(root).study(str(path))
 
 

@@ -110,6 +110,9 @@ def test_models_have_means_over_seeds_and_what_is_printed(kept: Path, published:
         ((*MODELS, f"  - {{title: x, of: {PLACE}, history: train}}"), "no number of ndcg@10 for column x"),
         ((*MODELS, f"  - {{title: x, of: {PLACE}}}", "group: parts"), "no run has group parts"),
         (("table: [",), "not valid YAML"),
+        (("table: [claims]",), "neither claims nor models"),
+        ((*CLAIMS, "claims: [best, nothing]"), "no row has claims ['nothing']"),
+        ((*MODELS, f"  - {{title: x, of: {PLACE}, metrics: [ndcg]}}"), "columns[0].metrics[0]"),
     ],
     ids=str,
 )
@@ -118,6 +121,15 @@ def test_a_wrong_comment_is_refused_by_name(
 ) -> None:
     with pytest.raises(ConfigError, match=re.escape(said)):
         fill(page(*lines), kept, published)
+
+
+def test_a_table_without_its_end_does_not_take_the_text_behind_it(kept: Path, published: Published) -> None:
+    whole = page(*CLAIMS)
+    unended = whole.replace("<!-- end -->\n", "")
+    with pytest.raises(ConfigError, match="what stands between would be lost"):
+        fill(unended + whole, kept, published)
+    with pytest.raises(ConfigError, match="has no <!-- end --> behind it"):
+        fill(whole + unended, kept, published)
 
 
 def test_what_is_not_kept_is_named(kept: Path, published: Published) -> None:

@@ -75,6 +75,7 @@ class Settings(Choice):
 
 
 MOST_RUNS = 10_000  # of one entry of a study
+PUBLISHED = Path("config") / "published" / "mapping.yaml"
 
 # Values of `--config` that are texts of the user's: they must reach spawned jobs as they are.
 TEXTS = ("study", "mirror", "scale", "datasets", "models", "groups")
@@ -314,6 +315,7 @@ class Catalog:
             if name != DEFAULT:
                 self.dataset(name, f"{path}: seeds")
         _check_statements(self, config, str(path))
+        _check_printed(self, config, str(path))
         taken = [*config.datasets, *(name for name in config.optional_datasets if name in present)]
         whole = config.model_copy(update={"datasets": [*config.datasets, *config.optional_datasets]})
         asked = choice or Choice()
@@ -334,6 +336,28 @@ def _check_statements(catalog: Catalog, study: StudyConfig, where: str) -> None:
                 if name not in papers:
                     listed = f"{STATEMENTS} has {', '.join(sorted(papers))}{nearest(name, papers)}"
                     raise ConfigError(f"{where}: claims[{index}].papers: nothing of '{name}'; {listed}")
+
+
+def _check_printed(catalog: Catalog, study: StudyConfig, where: str) -> None:
+    """Refuse a table or claim next to a published table that is not known."""
+    given = {f"{kind}[{index}]": item.published for kind in ("tables", "claims")
+             for index, item in enumerate(getattr(study, kind)) if item.published}  # fmt: skip
+    known = read_yaml(catalog.root / PUBLISHED) if given else {}
+    for place, name in given.items():
+        if name not in known:
+            raise ConfigError(
+                f"{where}: {place}.published: {PUBLISHED} has no '{name}'; it has {', '.join(known)}"
+                f"{nearest(name, known)}"
+            )
+
+
+def _check_used(entry: ModelEntry, kinds: Collection[str], where: str) -> None:
+    """Refuse `validate_by` where nothing is searched and nothing stops by it."""
+    if entry.validate_by != BY_RECALL and not entry.tune and "trained" not in kinds:
+        raise ConfigError(
+            f"{where}.validate_by: of {', '.join(entry.models)} nothing is searched or trained; leave it "
+            "out, or add `tune: true`"
+        )
 
 
 def _check_refit(entry: ModelEntry, model: ModelConfig, where: str) -> None:
@@ -379,6 +403,7 @@ class Study:
         self._check_labels()
         self._check_drawings()
         self._check_depth()
+        self._check_not_empty(whole)
 
     def _expand(self, entry: ModelEntry | ListsEntry, name: str, where: str) -> list[PlannedRun]:
         if isinstance(entry, ListsEntry):
@@ -389,6 +414,7 @@ class Study:
         model = self.catalog.model(name, where)
         self._check_datasets(entry, where)
         _check_refit(entry, model, where)
+        _check_used(entry, {self.catalog.model(one, where).kind for one in entry.models}, where)
         datasets = entry.datasets or self.config.datasets
         self._check_count(entry, datasets, where)
         return [run for dataset in datasets for run in self._runs_on(dataset, entry, model, where)]
@@ -564,6 +590,36 @@ class Study:
                     self._check_models(models, known, f"{self.origin}: {kind}[{index}].{key}")
                 if kind == "figures" and item.kind == "ablation" and item.reference is not None:
                     self._check_reference(item, whole, f"{self.origin}: figures[{index}].reference")
+
+    def _check_not_empty(self, whole: StudyConfig) -> None:
+        """Refuse a claim or figure that no entry of the study's file has runs for."""
+        for index, claim in enumerate(whole.claims):
+            if claim.kind in (*OF_SETTINGS, "ablation"):
+                self._check_has_runs(claim, whole, f"{self.origin}: claims[{index}].groups")
+        for index, figure in enumerate(whole.figures):
+            if figure.kind in ("sensitivity", "heatmap"):
+                self._check_swept(figure, whole, f"{self.origin}: figures[{index}]")
+
+    def _check_has_runs(self, claim: ClaimConfig, whole: StudyConfig, where: str) -> None:
+        """Refuse a claim that compares runs of a model in groups where it has none."""
+        groups = {entry.group for entry in whole.models if claim.model in entry.models}
+        if not groups.intersection(claim.groups):
+            raise ConfigError(
+                f"{where}: {claim.model} has no run in {', '.join(claim.groups)}; its groups: "
+                f"{', '.join(sorted(groups))}"
+            )
+
+    def _check_swept(self, figure: FigureConfig, whole: StudyConfig, where: str) -> None:
+        """Refuse a figure along a parameter that no entry of its group sweeps."""
+        entries = [entry for entry in whole.models if figure.group in (None, entry.group)]
+        known = sorted({name for entry in entries for name in getattr(entry, "sweep", {})})
+        for key in ("param", "other_param"):
+            name = getattr(figure, key)
+            if name is not None and name not in known:
+                raise ConfigError(
+                    f"{where}.{key}: no entry of its group sweeps '{name}'; swept: "
+                    f"{', '.join(known) or 'nothing'}{nearest(name, known)}"
+                )
 
     def _check_reference(self, item: FigureConfig, whole: StudyConfig, where: str) -> None:
         """Refuse an ablation that is set against a variant which no entry of its group has."""

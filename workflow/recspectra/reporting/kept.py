@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pandas as pd
 from pydantic import Field
@@ -40,7 +40,9 @@ from recspectra.reporting.results import ABSENT, COLUMNS, read_csv
 from recspectra.reporting.table import plain_table, to_markdown
 from recspectra.reporting.words import paragraphs
 
-BLOCK = re.compile(r"(<!-- kept\n(.*?)-->\n).*?(<!-- end -->)", re.DOTALL)
+BEGIN, END = "<!-- kept\n", "<!-- end -->"
+BLOCK = re.compile(rf"({BEGIN}(.*?)-->\n)(.*?)({END})", re.DOTALL)
+Point = Annotated[str, Field(pattern=r"^[a-z_]+@[1-9][0-9]*$")]  # such as ndcg@10
 VERDICTS = (REPRODUCED, NOT_REPRODUCED, CANNOT_TELL)
 ENDED, OTHER = "*", "\u2020"
 NOTES = [(ENDED, "\\*", "A cap ended it."), (OTHER, OTHER, "Printed with another definition of the metric.")]
@@ -62,7 +64,7 @@ class ModelColumn(Strict):
 
     title: str
     of: str
-    metrics: list[str] = []
+    metrics: list[Point] = []
     protocol: str = ""
     history: str = "train+valid"
     mask: str = "train+valid"
@@ -75,7 +77,7 @@ class ModelsTable(Strict):
     """Means over seeds: a row for each model and variant of a group."""
 
     table: Literal["models"]
-    metrics: list[str] = Field(min_length=1)
+    metrics: list[Point] = Field(min_length=1)
     protocol: str
     group: str = "main"
     columns: list[ModelColumn] = Field(min_length=1)
@@ -104,15 +106,20 @@ def fill(page: str, kept: Path, published: Published, origin: str = "RESULTS.md"
     """
 
     def written(found: re.Match) -> str:
+        if BEGIN in found[3]:
+            raise ConfigError(f"{origin}: no {END} before the next table; what stands between would be lost")
         entry = parse_yaml(found[2], origin)
-        kind = {"claims": ClaimsTable, "models": ModelsTable}.get(entry.get("table"))
+        kind = {"claims": ClaimsTable, "models": ModelsTable}.get(str(entry.get("table")))
         if not kind:
             raise ConfigError(f"{origin}: table: {entry.get('table')!r} is neither claims nor models")
         asked = validate(kind, entry, origin)
         table = claims(asked, kept) if kind is ClaimsTable else models(asked, kept, published)
-        return f"{found[1]}\n{table}\n{found[3]}"
+        return f"{found[1]}\n{table}\n{found[4]}"
 
-    return BLOCK.sub(written, page)
+    filled, count = BLOCK.subn(written, page)
+    if count != page.count(BEGIN):
+        raise ConfigError(f"{origin}: a table has no {END} behind it; write one")
+    return filled
 
 
 # ---------------------------------------------------------------------------------- claims
@@ -125,9 +132,10 @@ def claims(asked: ClaimsTable, kept: Path) -> str:
     count = f"All {judged.sum()} claims: {', '.join(f'{judged.get(v, 0)} {v}' for v in VERDICTS)}."
     rows = rows[rows["scope"].isin(asked.scopes)]
     rows = rows[rows["claim"].isin(asked.claims)] if asked.claims else rows
-    if rows.empty:
+    missing = [name for name in asked.claims if name not in set(rows["claim"])]
+    if rows.empty or missing:
         raise ConfigError(
-            f"{', '.join(asked.of)}: no row has claims {asked.claims} and scopes {asked.scopes}"
+            f"{', '.join(asked.of)}: no row has claims {missing or asked.claims} and scopes {asked.scopes}"
         )
     header = ["claim", "verdict", "what was measured"]
     whole, lines = len(asked.of) > 1, []
