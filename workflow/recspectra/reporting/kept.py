@@ -44,8 +44,12 @@ BEGIN, END = "<!-- kept\n", "<!-- end -->"
 BLOCK = re.compile(rf"({BEGIN}(.*?)-->\n)(.*?)({END})", re.DOTALL)
 Point = Annotated[str, Field(pattern=r"^[a-z_]+@[1-9][0-9]*$")]  # such as ndcg@10
 VERDICTS = (REPRODUCED, NOT_REPRODUCED, CANNOT_TELL)
-ENDED, OTHER = "*", "\u2020"
-NOTES = [(ENDED, "\\*", "A cap ended it."), (OTHER, OTHER, "Printed with another definition of the metric.")]
+ENDED, OTHER, UNKNOWN = "*", "\u2020", "\u2021"
+NOTES = [
+    (ENDED, "\\*", "A cap ended it."),
+    (OTHER, OTHER, "Printed with another definition of the metric."),
+    (UNKNOWN, UNKNOWN, "Nobody knows with which definition of the metric it was printed."),
+]
 SAME = ["model", "variant", "key", "fit", "seed"]
 CLAIM_ABSENT = {"unlike": "", "unlike_rival": ""}  # in files of earlier versions
 
@@ -224,9 +228,9 @@ def _printed(column: ModelColumn, runs: pd.DataFrame, published: Published) -> d
             for metric, k in points
         ]
         if any(values):
-            other = any(v and v.same_definition is False for v in values)
+            same = [v.same_definition for v in values if v]
             found[model, variant] = " / ".join(_short(v.value if v else None) for v in values)
-            found[model, variant] += OTHER if other else ""
+            found[model, variant] += OTHER if False in same else UNKNOWN if None in same else ""
     return found
 
 
