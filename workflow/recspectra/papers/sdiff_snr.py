@@ -141,7 +141,7 @@ def whole_snr(train: Interactions) -> pd.DataFrame:
     Parameters
     ----------
     train : Interactions
-        n items, of which the graph is made.
+        n items: the graph is made of them.
 
     Returns
     -------
