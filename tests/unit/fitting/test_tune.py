@@ -97,6 +97,33 @@ def test_every_budget_is_spent_and_no_point_is_tried_twice(
     assert len(points) == len(set(points)) == len(study.trials) == 25
 
 
+def test_trials_are_compared_on_users_drawn_once(
+    job: Callable[..., TuneJob], inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Interactions] = []
+
+    def validator(given: Inputs, **_: Any) -> Callable[[Any], float]:
+        seen.append(given.valid)
+        return lambda score: score(None, None).height()
+
+    monkeypatch.setattr(module, "validator", validator)
+    for number, (users, seed) in enumerate([(None, 0), (5, 0), (5, 0), (5, 1), (10_000, 0)]):
+        made = job(WIDE, trials=1, seed=seed)
+        made.config = made.config.model_copy(update={"users": users})
+        tune(made, inputs, tmp_path / f"{number}.sqlite")
+    whole, few, again, other, most = (set(np.flatnonzero(v.lengths)) for v in seen[::2])
+    assert whole == most == set(np.flatnonzero(inputs.valid.lengths))
+    assert few == again and len(few) == len(other) == 5 and few != other and few <= whole
+    for user in few:
+        assert seen[2].sequence(user).tolist() == inputs.valid.sequence(user).tolist()
+
+
+def test_a_number_of_users_is_part_of_a_searchs_key_and_its_absence_is_not() -> None:
+    plain = {"model": "hill", "params": {}, "search": {"rank": [1, 2]}, "trials": 2, "seed": 0}
+    assert "users" not in TuneConfig(**plain).model_dump()
+    assert TuneConfig(**plain, users=5).key != TuneConfig(**plain).key
+
+
 def test_defaults_come_first_then_the_authors_values(
     job: Callable[..., TuneJob], inputs: Inputs, tmp_path: Path
 ) -> None:

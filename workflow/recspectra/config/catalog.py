@@ -508,6 +508,7 @@ class Study:
             trials=self.scale.count_trials(self.config.tuning.trials),
             seed=self.config.tuning.seed,
             validate_by=entry.validate_by,
+            users=self.config.tuning.users,
         )
         return tune.model_copy(update={"epochs": self.scale.caps_of(model, tune).epochs})
 

@@ -53,6 +53,7 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
     TuningConfig: {
         "trials": "Trials of each model on each dataset; a scale may allow fewer.",
         "seed": "Seed of the search.",
+        "users": "Measure each trial on so many users of validation, drawn once. All by default.",
     },
     ModelEntry: {
         "model": "A name of `config/models/`, or a list: the entry is then that of each of them.",

@@ -201,6 +201,8 @@ class TuneConfig(Strict):
     validate_by : str
         The metric that trials are compared by and their fits stop by; no part of the key where it is the
         usual one.
+    users : int, optional
+        How many users of the validation part a trial is measured on; no part of the key where it is all.
     """
 
     model: str
@@ -211,10 +213,11 @@ class TuneConfig(Strict):
     seed: int
     epochs: int | None = Field(None, ge=1)
     validate_by: ValidatedBy = BY_RECALL
+    users: int | None = Field(None, ge=1)
 
     @model_serializer(mode="wrap")
     def _leave_out_what_is_not_there(self, handler: Any) -> dict[str, Any]:
-        return _without_usual(handler(self), {"epochs": None, "validate_by": BY_RECALL})
+        return _without_usual(handler(self), {"epochs": None, "validate_by": BY_RECALL, "users": None})
 
     def of_class(self, model: ModelConfig) -> TuneConfig:
         """Return the job with the class that the model's YAML names; one given by hand may lack it."""

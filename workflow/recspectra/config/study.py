@@ -107,6 +107,7 @@ class TuningConfig(Strict):
 
     trials: int = Field(ge=1, le=10_000)
     seed: Seed = 0
+    users: int | None = Field(None, ge=100)
 
 
 Models = Annotated[

@@ -13,7 +13,7 @@ import itertools
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from recspectra.config.base import Scalar
 from recspectra.config.model import Budget, ModelConfig, TuneConfig
 from recspectra.config.scale import USABLE, Caps
 from recspectra.config.yaml_io import canonical_json
+from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.files import provenance, write_json, write_text
 from recspectra.fitting.scoring import Inputs
 from recspectra.fitting.statuses import attempt, ended_by_cap
@@ -124,7 +125,8 @@ def tune(job: TuneJob, inputs: Inputs, database: Path, progress: Progress | None
     job : TuneJob
         What to search, with how many trials.
     inputs : Inputs
-        Train and validation interactions and the spectra; no test data.
+        Train and validation interactions and the spectra; no test data. With `users` a trial sees the
+        validation items of as many users, drawn once by the seed of the search.
     database : Path
         SQLite file; made where it is missing.
     """
@@ -133,7 +135,7 @@ def tune(job: TuneJob, inputs: Inputs, database: Path, progress: Progress | None
     study = optuna.create_study(
         storage=f"sqlite:///{database}", study_name="tune", direction="maximize", load_if_exists=True
     )
-    by = job.config.validate_by
+    inputs, by = replace(inputs, valid=_compared_on(inputs.valid, job.config)), job.config.validate_by
     validate, final = validator(inputs, by=by), validator(inputs, refuse_ties=True, by=by)
     for params in _suggestions(job, study):
         record = _try(job, inputs, validate, final, {**job.fixed, **params})
@@ -141,6 +143,17 @@ def tune(job: TuneJob, inputs: Inputs, database: Path, progress: Progress | None
         if progress:
             progress.update(len(study.get_trials(deepcopy=False)), validation=record["value"])
     return study
+
+
+def _compared_on(valid: Interactions, config: TuneConfig) -> Interactions:
+    """Return the validation items of the users that trials are compared on."""
+    users = np.flatnonzero(valid.lengths > 0)
+    if config.users is None or config.users >= len(users):
+        return valid
+    drawn = np.random.default_rng(axis_seed(config.seed, "validation-users"))
+    kept = np.isin(valid.users, drawn.choice(users, config.users, replace=False))
+    times = None if valid.times is None else valid.times[kept]
+    return from_pairs(valid.users[kept], valid.items[kept], times, valid.shape)
 
 
 def _suggestions(job: TuneJob, study: optuna.Study) -> Iterator[Params]:

@@ -97,7 +97,7 @@ def tuned(files: StudyResults, groups: list[str], datasets: list[str]) -> dict[s
             spaces.setdefault(about.get("title", model), parts)
     by = list(dict.fromkeys(entry.validate_by for entry in entries))
     trials = scale_of(files).count_trials(config.tuning.trials) if spaces else 0
-    return {"trials": trials, "spaces": spaces, "by": by} if spaces else None
+    return {"trials": trials, "spaces": spaces, "by": by, "users": config.tuning.users} if spaces else None
 
 
 def _entries(files: StudyResults, groups: list[str], datasets: list[str]) -> list[ModelEntry]:
