@@ -29,7 +29,7 @@ COPIED = (
     "Snakefile", "rules", "envs", "config", "workflow", "pyproject.toml", "constraints.txt", "locks",
     "Makefile",
 )  # fmt: skip
-SECONDS = 300.0  # that a call may take
+SECONDS = 600.0  # that a call may take; on a busy machine it takes ten times as long
 
 
 def cold_python() -> str:
