@@ -112,7 +112,7 @@ unlock: .venv/installed  ## Remove the lock that a killed workflow left, unless 
 	@$(BIN)/python workflow/scripts/unlock.py $(SNAKEMAKE)
 
 test: .venv/installed-test  ## Run all tests but test-cluster, test-faults and test-gpu
-	@$(BIN)/python -m pytest -n "$$CORES" --dist loadfile
+	@$(BIN)/python -m pytest -n "$$CORES" --dist loadfile --no-loadscope-reorder
 
 test-fast: .venv/installed-test  ## Run the unit tests without the slow ones, in about a minute
 	@$(BIN)/python -m pytest -n "$$CORES" --dist loadfile -m 'not slow' tests/unit

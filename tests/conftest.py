@@ -34,6 +34,15 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("recspectra")
 
 
+FOLDERS = ("workflow", "realdata", "contract", "security", "browser")  # then unit, of many short files
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the folders of long files, so that no worker is left alone with one at the end."""
+    order = {name: number for number, name in enumerate(FOLDERS)}
+    items.sort(key=lambda item: order.get(item.path.relative_to(ROOT / "tests").parts[0], len(order)))
+
+
 def pytest_collection_finish() -> None:
     """Leave the thousands of collected tests out of garbage collections: fits ask for a full one each."""
     gc.collect()

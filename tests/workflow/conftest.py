@@ -5,8 +5,22 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import harness
 import pytest
 from harness import TINY, TINY_STUDY, Finished, Project
+from warm import warm_python
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Let the calls of a test of this folder, and their jobs, start warm."""
+    harness.interpreter = warm_python
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    """Leave the tests of other folders a Python that starts cold: of faults, attacks, a cluster."""
+    harness.interpreter = harness.cold_python
 
 
 @pytest.fixture(scope="session")

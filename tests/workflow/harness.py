@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import contextlib
 import copy
 import csv
@@ -28,7 +29,16 @@ COPIED = (
     "Snakefile", "rules", "envs", "config", "workflow", "pyproject.toml", "constraints.txt", "locks",
     "Makefile",
 )  # fmt: skip
-SECONDS = 300.0  # that a call may take
+SECONDS = 600.0  # that a call may take; on a busy machine it takes ten times as long
+
+
+def cold_python() -> str:
+    """Return the path of Python; conftest.py exchanges it for `warm_python` in the tests of this folder."""
+    return sys.executable
+
+
+interpreter: Callable[[], str] = cold_python
+
 COLUMNS = "dataset,model,variant,key,seed,protocol,fit,history,mask,users,metric,k,value,status"
 
 TINY = Path(__file__).resolve().parent / "tiny"
@@ -56,11 +66,12 @@ class Project:
 
     @classmethod
     def copied(cls, target: Path) -> Project:
-        """Copy what a run needs to an empty folder."""
+        """Copy what a run needs to an empty folder, compiled modules among it."""
+        compileall.compile_dir(ROOT / "workflow", quiet=2)
         for name in COPIED:
             source = ROOT / name
             if source.is_dir():
-                shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(source, target / name)
             else:
                 target.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, target / name)
@@ -77,24 +88,27 @@ class Project:
             kept["PYTHONPATH"] = os.pathsep.join(str(p) for p in places)
         return {**kept, "PYTHONDONTWRITEBYTECODE": "1", **extra}
 
-    def command(self, folder: Path, *args: str, cores: int = 2, profile: bool = True) -> list[str]:
+    def command(
+        self, folder: Path, *args: str, cores: int = 2, profile: bool = True, python: str = sys.executable
+    ) -> list[str]:
         """Return a Snakemake command line that works in `folder`; targets go first in `args`."""
         shown = ["--profile", str(self.root / "workflow" / "profiles" / "default")] if profile else []
         where = ["-s", str(self.root / "Snakefile"), "--directory", str(folder), "--cores", str(cores)]
-        return [sys.executable, "-m", "snakemake", *where, *shown, *args]
+        return [python, "-m", "snakemake", *where, *shown, *args]
 
     def snakemake(
         self, folder: Path, *args: str, cores: int = 2, profile: bool = True, **extra: str
     ) -> subprocess.CompletedProcess:
         """Run Snakemake in `folder`; its output is text, the exit status is not checked."""
-        command = self.command(folder, *args, cores=cores, profile=profile)
+        command = self.command(folder, *args, cores=cores, profile=profile, python=interpreter())
         return _run(command, None, self.environment(**extra))
 
     def planned(self, folder: Path, *args: str, **extra: str) -> list[Job]:
         """Return the jobs of a dry run."""
         with tempfile.TemporaryDirectory() as place:
             file = Path(place) / "jobs"
-            command = self.command(folder, *args, "--dry-run", "--logger", "jobs", profile=False)
+            words = [*args, "--dry-run", "--logger", "jobs"]
+            command = self.command(folder, *words, profile=False, python=interpreter())
             variables = self.environment(PLUGINS, RECSPECTRA_TEST_JOBS=str(file), **extra)
             done = _run(command, None, variables)
             assert done.returncode == 0, done.stdout + done.stderr
@@ -104,7 +118,8 @@ class Project:
 
     def script(self, name: str, folder: Path, *args: Any, **extra: str) -> subprocess.CompletedProcess:
         """Run one of workflow/scripts in `folder`."""
-        command = [sys.executable, str(self.root / "workflow" / "scripts" / f"{name}.py"), *map(str, args)]
+        script = self.root / "workflow" / "scripts" / f"{name}.py"
+        command = [interpreter(), str(script), *map(str, args)]
         return _run(command, folder, self.environment(OMP_NUM_THREADS="1", **extra))
 
 

@@ -197,27 +197,6 @@ def test_second_run_has_nothing_to_do(finished: Finished) -> None:
     assert snapshot(finished.folder / "results") == before
 
 
-def test_other_cores_give_the_same_bytes(finished: Finished, tmp_path: Path) -> None:
-    done = finished.project.snakemake(tmp_path / "one", *finished.options, cores=1)
-    assert done.returncode == 0, done.stderr
-
-    def same(name: str) -> bool:
-        timed = (
-            locks.NAME,
-            "logs/",
-            "report",
-            "studies/tiny-study/fig-timing",
-            "studies/tiny-study/runs.csv",
-            "studies/tiny-study/standings.svg",
-        )
-        return not name.startswith((*timed, "spectra/")) and not name.endswith(("run.json", "study.json"))
-
-    two, one = (digests(folder / "results", same) for folder in (finished.folder, tmp_path / "one"))
-    assert "studies/tiny-study/metrics.csv" in two and "studies/tiny-study/table-main.tex" in two
-    assert sum(name.endswith("rankings.npz") for name in two) == TINY_FITS.total()
-    assert one == two
-
-
 def test_figures_are_redrawn_without_rankings(finished: Finished, work: Path) -> None:
     study = work / FOLDER
     drawn = digests(study, lambda name: name.startswith(("fig-", "table-", "audit")))

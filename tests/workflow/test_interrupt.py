@@ -87,10 +87,11 @@ def fits(session: int) -> list[psutil.Process]:
 
 @dataclass(frozen=True)
 class Checkout:
-    """A checkout with a study of one fit that takes some seconds."""
+    """A checkout, a study of one fit that takes some seconds, a folder where only that is left to do."""
 
     project: Project
     study: Path
+    base: Path
 
     @property
     def arguments(self) -> list[str]:
@@ -102,11 +103,14 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     place = tmp_path_factory.mktemp("interrupted")
     project = Project.copied(place / "checkout")
     shutil.copy(TINY / "dataset.yaml", project.root / "config" / "datasets" / "tiny.yaml")
-    params = {"epochs": 300, "eval_every": 10, "patience": 1000, "batch_size": 10}
+    params = {"epochs": 150, "eval_every": 10, "patience": 1000, "batch_size": 10}
     models = [{"model": "sdiff", "params": TINY_STUDY["models"][4]["params"] | params}]
     study = {k: v for k, v in TINY_STUDY.items() if k not in ("tables", "figures", "claims")}
     file = write_yaml(place / "long.yaml", study | {"name": "long", "models": models})
-    return Checkout(project, file)
+    made = Checkout(project, file, place / "base")
+    done = project.snakemake(made.base, *made.arguments, "--until", "split", "spectrum")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return made
 
 
 @pytest.fixture
@@ -115,8 +119,7 @@ def start(checkout: Checkout, tmp_path: Path) -> Iterator[Callable[..., tuple[Te
     started = []
 
     def begin(profile: bool = True, learning: bool = True) -> tuple[Terminal, Path]:
-        folder = tmp_path / "work"
-        folder.mkdir()
+        folder = Path(shutil.copytree(checkout.base, tmp_path / "work"))
         command = checkout.project.command(folder, *checkout.arguments, profile=profile)
         started.append(Terminal.start(command, folder, checkout.project.environment()))
         wait_for(lambda: fits(started[0].process.pid), started[0].process)

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from harness import TINY, Finished, Project, changed, fitted, write_yaml
+from warm import warm_python
 
 pytestmark = pytest.mark.slow
 STUDY: dict[str, Any] = {
@@ -44,7 +45,7 @@ def models(folder: Path) -> list[str]:
 
 
 def recommend(kept: Finished, *words: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "recspectra", "recommend", *words]
+    command = [warm_python(), "-m", "recspectra", "recommend", *words]
     variables = kept.project.environment(RECSPECTRA_ROOT=str(kept.project.root))
     return subprocess.run(
         command, cwd=kept.folder, env=variables, capture_output=True, text=True, check=False

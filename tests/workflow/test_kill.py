@@ -18,7 +18,7 @@ import psutil
 import pytest
 from harness import TINY_STUDY, Finished, Project, files_below, unfinished, wait_for, write_yaml
 
-EPOCHS, KILL_AFTER = 120, 25
+EPOCHS, KILL_AFTER = 80, 20
 METRICS = "results/studies/killed/metrics.csv"
 TARGETS = [METRICS, "results/studies/killed/learning.csv"]
 MARK = 1e6  # seconds of training; no honest run has them

@@ -23,6 +23,7 @@ from harness import (
     one_error,
     write_yaml,
 )
+from warm import warm_python
 
 from recspectra.config.catalog import Catalog
 from recspectra.data.synthetic import generate
@@ -76,7 +77,7 @@ def test_a_default_of_a_models_yaml_reruns_that_model(finished: Finished) -> Non
 def test_redo_of_a_run_makes_it_again_and_what_shows_it(finished: Finished, work: Path) -> None:
     """As `make redo` does: the study's own words, found by itself where it is one of the project's."""
     run = seeds_of(work, "popularity")[0]
-    command = finished.project.command(work)
+    command = finished.project.command(work, python=warm_python())
     words = ["--what", f"{run.relative_to(work)}/", "--study", finished.study]
     before = files_below(work / "results")
     done = finished.project.script("redo", work, *words, "--dry", "--command", *command)

@@ -48,14 +48,29 @@ def added(path: Path, text: str) -> Iterator[None]:
 # -------------------------------------------------------------------------------- code
 
 
-def test_comments_and_docstrings_rerun_nothing(finished: Finished) -> None:
-    file = finished.project.root / PACKAGE / "models" / "gsprec.py"
+def test_words_new_files_settings_and_a_new_clone_rerun_nothing(finished: Finished, work: Path) -> None:
+    """All at once: comments, docstrings, YAML files that are not used, budget, mirror, cores, times."""
+    module = finished.project.root / PACKAGE / "models" / "gsprec.py"
+    config = finished.project.root / "config"
+    dataset = (config / "datasets" / "tiny.yaml").read_text(encoding="utf-8")
+    model = (config / "models" / "ease.yaml").read_text(encoding="utf-8")
+    study = yaml.safe_dump({**TINY_STUDY, "name": "another"})
+    settings = ["budget={minutes: 7.5, memory_gb: 9.0}", "mirror=/nowhere", "--cores", "1"]
     with (
-        edited(file, "import numpy as np", "import numpy as np  # a comment"),
-        edited(file, '"""GSPRec: ', '"""Edited: '),
-        edited(file, '        """Return the fused', '        """Deliver the fused'),
+        edited(module, "import numpy as np", "import numpy as np  # a comment"),
+        edited(module, '"""GSPRec: ', '"""Edited: '),
+        edited(module, '        """Return the fused', '        """Deliver the fused'),
+        added(config / "datasets" / "tiny2.yaml", dataset.replace("name: tiny\n", "name: tiny2\n")),
+        added(config / "models" / "ease2.yaml", model.replace("name: ease\n", "name: ease2\n")),
+        added(config / "studies" / "another.yaml", study),
     ):
-        assert plan(finished) == []
+        for path in finished.project.root.rglob("*"):
+            os.utime(path)  # Git gives all files of a checkout the time of the checkout
+        assert finished.project.planned(work, *finished.options, *settings) == []
+        more = plan(finished, "another", *finished.options)
+    assert Counter(by_rule(more)) == Counter(
+        {"evaluate": 1, "collect": 1, "gather": 2, "draw_another": 1, "another": 1, "report": 1}
+    )
 
 
 def test_code_of_one_model_reruns_its_fits(finished: Finished) -> None:
@@ -121,13 +136,6 @@ def added_line(path: Path, line: str) -> Iterator[None]:
         path.write_text(before, encoding="utf-8")
 
 
-def test_a_new_clone_reruns_nothing(finished: Finished, work: Path) -> None:
-    """Git gives all files of a checkout the time of the checkout."""
-    for path in finished.project.root.rglob("*"):
-        os.utime(path)
-    assert finished.project.planned(work, *finished.options) == []
-
-
 # ------------------------------------------------------------------------ configuration
 
 
@@ -172,28 +180,6 @@ def test_order_of_keys_and_whole_floats_change_nothing(finished: Finished) -> No
 
     with study_changed(finished, change):
         assert not fitted(plan(finished))
-
-
-def test_budget_mirror_and_cores_rerun_nothing(finished: Finished) -> None:
-    settings = ["budget={minutes: 7.5, memory_gb: 9.0}", "mirror=/nowhere"]
-    assert plan(finished, *finished.options, *settings, "--cores", "1") == []
-
-
-def test_new_yaml_files_rerun_nothing(finished: Finished) -> None:
-    config = finished.project.root / "config"
-    dataset = (config / "datasets" / "tiny.yaml").read_text(encoding="utf-8")
-    model = (config / "models" / "ease.yaml").read_text(encoding="utf-8")
-    study = yaml.safe_dump({**TINY_STUDY, "name": "another"})
-    with (
-        added(config / "datasets" / "tiny2.yaml", dataset.replace("name: tiny\n", "name: tiny2\n")),
-        added(config / "models" / "ease2.yaml", model.replace("name: ease\n", "name: ease2\n")),
-        added(config / "studies" / "another.yaml", study),
-    ):
-        assert plan(finished) == []
-        more = plan(finished, "another", *finished.options)
-    assert Counter(by_rule(more)) == Counter(
-        {"evaluate": 1, "collect": 1, "gather": 2, "draw_another": 1, "another": 1, "report": 1}
-    )
 
 
 @pytest.mark.parametrize("key", ["title", "notes"])

@@ -15,7 +15,6 @@ from harness import REPO, TINY_STUDY, Finished, Project, by_rule, finished_jobs,
 
 SDIFF = {"rank": 16, "hidden": 32, "batch_size": 50, "epochs": 60, "eval_every": 20, "patience": 50}
 TRIALS = 6
-FIT = "results/studies/tuned/metrics.csv"
 
 
 @pytest.fixture(scope="module")

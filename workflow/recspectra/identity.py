@@ -261,6 +261,7 @@ def code_hash(*modules: str, scripts: Iterable[Path | str] = ()) -> str:
     return digest.hexdigest()[:12]
 
 
+@functools.cache
 def _module_path(name: str) -> Path | None:
     if name.split(".")[0] != PACKAGE:
         return None
@@ -307,7 +308,7 @@ def _tree(path: Path) -> ast.Module:
 def _dumped(tree: ast.AST) -> str:
     """Return the hash of a syntax tree without its docstrings."""
     whole = []
-    for node in ast.walk(tree):
+    for node in _blocks(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_docstring(body[0]):
             whole.append((node, body))
@@ -316,6 +317,16 @@ def _dumped(tree: ast.AST) -> str:
     for node, body in whole:
         node.body = body
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _blocks(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield a node and all statements below it; their expressions, nine of ten nodes, are left out."""
+    left = [tree]
+    while left:
+        yield (node := left.pop())
+        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+            if isinstance(part := getattr(node, name, None), list):
+                left += part
 
 
 def _is_docstring(node: ast.AST) -> bool:
@@ -329,7 +340,7 @@ def _is_docstring(node: ast.AST) -> bool:
 def _imported(tree: ast.AST, package: str) -> list[str]:
     """Return the package modules that a piece of code imports; `package` is where it stands."""
     found: list[str] = []
-    for node in ast.walk(tree):
+    for node in _blocks(tree):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

@@ -12,6 +12,7 @@ import yaml
 from recspectra import planning
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import load_settings
+from recspectra.config.model import RunConfig
 from recspectra.running.names import Names
 
 STUDY: dict[str, Any] = {
@@ -48,6 +49,17 @@ def test_a_run_is_called_by_titles_and_by_what_tells_it_apart(plan: planning.Pla
     ]  # fmt: skip
     assert found[5] == f"GSPRec (narrow, phi 0.0){where}"
     assert found[6] == f"GF-CF{where}"
+
+
+def test_keys_are_hashed_once_whatever_the_number_of_messages(
+    plan: planning.Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dry run of all studies names a thousand fits of a thousand runs."""
+    names, run, hashed, key = Names(plan), plan.studies["named"].runs[0].run, [], RunConfig.key.fget
+    monkeypatch.setattr(RunConfig, "key", property(lambda self: hashed.append(self) or key(self)))
+    said = {f"{names:fit synthetic ease {key(run)}}" for _ in range(5)}
+    assert said == {"EASE on Synthetic (embedded)"}
+    assert len(hashed) == sum(len(study.runs) for study in plan.studies.values())
 
 
 def test_data_and_searches_have_names_too(plan: planning.Plan) -> None:

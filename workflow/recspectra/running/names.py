@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -37,8 +38,16 @@ class Names:
 
     def _runs(self, studies: Iterable[str], model: str, key: str) -> list[PlannedRun]:
         """Return the runs that have a key."""
-        runs = [run for name in studies for run in self.plan.studies[name].runs]
-        return [run for run in runs if (run.run.model, run.run.key) == (model, key)]
+        return [run for name in studies for run in self._by_key.get((name, model, key), ())]
+
+    @functools.cached_property
+    def _by_key(self) -> dict[tuple[str, str, str], list[PlannedRun]]:
+        """All runs by study, model and key: each job has a message, so looking through all takes minutes."""
+        found: dict[tuple[str, str, str], list[PlannedRun]] = {}
+        for name, study in self.plan.studies.items():
+            for run in study.runs:
+                found.setdefault((name, run.run.model, run.run.key), []).append(run)
+        return found
 
     def tune(self, dataset: str, model: str, key: str) -> str:
         """Return a search: `GSPRec (depth 2) on Synthetic`, with the values that are fixed."""
