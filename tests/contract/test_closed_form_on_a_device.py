@@ -121,6 +121,19 @@ def test_what_does_not_fit_a_device_is_scored_on_the_cpu(bench: Bench) -> None:
 
 
 @in_a_fork
+def test_a_run_whose_arrays_do_not_fit_a_device_records_the_cpu(bench: Bench, tmp_path: Path) -> None:
+    from recspectra import recommender
+
+    config = CATALOG.model("ease")
+    run = RunConfig(model="ease", params=params_of(config), fit="train", top=20)
+    job = Job("tiny", config, run, run.params, 0, "sim", 1, Budget(), "code")
+    for free, where in ((0, "cpu"), (10**9, "sim")):
+        recommender.free_bytes = lambda _, free=free: free
+        assert execute(job, bench.inputs(config, run), tmp_path / where) == "ok"
+        assert read_json(tmp_path / where / "run.json")["device"] == where
+
+
+@in_a_fork
 def test_trials_of_a_search_are_scored_on_the_device(bench: Bench, tmp_path: Path) -> None:
     from recspectra.fitting import device_ranking
     from recspectra.fitting.tune import TuneJob, tune

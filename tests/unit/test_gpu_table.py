@@ -41,6 +41,21 @@ def test_without_a_gpu_it_says_so_and_ends(tmp_path: Path) -> None:
     assert done.stdout.startswith("no GPU: PyTorch") and done.stdout.count("\n") == 1
 
 
+@pytest.mark.parametrize("mirror", ["", "empty"])
+def test_with_a_gpu_the_mirror_is_checked_before_anything_runs(
+    gpu: ModuleType, mirror: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu, "pick_device", lambda wanted: "cuda")
+    monkeypatch.setattr(gpu, "contract", lambda: pytest.fail("the tests have begun"))
+    given = str(tmp_path) if mirror else ""
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--mirror", given])
+    with pytest.raises(SystemExit) as stopped:
+        gpu.run()
+    said = str(stopped.value)
+    assert ("MIRROR is not given" in said) == (not mirror) and "lightgcn/gowalla/train.txt" in said
+    assert "make test-gpu MIRROR=" in said and "pytest -m gpu tests/contract" in said
+
+
 def test_the_table_has_a_row_for_every_model_and_dataset(
     gpu: ModuleType, catalog: Catalog, tmp_path: Path
 ) -> None:

@@ -32,6 +32,8 @@ from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build, normalised
 from recspectra.spectral.spectrum import Spectrum
 
+# With one thread CPU time is what was worked, whatever else the machine does.
+CLOCK = time.process_time if os.environ.get("OMP_NUM_THREADS") == "1" else time.perf_counter
 DEPTH = 50
 FEW = 388  # users of a product when its floor is timed
 WIDTHS = (16, 32, 48)  # columns of a sparse product when its floor is timed: the best counts
@@ -44,7 +46,7 @@ COLUMNS = {
 
 
 def products_of(name: str, p: dict[str, Any], system: Recommender, x: sp.csr_array) -> tuple[int, int, float]:
-    """Return what scoring takes at least: columns of factors, products with R a user, bytes read a user."""
+    """Return what scoring takes at least: columns of factors, products with R and numbers read a user."""
     degree = {
         "gfcf": 1,
         "pgsp": 1,
@@ -58,33 +60,41 @@ def products_of(name: str, p: dict[str, Any], system: Recommender, x: sp.csr_arr
         degree = p["order_global"] + p["order_cluster"]
     if name == "turbocf" and not system.q.shape[0]:
         degree = p["filter"]
-    matrix, read = getattr(system, MATRICES.get(name, "weights"), None), 0.0
+    matrix, read = item_matrix(name, system), 0.0
     if sp.issparse(matrix) and matrix.shape[0]:
-        read = 8.0 * float((x @ np.diff(matrix.indptr)).mean())
+        read = float((x @ np.diff(matrix.indptr)).mean())
     elif isinstance(matrix, np.ndarray):
-        read = 4.0 * matrix.shape[1] * x.nnz / x.shape[0]
+        read = float(matrix.shape[1] * x.nnz / x.shape[0])
     return p.get("rank", p.get("dimensions", 0)), 2 * degree, read
 
 
+def item_matrix(name: str, system: Recommender) -> Any:
+    """Return the matrix of items x items, sparse or dense, that a model multiplies histories by, if any."""
+    return getattr(system, MATRICES.get(name, "weights"), None)
+
+
 def least(work: Callable[[], object], repeats: int = 2) -> float:
-    """Return the least wall time of some calls."""
+    """Return the least time of some calls."""
     times = []
     for _ in range(repeats):
-        started = time.perf_counter()
+        started = CLOCK()
         work()
-        times.append(time.perf_counter() - started)
+        times.append(CLOCK() - started)
     return min(times)
 
 
-def floors(x: sp.csr_array, columns: int) -> dict[str, float]:
-    """Return seconds a user of a product with factors, one with R, a byte read, and 64 columns with top-k."""
+def floors(x: sp.csr_array, columns: int, matrix: Any) -> dict[str, float]:
+    """Return seconds a user of a product with factors, one with R and 64 columns with top-k.
+
+    And of a number: `read` of the matrix of items x items, and `write` of scores.
+    """
     import torch
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     rng, (_, n) = np.random.default_rng(0), x.shape
     normal = lambda *shape: rng.standard_normal(shape).astype(np.float32)  # noqa: E731
     r = normalised(x).astype(np.float32)
-    left, right, large = normal(FEW, max(columns, 64)), normal(n, max(columns, 64)), normal(10_000_000)
+    left, right = normal(FEW, max(columns, 64)), normal(n, max(columns, 64))
     once = []
     for width in WIDTHS:
         block = normal(n, width)
@@ -96,9 +106,18 @@ def floors(x: sp.csr_array, columns: int) -> dict[str, float]:
     return {
         "columns": least(lambda: left[:, :columns] @ right[:, :columns].T) / FEW if columns else 0.0,
         "sparse": min(once),
-        "byte": least(lambda: large.copy()) / (2 * large.nbytes),
+        "read": read_seconds(matrix),
+        "write": least(lambda: np.ones(BATCH_SCORES, dtype=np.float32)) / BATCH_SCORES,
         "rank": (narrow + top) / FEW,
     }
+
+
+def read_seconds(matrix: Any) -> float:
+    """Return the seconds in which a product with a vector reads one number of a matrix, at its best."""
+    if not (sp.issparse(matrix) or isinstance(matrix, np.ndarray)) or not matrix.size:
+        return 0.0
+    vector = np.ones(matrix.shape[1], dtype=np.float32)
+    return least(lambda: matrix @ vector) / matrix.size
 
 
 def passes(
@@ -108,14 +127,14 @@ def passes(
     users, spent = np.unique(np.linspace(0, train.n_users - 1, count).astype(int)), [0.0]
 
     def score(batch: np.ndarray, history: History) -> np.ndarray:
-        started = time.perf_counter()
+        started = CLOCK()
         found = system.score(batch, history)
-        spent[0] += time.perf_counter() - started
+        spent[0] += CLOCK() - started
         return found
 
-    started = time.perf_counter()
+    started = CLOCK()
     rank(score, train, masks, DEPTH, max(1, BATCH_SCORES // train.n_items), users=users)
-    whole, scale = time.perf_counter() - started, train.n_users / len(users)
+    whole, scale = CLOCK() - started, train.n_users / len(users)
     return {"score": scale * spent[0], "rank": scale * (whole - spent[0])}
 
 
@@ -136,20 +155,21 @@ def one(catalog: Catalog, name: str, args: argparse.Namespace) -> dict:
         spectra = {o: _spectrum(args.folder, o, r, both) for o, r in needed_spectra(model, config, params)}
         record["eigenpairs"] = sum(s.seconds for s in spectra.values())
         spectra = {o.partition("@")[0]: s for o, s in spectra.items()}
-        system, started = create(model, params), time.perf_counter()
+        system, started = create(model, params), CLOCK()
         system.fit(Task(both, None, False, spectra), Run(label=name))
-        record["fit"] = time.perf_counter() - started
+        record["fit"] = CLOCK() - started
         if args.whole:
-            started = time.perf_counter()
+            started = CLOCK()
             all_lists(system.score, Inputs(train, valid, False, spectra), "train+valid", DEPTH)
-            record["whole"] = record["fit"] + time.perf_counter() - started
+            record["whole"] = record["fit"] + CLOCK() - started
         columns, products, read = products_of(name, params, system, both.matrix)
-        written = 4.0 * both.n_items
+        matrix = item_matrix(name, system)
         for _ in range(args.repeats):  # taken in turns: on a loaded machine both sides see what is left of it
             keep_least(record, passes(system, both, [both, train], args.users))
             record.setdefault("peak", peak_memory_mb() / 1024)
-            floor = floors(both.matrix, columns)
-            seconds = floor["columns"] + products * floor["sparse"] + (read + written) * floor["byte"]
+            floor = floors(both.matrix, columns, matrix)
+            seconds = floor["columns"] + products * floor["sparse"]
+            seconds += read * floor["read"] + both.n_items * floor["write"]
             found = {"score_floor": seconds, "rank_floor": floor["rank"]}
             keep_least(record, {key: both.n_users * value for key, value in found.items()})
 

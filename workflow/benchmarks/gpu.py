@@ -5,7 +5,8 @@
 First the contract tests on CUDA: the same numbers as the CPU within stated bounds. Then one epoch, after
 one that warms up, and the peak memory of every trained model on ML-1M and Gowalla, in
 results/reference/gpu/epochs.csv and epochs.md. After ten minutes no fit begins: what was not reached says
-so. Without a GPU nothing is done.
+so. Without a GPU nothing is done. Where there is one, the files of both datasets must be in the mirror: that
+is checked before anything runs.
 """
 
 import argparse
@@ -41,6 +42,10 @@ from recspectra.spectral.spectrum import Spectrum
 DATASETS = ("ml-1m.diffrec", "gowalla")
 MOST_SECONDS = 60.0  # of one model on one dataset
 MEMORY_GB = 1e6  # of the machine: a GPU's own ends by itself
+WHAT_TO_DO = (
+    "Give the folder that holds them: make test-gpu MIRROR=/path/to/mirror. For the tests without the table: "
+    ".venv/bin/python -m pytest -m gpu tests/contract"
+)
 COLUMNS = {
     "dataset": "dataset", "model": "model", "status": "status", "epoch_seconds": "epoch s",
     "peak_mb": "peak MB", "batch": "batch", "reason": "reason",
@@ -163,6 +168,22 @@ def write(folder: Path, found: list[dict[str, Any]], made_on: Mapping[str, Any])
     write_json(folder / "hardware.json", dict(made_on))
 
 
+def check_files(catalog: Catalog, mirror: str) -> None:
+    """Refuse a mirror without the files of the table's datasets.
+
+    Raises
+    ------
+    SystemExit
+        Says which files are missing, and what to do.
+    """
+    files = [file.path for name in DATASETS for file in catalog.dataset(name).source.files]
+    missing = [path for path in files if not (Path(mirror).expanduser() / path).is_file()]
+    if not mirror:
+        sys.exit(f"MIRROR is not given: the table needs {', '.join(files)}. {WHAT_TO_DO}")
+    if missing:
+        sys.exit(f"MIRROR={mirror} has no {', '.join(missing)}. {WHAT_TO_DO}")
+
+
 def contract() -> int:
     """Run the tests that need a GPU; return their exit status."""
     command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "tests/contract"]
@@ -183,16 +204,14 @@ def run() -> None:
     if pick_device("auto") == "cpu":  # waits for a GPU that others hold, and locks it
         print(f"no GPU: PyTorch {torch.__version__} finds none here, so nothing was tested or timed")
         return
+    catalog, found = cli.catalog(), []
+    check_files(catalog, args.mirror)
     until = time.monotonic() + 60 * args.minutes
     if not args.no_tests and (failed := contract()):
         sys.exit(failed)
-    if not args.mirror:
-        print("the table of epochs needs the datasets: make test-gpu MIRROR=/path/to/mirror")
-        return
     limit_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    catalog, found = cli.catalog(), []
     trained = [name for name in catalog.names("models") if catalog.model(name).kind == "trained"]
-    sets = [prepared(catalog, name, Path(args.mirror)) for name in DATASETS]
+    sets = [prepared(catalog, name, Path(args.mirror).expanduser()) for name in DATASETS]
     for record in rows(catalog, sets, args.models or trained, "cuda", until):
         found.append(record)
         print(json.dumps(as_text(record)), flush=True)

@@ -349,9 +349,9 @@ HEAD = ["epoch s", "peer", "ratio", "recall@20", "peer", "rank s", "peer", "para
 def line(row: dict[str, Any]) -> str:
     """Return a row as text."""
     if "skipped" in row:
-        return f"{row['system']:<15} skipped: {row['skipped']}"
+        return f"{row['model']:<15} skipped: {row['skipped']}"
     cells = (format(row[k], spec) if k in row else "-" for k, spec in FORMATS.items())
-    return f"{row['system']:<15}" + "".join(f"{c:>12}" for c in cells)
+    return f"{row['model']:<15}" + "".join(f"{c:>12}" for c in cells)
 
 
 def reason_to_skip(catalog: Catalog, name: str, data: Path) -> str | None:

@@ -15,10 +15,12 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING
 
 from recspectra.files import ArtifactError
+
+if TYPE_CHECKING:  # who finds no GPU does not wait for it
+    from filelock import FileLock
 
 PER_GPU = "RECSPECTRA_FITS_PER_GPU"
 LOCKS = "RECSPECTRA_LOCKS"
@@ -123,6 +125,8 @@ def _first_free(folder: Path, found: list[str], slots: int) -> str | None:
 
 def _locked(path: Path) -> bool:
     """Try to lock a file until this process ends; programs that it starts do not inherit it."""
+    from filelock import FileLock, Timeout
+
     lock = FileLock(path, blocking=False, thread_local=False, mode=0o666)  # others may share the folder
     try:
         lock.acquire()

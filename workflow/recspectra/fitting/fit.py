@@ -24,7 +24,17 @@ from recspectra.fitting.scoring import NOT_LISTS, Inputs, all_lists
 from recspectra.fitting.statuses import attempt, ended_by_cap, peak_megabytes
 from recspectra.fitting.validation import validator
 from recspectra.planning import MODEL_FILE
-from recspectra.recommender import ContractError, Recommender, Refused, Run, Task, create, fitted, scorer_on
+from recspectra.recommender import (
+    ContractError,
+    Recommender,
+    Refused,
+    Run,
+    Task,
+    create,
+    device_of,
+    fitted,
+    scorer_on,
+)
 
 if TYPE_CHECKING:  # it loads pandas, which a fit does not need
     from recspectra.data.ids import Ids
@@ -72,7 +82,7 @@ def execute(job: Job, inputs: Inputs, folder: Path, keep: Ids | None = None, kee
         lists.update(_fit_and_rank(job, system, inputs, record))
 
     attempt(work, record, job.budget, job.device)
-    record["peak_memory_mb"] = round(peak_megabytes(job.device), 1)
+    record["peak_memory_mb"] = round(peak_megabytes(record["device"]), 1)
     write_json(folder / "run.json", record)
     if keep is not None and lists:
         about = about_model(job.model, record, inputs)
@@ -153,6 +163,8 @@ def _fit_and_rank(
     record["fit_seconds"] = round(earlier + time.perf_counter() - started, 4)
     started = time.perf_counter()
     score = scorer_on(job.device, job.model, system)
+    if job.model.kind == "closed-form":  # its arrays may be too large for the device that was asked for
+        record["device"] = device_of(score)
     lists = all_lists(score, inputs, job.config.fit, job.config.top)
     record["score_seconds"] = round(time.perf_counter() - started, 4)
     return lists

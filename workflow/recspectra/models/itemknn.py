@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from recspectra.layers.neighbours import Rule, nearest
 from recspectra.recommender import History, Recommender, Run, Task
 from recspectra.spectral.operators import degrees, power
-from recspectra.spectral.places import Array, dense
+from recspectra.spectral.places import Array, dense_product
 
 
 class ItemKNN(Recommender):
@@ -53,7 +53,7 @@ class ItemKNN(Recommender):
 
     def score(self, users: np.ndarray, history: History) -> Array:
         """Return x S."""
-        return dense(history.matrix @ self.similarity)
+        return dense_product(history.matrix, self.similarity)
 
 
 def weighted(x: sp.csr_array, weighting: str) -> sp.csr_array:

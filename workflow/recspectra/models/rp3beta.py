@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from recspectra.layers.neighbours import largest, nearest
 from recspectra.recommender import History, Recommender, Run, Task
 from recspectra.spectral.operators import degrees, power
-from recspectra.spectral.places import Array, dense
+from recspectra.spectral.places import Array, dense_product
 
 
 class RP3beta(Recommender):
@@ -40,7 +40,7 @@ class RP3beta(Recommender):
 
     def score(self, users: np.ndarray, history: History) -> Array:
         """Return x W."""
-        return dense(history.matrix @ self.walk)
+        return dense_product(history.matrix, self.walk)
 
 
 def largest_columns(matrix: sp.csr_array, k: int) -> sp.csr_array:

@@ -15,7 +15,7 @@ from sklearn.linear_model import Lasso
 from recspectra.layers.neighbours import nearest
 from recspectra.recommender import History, Recommender, Refused, Run, Task
 from recspectra.spectral.operators import degrees, power
-from recspectra.spectral.places import Array, dense
+from recspectra.spectral.places import Array, dense_product
 
 DENSE_SHARE = 0.25  # of non-zero entries, from which on the Gram matrix is kept as an array
 RIDGE_FLOOR = 1e-9  # of the largest degree: keeps the Cholesky factor of equal columns defined
@@ -94,7 +94,7 @@ class SLIM(Recommender):
 
     def score(self, users: np.ndarray, history: History) -> Array:
         """Return x W."""
-        return dense(history.matrix @ self.weights)
+        return dense_product(history.matrix, self.weights)
 
 
 def gram_matrix(x: sp.csr_array) -> np.ndarray | sp.csr_array:

@@ -20,7 +20,7 @@ import scipy.sparse as sp
 
 from recspectra.recommender import History, Recommender, Refused, Run, Task
 from recspectra.spectral.operators import RowSimilarity, degrees, power
-from recspectra.spectral.places import Array, dense
+from recspectra.spectral.places import Array, dense_product
 from recspectra.spectral.polynomials import Block, by_blocks, cache_width, similarity_block
 
 FILTERS = {1: (1.0,), 2: (2.0, -1.0), 3: (0.71, 0.1, -0.01)}  # of Q, Q^2, Q^3
@@ -72,7 +72,7 @@ class TurboCF(Recommender):
             return by_blocks(rows, self._polynomial, cache_width(self.r.shape))
         if not self.q.shape[0]:
             return self.similarity(rows)
-        return dense(rows @ self.q)
+        return dense_product(rows, self.q)
 
     def _polynomial(self, block: Block) -> Block:
         """Return q_1 Q y + q_2 Q^2 y + ... for a dense block of columns y, shape (n, b), by Horner's rule."""

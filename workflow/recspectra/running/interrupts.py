@@ -16,8 +16,6 @@ import threading
 from types import FrameType
 from typing import Any, NoReturn
 
-import psutil  # Snakemake needs it too
-
 BY_A_RULE = "RECSPECTRA_ROOT"  # variable that rules set for their scripts
 STATUS = 130  # what a shell says of a program that an interrupt ended
 MESSAGE = "interrupted; the same command continues"
@@ -78,6 +76,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _tell_jobs(number: int) -> None:
+    import psutil  # Snakemake has loaded it; a script, which has no jobs, never does
+
     with contextlib.suppress(psutil.Error):
         for process in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):

@@ -14,6 +14,12 @@ from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.sparse import _sparsetools as compiled
+
+LONG = 400  # entries of a row on average, from which on a copy costs more than a call
+ADD: Any = getattr(
+    compiled, "csr_todense", None
+)  # adds a sparse matrix to a dense one; it has no public name
 
 Array = Any  # dense: a NumPy array, or a tensor on a device
 Rows = Any  # sparse: a CSR array, or a SparseTensor on a device
@@ -105,6 +111,41 @@ def scaled(rows: Rows, left: np.ndarray | None = None, right: Array | None = Non
 def dense(found: Array | Rows) -> Array:
     """Return a product of sparse matrices as a dense array; a dense one as it is."""
     return found.toarray() if hasattr(found, "toarray") else found
+
+
+def dense_product(rows: Rows, matrix: Array | Rows) -> Array:
+    """Return rows @ matrix as a dense array, shape (b, n), for a sparse or a dense matrix.
+
+    Binary rows name rows of a sparse matrix, which are added to dense ones, without the sparse product that
+    SciPy would make first. The sums have the same order, so the bytes are the same.
+    """
+    if not (sp.issparse(rows) and sp.issparse(matrix) and _can_add(rows, matrix)):
+        return dense(rows @ matrix)
+    sums = np.zeros((rows.shape[0], matrix.shape[1]), dtype=matrix.dtype)
+    entries = int(np.diff(matrix.indptr)[rows.indices].sum(dtype=np.int64))
+    (_add_one_by_one if entries > LONG * rows.nnz else _add_gathered)(rows, matrix, sums)
+    return sums
+
+
+def _can_add(rows: sp.csr_array, matrix: sp.csr_array) -> bool:
+    return ADD is not None and rows.dtype == matrix.dtype and bool((rows.data == 1).all())
+
+
+def _add_gathered(rows: sp.csr_array, matrix: sp.csr_array, sums: np.ndarray) -> None:
+    """Add the rows of a matrix to those of `sums` that name them: one copy, one call."""
+    taken = matrix[rows.indices]
+    ADD(*sums.shape, taken.indptr[rows.indptr], taken.indices, taken.data, sums.ravel())
+
+
+def _add_one_by_one(rows: sp.csr_array, matrix: sp.csr_array, sums: np.ndarray) -> None:
+    """Do what `_add_gathered` does without a copy, in one call for each row that is added."""
+    n, columns, values = matrix.shape[1], matrix.indices, matrix.data
+    starts, stops = (matrix.indptr[rows.indices + end].tolist() for end in (0, 1))
+    users = np.repeat(np.arange(len(sums)), np.diff(rows.indptr)).tolist()
+    bounds = np.zeros(2, dtype=matrix.indptr.dtype)
+    for user, start, stop in zip(users, starts, stops, strict=True):
+        bounds[1] = stop - start
+        ADD(1, n, bounds, columns[start:stop], values[start:stop], sums[user])
 
 
 def values_at(array: Array, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
