@@ -167,7 +167,7 @@ ORDER = {"name": "order", "title": "T", "kind": "order", "statement": "the order
         ({"models": [{"model": "ease", "group": ""}]}, "models[0].group: must not be empty"),
         ({"models": [{"model": "ease", "fit": ["train", "train"]}]}, "models[0].fit: train is written"),
         ({"models": [{"model": "ease", "seeds": [0, 0]}]}, "models[0].seeds: 0 is written twice"),
-        ({"models": [{"model": []}]}, "models[0].model: .*at least 1 item"),
+        ({"models": [{"model": []}]}, "models[0].model: must not be empty"),
         ({"models": [{"model": ["ease", "ease"]}]}, "models[0].model: ease is written twice"),
         ({"models": [{"model": ["ease", 7]}]}, "models[0].model[1]: must be text, not the number 7"),
         (

@@ -239,7 +239,7 @@ def test_validation_ranks_only_users_with_targets(
     [
         ({"low": 2.0, "high": 1.0}, "low 2 must be below high 1"),
         ({"low": 0.0, "high": 1.0, "log": True}, "log needs a positive low"),
-        ([], "at least 1 item"),
+        ([], "must not be empty"),
         ([1.5], "out of bounds"),
         ({"low": 0.5, "high": 1.5}, "out of bounds"),
     ],

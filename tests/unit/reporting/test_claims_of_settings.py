@@ -261,7 +261,7 @@ def test_a_claim_without_any_run_is_not_told(tmp_path: Path) -> None:
         ({"settings": {"center": []}}, "settings.center"),
         ({"settings": {"center": {"from": 1}}}, "settings.center.from: unknown key"),
         ({"kind": "ablation", "pairs": [{"better": "a", "worse": "b", "claim": "c"}]},
-         "`settings` is for a claim of kind optimum or flat"),
+         "does not use `settings`; it takes"),
     ],
 )  # fmt: skip
 def test_a_wrong_claim_is_refused(change: dict, message: str) -> None:
@@ -311,7 +311,7 @@ ALONG = {"name": "f", "title": "F", "kind": "sensitivity"}
         ({"figures": [ALONG | {"group": "band", "param": "centre"}]},
          r"figures\[0\]\.param: no entry of its group sweeps 'centre'; swept: center; did you mean 'center'"),
         ({"figures": [ALONG | {"group": "other", "param": "center"}]},
-         r"figures\[0\]\.param: no entry of its group sweeps 'center'; swept: nothing"),
+         r"figures\[0\]\.param: no entry of its group sweeps 'center'; swept: none"),
         ({"tables": [{"name": "t", "title": "T", "kind": "datasets", "published": "gsprec/table99"}]},
          r"tables\[0\]\.published: config/published/mapping.yaml has no 'gsprec/table99'; .* you mean 'gsp"),
     ],

@@ -133,7 +133,10 @@ def test_a_claim_about_a_paper_that_says_nothing_is_refused(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kind": "order", "statement": "S", "papers": ["p"]}, "`papers` is for a claim of kind listed"),
+        (
+            {"kind": "order", "statement": "S", "papers": ["p"]},
+            "kind 'order' does not use `papers`; it takes",
+        ),
     ],
 )
 def test_a_wrong_claim_is_refused(change: dict, message: str) -> None:

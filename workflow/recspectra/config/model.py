@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_serializer, model_validator
 
-from recspectra.config.base import ConfigError, Part, Scalar, Strict, nearest
+from recspectra.config.base import ConfigError, Part, Scalar, Strict, check_known, nearest
 from recspectra.identity import key_of
 
 
@@ -137,12 +137,10 @@ class ModelConfig(Strict):
         except ValueError as error:
             raise ValueError(f"{where}: '{template}' cannot be read: {error}") from None
         names = [name for _, name, _, _ in fields]
-        for name in names:
-            if name not in self.params:
-                raise ValueError(
-                    f"{where}: '{template}' names '{{{name}}}', but the model has no such parameter; "
-                    f"it has {', '.join(self.params) or 'none'}{nearest(name, self.params)}"
-                )
+        said = (
+            f"{where}: '{template}' names '{{name}}', but the model has no such parameter; it has {{known}}"
+        )
+        check_known(names, self.params, said, ValueError)
         if any(form or change for _, _, form, change in fields):  # a width of 2000000000 fills the memory
             raise ValueError(
                 f"{where}: '{template}' cannot be filled in: write `{{name}}`, nothing behind it"
@@ -169,12 +167,9 @@ class ModelConfig(Strict):
         """Return all parameters, defaults filled in; raise `ConfigError` on a bad one."""
         values = {name: spec.default for name, spec in self.params.items()}
         prefix = where or f"model '{self.name}'"
+        said = f"{prefix}: unknown parameter '{{name}}' of model '{self.name}'; allowed: {{known}}"
+        check_known(overrides, sorted(self.params), said)
         for name, value in overrides.items():
-            if name not in self.params:
-                raise ConfigError(
-                    f"{prefix}: unknown parameter '{name}' of model '{self.name}'; "
-                    f"allowed: {', '.join(sorted(self.params)) or 'none'}{nearest(name, self.params)}"
-                )
             if problem := self.params[name].check(value):
                 raise ConfigError(f"{prefix}: parameter '{name}' of model '{self.name}': {problem}")
             values[name] = float(value) if self.params[name].type == "float" else value
