@@ -607,18 +607,10 @@ class Plan:
         needs = tuning_spectra(self.catalog.model(model), self.tune_config(model, key))
         return _spectrum_files(dataset, needs)
 
-    def tune_code(self, model: str, script: Path) -> str:
-        """Return the hash of the code that a model's tuning runs through."""
-        return identity.tune_code(model, script)
-
     def spectrum_inputs(self, dataset: str, operator: str) -> list[str]:
         """Return the interactions that an operator is built from."""
         parts = ("train", "valid") if operator.endswith("@train_valid") else ("train",)
         return [str(HERE.part(dataset, part)) for part in parts]
-
-    def fit_code(self, model: str, script: Path) -> str:
-        """Return the hash of the code that a model's fit runs through."""
-        return identity.fit_code(model, script)
 
     def run_code(self, run: RunConfig) -> str:
         """Return the hash of the code that made a run: a fit, or the import of lists."""

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
+from own_study import load, refused
 
-from recspectra.config.base import ConfigError
-from recspectra.config.catalog import Catalog
 from recspectra.config.study import OF_ALL, ClaimConfig, TableConfig
 from recspectra.config.yaml_io import validate
 
@@ -22,15 +21,6 @@ def shown(part: str, kind: str, **change: Any) -> dict[str, Any]:
     """The first table or claim of a kind of the study that has every kind, with other values."""
     first = next(item for item in EVERY_KIND[part] if item.get("kind", "metrics") == kind)
     return {name: value for name, value in (first | change).items() if value is not NOTHING}
-
-
-def refused(folder: Path, **change: Any) -> str:
-    """Why that study is refused with other values of some of its keys."""
-    path = folder / "some.yaml"
-    path.write_text(yaml.safe_dump(EVERY_KIND | change))
-    with pytest.raises(ConfigError) as caught:
-        Catalog(ROOT).study(str(path))
-    return str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -72,23 +62,21 @@ def refused(folder: Path, **change: Any) -> str:
 def test_what_a_kind_does_not_use_or_lacks_is_named(
     part: str, kind: str, change: dict, said: str, tmp_path: Path
 ) -> None:
-    found = refused(tmp_path, **{part: [shown(part, kind, **change)]})
+    found = refused(tmp_path, **EVERY_KIND | {part: [shown(part, kind, **change)]})
     assert f"{part}[0]" in found and said in found
 
 
 @pytest.mark.parametrize("key", ["models", "datasets", "protocols", "seeds"])
 def test_an_empty_list_is_refused(key: str, tmp_path: Path) -> None:
-    assert f"{key}: must not be empty; write one entry or more" in refused(tmp_path, **{key: []})
+    assert f"{key}: must not be empty; write one entry or more" in refused(tmp_path, **EVERY_KIND | {key: []})
 
 
 def test_a_table_that_shows_no_runs_needs_no_group(tmp_path: Path) -> None:
     """Its groups are the default, `main`, which the study may not have."""
     table = shown("tables", "datasets")
     entry = {"model": "popularity", "group": "other"}
-    path = tmp_path / "some.yaml"
-    parts = dict.fromkeys(("figures", "claims"), [])
-    path.write_text(yaml.safe_dump(EVERY_KIND | parts | {"tables": [table], "models": [entry]}))
-    assert Catalog(ROOT).study(str(path)).config.tables[0].kind == "datasets"
+    found = load(tmp_path, tables=[table], models=[entry])
+    assert found.config.tables[0].kind == "datasets"
 
 
 @pytest.mark.parametrize(("part", "schema"), [("tables", TableConfig), ("claims", ClaimConfig)])

@@ -63,9 +63,10 @@ def make(tmp_path: Path) -> Make:
             frame.reindex(columns=COLUMNS[name].split()).to_csv(folder / f"{name}.csv", index=False)
         for name, frame in measured.items():
             frame.to_csv(folder / f"{name.replace('_', '-')}.csv", index=False)
+        measures = {} if measured else {"protocol": "sdiff", "k": [10]}
         study = {
             "name": "s", "title": "S", "datasets": [DATA], "models": [{"model": "sdiff"}], "provenance": {},
-            "tables": [{"name": "t", "title": "T", "protocol": "sdiff", "k": [10], **table}], "about": {},
+            "tables": [{"name": "t", "title": "T", **measures, **table}], "about": {},
             "figures": [{"name": "f", "title": "F", "kind": "snr-all"}] if measured else [],
             "protocols": {"sdiff": {"title": "S", "why": "w", "target": "test", "metrics": ["recall"],
                                     "k": [10, 20], "views": VIEWS}},

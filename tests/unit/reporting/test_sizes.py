@@ -8,8 +8,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from recspectra.config.base import ConfigError
-from recspectra.config.catalog import Catalog
 from recspectra.reporting.draw import draw_table, lay_out
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import COLUMNS, StudyResults
@@ -63,15 +61,3 @@ def test_a_table_of_datasets_without_print_has_ours_alone(files: StudyResults) -
         "50.00",
         "2.5",
     ]
-
-
-def test_tables_of_a_paper_that_need_a_figure_say_so(tmp_path: Path) -> None:
-    good = {"name": "s", "title": "S", "datasets": ["synthetic"], "models": [{"model": "ease"}]}
-    path = tmp_path / "s.yaml"
-    for kind, wrong in (("snr", True), ("ratios", False), ("datasets", False)):
-        path.write_text(json.dumps(good | {"tables": [{"name": "t", "title": "T", "kind": kind}]}))
-        if wrong:
-            with pytest.raises(ConfigError, match="needs `figure`"):
-                Catalog(ROOT).study(str(path))
-        else:
-            Catalog(ROOT).study(str(path))

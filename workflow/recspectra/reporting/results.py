@@ -225,7 +225,10 @@ class StudyResults:
     @cached_property
     def tuning(self) -> pd.DataFrame:
         """One row a trial; none where nothing was tuned."""
-        return self._optional("tuning")
+        if (self.folder / "tuning.csv").is_file():  # a study of an older version lacks it
+            return self._read("tuning")
+        columns = COLUMNS["tuning"].split()
+        return pd.DataFrame(columns=columns).astype(dict.fromkeys(NUMBERS["tuning"], "float64"))
 
     def numbers(self, kind: str, table: TableConfig | None = None) -> pd.DataFrame:
         """Return what figures of a paper's kind are drawn from; no row where nothing asked for it.
@@ -282,13 +285,6 @@ class StudyResults:
         for column in PATHS & set(frame.columns):
             _check_names(path, column, frame[column].astype(str).unique())
         return frame
-
-    def _optional(self, name: str) -> pd.DataFrame:
-        """Read a file that a study of an older version lacks."""
-        if (self.folder / f"{name}.csv").is_file():
-            return self._read(name)
-        columns = COLUMNS[name].split()
-        return pd.DataFrame(columns=columns).astype(dict.fromkeys(NUMBERS[name], "float64"))
 
     def _json(self, text: str, column: str) -> dict:
         try:

@@ -24,6 +24,7 @@ from recspectra.reporting.results import (
     select_runs,
 )
 from recspectra.reporting.table import DASH, Table, plain_table
+from recspectra.reporting.words import amount
 
 COLUMNS = [
     "row", "dataset", "model", "variant", "fit", "runs", "status", "spectrum_seconds", "fit_seconds",
@@ -136,7 +137,7 @@ def lay_out(files: StudyResults, table: TableConfig, published: Published, frame
 
 
 def _short(value: float) -> str:
-    return DASH if pd.isna(value) else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return amount(value) or DASH
 
 
 def notes(files: StudyResults, table: TableConfig, published: Published, frame: pd.DataFrame) -> list[str]:
