@@ -46,8 +46,8 @@ class ListsEntry(Strict):
     variant: str = "default"
     fit: Part = "train"
     group: str = "main"
-    seeds: list[Seed] | None = Field(None, min_length=1)
-    datasets: list[str] | None = Field(None, min_length=1)
+    seeds: list[Seed] | None = None
+    datasets: list[str] | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -155,9 +155,9 @@ class Choice(Strict):
     seeds: int | None = Field(None, ge=1)
     epochs: int | None = Field(None, ge=1)
     minutes: float | None = Field(None, gt=0)
-    datasets: list[str] | None = Field(None, min_length=1)
-    models: list[str] | None = Field(None, min_length=1)
-    groups: list[str] | None = Field(None, min_length=1)
+    datasets: list[str] | None = None
+    models: list[str] | None = None
+    groups: list[str] | None = None
 
     @field_validator("datasets", "models", "groups", mode="before")
     @classmethod
