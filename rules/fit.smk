@@ -27,7 +27,7 @@ rule tune:
         job=lambda w: PLAN.tune_params(w.dataset, w.model, w.key),
         ordered=lambda w: PLAN.catalog.dataset(w.dataset).ordered,
         device=PLAN.settings.device,
-        code=lambda w: PLAN.tune_code(w.model, SCRIPTS / "tune.py"),
+        code=lambda w: tune_code(w.model, SCRIPTS / "tune.py"),
     message:
         "tune {NAMES:tune {wildcards.dataset} {wildcards.model} {wildcards.key}}"
     shell:
@@ -77,7 +77,7 @@ rule fit:
         device=PLAN.settings.device,
         tuned=lambda w, input: f"--tuned {input.tuned}" if input.tuned else "",
         train_run=lambda w, input: f"--train-run {input.train_run}" if input.train_run else "",
-        code=lambda w: PLAN.fit_code(w.model, SCRIPTS / "fit.py"),
+        code=lambda w: fit_code(w.model, SCRIPTS / "fit.py"),
     message:
         "fit {NAMES:fit {wildcards.dataset} {wildcards.model} {wildcards.key}}, seed {wildcards.seed}"
     shell:

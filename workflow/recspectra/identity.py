@@ -128,19 +128,7 @@ def check_made_from(path: Path | str, found: str | None, expected: str, redo: Pa
 def check_code(path: Path | str, found: str | None, expected: str, redo: Path | str) -> None:
     """Refuse a file that other code made than what stands in the checkout now.
 
-    Parameters
-    ----------
-    path : Path
-        The file that holds the hash.
-    found, expected : str
-        Hash in the file (None or empty in one of an earlier version), and that of the code now.
-    redo : Path or str
-        What `make redo` must be given to make the file again.
-
-    Raises
-    ------
-    ArtifactError
-        They differ, or the file has none.
+    As `check_made_from`, with the hash of the code in the file and that of the code now.
     """
     if not found or found != expected:
         raise ArtifactError(

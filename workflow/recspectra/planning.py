@@ -18,7 +18,7 @@ from typing import Any
 
 from recspectra import devices, identity, registry
 from recspectra.config import folds
-from recspectra.config.base import ConfigError, is_safe, nearest
+from recspectra.config.base import ConfigError, check_known, is_safe
 from recspectra.config.catalog import Catalog, Settings, Study, check_texts, harmful, load_settings
 from recspectra.config.dataset import SHORT_FORM
 from recspectra.config.lists import ListFile
@@ -135,11 +135,10 @@ def _check_case(chosen: Study, studies: Mapping[str, Study]) -> None:
 def _check_asked(key: str, name: str, studies: Mapping[str, list[str]], also: str = "") -> None:
     """Refuse a dataset, model or group that was asked for but that no study on the command line has."""
     known = sorted({name for names in studies.values() for name in names})
-    if name not in known:
-        raise ConfigError(
-            f"--config {key}: '{name}' takes part in none of: {', '.join(studies)} "
-            f"(they have {', '.join(known)}{also}){nearest(name, known)}"
-        )
+    said = (
+        f"--config {key}: '{{name}}' takes part in none of: {', '.join(studies)} (they have {{known}}{also})"
+    )
+    check_known([name], known, said)
 
 
 def _check_own_files(catalog: Catalog, studies: list[Study]) -> None:
@@ -608,18 +607,10 @@ class Plan:
         needs = tuning_spectra(self.catalog.model(model), self.tune_config(model, key))
         return _spectrum_files(dataset, needs)
 
-    def tune_code(self, model: str, script: Path) -> str:
-        """Return the hash of the code that a model's tuning runs through."""
-        return identity.tune_code(model, script)
-
     def spectrum_inputs(self, dataset: str, operator: str) -> list[str]:
         """Return the interactions that an operator is built from."""
         parts = ("train", "valid") if operator.endswith("@train_valid") else ("train",)
         return [str(HERE.part(dataset, part)) for part in parts]
-
-    def fit_code(self, model: str, script: Path) -> str:
-        """Return the hash of the code that a model's fit runs through."""
-        return identity.fit_code(model, script)
 
     def run_code(self, run: RunConfig) -> str:
         """Return the hash of the code that made a run: a fit, or the import of lists."""

@@ -227,7 +227,7 @@ class Recommender(Pieces):
         return arrays
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Restore what `state` returned."""
+        """Restore what `state` returned, and what scoring makes of it."""
         for name in self.state_names:
             if f"{name}.indptr" in arrays:
                 parts = [arrays[f"{name}.{p}"] for p in ("data", "indices", "indptr")]
@@ -235,6 +235,10 @@ class Recommender(Pieces):
             else:
                 value = arrays[name]
             setattr(self, name, value)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Make what scoring needs of the fitted state, where it needs more."""
 
 
 class Scoring:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recspectra.config.base import ConfigError, nearest
+from recspectra.config.base import ConfigError, check_known
 from recspectra.files import PACKAGE
 from recspectra.identity import code_hash, function_hash, hash_of
 
@@ -40,8 +40,19 @@ FIGURE_KEYS = {
     "worlds": ("group", "datasets"),
     "trade-off": (*ROWS, *MEASURED),
 }
+NUMBERS = ("protocol", "metrics", "k")
+ENTRIES = ("datasets", "groups", "fit")  # keys that say whose runs are rows
+PRINTED = ("published", "printed")
+# The same of tables.
+TABLE_KEYS = {
+    "metrics": (*NUMBERS, *ENTRIES, "views", "users", "reference", *PRINTED, "open_rows"),
+    "runtime": (*ENTRIES, "reference", "published", "epochs"),
+    "activity": (*NUMBERS, *ENTRIES, "views"),
+    "datasets": ("datasets", *PRINTED),
+}
+TABLE_NEEDS = {"metrics": {"metrics": 1, "k": 1}, "activity": {"metrics": 1, "k": 1}}
 GENERIC_FIGURES = tuple(FIGURE_KEYS)
-GENERIC_TABLES = ("metrics", "runtime", "activity", "datasets")
+GENERIC_TABLES = tuple(TABLE_KEYS)
 
 
 # ----------------------------------------------------------------------- what numbers are of
@@ -185,20 +196,30 @@ class TableKind:
     ----------
     name : str
         What `kind:` of a table says.
-    figure : str
-        The kind of the figure that the table names under `figure`; "" where it needs none.
-    draw : callable
-        (files, table, published) -> names of the files written.
+    columns, numbers : sequence of str
+        Columns of its long form, `table-{name}.csv`, and those that hold numbers.
+    build : callable
+        (files, table, published) -> the long form.
     lay_out : callable
-        The same arguments -> the `Table` that is printed.
+        (files, table, published, the long form as it is read back) -> the `Table` that is printed.
+    keys : tuple of str
+        Keys of a table that it takes, besides those of every table.
+    needs : dict
+        Those that it cannot do without, and how many entries each has at least.
+    figure : str
+        The kind of the figure that the table names under `figure`; "" where it has none.
     about : str
         What it shows, a sentence for the page of all keys.
     """
 
     name: str
-    figure: str
-    draw: Callable[[Any, Any, Any], list[str]]
-    lay_out: Callable[[Any, Any, Any], Any]
+    columns: Sequence[str]
+    numbers: Sequence[str]
+    build: Callable[[Any, Any, Any], DataFrame]
+    lay_out: Callable[[Any, Any, Any, DataFrame], Any]
+    keys: tuple[str, ...] = ()
+    needs: Mapping[str, int] = field(default_factory=dict)
+    figure: str = ""
     about: str = ""
 
 
@@ -290,8 +311,7 @@ def doubts() -> list[Doubt]:
 def figure(name: str) -> FigureKind:
     """Return a kind of figure of a paper."""
     known = figures()
-    if name not in known:
-        raise ConfigError(f"no paper has figures of kind '{name}'{nearest(name, known)}")
+    check_known([name], known, "no paper has figures of kind '{name}'")
     return known[name]
 
 
@@ -304,8 +324,7 @@ def check_kind(name: str, what: str) -> str:
         It is not; the message lists those that are.
     """
     known = [*GENERIC_FIGURES, *figures()] if what == "figure" else [*GENERIC_TABLES, *tables()]
-    if name not in known:
-        raise ValueError(f"unknown kind of {what} '{name}'; known: {', '.join(known)}{nearest(name, known)}")
+    check_known([name], known, f"unknown kind of {what} '{{name}}'; known: {{known}}", ValueError)
     return name
 
 
@@ -321,19 +340,35 @@ def figure_keys(kind: str) -> tuple[str, ...]:
     return (*about.keys, "options") if has_options else about.keys
 
 
-def check_keys(kind: str, given: Iterable[str]) -> None:
-    """Refuse keys of a figure that change nothing in figures of its kind.
+def table_keys(kind: str) -> tuple[str, ...]:
+    """Return the keys that tables of a kind take, besides `name`, `title`, `kind` and `caption`."""
+    if kind in TABLE_KEYS:
+        return TABLE_KEYS[kind]
+    about = tables()[kind]
+    return (*about.keys, "figure") if about.figure else about.keys
+
+
+def table_needs(kind: str) -> Mapping[str, int]:
+    """Return the keys that tables of a kind cannot do without, and how many entries each has at least."""
+    if kind in TABLE_KEYS:
+        return TABLE_NEEDS.get(kind, {})
+    about = tables()[kind]
+    return {**about.needs, "figure": 1} if about.figure else about.needs
+
+
+def check_table(kind: str, table: Any) -> None:
+    """Refuse a table that lacks what its kind needs.
 
     Raises
     ------
     ValueError
-        There is one; the message lists those that the kind takes.
+        It does; the message names the key.
     """
-    known = figure_keys(kind)
-    unused = [name for name in given if name not in (*known, "options")]
-    if unused:
-        listed = ", ".join([*known, "caption"])
-        raise ValueError(f"a figure of kind '{kind}' does not use `{unused[0]}`; it takes {listed}")
+    for name, least in table_needs(kind).items():
+        if len(getattr(table, name) or "") < least:
+            figure = f", the name of a figure of kind {tables()[kind].figure}" if name == "figure" else ""
+            many = f", {least} of them" if least > 1 else ""
+            raise ValueError(f"a table of kind {kind} needs `{name}`{figure}{many}")
 
 
 def check_options(kind: str, options: Mapping[str, Any]) -> None:
@@ -346,10 +381,9 @@ def check_options(kind: str, options: Mapping[str, Any]) -> None:
     """
     source = figures()[kind].source if kind in figures() else None
     known = source.options if isinstance(source, OfJobs) else {}
+    said = f"figures of kind '{kind}' have no option '{{name}}'; they have {{known}}"
+    check_known(options, known, said, ValueError)
     for name, value in options.items():
-        if name not in known:
-            listed = f"they have {', '.join(known)}{nearest(name, known)}" if known else "they have none"
-            raise ValueError(f"figures of kind '{kind}' have no option '{name}'; {listed}")
         if known[name] is not None and not _is_like(value, known[name]):
             raise ValueError(f"option '{name}' of kind '{kind}' must be like its default {known[name]!r}")
 
@@ -399,7 +433,8 @@ def drawing_code(config: Any) -> str:
     kinds = [figures()[f.kind] for f in config.figures if f.kind in figures()]
     used = [f for kind in kinds for f in (kind.data, kind.render) if callable(f)]
     chosen = [tables()[t.kind] for t in config.tables if t.kind in tables()]
-    used += [f for table in chosen for f in (table.draw, table.lay_out)]
+    used += [f for table in chosen for f in (table.build, table.lay_out)]
     used += [note.told for note in notes()] + [doubt.reason for doubt in doubts()]
     looks = [(k.columns, k.numbers, k.of_fits, k.render if isinstance(k.render, str) else "") for k in kinds]
+    looks += [(table.columns, table.numbers) for table in chosen]
     return hash_of([[function_hash(f) for f in used], looks])[:12]

@@ -14,6 +14,7 @@ import yaml
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog, Study, load_settings
 from recspectra.config.scale import Caps, Choice, Scale, caps_text
+from recspectra.identity import fit_code
 from recspectra.planning import load as load_plan
 from recspectra.reporting.footnotes import spent, tuned
 from recspectra.reporting.results import aggregate, joint_status
@@ -273,7 +274,7 @@ def test_a_capped_run_that_snakemake_knows_nothing_of_is_refused_under_a_higher_
     (run,) = plan(3).studies["e"].runs
     record = tmp_path / f"results/runs/synthetic/lightgcn/{run.run.key}/seed-0/run.json"
     record.parent.mkdir(parents=True)
-    code = plan(3).fit_code("lightgcn", ROOT / "workflow/scripts/fit.py")
+    code = fit_code("lightgcn", ROOT / "workflow/scripts/fit.py")
     caps = {"capped": "epochs", "caps": "epochs=3,minutes=10", "caps_text": "epochs=3,minutes=10"}
     record.write_text(json.dumps({"code": code, "data": "d", **caps}))
     plan(3).check_results()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from own_study import load, refused
 
 from recspectra import planning
 from recspectra.config.base import ConfigError
@@ -28,11 +29,15 @@ STUDY = {
 }
 
 
+def written(folder: Path, text: str) -> Path:
+    path = folder / "some.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
 def read(text: str, folder: Path) -> Any:
     """Return the value that a file has for the key `a`."""
-    path = folder / "some.yaml"
-    path.write_text(f"a: {text}\n", encoding="utf-8")
-    return read_yaml(path)["a"]
+    return read_yaml(written(folder, f"a: {text}\n"))["a"]
 
 
 # What YAML 1.1 (PyYAML) makes of it stands in the comments.
@@ -85,6 +90,8 @@ def test_all_unclear_values_of_a_file_are_named(tmp_path: Path) -> None:
     [
         ("0", 0), ("-7", -7), ("+7", 7), ("1.5", 1.5), (".5", 0.5), ("1.", 1.0), ("1e3", 1000.0),
         ("1.5e3", 1500.0),
+        ("1e-4", 1e-4), ("-2E-3", -0.002), ("1.5e+2", 150.0), ("1.0e-4", 1e-4), ("1e-4x", "1e-4x"),
+        ("e5", "e5"), ("d2-a1e-4", "d2-a1e-4"),
         ("true", True), ("FALSE", False), ("~", None), ("null", None), ("", None), ("=", "="), ("y", "y"),
         ("N", "N"), ("norway", "norway"), ("1-2", "1-2"), ("0.1.2", "0.1.2"), ("a:1", "a:1"),
         ("v010", "v010"),
@@ -92,7 +99,8 @@ def test_all_unclear_values_of_a_file_are_named(tmp_path: Path) -> None:
         ("&x [1, *x]", ConfigError), ("!!int 010", ConfigError), ("!!timestamp 2020-01-01", ConfigError),
         ("!!binary aGk=", ConfigError), ("!!set {b}", ConfigError), ("1e999", ConfigError),
         ("!unclear 3", ConfigError), ("{1: b}", ConfigError), ("{true: b}", ConfigError),
-        ("{~: b}", ConfigError),
+        ("{~: b}", ConfigError), ("!!python/object/apply:os.system ['touch HACKED']", ConfigError),
+        ("!!python/name:os.system", ConfigError), ("!mine 3", ConfigError),
     ],
 )  # fmt: skip
 def test_what_has_one_meaning_is_read_as_that(text: str, value: Any, tmp_path: Path) -> None:
@@ -126,6 +134,29 @@ def test_the_shipped_files_mean_what_they_meant(path: Path) -> None:
 
     old = number(yaml.safe_load(path.read_text(encoding="utf-8")))
     assert json.dumps(read_yaml(path)) == json.dumps(old)
+
+
+def test_a_key_that_is_written_twice_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, "a: 1\nb:\n  c: 1\n  c: 2\n")
+    with pytest.raises(ConfigError, match=r"some\.yaml.*'c' is written twice \(line 4\)"):
+        read_yaml(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: [1", "a: b: c", "\ta: 1", "a: \x00", "a: 2023-13-45", "? [a]\n: 1", "- 1\n- 2", "", "just text"],
+)
+def test_what_is_no_mapping_in_yaml_is_refused_with_the_file(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"some\.yaml: "):
+        read_yaml(written(tmp_path, text))
+
+
+def test_a_missing_file_and_bytes_that_are_not_utf_8_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.yaml: file not found"):
+        read_yaml(tmp_path / "none.yaml")
+    (tmp_path / "latin.yaml").write_bytes(b"a: \xe9\n")
+    with pytest.raises(ConfigError, match=r"latin\.yaml: cannot be read"):
+        read_yaml(tmp_path / "latin.yaml")
 
 
 # ------------------------------------------------------------------------------- values
@@ -167,7 +198,7 @@ ORDER = {"name": "order", "title": "T", "kind": "order", "statement": "the order
         ({"models": [{"model": "ease", "group": ""}]}, "models[0].group: must not be empty"),
         ({"models": [{"model": "ease", "fit": ["train", "train"]}]}, "models[0].fit: train is written"),
         ({"models": [{"model": "ease", "seeds": [0, 0]}]}, "models[0].seeds: 0 is written twice"),
-        ({"models": [{"model": []}]}, "models[0].model: .*at least 1 item"),
+        ({"models": [{"model": []}]}, "models[0].model: must not be empty"),
         ({"models": [{"model": ["ease", "ease"]}]}, "models[0].model: ease is written twice"),
         ({"models": [{"model": ["ease", 7]}]}, "models[0].model[1]: must be text, not the number 7"),
         (
@@ -189,14 +220,8 @@ ORDER = {"name": "order", "title": "T", "kind": "order", "statement": "the order
     ids=str,
 )  # fmt: skip
 def test_values_that_would_fail_late_are_refused_first(changes: dict, expected: str, tmp_path: Path) -> None:
-    path = tmp_path / "mine.yaml"
-    path.write_text(json.dumps(STUDY), encoding="utf-8")
-    assert Catalog(ROOT).study(str(path)).name == "mine"
-    path.write_text(json.dumps(STUDY | changes), encoding="utf-8")
-    with pytest.raises(ConfigError) as caught:
-        Catalog(ROOT).study(str(path))
-    message = str(caught.value)
-    assert message.startswith(f"{path}: ")
+    assert load(tmp_path, **STUDY).name == "mine"
+    message = refused(tmp_path, **STUDY | changes)
     for part in expected.split(".*"):
         assert part in message
 

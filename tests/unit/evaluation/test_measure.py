@@ -75,7 +75,7 @@ def of(frame: pd.DataFrame, **wanted: object) -> pd.DataFrame:
 def test_every_metric_of_every_user_is_kept_in_every_view(tmp_path: Path, truth: dict) -> None:
     item = planned("ease", seed=4)
     lists = write_lists(tmp_path, item)
-    frame = measure([item], [(protocol(), VIEWS)], truth, tmp_path, SPLIT).per_user
+    frame = measure([item], [(protocol(), VIEWS)], truth, tmp_path, SPLIT).users.frame()
     kept = set(frame[["metric", "k"]].drop_duplicates().itertuples(index=False, name=None))
     assert kept == {(metric, k) for metric in ("recall", "ndcg", "mrr") for k in (5, 10, 20)}
     assert len(frame) == 9 * 2 * (USERS - len(WITHOUT_TARGETS))
@@ -94,7 +94,7 @@ def test_means_of_users_are_the_rows_of_the_metrics(tmp_path: Path, truth: dict)
         write_lists(tmp_path, item)
     found = measure(items, [(protocol(), VIEWS)], truth, tmp_path, SPLIT)
     by = ["seed", "history", "mask", "metric", "k"]
-    means = found.per_user.groupby(by, observed=True)["value"].mean()
+    means = found.users.frame().groupby(by, observed=True)["value"].mean()
     rows = found.rows.set_index(by)["value"]
     assert len(means) == len(rows) == 2 * 2 * 9
     for place, mean in means.items():
@@ -108,7 +108,7 @@ def test_the_file_holds_what_was_measured_metric_by_metric(tmp_path: Path, truth
     found = measure(items, [(protocol(), VIEWS)], truth, tmp_path, SPLIT)
     found.users.write(tmp_path / "kept.parquet", np.arange(USERS).astype(str))
     whole = pd.read_parquet(tmp_path / "kept.parquet")
-    pd.testing.assert_frame_equal(whole.drop(columns="user_id").astype(str), found.per_user.astype(str))
+    pd.testing.assert_frame_equal(whole.drop(columns="user_id").astype(str), found.users.frame().astype(str))
     file = parquet.ParquetFile(tmp_path / "kept.parquet")
     assert file.num_row_groups == 9 * 2
     assert len(file.read_row_group(0).column("metric").unique()) == 1
@@ -127,7 +127,7 @@ def test_a_failed_run_has_rows_without_values_and_no_users(tmp_path: Path, truth
     write_lists(tmp_path, item, "oom")
     found = measure([item], [(protocol(), VIEWS)], truth, tmp_path, SPLIT)
     assert len(found.rows) == 2 * 9 and set(found.rows["status"]) == {"oom"}
-    assert found.rows["value"].isna().all() and found.per_user.empty
+    assert found.rows["value"].isna().all() and found.users.frame().empty
 
 
 def measured_on(target: str, fit: str, place: Path, truth: dict) -> Measured:
@@ -152,7 +152,7 @@ def test_a_run_of_two_groups_is_measured_once(tmp_path: Path, truth: dict) -> No
     items = [planned("ease"), planned("ease", group="ablation")]
     write_lists(tmp_path, items[0])
     found = measure(items, [(protocol(), VIEWS[:1])], truth, tmp_path, SPLIT)
-    assert len(found.rows) == 9 and not found.per_user.duplicated().any()
+    assert len(found.rows) == 9 and not found.users.frame().duplicated().any()
 
 
 def test_a_list_that_is_not_there_is_named(tmp_path: Path, truth: dict) -> None:

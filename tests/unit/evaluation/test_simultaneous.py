@@ -221,7 +221,7 @@ def test_variation_over_seeds_is_that_of_an_analysis_of_variance_by_hand() -> No
     # B = .02; the rest is +-(0, -.1, .1), squares sum to .04, so W = .04 / (2 * 1) = .02.
     expected = (0.02 - 0.02 / 3) / 0.4**2
     found = seed_variance(Panel("d", {"a": values, "b": values[:1]}, frozenset({"a", "b"})))
-    assert found.squared_cv == pytest.approx(expected) and found.df == 1 and not found.covered
+    assert found.squared_cv == pytest.approx(expected) and found.df == 1
 
 
 def test_it_is_pooled_over_trained_models_and_never_negative() -> None:
@@ -389,4 +389,3 @@ def test_seeds_of_one_run_count_once_under_two_metrics() -> None:
     runs = {name: name[-1] for name in values}
     once, twice = (Panel("d", values, frozenset(values), r) for r in (runs, {}))
     assert seed_variance(once).df == 6 and seed_variance(twice).df == 12
-    assert not seed_variance(once).covered

@@ -54,7 +54,7 @@ def test_warm_users_stand_beside_all_where_some_are_cold(tmp_path: Path) -> None
     assert values(found) == {"all": 4 / 6, "warm": 2 / 3}
     assert len(found.rows) == 2 * 2 * 2
     assert list(found.rows.columns)[8:11] == ["mask", "users", "metric"]
-    assert sorted(found.per_user["user"].unique()) == [0, 1, 2, 3, 4, 5]  # those of all, once
+    assert sorted(found.users.frame()["user"].unique()) == [0, 1, 2, 3, 4, 5]  # those of all, once
 
 
 def test_users_without_targets_make_nobody_cold(tmp_path: Path) -> None:
@@ -66,8 +66,8 @@ def test_a_protocol_may_ask_for_warm_or_cold_users(tmp_path: Path, users: str, e
     found = measured(tmp_path, [0, 1, 4], users=users)
     assert values(found) == {users: expected}
     group = [0, 1, 4] if users == "warm" else [2, 3, 5]
-    assert sorted(found.per_user["user"].unique()) == group
-    recall = found.per_user[found.per_user["metric"] == "recall"]
+    assert sorted(found.users.frame()["user"].unique()) == group
+    recall = found.users.frame()[found.users.frame()["metric"] == "recall"]
     assert recall["value"].mean() == pytest.approx(expected)
 
 
@@ -78,7 +78,7 @@ def test_a_group_without_users_has_no_number_and_says_so(
     found = measured(tmp_path, train, users=users)
     assert values(found) == {users: "no users"}
     assert found.rows["value"].isna().all()
-    assert found.per_user.empty
+    assert found.users.frame().empty
 
 
 def test_all_users_may_be_cold(tmp_path: Path) -> None:
@@ -112,14 +112,14 @@ def test_groups_add_rows_and_change_none(tmp_path: Path) -> None:
     asked = measured(tmp_path / "b", [0, 1, 4, 6], groups=["warm", "activity"])
     old = asked.rows[asked.rows["users"].isin(["all", "warm"])]
     assert old.to_csv(index=False) == plain.rows.to_csv(index=False)
-    assert asked.per_user.equals(plain.per_user)
+    assert asked.users.frame().equals(plain.users.frame())
 
 
 def test_means_of_groups_are_those_of_the_kept_users(tmp_path: Path) -> None:
     found = measured(
         tmp_path, [0, 0, 0, 1, 1, 2, 4, 6], groups=["cold", "activity"], metrics=["recall"], k=[10]
     )
-    kept = found.per_user
+    kept = found.users.frame()
     for name, expected in values(found).items():
         own = {"all": kept["warm"] >= 0, "warm": kept["warm"], "cold": ~kept["warm"]}
         chosen = own.get(name, kept["activity"] == int(name[-1]) if name[-1].isdigit() else None)
@@ -131,14 +131,14 @@ def test_metrics_of_the_catalogue_are_of_the_lists_of_a_group_and_have_no_users(
     found = measured(tmp_path, [0, 1, 2, 3], metrics=["coverage", "recall"])
     # all: items 0 to 3, 20 and 7 to 15; warm users find 0 to 3 and have 7 to 15
     assert values(found, "coverage") == {"all": 14 / 30, "warm": 13 / 30}
-    assert set(found.per_user["metric"]) == {"recall"}
+    assert set(found.users.frame()["metric"]) == {"recall"}
 
 
 def test_lists_that_are_too_short_for_a_metric_say_so(tmp_path: Path) -> None:
     found = measured(tmp_path, [0, 1, 2, 3, 4, 5], metrics=["auc", "recall"])
     assert values(found, "auc") == {"all": "partial lists"}
     assert values(found) == {"all": 4 / 6}
-    assert set(found.per_user["metric"]) == {"recall"}
+    assert set(found.users.frame()["metric"]) == {"recall"}
 
 
 def test_only_known_groups_may_be_asked_for() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from own_study import load, refused
 
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog
@@ -267,7 +268,7 @@ def test_validation_ranks_only_users_with_targets(
     [
         ({"low": 2.0, "high": 1.0}, "low 2 must be below high 1"),
         ({"low": 0.0, "high": 1.0, "log": True}, "log needs a positive low"),
-        ([], "at least 1 item"),
+        ([], "must not be empty"),
         ([1.5], "out of bounds"),
         ({"low": 0.5, "high": 1.5}, "out of bounds"),
     ],
@@ -301,11 +302,8 @@ def test_a_tuned_run_asks_for_all_spectra_that_may_be_chosen() -> None:
 
 
 def study(catalog: Catalog, tmp_path: Path, **entry: Any) -> Any:
-    text = {"name": "s", "title": "S", "datasets": ["synthetic"], "tuning": {"trials": 3}}
-    text["models"] = [{"model": "gsprec", "tune": True, **entry}]
-    path = tmp_path / "s.yaml"
-    path.write_text(json.dumps({k: v for k, v in text.items() if v is not None}))
-    return catalog.study(str(path))
+    models = [{"model": "gsprec", "tune": True, **entry}]
+    return load(tmp_path, catalog, tuning={"trials": 3}, models=models)
 
 
 def test_ablations_share_the_tuning_of_the_whole_model(catalog: Catalog, tmp_path: Path) -> None:
@@ -331,12 +329,8 @@ def test_tuning_and_best_settings_exclude_each_other(catalog: Catalog, tmp_path:
         study(catalog, tmp_path, use_best=True)
 
 
-def test_a_tuned_model_needs_a_budget(catalog: Catalog, tmp_path: Path) -> None:
-    path = tmp_path / "s.yaml"
-    entry = {"model": "ease", "tune": True}
-    path.write_text(json.dumps({"name": "s", "title": "S", "datasets": ["synthetic"], "models": [entry]}))
-    with pytest.raises(ConfigError, match="tuning: {trials: 20}"):
-        catalog.study(str(path))
+def test_a_tuned_model_needs_a_budget(tmp_path: Path) -> None:
+    assert "tuning: {trials: 20}" in refused(tmp_path, models=[{"model": "ease", "tune": True}])
 
 
 def test_a_run_that_is_not_tuned_has_no_tuning_in_its_key() -> None:
@@ -345,17 +339,18 @@ def test_a_run_that_is_not_tuned_has_no_tuning_in_its_key() -> None:
 
 
 def test_optional_datasets_take_part_only_where_they_are_present(catalog: Catalog, tmp_path: Path) -> None:
-    path = tmp_path / "s.yaml"
     models = [
         {"model": "ease"},
         {"model": "gfcf", "datasets": ["lastfm.loo"]},
         {"model": "popularity", "datasets": ["synthetic", "ml-1m.loo"]},
     ]
-    content = {"name": "s", "title": "S", "datasets": ["synthetic"], "models": models}
-    path.write_text(json.dumps(content | {"optional_datasets": ["lastfm.loo", "ml-1m.loo"]}))
+    optional = ["lastfm.loo", "ml-1m.loo"]
 
     def runs(*present: str) -> list[tuple[str, str]]:
-        return [(r.run.model, r.dataset) for r in catalog.study(str(path), present).runs]
+        return [
+            (r.run.model, r.dataset)
+            for r in load(tmp_path, catalog, present=present, models=models, optional_datasets=optional).runs
+        ]
 
     both = [
         ("ease", "synthetic"),

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import own_study
 import pandas as pd
 import pytest
-import yaml
 
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog, Study
@@ -34,10 +34,7 @@ def inputs(tiny: dict[str, Interactions]) -> Inputs:
 
 
 def load(folder: Path, *entries: dict[str, Any]) -> Study:
-    path = folder / "s.yaml"
-    study = {"name": "s", "title": "S", "datasets": ["synthetic"], "tuning": {"trials": 2}}
-    path.write_text(yaml.safe_dump(study | {"models": list(entries)}), encoding="utf-8")
-    return CATALOG.study(str(path))
+    return own_study.load(folder, CATALOG, tuning={"trials": 2}, models=list(entries))
 
 
 def test_ndcg_on_validation_is_that_of_the_metrics() -> None:

@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from numpy.polynomial.chebyshev import chebval
 from plain_matrices import dense, leading_vectors, relative_error, scores_of, to_power
+from polynomial_helpers import fit
 
 from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.models import turbocf
 from recspectra.models.chebycf import plateau, series
-from recspectra.recommender import Recommender, Refused, Run, Task, create
+from recspectra.recommender import Refused
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
 
 CATALOG = Catalog(Path(__file__).resolve().parents[3])
-
-
-def fit(name: str, train: Interactions, cache: dict | None = None, **params: Any) -> Recommender:
-    config = CATALOG.model(name)
-    resolved = config.resolve(params)
-    operators = [need.operator for need in config.spectra]
-    spectra = {o: leading(build(o, train), int(resolved["rank"])) for o in operators}
-    system = create(config, resolved)
-    system.fit(Task(train, None, False, spectra, {} if cache is None else cache), Run())
-    return system
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Floor 3: S-Diff against a plain reading of its equations, and what its inference costs."""
+"""Floor 3: S-Diff against a plain reading of its equations."""
 
 from __future__ import annotations
 
@@ -15,20 +15,11 @@ from plain_matrices import dense, relative_error, scores_of
 from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions
 from recspectra.models.sdiff import TIME_FEATURES, Denoiser, Draws, SDiff, counter_normal, kept, time_code
-from recspectra.papers.sdiff import (
-    COLUMNS,
-    inference_times,
-    medians,
-    random_interactions,
-    random_spectrum,
-    stopwatches,
-    untrained,
-)
 from recspectra.recommender import Run, Task, create
 from recspectra.runtime import axis_seed
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
-from recspectra.spectral.schedules import mean_log_snr, schedule
+from recspectra.spectral.schedules import schedule
 from recspectra.spectral.spectrum import Spectrum
 from recspectra.training.batches import RowBatch, UserRows
 
@@ -427,81 +418,3 @@ def test_training_that_was_killed_ends_with_the_same_bytes(
     again.fit(task, Run(checkpoints=tmp_path))
     assert len(steps) < 8 + 4 * 3
     assert all(np.array_equal(a, again.state()[k]) for k, a in whole.state().items())
-
-
-# ------------------------------------------------------------------------------ Table 3
-
-THOUSAND = np.arange(1, 1001) / 1000
-
-
-def test_mean_log_snr_is_the_mean_over_times_of_the_log_of_the_sum_of_ratios() -> None:
-    alpha, sigma = np.array([[1.0, 0.5], [0.8, 0.2]]), np.array([[0.1, 0.5], [0.4, 0.9]])
-    expected = (math.log(100.0 + 1.0) + math.log(4.0 + 0.04 / 0.81)) / 2
-    assert mean_log_snr(alpha, sigma) == pytest.approx(expected)
-
-
-def test_mean_log_snr_leaves_frequencies_without_noise_out_or_gives_them_the_floor() -> None:
-    alpha, sigma = np.ones((3, 2)), np.array([[0.0, 0.5]] * 3)
-    assert mean_log_snr(alpha, sigma) == pytest.approx(math.log(4.0))
-    assert mean_log_snr(alpha, sigma, floor=0.01) == pytest.approx(math.log(104.0))
-
-
-@pytest.mark.parametrize(("items", "printed"), [(2810, 5.25), (34_395, 7.74)])
-def test_mean_log_snr_of_ddpm_is_what_table_3_prints(items: int, printed: float) -> None:
-    levels = schedule("ddpm", THOUSAND, np.zeros(items), 0.0, 1.0)
-    assert mean_log_snr(*levels) == pytest.approx(printed, abs=0.02)
-
-
-# ---------------------------------------------------------------------------- inference
-
-
-@pytest.fixture(scope="module")
-def timed() -> SDiff:
-    return untrained(CATALOG.model("sdiff"), random_interactions(150, 60))
-
-
-@pytest.mark.parametrize(("users", "items"), [(150, 60), (40, 200)])
-def test_random_histories_have_their_size_and_no_item_twice(users: int, items: int) -> None:
-    found = random_interactions(users, items)
-    assert found.shape == (users, items)
-    assert found.matrix.nnz == found.nnz
-    assert (found.lengths > 0).all()
-    assert found.lengths[:100].mean() == pytest.approx(15 if items == 60 else 50, abs=1)
-
-
-def test_random_eigenvectors_are_orthonormal() -> None:
-    spectrum = random_spectrum(50, 8)
-    assert np.allclose(spectrum.vectors.T @ spectrum.vectors, np.eye(8), atol=1e-5)
-    assert (np.diff(spectrum.values) < 0).all()
-    assert random_spectrum(5, 8).rank == 5
-
-
-def test_parts_are_measured_inside_the_whole(timed: SDiff) -> None:
-    seconds = medians(timed, random_interactions(150, 60), repetitions=1)
-    assert set(seconds) == {"transform", "denoiser", "back-transform", "total"}
-    assert 0 < sum(seconds.values()) - seconds["total"] <= seconds["total"]
-
-
-def test_stopwatches_sum_calls_and_leave_no_trace(timed: SDiff, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = vars(timed).copy()
-    ticks = iter([0.0, 2.0, 10.0, 13.0])
-    with monkeypatch.context() as patch, stopwatches(timed) as seconds:
-        patch.setattr("time.perf_counter", lambda: next(ticks))
-        timed.inverse(torch.zeros(1, timed.basis.shape[1]))
-        timed.inverse(torch.zeros(1, timed.basis.shape[1]))
-    assert dict(seconds) == {"back-transform": 5.0}
-    assert vars(timed) == before
-
-
-def test_a_model_without_weights_is_not_timed() -> None:
-    with pytest.raises(TypeError, match="ease"):
-        untrained(CATALOG.model("ease"), random_interactions(20, 30))
-
-
-def test_times_have_a_row_for_each_size_and_part() -> None:
-    times = inference_times({"sdiff": CATALOG.model("sdiff")}, [20, 120], [30], 40, 50, repetitions=1)
-    assert tuple(times) == COLUMNS
-    sizes = times[times["part"] == "total"][["axis", "users", "items"]].to_numpy().tolist()
-    assert sizes == [["users", 20, 50], ["users", 120, 50], ["items", 40, 30]]
-    assert len(times) == 3 * 4
-    assert (times["seconds"] > 0).all()

@@ -22,7 +22,7 @@ from recspectra.papers.wpgrec import (
     time_formula,
 )
 from recspectra.reporting import results
-from recspectra.reporting.draw import draw_any, lay_out
+from recspectra.reporting.draw import draw_table, lay_out
 from recspectra.reporting.figures import draw_figure, figure_data
 from recspectra.reporting.gather import gather
 from recspectra.reporting.published import Published
@@ -99,7 +99,7 @@ def test_costs_are_relative_to_the_smallest_size(files: StudyResults) -> None:
 
 def test_the_table_of_costs_sets_growth_against_the_formula(files: StudyResults) -> None:
     table = files.config.tables[0]
-    draw_any(files, table, Published(ROOT))
+    draw_table(files, table, Published(ROOT))
     laid = lay_out(files, table, Published(ROOT))
     assert [[cell.text for cell in row] for row in laid.rows[:2]] == [
         ["seconds", "|U|, users (10 to 20)", "x 3.00", "x 1.50", "no"],

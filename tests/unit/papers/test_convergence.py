@@ -10,7 +10,7 @@ import pytest
 
 from recspectra.config.study import TableConfig
 from recspectra.papers import gsprec
-from recspectra.reporting.draw import draw_any
+from recspectra.reporting.draw import draw_table, lay_out
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import COLUMNS, StudyResults
 
@@ -47,9 +47,9 @@ def test_a_line_a_dataset_depth_and_decay_says_whether_the_condition_holds(tmp_p
     runs = [run("a", 0.4, 250.0), run("b", 0.4, 250.0, variant="again"), run("c", 0.002, 250.0, variant="c"),
             run("e", 0.4, None, depth=1, variant="e")]  # fmt: skip
     files = files_of(tmp_path / "s", *runs)
-    names = draw_any(files, TABLE, Published(ROOT))
+    names = draw_table(files, TABLE, Published(ROOT))
     assert all((files.folder / name).stat().st_size > 0 for name in names)
-    table = gsprec.lay_out_convergence(files, TABLE, Published(ROOT))
+    table = lay_out(files, TABLE, Published(ROOT))
     rows = [[cell.text for cell in row] for row in table.rows]
     assert rows == [["D", "2", "0.4", "250.0", "0.004", "100.0", "no"],
                     ["D", "2", "0.002", "250.0", "0.004", "0.5", "yes"]]  # fmt: skip
@@ -57,8 +57,8 @@ def test_a_line_a_dataset_depth_and_decay_says_whether_the_condition_holds(tmp_p
 
 def test_without_any_run_the_table_is_empty(tmp_path: Path) -> None:
     files = files_of(tmp_path / "s", run("e", 0.4, None, depth=1))
-    draw_any(files, TABLE, Published(ROOT))
-    assert gsprec.lay_out_convergence(files, TABLE, Published(ROOT)).rows == []
+    draw_table(files, TABLE, Published(ROOT))
+    assert lay_out(files, TABLE, Published(ROOT)).rows == []
 
 
 def test_what_a_fit_writes_down_is_what_the_column_holds() -> None:

@@ -19,7 +19,7 @@ from recspectra.papers.sdiff import UNFOLDED, inference_times, random_interactio
 from recspectra.papers.sdiff_history import CANNOT_TELL, STEADY, UNSTEADY, history_of, steadiest
 from recspectra.papers.sdiff_snr import FLOORED, STEPS, item_frequencies, whole_snr
 from recspectra.recommender import History
-from recspectra.reporting.draw import draw_any, lay_out
+from recspectra.reporting.draw import draw_table, lay_out
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import COLUMNS, StudyResults
 from recspectra.spectral.schedules import mean_log_snr, schedule
@@ -63,9 +63,10 @@ def make(tmp_path: Path) -> Make:
             frame.reindex(columns=COLUMNS[name].split()).to_csv(folder / f"{name}.csv", index=False)
         for name, frame in measured.items():
             frame.to_csv(folder / f"{name.replace('_', '-')}.csv", index=False)
+        measures = {} if measured else {"protocol": "sdiff", "k": [10]}
         study = {
             "name": "s", "title": "S", "datasets": [DATA], "models": [{"model": "sdiff"}], "provenance": {},
-            "tables": [{"name": "t", "title": "T", "protocol": "sdiff", "k": [10], **table}], "about": {},
+            "tables": [{"name": "t", "title": "T", **measures, **table}], "about": {},
             "figures": [{"name": "f", "title": "F", "kind": "snr-all"}] if measured else [],
             "protocols": {"sdiff": {"title": "S", "why": "w", "target": "test", "metrics": ["recall"],
                                     "k": [10, 20], "views": VIEWS}},
@@ -79,7 +80,7 @@ def make(tmp_path: Path) -> Make:
 def shown(files: StudyResults) -> tuple[pd.DataFrame, list[list[str]], list[str]]:
     """Draw the only table; return its long form, its cells and its notes."""
     (table,) = files.config.tables
-    draw_any(files, table, PUBLISHED)
+    draw_table(files, table, PUBLISHED)
     laid = lay_out(files, table, PUBLISHED)
     cells = [[cell.text for cell in row] for row in laid.rows]
     return pd.read_csv(files.folder / "table-t.csv"), cells, laid.notes
@@ -265,4 +266,4 @@ def test_spread_over_seeds_and_settings_stands_in_the_table(make: Make) -> None:
 )
 def test_the_steadiest_is_told_by_intervals(ends: dict, expected: str) -> None:
     rows = [{"model": name, "low": low, "high": high} for name, (low, high) in ends.items()]
-    assert steadiest(pd.DataFrame(rows)).startswith(expected)
+    assert steadiest(pd.DataFrame(rows), "sdiff").startswith(expected)

@@ -118,3 +118,16 @@ def verdict(files: StudyResults, dataset: str = LOO) -> tuple[str, str]:
     rows = judged(files)
     row = rows[(rows["scope"] == "claim") & (rows["dataset"] == dataset)].iloc[0]
     return row["verdict"], row["reason"]
+
+
+USERS = 300
+BASE = np.random.default_rng(0).beta(1, 9, (1, USERS))
+ORDER = {"name": "order", "title": "Order?", "statement": "the order is the same", "kind": "order",
+         "protocol": "wpgrec"}  # fmt: skip
+VALUE = {"name": "value", "title": "Value?", "statement": "the printed number comes out", "kind": "value",
+         "model": "wpgrec", "protocol": "wpgrec", "published": "wpgrec/table1"}  # fmt: skip
+
+
+def closed(gap: float, seed: int = 3, **more: object) -> Model:
+    """A model in closed form that is above `BASE` by a gap."""
+    return Model(above(BASE, gap, seed), **({"kind": "closed-form"} | more))

@@ -8,7 +8,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hand_made import BOTH, LOO, ROOT, Model, above, gaps_with, judged, verdict, write
+from hand_made import (
+    BASE,
+    BOTH,
+    LOO,
+    ORDER,
+    ROOT,
+    USERS,
+    VALUE,
+    Model,
+    above,
+    closed,
+    gaps_with,
+    judged,
+    verdict,
+    write,
+)
 
 from recspectra.config.base import ConfigError
 from recspectra.config.study import ClaimConfig
@@ -17,12 +32,9 @@ from recspectra.evaluation.simultaneous import Pair, Panel, compare
 from recspectra.reporting import claims
 from recspectra.reporting.claims import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED
 from recspectra.reporting.draw import draw
-from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyError, StudyResults, user_values
 from recspectra.reporting.site import render
 
-USERS = 300
-BASE = np.random.default_rng(0).beta(1, 9, (1, USERS))
 GAIN = {"name": "best", "title": "Best?", "statement": "WPGRec is above every baseline", "kind": "gain",
         "model": "wpgrec", "protocol": "wpgrec", "rivals": ["bsarec", "dgrec"]}  # fmt: skip
 
@@ -35,10 +47,6 @@ def three(**rivals: Model) -> dict[str, Model]:
         "dgrec": Model(above(BASE, -0.01, 2), kind="closed-form"),
     }
     return models | rivals
-
-
-def closed(gap: float, seed: int = 3, **more: object) -> Model:
-    return Model(above(BASE, gap, seed), **({"kind": "closed-form"} | more))
 
 
 # ------------------------------------------------------------------- the table of verdicts
@@ -295,6 +303,21 @@ def test_a_gain_is_taken_by_each_rows_own_metric_and_by_one_for_all(tmp_path: Pa
     assert "EASE" not in set(rows["rival"]) and "ease" not in set(rows["rival"])
 
 
+def test_a_printed_value_of_another_definition_is_marked_wherever_it_stands(tmp_path: Path) -> None:
+    claim = validate(ClaimConfig, EVALUATOR, "claim")
+    files = write(tmp_path / "s", {"ml-100k.higsp": two_metrics()}, [EVALUATOR], PROTOCOLS)
+    rows = judged(files)
+    told, table = claims.tell(files, claim, rows), claims.layout(files, claim, rows)
+    (sentence,) = (text for text in told if "The paper prints" in text)
+    assert re.search(
+        r"prints 0\.\d{4} against 0\.\d{4} \[another definition \(ndcg_set\)\] of FaGSP", sentence
+    )
+    printed = [column.title for column in table.columns].index("printed of that")
+    marked = {row[printed].text[-1:] for row in table.rows if row[printed].text}
+    assert "\u2020" in marked
+    assert "\u2020 another definition (ndcg_set): not compared with ours." in table.notes
+
+
 # -------------------------------------------------------------------------------- ablations
 
 
@@ -318,151 +341,6 @@ def test_an_ablation_has_a_row_and_a_verdict_a_pair(tmp_path: Path) -> None:
     text = " ".join(claims.tell(files, files.config.claims[0], rows))
     assert '"a helps": reproduced. WPGRec (full) has' in text
     assert "The smallest difference that this test set would show is" in text
-
-
-# ----------------------------------------------------------------------------------- orders
-
-
-ORDER = {"name": "order", "title": "Order?", "statement": "the order is the same", "kind": "order",
-         "protocol": "wpgrec"}  # fmt: skip
-
-
-def ranked(gaps: list[float], noise: float, **more: object) -> dict[str, Model]:
-    values = [above(BASE, gap, i, noise) for i, gap in enumerate(gaps)]
-    return {f"m{i}": Model(one, kind="closed-form", **more) for i, one in enumerate(values)}
-
-
-FALLING = [-0.01 * i for i in range(6)]
-
-
-@pytest.mark.parametrize(
-    ("second", "noise", "expected"),
-    [(FALLING, 0.02, REPRODUCED), (FALLING[::-1], 0.02, NOT_REPRODUCED), (FALLING, 3.0, CANNOT_TELL)],
-    ids=["same", "reversed", "noise"],
-)
-def test_an_order_is_judged_by_what_chance_does_to_it(
-    tmp_path: Path, second: list[float], noise: float, expected: str
-) -> None:
-    data = {"one": ranked(FALLING, noise), "two": ranked(second, noise)}
-    files = write(tmp_path / "s", data, [ORDER])
-    rows = judged(files)
-    settings = rows[rows["scope"] != "model"]
-    assert list(settings["scope"]) == ["reference", "claim"] and list(settings["verdict"]) == ["", expected]
-    row = settings.iloc[1]
-    assert (row["p"] <= 0.05) == (row["ours"] < row["ci_low"]) == (expected == NOT_REPRODUCED)
-    places = rows[(rows["scope"] == "model") & (rows["dataset"] == "one")]
-    assert list(places["rank"]) == [1, 2, 3, 4, 5, 6]
-    assert (places["rank_low"] <= places["rank"]).all() and (places["rank"] <= places["rank_high"]).all()
-    wide = (places["rank_high"] - places["rank_low"]).mean()
-    assert wide > 3 if noise > 1 else wide < 1
-    if expected == CANNOT_TELL:
-        assert "agree no better than" in row["reason"]
-
-
-def test_places_count_models_that_have_a_number_everywhere(tmp_path: Path) -> None:
-    one, two = ranked(FALLING, 0.02), ranked(FALLING, 0.02)
-    two["m1"] = Model(None, status="oom")
-    rows = judged(write(tmp_path / "s", {"one": one, "two": two}, [ORDER]))
-    assert set(rows.loc[rows["scope"] == "model", "subject"]) == {"m0", "m2", "m3", "m4", "m5"}
-    assert rows["rank"].max() == 5
-
-
-def test_an_order_of_models_that_had_no_epochs_left_is_not_told(tmp_path: Path) -> None:
-    data = {"one": ranked(FALLING, 0.02), "two": ranked(FALLING, 0.02, curve=[0.1, 0.2])}
-    found, why = verdict(write(tmp_path / "s", data, [ORDER]), "two")
-    assert found == CANNOT_TELL and "m0, m1, m2, m3, m4, m5: still gaining" in why
-
-
-def test_an_order_is_set_against_the_printed_one(tmp_path: Path) -> None:
-    # printed on LastFM: WPGRec, WaveRec, ..., of these three WPGRec .0455
-    column = Published(ROOT).values("wpgrec/table1").query("dataset == 'lastfm' and metric == 'ndcg@10'")
-    printed = column.set_index("method")["value"]
-    names = {"wpgrec": "WPGRec", "bsarec": "BSARec", "dgrec": "DGRec", "sgl": "SGL", "fearec": "FEARec"}
-    order = sorted(names, key=lambda name: -printed[names[name]])
-    same = {name: closed(-0.02 * i, i) for i, name in enumerate(order)} | {"ease": closed(0.3)}
-    claim = ORDER | {"published": "wpgrec/table1"}
-    rows = judged(write(tmp_path / "s", {LOO: same}, [claim]))
-    assert rows["ours"][0] == pytest.approx(1.0) and rows["verdict"][0] == REPRODUCED
-    assert rows["rival"][0] == "as printed" and set(rows["scope"]) == {"claim", "model"}
-    assert "EASE" not in set(rows["subject"])
-    turned = {name: closed(0.02 * i, i) for i, name in enumerate(order)}
-    assert verdict(write(tmp_path / "t", {LOO: turned}, [claim]))[0] == NOT_REPRODUCED
-
-
-# ----------------------------------------------------------------------------------- values
-
-VALUE = {"name": "value", "title": "Value?", "statement": "the printed number comes out", "kind": "value",
-         "model": "wpgrec", "protocol": "wpgrec", "published": "wpgrec/table1"}  # fmt: skip
-
-
-def at(mean: float, seeds: tuple[float, ...] = (0.0,), **more: object) -> Model:
-    values = np.stack([BASE[0] - BASE.mean() + mean + shift for shift in seeds])
-    return Model(values, **more)
-
-
-@pytest.mark.parametrize(
-    ("model", "expected"),
-    [
-        (at(0.0532, kind="closed-form"), REPRODUCED),
-        (at(0.0550, kind="closed-form"), REPRODUCED),
-        (at(0.0600, kind="closed-form"), NOT_REPRODUCED),
-        (at(0.0532, tuple(np.linspace(-0.0001, 0.0001, 11))), REPRODUCED),
-        (at(0.0532, tuple(np.linspace(-0.02, 0.02, 11))), CANNOT_TELL),
-        (at(0.0900, tuple(np.linspace(-0.001, 0.001, 11))), NOT_REPRODUCED),
-        (at(0.0532, status="capped"), CANNOT_TELL),
-    ],
-    ids=["equal", "within", "beyond", "sure", "unsure", "surely-not", "capped"],
-)
-def test_a_printed_value_comes_out_or_not(tmp_path: Path, model: Model, expected: str) -> None:
-    rows = judged(write(tmp_path / "s", {LOO: {"wpgrec": model}}, [VALUE]))
-    assert list(rows["verdict"]) == [expected]
-    assert rows["published"][0] == 0.0532
-    assert rows["difference"][0] == pytest.approx(rows["ours"][0] - 0.0532)
-    assert (rows["p"][0] <= 0.05) == (rows["ci_low"][0] > 0 or rows["ci_high"][0] < 0)
-
-
-def test_one_seed_of_every_model_gives_a_printed_value_no_interval(tmp_path: Path) -> None:
-    rows = judged(write(tmp_path / "s", {LOO: {"wpgrec": at(0.09), "bsarec": at(0.04)}}, [VALUE]))
-    assert rows["verdict"][0] == CANNOT_TELL
-    assert rows[["ci_low", "ci_high", "p"]].isna().all(axis=None)
-    assert "variation over seeds not covered (0 degrees of freedom, 10 are needed)" in rows["reason"][0]
-
-
-def test_a_printed_value_of_another_definition_is_not_compared(tmp_path: Path) -> None:
-    claim = VALUE | {"model": "gsprec", "protocol": "standard", "published": "gsprec/table4"}
-    models = {"gsprec": at(0.7572, protocol="standard", kind="closed-form")}
-    known = {"standard": {"title": "S", "why": "w", "target": "test", "metrics": ["ndcg"], "k": [10],
-                          "views": [BOTH]}}  # fmt: skip
-    rows = judged(write(tmp_path / "s", {"ml-100k.higsp": models}, [claim], known))
-    assert rows["verdict"][0] == CANNOT_TELL and pd.isna(rows["difference"][0])
-    assert rows["reason"][0] == "printed values are not compared with ours: another definition (ndcg_hit)"
-
-
-def test_a_printed_value_of_another_definition_is_marked_wherever_it_stands(tmp_path: Path) -> None:
-    claim = validate(ClaimConfig, EVALUATOR, "claim")
-    files = write(tmp_path / "s", {"ml-100k.higsp": two_metrics()}, [EVALUATOR], PROTOCOLS)
-    rows = judged(files)
-    told, table = claims.tell(files, claim, rows), claims.layout(files, claim, rows)
-    (sentence,) = (text for text in told if "The paper prints" in text)
-    assert re.search(
-        r"prints 0\.\d{4} against 0\.\d{4} \[another definition \(ndcg_set\)\] of FaGSP", sentence
-    )
-    printed = [column.title for column in table.columns].index("printed of that")
-    marked = {row[printed].text[-1:] for row in table.rows if row[printed].text}
-    assert "\u2020" in marked
-    assert "\u2020 another definition (ndcg_set): not compared with ours." in table.notes
-
-
-def test_all_printed_values_of_a_table_are_looked_at_without_a_model(tmp_path: Path) -> None:
-    models = {
-        "wpgrec": at(0.0532, kind="closed-form"),
-        "bsarec": at(0.09, kind="closed-form"),
-        "ease": at(0.1),
-    }
-    rows = judged(write(tmp_path / "s", {LOO: models}, [VALUE | {"model": ""}]))
-    assert dict(zip(rows["subject"], rows["verdict"], strict=True)) == {
-        "WPGRec": REPRODUCED, "BSARec": NOT_REPRODUCED
-    }  # fmt: skip
 
 
 # ------------------------------------------------------------------------ words and files

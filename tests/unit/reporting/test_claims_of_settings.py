@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,9 @@ import pytest
 from hand_made import LOO, Model, above, judged, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from own_study import refused
 
 from recspectra.config.base import ConfigError
-from recspectra.config.catalog import Catalog
 from recspectra.config.study import ClaimConfig
 from recspectra.config.yaml_io import validate
 from recspectra.reporting import claims
@@ -261,7 +261,7 @@ def test_a_claim_without_any_run_is_not_told(tmp_path: Path) -> None:
         ({"settings": {"center": []}}, "settings.center"),
         ({"settings": {"center": {"from": 1}}}, "settings.center.from: unknown key"),
         ({"kind": "ablation", "pairs": [{"better": "a", "worse": "b", "claim": "c"}]},
-         "`settings` is for a claim of kind optimum or flat"),
+         "does not use `settings`; it takes"),
     ],
 )  # fmt: skip
 def test_a_wrong_claim_is_refused(change: dict, message: str) -> None:
@@ -283,18 +283,14 @@ def test_a_wrong_claim_is_refused(change: dict, message: str) -> None:
         ({"groups": ["one"], "kind": "flat"}, "there is no other setting of gsprec in one on synthetic"),
     ],
 )
-def test_settings_that_no_run_is_of_are_refused(
-    tmp_path: Path, root: Path, change: dict, message: str
-) -> None:
+def test_settings_that_no_run_is_of_are_refused(tmp_path: Path, change: dict, message: str) -> None:
     claim = OPTIMUM | {"model": "gsprec", "protocol": "standard", "groups": ["band"]} | change
-    path = tmp_path / "mine.yaml"
-    entries = ["{model: gsprec, group: band, sweep: {center: [0.2, 0.8]}}",
-               "{model: gsprec, group: tuned, tune: true, sweep: {phi: [0.2, 0.8]}}",
-               "{model: gsprec, group: one, params: {center: 0.2}}"]  # fmt: skip
-    path.write_text(f"name: mine\ntitle: M\ndatasets: [synthetic]\ntuning: {{trials: 2}}\n"
-                    f"models: [{', '.join(entries)}]\nclaims: [{claim}]\n".replace("'", '"'))  # fmt: skip
-    with pytest.raises(ConfigError, match=r"mine.yaml: claims\[0\]\.settings: " + message):
-        Catalog(root).study(str(path))
+    entries = [{"group": "band", "sweep": {"center": [0.2, 0.8]}},
+               {"group": "tuned", "tune": True, "sweep": {"phi": [0.2, 0.8]}},
+               {"group": "one", "params": {"center": 0.2}}]  # fmt: skip
+    models = [{"model": "gsprec"} | entry for entry in entries]
+    found = refused(tmp_path, tuning={"trials": 2}, models=models, claims=[claim])
+    assert re.match(r"claims\[0\]\.settings: " + message, found), found
 
 
 ALONG = {"name": "f", "title": "F", "kind": "sensitivity"}
@@ -311,23 +307,20 @@ ALONG = {"name": "f", "title": "F", "kind": "sensitivity"}
         ({"figures": [ALONG | {"group": "band", "param": "centre"}]},
          r"figures\[0\]\.param: no entry of its group sweeps 'centre'; swept: center; did you mean 'center'"),
         ({"figures": [ALONG | {"group": "other", "param": "center"}]},
-         r"figures\[0\]\.param: no entry of its group sweeps 'center'; swept: nothing"),
+         r"figures\[0\]\.param: no entry of its group sweeps 'center'; swept: none"),
         ({"tables": [{"name": "t", "title": "T", "kind": "datasets", "published": "gsprec/table99"}]},
          r"tables\[0\]\.published: config/published/mapping.yaml has no 'gsprec/table99'; .* you mean 'gsp"),
     ],
     ids=["optimum", "ablation", "param", "group", "published"],
 )  # fmt: skip
 def test_what_would_stay_empty_is_refused_before_anything_runs(
-    tmp_path: Path, root: Path, more: dict, message: str
+    tmp_path: Path, more: dict, message: str
 ) -> None:
-    path = tmp_path / "mine.yaml"
-    study = {"name": "mine", "title": "M", "datasets": ["synthetic"], "models": [
+    models = [
         {"model": "gsprec", "group": "band", "sweep": {"center": [0.2, 0.8]}},
         {"model": "popularity", "group": "other"},
-    ]}  # fmt: skip
-    path.write_text(json.dumps(study | more))
-    with pytest.raises(ConfigError, match=message):
-        Catalog(root).study(str(path))
+    ]
+    assert re.match(message, refused(tmp_path, models=models, **more))
 
 
 def test_a_study_on_disk_is_read_back() -> None:

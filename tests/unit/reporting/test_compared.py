@@ -11,11 +11,11 @@ import pytest
 from small_study import metric_rows, run_row, write_study
 
 from recspectra.config.study import FigureConfig
+from recspectra.reporting.draw import draw_table
 from recspectra.reporting.figures.published import printed
 from recspectra.reporting.pages import home
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyResults
-from recspectra.reporting.tables import draw_table
 
 DATASET = "ml-1m.diffrec"
 

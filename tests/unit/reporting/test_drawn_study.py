@@ -16,10 +16,10 @@ from recspectra.config.study import FigureConfig, StudyConfig, TableConfig
 from recspectra.config.yaml_io import validate
 from recspectra.papers.gsprec import BEYOND, COLUMNS
 from recspectra.reporting import runtime
-from recspectra.reporting.draw import draw, summary_text
+from recspectra.reporting.draw import draw, draw_table, summary_text
 from recspectra.reporting.figures import figure_data
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import StudyResults
+from recspectra.reporting.results import StudyResults, read_csv
 from recspectra.reporting.site import render
 from recspectra.reporting.tuning import tuning_table
 
@@ -167,7 +167,7 @@ def published() -> Published:
 
 
 def test_a_table_of_metrics_needs_metrics() -> None:
-    with pytest.raises(ConfigError, match="needs `metrics` and `k`"):
+    with pytest.raises(ConfigError, match="needs `metrics`"):
         validate(TableConfig, {"name": "t", "title": "T"}, "study.yaml")
     base = {"name": "s", "title": "S", "datasets": ["d"], "models": [{"model": "ease"}]}
     assert validate(StudyConfig, base, "study.yaml").claims == []
@@ -184,12 +184,16 @@ def on_ml_1m(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text = (folder / name).read_text()
         (folder / name).write_text(text.replace(DATASET, "ml-1m.diffrec"))
     files = StudyResults(folder)
-    runtime.draw_runtime(files, files.config.tables[0], Published(ROOT))
+    draw_table(files, files.config.tables[0], Published(ROOT))
     return folder
 
 
+def times_of(folder: Path) -> pd.DataFrame:
+    return read_csv(folder / "table-time.csv", runtime.COLUMNS, runtime.NUMBERS)
+
+
 def test_runtime_table_sets_ratios_beside_published_ones(on_ml_1m: Path) -> None:
-    frame = runtime.read(on_ml_1m, "time").set_index("row")
+    frame = times_of(on_ml_1m).set_index("row")
     line = frame.loc["GSPRec"]
     assert (line["spectrum_seconds"], line["fit_seconds"], line["total_seconds"]) == (1.0, 8.0, 9.5)
     assert line["ratio"] == pytest.approx(9.5 / 7.5)
@@ -213,20 +217,20 @@ def test_a_fit_of_a_few_epochs_is_counted_as_often_as_the_table_says(tmp_path: P
     study["tables"][0]["epochs"] = {"gsprec": 100, "fagsp": 1, "gfcf": 50}
     (folder / "study.json").write_text(json.dumps(study))
     draw(folder, ROOT)
-    frame = runtime.read(folder, "time").set_index("row")
+    frame = times_of(folder).set_index("row")
     line = frame.loc["GSPRec"]
     assert (line["fit_seconds"], line["total_seconds"]) == (50 * 8.0, 50 * 8.0 + 1.5)
     assert (line["timed_epochs"], line["epochs"]) == (2, 100)
     assert frame.drop(index="GSPRec")[["timed_epochs", "epochs"]].isna().all(axis=None)
     text = (folder / "table-time.md").read_text()
     assert "GSPRec: the fit of 2 epochs times 50, for 100 epochs." in text and "FaGSP: the fit" not in text
-    with pytest.raises(ConfigError, match="`epochs` is for a table of kind runtime"):
+    with pytest.raises(ConfigError, match="kind 'metrics' does not use `epochs`; it takes"):
         wrong = {"name": "t", "title": "T", "metrics": ["recall"], "k": [20], "epochs": {"ease": 2}}
         validate(TableConfig, wrong, "study.yaml")
 
 
 def test_minutes_of_another_dataset_are_not_set_beside(drawn: Path) -> None:
-    assert runtime.read(drawn, "time")["published_minutes"].isna().all()
+    assert times_of(drawn)["published_minutes"].isna().all()
     assert "published" not in (drawn / "table-time.md").read_text()
     summary = summary_text(drawn, ROOT)
     assert "GSPRec" in summary and max(map(len, summary.splitlines())) <= 100
@@ -238,7 +242,7 @@ def test_runtimes_of_groups_without_runs(tmp_path: Path) -> None:
     study["tables"][0]["groups"] = ["nobody"]
     (folder / "study.json").write_text(json.dumps(study))
     draw(folder, ROOT)
-    assert runtime.read(folder, "time").empty
+    assert times_of(folder).empty
     assert "No run belongs to this table." in "\n".join(render([folder], ROOT).values())
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hand_made import LOO, ROOT, Model, above, write
+from own_study import refused
 
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog
@@ -121,19 +122,18 @@ def test_what_wpgrec_says_of_its_gains_is_in_its_table() -> None:
 
 
 def test_a_claim_about_a_paper_that_says_nothing_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "mine.yaml"
-    path.write_text(
-        "name: mine\ntitle: Mine\ndatasets: [gowalla]\nprotocols: [lightgcn]\nmodels: [{model: gfcf}]\n"
-        "claims: [{name: a, title: A, kind: listed, protocol: lightgcn, papers: [gfcf]}]\n"
-    )
-    with pytest.raises(ConfigError, match=r"claims\[0\]\.papers: nothing of 'gfcf'.*did you mean 'gf-cf'"):
-        Catalog(ROOT).study(str(path))
+    claim = {"name": "a", "title": "A", "kind": "listed", "protocol": "lightgcn", "papers": ["gfcf"]}
+    found = refused(tmp_path, datasets=["gowalla"], protocols=["lightgcn"], claims=[claim])
+    assert "claims[0].papers: nothing of 'gfcf'" in found and found.endswith("did you mean 'gf-cf'?")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kind": "order", "statement": "S", "papers": ["p"]}, "`papers` is for a claim of kind listed"),
+        (
+            {"kind": "order", "statement": "S", "papers": ["p"]},
+            "kind 'order' does not use `papers`; it takes",
+        ),
     ],
 )
 def test_a_wrong_claim_is_refused(change: dict, message: str) -> None:

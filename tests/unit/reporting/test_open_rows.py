@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 from small_study import DATASETS, ROOT, cell, laid, study_json, write_study
 
+from recspectra.reporting.draw import draw_table
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyResults
-from recspectra.reporting.tables import draw_table, read
+from recspectra.reporting.tables import read
 
 NOTHING = "No run belongs to this table."
 OPEN_NOTE = "not run: the paper lists it, this study does not run it."

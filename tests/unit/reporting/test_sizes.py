@@ -8,9 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from recspectra.config.base import ConfigError
-from recspectra.config.catalog import Catalog
-from recspectra.reporting.draw import draw_any, lay_out
+from recspectra.reporting.draw import draw_table, lay_out
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import COLUMNS, StudyResults
 
@@ -35,7 +33,7 @@ def files(tmp_path: Path) -> StudyResults:
 
 def test_printed_counts_stand_next_to_ours_and_slips_are_named(files: StudyResults) -> None:
     published, (table,) = Published(ROOT), files.config.tables
-    assert f"table-{table.name}.csv" in draw_any(files, table, published)
+    assert f"table-{table.name}.csv" in draw_table(files, table, published)
     laid = lay_out(files, table, published)
     rows = {row[0].text: row[1:] for row in laid.rows}
     users, items, interactions, sparsity, length = rows["LASTFM.LOO"]
@@ -53,7 +51,7 @@ def test_printed_counts_stand_next_to_ours_and_slips_are_named(files: StudyResul
 def test_a_table_of_datasets_without_print_has_ours_alone(files: StudyResults) -> None:
     table = files.config.tables[0].model_copy(update={"published": None})
     published = Published(ROOT)
-    draw_any(files, table, published)
+    draw_table(files, table, published)
     laid = lay_out(files, table, published)
     assert laid.notes == [] and [cell.text for cell in laid.rows[2]] == [
         "MINE",
@@ -63,15 +61,3 @@ def test_a_table_of_datasets_without_print_has_ours_alone(files: StudyResults) -
         "50.00",
         "2.5",
     ]
-
-
-def test_tables_of_a_paper_that_need_a_figure_say_so(tmp_path: Path) -> None:
-    good = {"name": "s", "title": "S", "datasets": ["synthetic"], "models": [{"model": "ease"}]}
-    path = tmp_path / "s.yaml"
-    for kind, wrong in (("snr", True), ("ratios", False), ("datasets", False)):
-        path.write_text(json.dumps(good | {"tables": [{"name": "t", "title": "T", "kind": kind}]}))
-        if wrong:
-            with pytest.raises(ConfigError, match="needs `figure`"):
-                Catalog(ROOT).study(str(path))
-        else:
-            Catalog(ROOT).study(str(path))

@@ -11,8 +11,8 @@ import pytest
 from hand_made import LOO, ROOT, Model, above, write
 
 from recspectra.config.study import TableConfig
-from recspectra.reporting import standings, tables
-from recspectra.reporting.draw import draw
+from recspectra.reporting import standings
+from recspectra.reporting.draw import draw, draw_table
 from recspectra.reporting.published import Published
 from recspectra.reporting.site import render
 
@@ -68,7 +68,7 @@ def test_without_values_of_users_there_are_places_but_no_intervals(tmp_path: Pat
     (files.folder / "per_user" / f"{LOO}.parquet").unlink()
     table = TableConfig(**TABLE)
     files.config.tables.append(table)
-    tables.draw_table(files, table, Published(ROOT))
+    draw_table(files, table, Published(ROOT))
     found = standings.build(files)
     assert list(found["rank"]) == [1, 2] and found["low"].isna().all() and found["tied"].isna().all()
 

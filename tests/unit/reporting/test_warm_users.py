@@ -12,12 +12,13 @@ from small_study import HOSTILE, write_study
 from recspectra.config.catalog import Catalog
 from recspectra.data.reach import COLUMNS as REACH
 from recspectra.reporting import datasets, reference
+from recspectra.reporting.draw import draw_table
 from recspectra.reporting.footnotes import footnotes
 from recspectra.reporting.pages import study as report
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyResults
 from recspectra.reporting.table import to_text
-from recspectra.reporting.tables import build, draw_table, layout, read
+from recspectra.reporting.tables import build, layout, read
 
 ROOT = Path(__file__).resolve().parents[3]
 PUBLISHED = Published(ROOT)

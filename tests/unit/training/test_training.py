@@ -92,22 +92,21 @@ def test_a_run_killed_in_an_epoch_ends_with_the_same_bytes(tmp_path: Path, epoch
     assert weights(resumed) == weights(whole)
 
 
-def test_a_run_killed_in_the_middle_of_an_epoch_ends_with_the_same_bytes(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("part", "call"),
+    [
+        ("loss", 6 * 4 + 3),
+        ("validate", 1),
+        ("validate", 3),
+        ("validate", 6),
+    ],  # 27: a batch of the fifth epoch
+)
+def test_a_run_killed_in_a_batch_or_in_validation_ends_with_the_same_bytes(
+    tmp_path: Path, part: str, call: int
+) -> None:
     whole, broken = trainer(), trainer(tmp_path)
     expected = finish(whole)
-    broken.loss = failing(broken.loss, 6 * 4 + 3)  # the third batch of the fifth epoch
-    with pytest.raises(KeyboardInterrupt):
-        finish(broken)
-    resumed = trainer(tmp_path)
-    assert finish(resumed) == expected
-    assert weights(resumed) == weights(whole)
-
-
-@pytest.mark.parametrize("validation", [1, 3, 6])
-def test_a_run_killed_in_validation_ends_with_the_same_bytes(tmp_path: Path, validation: int) -> None:
-    whole, broken = trainer(), trainer(tmp_path)
-    expected = finish(whole)
-    broken.validate = failing(broken.validate, validation)
+    setattr(broken, part, failing(getattr(broken, part), call))
     with pytest.raises(KeyboardInterrupt):
         finish(broken)
     resumed = trainer(tmp_path)

@@ -17,20 +17,18 @@ from recspectra.api.data import FITTED_ON, Data, catalog, path_of
 from recspectra.api.users import asked_users
 from recspectra.config.base import ConfigError, nearest
 from recspectra.config.model import ModelConfig, RunConfig, spectra_of
-from recspectra.data.ids import Ids
-from recspectra.data.interactions import Interactions
 from recspectra.evaluation.lists import Lists
 from recspectra.files import ArtifactError
 from recspectra.fitting.fit import best_epochs, learn
 from recspectra.fitting.saved import SavedModel, load_model, save_model
 from recspectra.fitting.scoring import top_scored
 from recspectra.planning import MODEL_FILE
-from recspectra.recommender import Recommender, Run, create
+from recspectra.recommender import Run, create
 from recspectra.runtime import pick_device
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
+class Model(SavedModel):
     """A fitted model that knows the ids and the histories of the users it was fitted on.
 
     Attributes
@@ -45,11 +43,6 @@ class Model:
     ids : Ids
         The ids of users and items.
     """
-
-    about: Mapping[str, Any]
-    system: Recommender
-    history: Interactions
-    ids: Ids
 
     def __repr__(self) -> str:
         users, items = self.history.shape
@@ -128,7 +121,7 @@ class Model:
             It cannot be written; nothing is left behind.
         """
         path = path_of(path, "path")
-        save_model(path, SavedModel(self.about, self.system, self.history, self.ids))
+        save_model(path, self)
         return path
 
 
@@ -289,7 +282,7 @@ def load(path: str | Path, *, any_code: bool = False) -> Model:
     """
     path = path_of(path, "path")
     found = load_model(_in_folder(path) if path.is_dir() else path, catalog(), any_code)
-    return Model(found.about, found.system, found.history, found.ids)
+    return Model(**vars(found))
 
 
 def _in_folder(folder: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+from collections.abc import Collection, Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -26,7 +27,7 @@ class ConfigError(Exception):
 class Strict(BaseModel):
     """Base of every schema: unknown keys and silent type changes are errors.
 
-    So are, in every field, an entry that a list has twice, an empty text (where it is not the
+    So are, in every field, an entry that a list has twice, an empty text or list (where it is not the
     default) and a number that is not finite or has more than 63 bits.
     """
 
@@ -35,8 +36,10 @@ class Strict(BaseModel):
     @field_validator("*", mode="after")
     @classmethod
     def _no_odd_values(cls, value: Any, info: ValidationInfo) -> Any:
-        if value == "" and cls.model_fields[info.field_name].default == "":
+        if value in ("", []) and cls.model_fields[info.field_name].default == value:
             return value
+        if value == []:
+            raise ValueError("must not be empty; write one entry or more")
         if problem := odd(value):
             raise ValueError(problem)
         return value
@@ -94,6 +97,26 @@ def twice(values: list) -> str:
             shown = value if plain else "the same"
             return f"{shown} is written twice (entries {first + 1} and {index + 1})"
     return ""
+
+
+def check_known(
+    names: Iterable[Any], known: Collection[Any], said: str, error: type[Exception] = ConfigError
+) -> None:
+    """Refuse the first of some names that is not known.
+
+    Parameters
+    ----------
+    names, known : collection
+        What is named, and what there is.
+    said : str
+        The message: `{name}` and `{known}` in it are filled in, the nearest match stands behind it.
+    error : type
+        `ValueError` inside a schema, which says where.
+    """
+    for name in names:
+        if name not in known:
+            listed = ", ".join(map(str, known)) or "none"
+            raise error(said.replace("{known}", listed).replace("{name}", str(name)) + nearest(name, known))
 
 
 def nearest(word: Any, words: Any) -> str:

@@ -10,6 +10,8 @@ key, what is allowed and the nearest match.
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import itertools
 import math
 import re
@@ -20,7 +22,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from recspectra.config import folds
-from recspectra.config.base import SAFE_NAME, ConfigError, Scalar, nearest
+from recspectra.config.base import SAFE_NAME, ConfigError, Scalar, check_known, nearest
 from recspectra.config.dataset import DatasetConfig, read_dataset
 from recspectra.config.lists import ListFile, ListsEntry, found_at, places_of
 from recspectra.config.metric_names import declared
@@ -50,6 +52,7 @@ from recspectra.config.study import (
     narrow,
 )
 from recspectra.config.yaml_io import read_yaml, validate
+from recspectra.files import open_regular
 from recspectra.identity import FileDigests
 from recspectra.paths import Paths
 
@@ -315,7 +318,7 @@ class Catalog:
             if name != DEFAULT:
                 self.dataset(name, f"{path}: seeds")
         _check_statements(self, config, str(path))
-        _check_printed(self, config, str(path))
+        _check_printed(self, config, [*parts, *config.datasets, *config.optional_datasets], str(path))
         taken = [*config.datasets, *(name for name in config.optional_datasets if name in present)]
         whole = config.model_copy(update={"datasets": [*config.datasets, *config.optional_datasets]})
         asked = choice or Choice()
@@ -331,24 +334,37 @@ def _check_statements(catalog: Catalog, study: StudyConfig, where: str) -> None:
     """Refuse a claim of kind `listed` about statements that are wrong, or about papers that say nothing."""
     for index, claim in enumerate(study.claims):
         if claim.kind == "listed":
-            papers = {one.paper for one in catalog.statements()}
-            for name in claim.papers:
-                if name not in papers:
-                    listed = f"{STATEMENTS} has {', '.join(sorted(papers))}{nearest(name, papers)}"
-                    raise ConfigError(f"{where}: claims[{index}].papers: nothing of '{name}'; {listed}")
+            papers = sorted({one.paper for one in catalog.statements()})
+            said = f"{where}: claims[{index}].papers: nothing of '{{name}}'; {STATEMENTS} has {{known}}"
+            check_known(claim.papers, papers, said)
 
 
-def _check_printed(catalog: Catalog, study: StudyConfig, where: str) -> None:
-    """Refuse a table or claim next to a published table that is not known."""
-    given = {f"{kind}[{index}]": item.published for kind in ("tables", "claims")
-             for index, item in enumerate(getattr(study, kind)) if item.published}  # fmt: skip
-    known = read_yaml(catalog.root / PUBLISHED) if given else {}
-    for place, name in given.items():
-        if name not in known:
-            raise ConfigError(
-                f"{where}: {place}.published: {PUBLISHED} has no '{name}'; it has {', '.join(known)}"
-                f"{nearest(name, known)}"
-            )
+def _check_printed(catalog: Catalog, study: StudyConfig, datasets: Collection[str], where: str) -> None:
+    """Refuse a table or claim next to a published table or dataset that is not known."""
+    items = [(kind, *one) for kind in ("tables", "claims") for one in enumerate(getattr(study, kind))]
+    items = [(f"{where}: {kind}[{i}]", one) for kind, i, one in items if one.published or one.printed]
+    known = read_yaml(catalog.root / PUBLISHED) if items else {}
+    for place, item in items:
+        if not item.published:
+            raise ConfigError(f"{place}.printed: nothing is printed without `published`; name a table there")
+        said = f"{place}.published: {PUBLISHED} has no '{{name}}'; it has {{known}}"
+        check_known([item.published], known, said)
+        said = f"{place}.printed: '{{name}}' is not among the study's datasets: {{known}}"
+        check_known(item.printed, datasets, said)
+        printed = _published_datasets(catalog.root, item.published) if item.printed else []
+        said = f"{place}.printed: {item.published} prints nothing for a dataset '{{name}}'; it has {{known}}"
+        check_known(item.printed.values(), printed, said)
+
+
+def _published_datasets(root: Path, table: str) -> list[str]:
+    """Return the datasets that a published table, or its paper's table of datasets, names."""
+    paper, _, name = table.partition("/")
+    found: set[str] = set()
+    for file in ("results.csv", "datasets.csv"):
+        with open_regular(root / PUBLISHED.parent / file) as raw, io.TextIOWrapper(raw, "utf-8") as stream:
+            rows = csv.DictReader(stream)
+            found |= {r["dataset"] for r in rows if r["paper"] == paper and r.get("table", name) == name}
+    return sorted(found)
 
 
 def _check_used(entry: ModelEntry, kinds: Collection[str], where: str) -> None:
@@ -462,14 +478,10 @@ class Study:
             )
             yield PlannedRun(dataset=dataset, run=run, variant=entry.variant, group=entry.group, seed=seed)
 
-    def _check_datasets(self, entry: ModelEntry | ListsEntry, where: str) -> None:
+    def _check_datasets(self, item: Any, where: str) -> None:
         """Refuse a dataset that the study does not have."""
-        for name in entry.datasets or []:
-            if name not in self.config.datasets:
-                raise ConfigError(
-                    f"{where}.datasets: '{name}' is not among the study's datasets"
-                    f"{nearest(name, self.config.datasets)}"
-                )
+        said = f"{where}.datasets: '{{name}}' is not among the study's datasets: {{known}}"
+        check_known(item.datasets or [], self.config.datasets, said)
 
     def _check_count(self, entry: ModelEntry, datasets: Sequence[str], where: str) -> None:
         """Refuse a sweep whose runs nobody can wait for, before any of them is made."""
@@ -529,29 +541,26 @@ class Study:
                 )
 
     def _check_drawings(self) -> None:
-        groups = {entry.group for entry in self.config.models}
+        groups = sorted({entry.group for entry in self.config.models})
         for kind in DRAWN:
             for index, item in enumerate(getattr(self.config, kind)):
                 where = f"{self.origin}: {kind}[{index}]"
-                for place, protocol, metrics, k in _measured(kind, item):
-                    self._check_metrics(protocol, metrics, where, place)
-                    self._check_cut_offs(protocol, k, f"{where}.k")
+                for place, name, metrics, k in _measured(kind, item):
+                    protocol = self._protocol(name, f"{where}.{place}")
+                    self._check_measured(protocol, metrics, k, where)
                     self._check_views(protocol, item, where)
                     self._check_users(protocol, getattr(item, "users", None) or [], f"{where}.users")
-                self._check_names("group", groups_of(item), groups, where)
-                self._check_names("dataset", item.datasets or [], self.config.datasets, where)
+                said = f"{where}: no model is in group '{{name}}'; groups: {{known}}"
+                check_known(groups_of(item), groups, said)
+                self._check_datasets(item, where)
                 if kind == "claims" and item.kind in OF_SETTINGS:
                     self._check_settings(item, where)
 
     def _check_settings(self, claim: ClaimConfig, where: str) -> None:
         """Refuse a claim about settings that no run is of, or that no other can be set against."""
         known = self.catalog.model(claim.model).params
-        for name in claim.settings:
-            if name not in known:
-                raise ConfigError(
-                    f"{where}.settings: {claim.model} has no parameter '{name}'; it has {', '.join(known)}"
-                    f"{nearest(name, known)}"
-                )
+        said = f"{where}.settings: {claim.model} has no parameter '{{name}}'; it has {{known}}"
+        check_known(claim.settings, known, said)
         for dataset in claim.datasets or self.config.datasets:
             runs = [r for r in self.runs if (r.dataset, r.run.model) == (dataset, claim.model)]
             runs = [r for r in runs if r.group in claim.groups and r.run.fit == claim.fit]
@@ -588,7 +597,10 @@ class Study:
         for kind in DRAWN:
             for index, item in enumerate(getattr(whole, kind)):
                 for key, models in _named_models(kind, item).items():
-                    self._check_models(models, known, f"{self.origin}: {kind}[{index}].{key}")
+                    said = (
+                        f"{self.origin}: {kind}[{index}].{key}: no model of the study is '{{name}}'; it has "
+                    )
+                    check_known(models, known, f"{said}{{known}}")
                 if kind == "figures" and item.kind == "ablation" and item.reference is not None:
                     self._check_reference(item, whole, f"{self.origin}: figures[{index}].reference")
 
@@ -615,92 +627,58 @@ class Study:
         entries = [entry for entry in whole.models if figure.group in (None, entry.group)]
         known = sorted({name for entry in entries for name in getattr(entry, "sweep", {})})
         for key in ("param", "other_param"):
-            name = getattr(figure, key)
-            if name is not None and name not in known:
-                raise ConfigError(
-                    f"{where}.{key}: no entry of its group sweeps '{name}'; swept: "
-                    f"{', '.join(known) or 'nothing'}{nearest(name, known)}"
-                )
+            said = f"{where}.{key}: no entry of its group sweeps '{{name}}'; swept: {{known}}"
+            check_known(filter(None, [getattr(figure, key)]), known, said)
 
     def _check_reference(self, item: FigureConfig, whole: StudyConfig, where: str) -> None:
         """Refuse an ablation that is set against a variant which no entry of its group has."""
         entries = [entry for entry in whole.models if item.group in (None, entry.group)]
-        known = {entry.variant for entry in entries}
+        known = sorted({entry.variant for entry in entries})
         # The points of a sweep are variants too, with names that are made later.
-        if str(item.reference) not in known and not any(getattr(entry, "sweep", {}) for entry in entries):
-            raise ConfigError(
-                f"{where}: no run is of the variant '{item.reference}'; there are "
-                f"{', '.join(sorted(known))}{nearest(str(item.reference), known)}"
-            )
+        if not any(getattr(entry, "sweep", {}) for entry in entries):
+            said = f"{where}: no run is of the variant '{{name}}'; there are {{known}}"
+            check_known([str(item.reference)], known, said)
 
-    def _check_models(self, models: list[str], known: list[str], where: str) -> None:
-        for model in models:
-            if model not in known:
-                raise ConfigError(
-                    f"{where}: no model of the study is '{model}'; it has {', '.join(known)}"
-                    f"{nearest(model, known)}"
-                )
-
-    def _check_names(self, what: str, names: list[str], known: Collection[str], where: str) -> None:
-        for name in names:
-            if name not in known and what == "group":
-                raise ConfigError(
-                    f"{where}: no model is in group '{name}'; groups: "
-                    f"{', '.join(sorted(known))}{nearest(name, known)}"
-                )
-            if name not in known:
-                raise ConfigError(
-                    f"{where}.datasets: '{name}' is not among the study's datasets{nearest(name, known)}"
-                )
-
-    def _check_metrics(self, protocol: str, metrics: list[str], where: str, place: str) -> None:
+    def _protocol(self, name: str, where: str) -> ProtocolConfig:
         known = {p.name: p for p in self.protocols}
-        if protocol not in known:
+        check_known([name], known, f"{where}: '{{name}}' is not among the study's protocols: {{known}}")
+        return known[name]
+
+    def _check_measured(self, protocol: ProtocolConfig, metrics: list[str], k: list[int], where: str) -> None:
+        """Refuse a metric or cut-off that is not measured: its cells would stay empty."""
+        file = f"config/protocols/{protocol.name}.yaml"
+        here = f"is not measured by protocol '{protocol.name}'"
+        for name in metrics:
+            if name in declared() and name not in protocol.metrics:
+                known = ", ".join(protocol.metrics)
+                raise ConfigError(f"{where}: metric '{name}' {here}: {known}; add it in {file}: `metrics`")
+        check_known(metrics, protocol.metrics, f"{where}: metric '{{name}}' {here}: {{known}}")
+        for one in set(k) - set(protocol.k):
             raise ConfigError(
-                f"{where}.{place}: '{protocol}' is not among the study's protocols: "
-                f"{', '.join(known)}{nearest(protocol, known)}"
+                f"{where}.k: {one} {here} ({', '.join(map(str, protocol.k))}); write one of these, or add it "
+                f"in {file}: `k: {sorted({*protocol.k, one})}`"
             )
-        measured = known[protocol].metrics
-        for metric in metrics:
-            if metric not in measured:
-                add = f"; add it in config/protocols/{protocol}.yaml: `metrics`"
-                raise ConfigError(
-                    f"{where}: metric '{metric}' is not measured by protocol '{protocol}': "
-                    f"{', '.join(measured)}{add if metric in declared() else nearest(metric, measured)}"
-                )
 
-    def _check_cut_offs(self, protocol: str, wanted: list[int], where: str) -> None:
-        """Refuse a cut-off at which nothing is measured: its cells would stay empty."""
-        measured = next(p.k for p in self.protocols if p.name == protocol)
-        for k in wanted:
-            if k not in measured:
-                listed, more = ", ".join(map(str, measured)), sorted({*measured, k})
-                raise ConfigError(
-                    f"{where}: {k} is not measured by protocol '{protocol}' ({listed}); write one of these, "
-                    f"or add it in config/protocols/{protocol}.yaml: `k: {more}`"
-                )
-
-    def _check_views(self, protocol: str, item: Any, where: str) -> None:
+    def _check_views(self, protocol: ProtocolConfig, item: Any, where: str) -> None:
         """Refuse a view that is not measured."""
-        known = self.views(next(p for p in self.protocols if p.name == protocol))
+        known = self.views(protocol)
         single = getattr(item, "view", None)
         for view in [*(getattr(item, "views", None) or []), *([single] if single else [])]:
             if view not in known:
                 listed = "; ".join(_view_text(v) for v in known)
                 raise ConfigError(
-                    f"{where}: {_view_text(view)} is not measured under protocol '{protocol}' ({listed}); "
-                    "write one of these, or add it to the study's `views`"
+                    f"{where}: {_view_text(view)} is not measured under protocol '{protocol.name}' "
+                    f"({listed}); write one of these, or add it to the study's `views`"
                 )
 
-    def _check_users(self, name: str, users: list[str], where: str) -> None:
+    def _check_users(self, protocol: ProtocolConfig, users: list[str], where: str) -> None:
         """Refuse a group of users that is not measured."""
-        protocol = next(p for p in self.protocols if p.name == name)
         measured = [protocol.users, "warm", *protocol.group_names]
         for group in users:
             if group not in measured:
                 raise ConfigError(
-                    f"{where}: '{group}' is not measured under protocol '{name}'; add it in "
-                    f"config/protocols/{name}.yaml: `groups: [{group.split('-')[0]}]`"
+                    f"{where}: '{group}' is not measured under protocol '{protocol.name}'; add it in "
+                    f"config/protocols/{protocol.name}.yaml: `groups: [{group.split('-')[0]}]`"
                 )
 
     def _check_depth(self) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, PrivateAttr, field_validator, model_serializer, model_validator
 
 from recspectra.config import inter_files
-from recspectra.config.base import SAFE_NAME, ConfigError, Scalar, Strict, nearest
+from recspectra.config.base import SAFE_NAME, ConfigError, Scalar, Strict, check_known
 from recspectra.config.yaml_io import read_yaml, validate
 
 # Keys of the short form for one's own file.
@@ -430,9 +430,8 @@ def _reads_times(data: Mapping[str, Any], inter: bool) -> bool:
 
 
 def _check_columns(columns: Mapping[str, str | int], header: bool, reader: str) -> None:
+    check_known(columns, ROLES, "columns: unknown '{name}'; allowed: {known}", ValueError)
     for role, column in columns.items():
-        if role not in ROLES:
-            raise ValueError(f"columns: unknown '{role}'; allowed: {', '.join(ROLES)}{nearest(role, ROLES)}")
         if header and isinstance(column, int):
             raise ValueError(
                 f'columns.{role}: a number needs `header: false`; if {column} is a name, write "{column}"'

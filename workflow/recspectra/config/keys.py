@@ -20,6 +20,7 @@ from recspectra.config.base import ConfigError
 from recspectra.config.lists import ListsEntry
 from recspectra.config.scale import ScaleConfig
 from recspectra.config.study import (
+    CLAIM_KEYS,
     ClaimConfig,
     FigureConfig,
     ModelEntry,
@@ -287,9 +288,15 @@ def _about(part: str, kind: str) -> str:
 
 
 def _taken(part: str, kind: str) -> str:
-    """Return which keys a kind of figure takes; others are errors."""
-    keys = ", ".join(f"`{name}`" for name in registry.figure_keys(kind)) if part == "figures" else ""
-    return f" Takes {keys}." if keys else ""
+    """Return which keys a kind takes; others are errors."""
+    if part == "claims":
+        taken, needed = CLAIM_KEYS[kind]
+    else:
+        taken = (registry.figure_keys if part == "figures" else registry.table_keys)(kind)
+        needed = registry.table_needs(kind) if part == "tables" else ()
+    both = [(word, ", ".join(f"`{name}`" for name in names)) for word, names in
+            (("Takes", taken), ("Needs", needed))]  # fmt: skip
+    return "".join(f" {word} {names}." for word, names in both if names)
 
 
 def _examples(root: Path, part: str) -> dict[str, dict[str, Any]]:

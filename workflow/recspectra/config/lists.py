@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from recspectra.config.base import BY_NAME, ONE_LIST, ONE_TEXT, Part, Scalar, Seed, Strict, nearest
+from recspectra.config.base import BY_NAME, ONE_LIST, ONE_TEXT, Part, Scalar, Seed, Strict, check_known
 from recspectra.config.model import LISTS, ModelConfig, Paper
 from recspectra.identity import hash_of
 
@@ -46,8 +46,8 @@ class ListsEntry(Strict):
     variant: str = "default"
     fit: Part = "train"
     group: str = "main"
-    seeds: list[Seed] | None = Field(None, min_length=1)
-    datasets: list[str] | None = Field(None, min_length=1)
+    seeds: list[Seed] | None = None
+    datasets: list[str] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -74,9 +74,7 @@ class ListsEntry(Strict):
     @field_validator("columns")
     @classmethod
     def _columns_have_roles(cls, columns: dict[str, str]) -> dict[str, str]:
-        for role in columns:
-            if role not in ROLES:
-                raise ValueError(f"unknown '{role}'; allowed: {', '.join(ROLES)}{nearest(role, ROLES)}")
+        check_known(columns, ROLES, "unknown '{name}'; allowed: {known}", ValueError)
         return columns
 
     @model_validator(mode="after")

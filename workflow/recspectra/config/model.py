@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 import string
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_serializer, model_validator
 
-from recspectra.config.base import ConfigError, Part, Scalar, Strict, nearest
+from recspectra.config.base import ConfigError, Part, Scalar, Strict, check_known, nearest
 from recspectra.identity import key_of
 
 
@@ -137,12 +137,10 @@ class ModelConfig(Strict):
         except ValueError as error:
             raise ValueError(f"{where}: '{template}' cannot be read: {error}") from None
         names = [name for _, name, _, _ in fields]
-        for name in names:
-            if name not in self.params:
-                raise ValueError(
-                    f"{where}: '{template}' names '{{{name}}}', but the model has no such parameter; "
-                    f"it has {', '.join(self.params) or 'none'}{nearest(name, self.params)}"
-                )
+        said = (
+            f"{where}: '{template}' names '{{name}}', but the model has no such parameter; it has {{known}}"
+        )
+        check_known(names, self.params, said, ValueError)
         if any(form or change for _, _, form, change in fields):  # a width of 2000000000 fills the memory
             raise ValueError(
                 f"{where}: '{template}' cannot be filled in: write `{{name}}`, nothing behind it"
@@ -169,12 +167,9 @@ class ModelConfig(Strict):
         """Return all parameters, defaults filled in; raise `ConfigError` on a bad one."""
         values = {name: spec.default for name, spec in self.params.items()}
         prefix = where or f"model '{self.name}'"
+        said = f"{prefix}: unknown parameter '{{name}}' of model '{self.name}'; allowed: {{known}}"
+        check_known(overrides, sorted(self.params), said)
         for name, value in overrides.items():
-            if name not in self.params:
-                raise ConfigError(
-                    f"{prefix}: unknown parameter '{name}' of model '{self.name}'; "
-                    f"allowed: {', '.join(sorted(self.params)) or 'none'}{nearest(name, self.params)}"
-                )
             if problem := self.params[name].check(value):
                 raise ConfigError(f"{prefix}: parameter '{name}' of model '{self.name}': {problem}")
             values[name] = float(value) if self.params[name].type == "float" else value
@@ -185,13 +180,48 @@ ValidatedBy = Literal["recall@20", "ndcg@10"]
 BY_RECALL: ValidatedBy = "recall@20"
 
 
-class TuneConfig(Strict):
-    """One tuning job. Its `key` names the folder that holds its trials.
+class JobConfig(Strict):
+    """What a run and a tuning job have alike. `key` names the folder that holds the results.
 
     Attributes
     ----------
     class_name : str
-        The class that the model's YAML names; empty where it is left to `of_class`.
+        The class that the model's YAML names; empty where it is left to `of_class`. Another class is another
+        job.
+    usual : dict
+        Values of fields that are no part of the key.
+    """
+
+    usual: ClassVar[dict[str, Any]] = {}
+
+    model: str
+    class_name: str = ""
+    params: dict[str, Scalar]
+
+    @model_serializer(mode="wrap")
+    def _leave_out_what_is_usual(self, handler: Any) -> dict[str, Any]:
+        return {k: v for k, v in handler(self).items() if k not in self.usual or v != self.usual[k]}
+
+    def of_class(self, model: ModelConfig) -> Self:
+        """Return the job with the class that the model's YAML names; one given by hand may lack it."""
+        if self.class_name not in ("", model.class_name):
+            raise ConfigError(
+                f"class_name: '{self.class_name}' is not the class of model '{model.name}', which its YAML "
+                f"says is '{model.class_name}'; leave it out"
+            )
+        return self.model_copy(update={"class_name": model.class_name})
+
+    @property
+    def key(self) -> str:
+        """First 10 hex digits of the hash of the sorted configuration."""
+        return key_of(self)
+
+
+class TuneConfig(JobConfig):
+    """One tuning job.
+
+    Attributes
+    ----------
     params : dict
         Values that are fixed, not searched.
     search : dict
@@ -205,9 +235,8 @@ class TuneConfig(Strict):
         How many users of the validation part a trial is measured on; no part of the key where it is all.
     """
 
-    model: str
-    class_name: str = ""
-    params: dict[str, Scalar]
+    usual: ClassVar[dict[str, Any]] = {"epochs": None, "validate_by": BY_RECALL, "users": None}
+
     search: dict[str, list[Scalar] | SearchRange]
     trials: int
     seed: int
@@ -215,65 +244,25 @@ class TuneConfig(Strict):
     validate_by: ValidatedBy = BY_RECALL
     users: int | None = Field(None, ge=1)
 
-    @model_serializer(mode="wrap")
-    def _leave_out_what_is_not_there(self, handler: Any) -> dict[str, Any]:
-        return _without_usual(handler(self), {"epochs": None, "validate_by": BY_RECALL, "users": None})
 
-    def of_class(self, model: ModelConfig) -> TuneConfig:
-        """Return the job with the class that the model's YAML names; one given by hand may lack it."""
-        return _of_class(self, model)
+class RunConfig(JobConfig):
+    """A resolved run; its key has no labels in it.
 
-    @property
-    def key(self) -> str:
-        """First 10 hex digits of the hash of the sorted configuration."""
-        return key_of(self)
-
-
-def _without_usual(fields: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:
-    """Return fields without those that have their usual value, so that these are no part of a key."""
-    return {name: value for name, value in fields.items() if name not in usual or value != usual[name]}
-
-
-def _of_class(config: Any, model: ModelConfig) -> Any:
-    """Return a run or tuning job with the class of its model; refuse another one."""
-    if config.class_name not in ("", model.class_name):
-        raise ConfigError(
-            f"class_name: '{config.class_name}' is not the class of model '{model.name}', which its YAML "
-            f"says is '{model.class_name}'; leave it out"
-        )
-    return config.model_copy(update={"class_name": model.class_name})
-
-
-class RunConfig(Strict):
-    """A resolved run. Its `key` names the folder that holds the results.
-
-    With `tune`, `params` are only what is set on top of the values that the tuning job
-    chooses; all others are known when the run starts. `class_name` is part of the key: another
-    class is another run. `validate_by` is the metric that a fit stops by, and part of the key where it is
-    not the usual one.
+    With `tune`, `params` are only what is set on top of the values that the tuning job chooses; all others
+    are known when the run starts. `validate_by` is the metric that a fit stops by.
     """
 
-    model: str
-    class_name: str = ""
-    params: dict[str, Scalar]
+    usual: ClassVar[dict[str, Any]] = {"tune": None, "validate_by": BY_RECALL}
+
     fit: Part = "train"
     top: int = Field(50, ge=1)
     tune: TuneConfig | None = None
     validate_by: ValidatedBy = BY_RECALL
 
-    @model_serializer(mode="wrap")
-    def _leave_out_what_is_not_there(self, handler: Any) -> dict[str, Any]:
-        return _without_usual(handler(self), {"tune": None, "validate_by": BY_RECALL})
-
-    @property
-    def key(self) -> str:
-        """First 10 hex digits of the hash of the sorted configuration (no labels)."""
-        return key_of(self)
-
-    def of_class(self, model: ModelConfig) -> RunConfig:
-        """Return the run with the class that the model's YAML names; one given by hand may lack it."""
+    def of_class(self, model: ModelConfig) -> Self:
+        """Return the run, and the job that it waits for, with the class that the model's YAML names."""
         tune = self.tune.of_class(model) if self.tune else None
-        return _of_class(self, model).model_copy(update={"tune": tune})
+        return super().of_class(model).model_copy(update={"tune": tune})
 
     @property
     def imported(self) -> bool:

@@ -7,14 +7,13 @@ minutes are no part of a run's key: a run that a cap ended continues from its ch
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, field_validator
 
 from recspectra.config.base import Strict
 from recspectra.config.model import ModelConfig, RunConfig, TuneConfig, most_epochs
 
-Cost = Literal["light", "medium", "heavy"]
 CAPPED = "capped"  # status of a run that a cap ended
 CAPPED_MARK = "\u00b6"  # of numbers, lines and bars of such a run
 USABLE = ("ok", CAPPED)  # statuses of runs that have lists
@@ -156,9 +155,9 @@ class Choice(Strict):
     seeds: int | None = Field(None, ge=1)
     epochs: int | None = Field(None, ge=1)
     minutes: float | None = Field(None, gt=0)
-    datasets: list[str] | None = Field(None, min_length=1)
-    models: list[str] | None = Field(None, min_length=1)
-    groups: list[str] | None = Field(None, min_length=1)
+    datasets: list[str] | None = None
+    models: list[str] | None = None
+    groups: list[str] | None = None
 
     @field_validator("datasets", "models", "groups", mode="before")
     @classmethod

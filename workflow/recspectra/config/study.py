@@ -18,8 +18,8 @@ from recspectra.config.base import (
     Scalar,
     Seed,
     Strict,
+    check_known,
     kind_of_list,
-    nearest,
     twice,
 )
 from recspectra.config.lists import ListsEntry
@@ -51,23 +51,20 @@ class View(Strict):
 
 
 class ProtocolConfig(Strict):
-    """Exactly what is measured: `config/protocols/<name>.yaml`.
+    """Exactly what is measured: `config/protocols/<name>.yaml`; `config.keys` says what each key means.
 
-    `ties` says how equal scores are ordered: `larger-id` or `smaller-id` first, or `half`,
-    which lets them share the middle of their positions. `users` says whose values are averaged: those of
-    `all` users with targets, of `warm` ones, who have at least one training interaction, or of `cold` ones,
-    who have none. Under `all` there are means over warm users too, where some users are cold. `groups`
-    asks for those of more groups: `warm`, `cold` and `activity`, the quarters of users by their number of
-    training interactions (`activity-1`, the fewest, to `activity-4`).
+    With `ties: half` equal scores share the middle of their positions. `warm` users have a training
+    interaction, `cold` ones have none; under `users: all` there are means over warm users too, where some
+    are cold. Of the quarters of `activity`, `activity-1` has the fewest training interactions.
     """
 
     name: str = Field(pattern=SAFE_NAME)
     title: str
     why: str
     target: Literal["test", "valid"] = "test"
-    views: list[View] = Field(min_length=1)
-    metrics: list[str] = Field(min_length=1)
-    k: list[CutOff] = Field(min_length=1)
+    views: list[View]
+    metrics: list[str]
+    k: list[CutOff]
     ties: Literal["larger-id", "smaller-id", "half"] = "larger-id"
     users: Users = "all"
     groups: list[Group] = []
@@ -91,11 +88,7 @@ class ProtocolConfig(Strict):
 
     @model_validator(mode="after")
     def _metrics_exist(self) -> ProtocolConfig:
-        for name in self.metrics:
-            if name not in METRICS:
-                raise ValueError(
-                    f"unknown metric '{name}'; allowed: {', '.join(METRICS)}{nearest(name, METRICS)}"
-                )
+        check_known(self.metrics, METRICS, "unknown metric '{name}'; allowed: {known}", ValueError)
         return self
 
 
@@ -117,13 +110,10 @@ Models = Annotated[
 
 
 class ModelEntry(Strict):
-    """A model in a study, once or along a sweep of parameter values.
+    """A model in a study, once or along a sweep of parameter values; `config.keys` has all keys.
 
-    `tune` searches on validation with the study's budget whatever `params` does not fix;
-    `after` and `sweep` then set values on top of those chosen, so an ablation shares the
-    tuning of the whole model. `model` may be a list: the entry is then that of each of them.
-    `keep` saves the fitted models with their runs. `validate_by` is the metric on validation by which fits
-    stop and the search chooses.
+    `tune` searches on validation with the study's budget whatever `params` does not fix; `after` and `sweep`
+    then set values on top of those chosen, so an ablation shares the tuning of the whole model.
     """
 
     model: Models
@@ -133,11 +123,11 @@ class ModelEntry(Strict):
     tune: bool = False
     validate_by: ValidatedBy = BY_RECALL
     after: dict[str, Scalar] = {}
-    fit: list[Part] = Field(["train"], min_length=1)
+    fit: list[Part] = ["train"]
     sweep: dict[str, Annotated[list[Scalar], Field(min_length=1)]] = {}
     group: str = "main"
-    seeds: list[Seed] | None = Field(None, min_length=1)
-    datasets: list[str] | None = Field(None, min_length=1)
+    seeds: list[Seed] | None = None
+    datasets: list[str] | None = None
     keep: bool = False
 
     @property
@@ -158,18 +148,40 @@ Entry = Annotated[
 ]
 
 
-class TableConfig(Strict):
-    """One table of a study, drawn from `metrics.csv` or, of kind `runtime`, from `runs.csv`.
+OF_ALL = ("name", "title", "kind", "caption")  # keys of every table, figure and claim
 
-    A table of kind `activity` has means over users in quartiles of their number of interactions, one of kind
-    `datasets` what the study's datasets hold.
 
-    Kinds that papers add (see `recspectra.registry`) may have the numbers of a `figure`. A runtime table sets
-    every model in relation to the model `reference` (GF-CF by default); one of metrics marks what is above
-    or below it. `printed` names
-    the published dataset to print next to one of ours where `mapping.yaml` maps none,
-    because the files differ. `open_rows` adds the published models that the study lacks.
+def check_keys(item: Any, what: str, known: Collection[str], also: Collection[str] = ()) -> None:
+    """Refuse keys of a table, figure or claim that change nothing in those of its kind.
+
+    Values are compared with the defaults: `study.json` holds every key.
+
+    Parameters
+    ----------
+    item : Strict
+        The table, figure or claim.
+    what : str
+        Which of these it is.
+    known : collection of str
+        Keys that its kind takes, besides `OF_ALL`.
+    also : collection of str
+        Keys that are checked elsewhere.
+
+    Raises
+    ------
+    ValueError
+        There is one; the message lists those that the kind takes.
     """
+    for name, field in type(item).model_fields.items():
+        if name not in (*OF_ALL, *known, *also) and getattr(item, name) != field.get_default():
+            raise ValueError(
+                f"a {what} of kind '{item.kind}' does not use `{name}`; it takes "
+                f"{', '.join([*known, 'caption'])}"
+            )
+
+
+class TableConfig(Strict):
+    """One table of a study; `config.keys` has all keys and kinds, `registry` which kind takes which key."""
 
     name: str = Field(pattern=SAFE_NAME)
     title: str
@@ -182,7 +194,7 @@ class TableConfig(Strict):
     datasets: list[str] | None = None
     groups: list[str] = ["main"]
     views: list[View] | None = None
-    users: list[str] | None = Field(None, min_length=1)
+    users: list[str] | None = None
     fit: list[Part] | None = None
     published: str | None = None
     printed: dict[str, str] = {}
@@ -193,11 +205,7 @@ class TableConfig(Strict):
     @field_validator("users")
     @classmethod
     def _groups_of_users_exist(cls, users: list[str] | None) -> list[str] | None:
-        for name in users or []:
-            if name not in GROUPS:
-                raise ValueError(
-                    f"unknown group of users '{name}'; allowed: {', '.join(GROUPS)}{nearest(name, GROUPS)}"
-                )
+        check_known(users or [], GROUPS, "unknown group of users '{name}'; allowed: {known}", ValueError)
         return users
 
     @property
@@ -211,16 +219,9 @@ class TableConfig(Strict):
         return registry.check_kind(kind, "table")
 
     @model_validator(mode="after")
-    def _has_what_its_kind_needs(self) -> TableConfig:
-        if self.kind in ("metrics", "activity") and not (self.metrics and self.k):
-            raise ValueError(f"a table of kind {self.kind} needs `metrics` and `k`")
-        if self.epochs and self.kind != "runtime":
-            raise ValueError("`epochs` is for a table of kind runtime")
-        paper = registry.tables().get(self.kind)
-        if paper and paper.figure and not self.figure:
-            raise ValueError(
-                f"a table of kind {self.kind} needs `figure`, the name of a figure of kind {paper.figure}"
-            )
+    def _keys_are_used(self) -> TableConfig:
+        check_keys(self, "table", registry.table_keys(self.kind))
+        registry.check_table(self.kind, self)
         return self
 
 
@@ -229,15 +230,7 @@ WITH_USERS = ("ablation", "forest", "sensitivity", "heatmap")
 
 
 class FigureConfig(Strict):
-    """One figure of a study, drawn from a CSV on disk.
-
-    Papers add kinds of their own (see `recspectra.registry`); `options` are what such a kind is measured
-    with.
-    A `heatmap` has `param` on its horizontal axis and `other_param` on its vertical one.
-    `view` is what the metric of a sweep is measured with; by default history and mask
-    train+valid, where the protocol has it. `reference` is what differences are from: of an `ablation` a
-    variant, of a `sensitivity` a value of `param`.
-    """
+    """One figure of a study, drawn from a CSV on disk; `config.keys` has all keys and kinds."""
 
     name: str = Field(pattern=SAFE_NAME)
     title: str
@@ -262,11 +255,7 @@ class FigureConfig(Strict):
 
     @model_validator(mode="after")
     def _keys_are_used(self) -> FigureConfig:
-        """Compare values: `study.json` holds every key."""
-        own = type(self).model_fields
-        fixed = ("name", "title", "kind", "caption")
-        given = [name for name in own if getattr(self, name) != own[name].get_default() and name not in fixed]
-        registry.check_keys(self.kind, given)
+        check_keys(self, "figure", registry.figure_keys(self.kind), also=("options",))
         registry.check_options(self.kind, self.options)
         return self
 
@@ -320,6 +309,20 @@ def _is_of(setting: Setting, value: Scalar) -> bool:
     return any(isinstance(one, bool) == isinstance(value, bool) and one == value for one in listed)
 
 
+RUNS = ("groups", "fit", "view", "protocol", "datasets")  # keys that say which runs are judged, and how
+SAID = ("statement", "paper", "place", *RUNS, "metric", "k", "published", "printed")
+# Kind -> the keys that it takes, besides those of every claim, and those that it cannot do without.
+CLAIM_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "gain": (("model", "variant", "rivals", *SAID, "rival_protocol", "rival_metric"), ("model", "statement")),
+    "ablation": (("model", "pairs", *SAID), ("model", "pairs")),
+    "order": ((*SAID, "views"), ("statement",)),
+    "value": (("model", "variant", *SAID, "within", "margin"), ("published", "statement")),
+    "optimum": (("model", "settings", *SAID), ("model", "statement", "settings")),
+    "flat": (("model", "settings", *SAID, "within", "margin"), ("model", "statement")),
+    "listed": (("papers", *RUNS, "within", "margin"), ()),
+}
+
+
 class ClaimConfig(Strict):
     """What a paper says, to be set against the study's own numbers; `reporting/claims.py` judges it.
 
@@ -344,10 +347,6 @@ class ClaimConfig(Strict):
     `listed`
         Every statement of `config/published/claims.csv` about the claim's datasets and protocol, of all
         papers or of `papers`. The comparisons of one paper are one family, its printed values another.
-
-    `published` is the table that the claim refers to; paper and place are read from it unless given.
-    `printed` names the published dataset that is shown with one of ours where `mapping.yaml` maps none,
-    because the files differ: `{ml-1m.head: ml-1m}`.
     """
 
     name: str = Field(pattern=SAFE_NAME)
@@ -380,10 +379,9 @@ class ClaimConfig(Strict):
 
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> ClaimConfig:
-        needs = {"gain": ["model", "statement"], "ablation": ["model", "pairs"], "order": ["statement"],
-                 "value": ["published", "statement"], "optimum": ["model", "statement", "settings"],
-                 "flat": ["model", "statement"], "listed": []}  # fmt: skip
-        for name in needs[self.kind]:
+        known, needed = CLAIM_KEYS[self.kind]
+        check_keys(self, "claim", known)
+        for name in needed:
             if not getattr(self, name):
                 raise ValueError(f"a claim of kind {self.kind} needs `{name}`")
         if (self.rival_metric is None) != (self.rival_protocol is None):
@@ -392,12 +390,8 @@ class ClaimConfig(Strict):
             m for _, m in self.measured if self.kind != "value" and m in METRICS and not of_users(m)
         ]:
             raise ValueError(f"{wrong[0]} is a number of the whole catalogue: users cannot be compared by it")
-        if self.rival_metric and not (self.kind == "gain" and self.published):
-            raise ValueError("`rival_metric` is for a claim of kind gain with `published`")
-        if self.papers and self.kind != "listed":
-            raise ValueError("`papers` is for a claim of kind listed")
-        if self.settings and self.kind not in OF_SETTINGS:
-            raise ValueError("`settings` is for a claim of kind optimum or flat")
+        if self.rival_metric and not self.published:
+            raise ValueError("`rival_metric` needs `published`, the table of the rivals' rows")
         return self
 
     def names_setting(self, values: Mapping[str, Scalar]) -> bool:
@@ -421,23 +415,19 @@ StudySeeds = Annotated[
 
 
 class StudyConfig(Strict):
-    """What to run and what to draw: `config/studies/<name>.yaml` or any file.
-
-    `seeds` may be a mapping (dataset -> seeds, `default` for all others): a dataset with a small test set
-    needs more of them. A scale says how much of all this is spent.
-    """
+    """What to run and draw: `config/studies/<name>.yaml` or any file; a scale says how much is spent."""
 
     name: str = Field(pattern=SAFE_NAME)
     title: str
     description: str = ""
-    datasets: list[str] = Field(min_length=1)
+    datasets: list[str]
     optional_datasets: list[str] = []
     seeds: StudySeeds = [0]
     tuning: TuningConfig | None = None
-    protocols: list[str] = Field(["standard"], min_length=1)
+    protocols: list[str] = ["standard"]
     views: list[View] | None = None
     top: int = Field(50, ge=1, le=10_000)
-    models: list[Entry] = Field(min_length=1)
+    models: list[Entry]
     tables: list[TableConfig] = []
     figures: list[FigureConfig] = []
     claims: list[ClaimConfig] = []
@@ -531,4 +521,7 @@ def _where_it_has_runs(item: Any, datasets: list[str], places: dict[str, set[str
 
 def groups_of(item: Any) -> list[str]:
     """Return the groups of models that a table, figure or claim shows; none for all of them."""
-    return ([item.group] if item.group else []) if isinstance(item, FigureConfig) else item.groups
+    if isinstance(item, FigureConfig):
+        return [item.group] if item.group else []
+    shows_runs = not isinstance(item, TableConfig) or "groups" in registry.table_keys(item.kind)
+    return item.groups if shows_runs else []

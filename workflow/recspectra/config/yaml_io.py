@@ -289,7 +289,7 @@ def validate(model: type[BaseModel], data: dict, origin: str) -> Any:
     except ConfigError as error:
         raise ConfigError(f"{origin}: {error}") from None
     except ValidationError as error:
-        lines = [_explain(model, problem) for problem in error.errors()]
+        lines = [_explain(model, problem) for problem in _joined(error.errors())]
         raise ConfigError("\n".join(f"{origin}: {line}" for line in dict.fromkeys(lines))) from None
 
 
@@ -309,6 +309,19 @@ _SCHEMAS = ("ModelEntry", "ListsEntry")  # the same for kinds of entries, whose 
 RENAMED = {"systems": "models", "findings": "claims"}  # keys of version 0.1.0
 
 
+_SCALAR_TYPES = {"bool_type", "int_type", "float_type", "string_type"}
+
+
+def _joined(problems: list[dict]) -> list[dict]:
+    """Return the problems, those of one value under each type of a union as one."""
+    by_place: dict[tuple, list[dict]] = {}
+    for problem in problems:
+        by_place.setdefault(tuple(p for p in problem["loc"] if p not in _TAGS), []).append(problem)
+    several = [own[-1] | {"type": "scalar_type"} if {p["type"] for p in own} == _SCALAR_TYPES else None
+               for own in by_place.values()]  # fmt: skip
+    return [p for own, one in zip(by_place.values(), several, strict=True) for p in ([one] if one else own)]
+
+
 def _explain(model: type[BaseModel], problem: dict) -> str:
     loc = tuple(p for p in problem["loc"] if p not in _TAGS)
     where = _path_of(tuple(p for p in loc if p not in _SCHEMAS))
@@ -322,9 +335,14 @@ def _explain(model: type[BaseModel], problem: dict) -> str:
     given = problem.get("input")
     if problem["type"] == "string_type":
         return f"{where}: must be text, not {_named(given)}{_in_quotes(given)}"
+    if problem["type"] == "scalar_type":
+        return f"{where}: must be a number, a text, true or false, not {_named(given)}"
+    if problem["type"] == "too_short":
+        return f"{where}: must not be empty; write one entry or more"
     if problem["type"] in ("model_type", "dict_type"):
-        inside = _fields_at(model, (*loc, ""))
-        return f"{where}: must be a mapping such as `{{{inside[0] if inside else 'key'}: ...}}`"
+        inside = _fields_at(model, (*loc, "")) if problem["type"] == "model_type" else ["name"]
+        first = given[0] if isinstance(given, list) and given and isinstance(given[0], str) else inside[0]
+        return f"{where}: must be a mapping such as `{{{first}: ...}}`, not {_named(given)}"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "literal_error":
         message += nearest(given, re.findall(r"'([^']*)'", problem.get("ctx", {}).get("expected", "")))

@@ -8,7 +8,6 @@ raises `DataError` with file and line.
 from __future__ import annotations
 
 import csv
-import difflib
 import inspect
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from recspectra.config import inter_files
+from recspectra.config.base import check_known
 from recspectra.config.dataset import ROLES, DatasetConfig, SourceFile
 from recspectra.data import alignment, synthetic
 from recspectra.data.columns import IdColumn, NumberColumn, TimeColumn
@@ -111,28 +111,19 @@ def _check_regular(dataset: str, path: Path) -> None:
 
 def _check_reader(dataset: str, name: str, options: Mapping[str, Any]) -> None:
     """Refuse a reader that does not exist and an option that it does not have."""
-    if name not in READERS:
-        raise DataError(
-            f"dataset '{dataset}': unknown reader '{name}'; known: {', '.join(READERS)}{_hint(name, READERS)}"
-        )
+    check_known(
+        [name], READERS, f"dataset '{dataset}': unknown reader '{{name}}'; known: {{known}}", DataError
+    )
     _check_options(dataset, name, options)
-
-
-def _hint(word: str, words: Any) -> str:
-    match = difflib.get_close_matches(word, list(words), n=1)
-    return f"; did you mean '{match[0]}'?" if match else ""
 
 
 def _check_options(dataset: str, name: str, options: Mapping[str, Any]) -> None:
     """Refuse an option that the reader does not have."""
     known = [n for n in inspect.signature(READERS[name]).parameters if n not in ("path", "file")]
     kinds = get_type_hints(READERS[name])
+    said = f"dataset '{dataset}': reader '{name}' has no option '{{name}}'; known: {{known}}"
+    check_known(options, known, said, DataError)
     for option, value in options.items():
-        if option not in known:
-            raise DataError(
-                f"dataset '{dataset}': reader '{name}' has no option '{option}'; "
-                f"known: {', '.join(known) or 'none'}{_hint(option, known)}"
-            )
         allowed = get_args(kinds[option]) or (kinds[option],)
         wanted = (*allowed, int) if float in allowed else allowed
         if type(value) not in wanted:
@@ -387,8 +378,7 @@ def read_table(
     names_row = present if header else ()
     table = _gather(path, file, rows, places, len(present), missing, header=names_row)
     _need_rows(path, table, header)
-    shown = {role: f"{present[place]} (column {place + 1})" if header else f"column {place + 1}"
-             for role, place in places.items()}  # fmt: skip
+    shown = _named(places, names_row)
     return _laid_out(table, f"text, separator {_shown(chosen)}{'' if header else ', no header'}", shown)
 
 
@@ -415,8 +405,13 @@ def read_inter(
     places = _places(path, file, names, present, separator)
     table = _gather(path, file, rows, places, len(present), missing, header=present)
     _need_rows(path, table, header=True)
-    shown = {role: f"{present[place]} (column {place + 1})" for role, place in places.items()}
-    return _laid_out(table, "RecBole's .inter, separator tab", shown)
+    return _laid_out(table, "RecBole's .inter, separator tab", _named(places, present))
+
+
+def _named(places: Mapping[str, int], names: Sequence[str]) -> dict[str, str]:
+    """Return in which column each role was found, by its name where there are names."""
+    return {role: f"{names[place]} (column {place + 1})" if names else f"column {place + 1}"
+            for role, place in places.items()}  # fmt: skip
 
 
 def _check_distinct(path: Path, names: Mapping[str, Any]) -> None:
@@ -524,11 +519,8 @@ def _laid_out(table: InteractionTable, form: str, columns: Mapping[str, str]) ->
 
 def _require(path: Path, names: Mapping[str, str], present: list[str]) -> None:
     for role, column in names.items():
-        if column not in present:
-            raise DataError(
-                f"{path}: no column '{column}' for {role}; columns: {', '.join(present)}"
-                f"{_hint(column, present)}"
-            )
+        said = f"{path}: no column '{{name}}' for {role}; columns: {{known}}"
+        check_known([column], present, said, DataError)
         if present.count(column) > 1:
             raise DataError(
                 f"{path}: column '{column}' for {role} stands there {present.count(column)} times"

@@ -10,7 +10,6 @@ from recspectra.evaluation.hits import RankedLists, compare
 TRAIN = ((0, 1), (0, 2), (0, 1, 3))  # items of each user
 LISTS = ((3, 2, 4, 5), (1, 3, 5, 4), (2, 4, 5, -1))  # what is recommended: all others, best first
 TEST = ((2, 5), (1,), (4, 5))
-CUT = 2
 
 
 def example() -> RankedLists:

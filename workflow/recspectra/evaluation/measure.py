@@ -41,11 +41,6 @@ class Measured:
     rows: pd.DataFrame
     users: PerUser
 
-    @property
-    def per_user(self) -> pd.DataFrame:
-        """The values of every user as a frame."""
-        return self.users.frame()
-
 
 def measure(
     planned: list[PlannedRun],

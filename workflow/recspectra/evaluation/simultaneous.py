@@ -11,7 +11,7 @@ interval leaves out 0 if and only if p <= .05.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from zlib import crc32
@@ -90,11 +90,6 @@ class SeedVariance:
 
     squared_cv: float
     df: int
-
-    @property
-    def covered(self) -> bool:
-        """Whether there are enough seeds for intervals to hold for other seeds."""
-        return self.df >= FEWEST_DF
 
 
 @dataclass(frozen=True)
@@ -294,19 +289,7 @@ def over_best(comparisons: Sequence[Comparison]) -> Comparison:
     The best on test is a lucky one. [min_j low_j, min_j high_j] holds for the gain over the best in truth;
     it leaves out 0 if and only if p <= .05, as that of every pair does.
     """
-    best = min(comparisons, key=lambda one: one.difference)
-    behind = [one.p for one in comparisons if one.difference < 0.0]
-    related = [one for one in comparisons if math.isfinite(one.gain)] or [best]
-    return Comparison(
-        best.difference,
-        min(one.low for one in comparisons),
-        min(one.high for one in comparisons),
-        min(behind, default=max(one.p for one in comparisons)),
-        best.mde,
-        min(one.gain for one in related),
-        min(one.gain_low for one in related),
-        min(one.gain_high for one in related),
-    )
+    return _outermost(min, comparisons, [one.p for one in comparisons if one.difference < 0.0])
 
 
 def best_of(over_others: Sequence[Comparison]) -> Comparison:
@@ -323,18 +306,20 @@ def best_of(over_others: Sequence[Comparison]) -> Comparison:
         [max_i low_i, max_i high_i] holds for the best subject in truth minus the best rival in truth; it
         leaves out 0 if and only if p <= .05.
     """
-    best = max(over_others, key=lambda one: one.difference)
-    ahead = [one.p for one in over_others if one.difference > 0.0]
-    related = [one for one in over_others if math.isfinite(one.gain)] or [best]
+    return _outermost(max, over_others, [one.p for one in over_others if one.difference > 0.0])
+
+
+def _outermost(end: Callable, comparisons: Sequence[Comparison], decisive: list[float]) -> Comparison:
+    """Return the smallest or largest of comparisons, number by number; `decisive` are p of its side of 0."""
+    chosen = end(comparisons, key=lambda one: one.difference)
+    related = [one for one in comparisons if math.isfinite(one.gain)] or [chosen]
     return Comparison(
-        best.difference,
-        max(one.low for one in over_others),
-        max(one.high for one in over_others),
-        min(ahead, default=max(one.p for one in over_others)),
-        best.mde,
-        max(one.gain for one in related),
-        max(one.gain_low for one in related),
-        max(one.gain_high for one in related),
+        chosen.difference,
+        end(one.low for one in comparisons),
+        end(one.high for one in comparisons),
+        min(decisive, default=max(one.p for one in comparisons)),
+        chosen.mde,
+        *(end(getattr(one, name) for one in related) for name in ("gain", "gain_low", "gain_high")),
     )
 
 

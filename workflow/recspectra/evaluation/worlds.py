@@ -15,9 +15,8 @@ import pandas as pd
 
 from recspectra.config.model import PlannedRun
 from recspectra.config.scale import USABLE
-from recspectra.config.study import View
+from recspectra.config.study import QUARTERS, View
 from recspectra.data.interactions import Interactions
-from recspectra.evaluation import per_user
 from recspectra.evaluation.hits import RankedLists, compare
 from recspectra.evaluation.metrics import METRICS
 from recspectra.evaluation.per_user import Members
@@ -42,7 +41,6 @@ TIES = {
     "smaller-id": PLAIN,
     "half": ("recall", "hr", "ndcg", "mrr"),
 }
-QUARTERS = tuple(f"activity-{i}" for i in range(1, per_user.QUARTERS + 1))
 
 
 class Truth(NamedTuple):

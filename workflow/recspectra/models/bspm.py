@@ -18,7 +18,6 @@ h > 1 makes 1 - h P indefinite, which is meant: it overshoots.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -69,11 +68,6 @@ class BSPM(Recommender):
             count = len(points) + 1
             whole, end = (sum(points, one)) / count, sum(points[1:], points[0]) / count
         return in_complement(blur * whole), in_complement(end if p.merge == "early" else one)
-
-    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Restore what `state` returned."""
-        super().load_state(arrays)
-        self._prepare()
 
     def _prepare(self) -> None:
         self.linear = Filter(self.r, self._polynomials()[0], self.dense)

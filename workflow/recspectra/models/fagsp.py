@@ -27,7 +27,6 @@ arbitrary. `null_space: drop` (default) leaves the space out and takes the small
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -116,11 +115,6 @@ class FaGSP(Recommender):
         above = exceeds(rows, self.high_in, self.high_out, self.quantiles)
         found.data += np.float32(self.params.alpha2) * above
         return found
-
-    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Restore what `state` returned."""
-        super().load_state(arrays)
-        self._prepare()
 
     def _prepare(self) -> None:
         self.items = Filter(self.r, complement(self.params.order_item), self.dense_items)

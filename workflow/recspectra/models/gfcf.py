@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -29,11 +28,6 @@ class GFCF(Recommender):
         self.high = (power(d_item, 0.5)[:, None] * vectors).astype(np.float32)
         self._prepare()
         return {}
-
-    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Restore the factors, and the similarity from R."""
-        super().load_state(arrays)
-        self._prepare()
 
     def _prepare(self) -> None:
         self.similarity = RowSimilarity(self.r, ascending=True)

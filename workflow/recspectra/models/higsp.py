@@ -25,7 +25,7 @@ is shown; the history itself is filtered.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -96,11 +96,6 @@ class HiGSP(Recommender):
                 middles.append(middles[0])
             ends.append(ends[-1] + middles[-1].size)
         self.middles, self.middle_ends = np.concatenate(middles), np.array(ends)
-
-    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Restore what `state` returned."""
-        super().load_state(arrays)
-        self._prepare()
 
     def _prepare(self) -> None:
         """Put the state into one filter for all users and one for each cluster."""

@@ -14,7 +14,7 @@ stays. `rounds: 0` is LinkProp. `top` is a share of those pairs, as third-party 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -65,11 +65,6 @@ class LinkProp(Recommender):
             r.shape, r.nnz, 1, self.params.memory_gb
         )
         return r, gram(r, r) if dense else np.zeros((0, 0), dtype=np.float32)
-
-    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Restore the factors, and the similarity from R."""
-        super().load_state(arrays)
-        self._prepare()
 
     def _prepare(self) -> None:
         self.similarity = RowSimilarity(self.r)

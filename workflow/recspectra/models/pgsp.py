@@ -16,7 +16,6 @@ The linear part P0 has two readings (`linear`), a flag of the authors' programs:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -54,11 +53,6 @@ class PGSP(Recommender):
         self.r, self.item_root = r.astype(np.float32), power(d_item, 0.5).astype(np.float32)
         self._prepare()
         return {"eigenvalues": (1.0 - spectrum.values).tolist()}
-
-    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Restore the factors, and the similarity from R."""
-        super().load_state(arrays)
-        self._prepare()
 
     def _prepare(self) -> None:
         self.similarity = RowSimilarity(self.r)

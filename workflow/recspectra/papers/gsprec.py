@@ -382,7 +382,7 @@ def radius_of(record: dict[str, Any]) -> dict[str, Any]:
     return {name: log.get(name) for name in ("spectral_radius", "alpha_limit")}
 
 
-def convergence(files: StudyResults, table: TableConfig) -> pd.DataFrame:
+def convergence(files: StudyResults, table: TableConfig, published: Published) -> pd.DataFrame:
     """Return one line a dataset, depth and decay of GSPRec's runs, columns `CONVERGENCE`."""
     import pandas as pd
 
@@ -395,13 +395,12 @@ def convergence(files: StudyResults, table: TableConfig) -> pd.DataFrame:
     return frame.reindex(columns=list(CONVERGENCE)).drop_duplicates().reset_index(drop=True)
 
 
-def lay_out_convergence(files: StudyResults, table: TableConfig, published: Published) -> Table:
-    """Return the table as it is printed, from its long form on disk."""
-    from recspectra.reporting.results import read_csv
+def lay_out_convergence(
+    files: StudyResults, table: TableConfig, published: Published, frame: pd.DataFrame
+) -> Table:
+    """Return the table as it is printed, from its long form."""
     from recspectra.reporting.table import plain_table
 
-    path = files.folder / f"table-{table.name}.csv"
-    frame = read_csv(path, CONVERGENCE, CONVERGENCE[1:], "draw the study first")
     header = ["dataset", "d", "alpha", "rho(S')", "1 / rho(S')", "alpha times rho(S')", "alpha < 1 / rho(S')"]
     rows = [
         [files.titles.get(line.dataset, line.dataset), f"{line.depth:.0f}", f"{line.decay:g}",
@@ -410,15 +409,6 @@ def lay_out_convergence(files: StudyResults, table: TableConfig, published: Publ
         for line in frame.itertuples()
     ]  # fmt: skip
     return plain_table(header, rows, {0, 6}, table.title, table.caption, [CONVERGENCE_NOTE], keys=2)
-
-
-def draw_convergence(files: StudyResults, table: TableConfig, published: Published) -> list[str]:
-    """Write the table's files and return their names."""
-    from recspectra.reporting.results import write_csv
-    from recspectra.reporting.writers import write
-
-    write_csv(files.folder / f"table-{table.name}.csv", convergence(files, table))
-    return write(files, table.name, lay_out_convergence(files, table, published))
 
 
 register(
@@ -451,9 +441,11 @@ register(
     RunColumns("convergence", CONVERGENCE[3:], CONVERGENCE[3:], radius_of),
     TableKind(
         "convergence",
-        figure="",
-        draw=draw_convergence,
+        columns=CONVERGENCE,
+        numbers=CONVERGENCE[1:],
+        build=convergence,
         lay_out=lay_out_convergence,
+        keys=("datasets", "groups", "fit", "reference"),
         about="The spectral radius of GSPRec's graph of transitions, and the decay that Lemma 1 allows.",
     ),
 )

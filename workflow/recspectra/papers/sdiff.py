@@ -313,8 +313,8 @@ def time_table(files: StudyResults, table: TableConfig, published: Published) ->
     """
     import pandas as pd
 
-    rows = files.numbers("inference")
-    rows = rows[(rows["figure"] == table.figure) & (rows["part"] == "total")].dropna(subset="seconds")
+    rows = files.numbers("inference", table)
+    rows = rows[rows["part"] == "total"].dropna(subset="seconds")
     lines = []
     for axis in AXES:
         part = rows[rows["axis"] == axis]
@@ -331,12 +331,12 @@ def time_table(files: StudyResults, table: TableConfig, published: Published) ->
     return pd.DataFrame(lines, columns=list(TIME_COLUMNS))
 
 
-def lay_out_times(files: StudyResults, table: TableConfig, published: Published) -> Table:
-    """Return the table as it is printed, from its long form on disk."""
+def lay_out_times(
+    files: StudyResults, table: TableConfig, published: Published, frame: pd.DataFrame
+) -> Table:
+    """Return the table as it is printed, from its long form."""
     from recspectra.reporting.table import plain_table
-    from recspectra.reporting.writers import read_long
 
-    frame = read_long(files, table, TIME_COLUMNS, TIME_COLUMNS[2:])
     header = ["more", "model", "seconds at the smallest", "at the largest", "grows by",
               "S-Diff takes of that at the smallest", "at the largest"]  # fmt: skip
     rows = [
@@ -365,13 +365,6 @@ def _told_of_times(frame: pd.DataFrame) -> list[str]:
     return told
 
 
-def draw_times(files: StudyResults, table: TableConfig, published: Published) -> list[str]:
-    """Write the table's files and return their names."""
-    from recspectra.reporting.writers import draw_long
-
-    return draw_long(files, table, published, time_table, lay_out_times)
-
-
 register(
     FigureKind(
         "inference",
@@ -385,9 +378,11 @@ register(
     ),
     TableKind(
         "inference",
-        figure="inference",
-        draw=draw_times,
+        columns=TIME_COLUMNS,
+        numbers=TIME_COLUMNS[2:],
+        build=time_table,
         lay_out=lay_out_times,
+        figure="inference",
         about="How seconds of a batch grow with users and items.",
     ),
 )

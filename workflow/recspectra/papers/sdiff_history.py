@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from recspectra.registry import TableKind, register
+from recspectra.registry import ENTRIES, NUMBERS, PRINTED, TableKind, register
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from recspectra.reporting.results import StudyResults
     from recspectra.reporting.table import Table
 
-MODEL = "sdiff"  # where a table names no reference
 SPAN = "span"  # group of the entries that score in the span of as many eigenvectors as S-Diff has
 RATIO_COLUMNS = ("row", "group", "dataset", "history", "mask", "k", "upper", "lower", "ratio",
                  "printed_upper", "printed_lower", "printed_ratio")  # fmt: skip
@@ -61,17 +60,17 @@ def _printed(table: TableConfig, published: Published, dataset: str, k: int) -> 
     """Return the reference's printed values of both metrics, NaN where none is printed."""
     if not table.published:
         return [math.nan, math.nan]
-    point, beside = (table.published, dataset, table.reference or MODEL), table.printed.get(dataset)
+    point, beside = (table.published, dataset, table.reference), table.printed.get(dataset)
     found = [published.lookup(*point, metric, k, printed=beside) for metric in table.metrics[:2]]
     return [one.value if one else math.nan for one in found]
 
 
-def lay_out_ratios(files: StudyResults, table: TableConfig, published: Published) -> Table:
+def lay_out_ratios(
+    files: StudyResults, table: TableConfig, published: Published, frame: pd.DataFrame
+) -> Table:
     """Return the table as it is printed: a row a model, a column a history and cut-off."""
     from recspectra.reporting.table import DASH, Cell, Column, Table
-    from recspectra.reporting.writers import read_long
 
-    frame = read_long(files, table, RATIO_COLUMNS, RATIO_COLUMNS[5:])
     upper, lower = table.metrics[:2]
     columns, found = [Column("model", words=True)], []
     for (dataset, history, mask, k), part in frame.groupby(["dataset", "history", "mask", "k"], sort=False):
@@ -123,13 +122,6 @@ def history_of(evidence: dict[str, dict[str, Any]]) -> str:
     return fitting[0] if len(fitting) == 1 else CANNOT_TELL
 
 
-def draw_ratios(files: StudyResults, table: TableConfig, published: Published) -> list[str]:
-    """Write the table's files and return their names."""
-    from recspectra.reporting.writers import draw_long
-
-    return draw_long(files, table, published, ratio_table, lay_out_ratios)
-
-
 # -------------------------------------------------------------------------- stability
 
 GENERATIVE = ("multivae", "codigem", "diffrec", "giffcf")  # what the paper calls its like
@@ -149,9 +141,8 @@ def spread_table(files: StudyResults, table: TableConfig, published: Published) 
 
     from recspectra.reporting.results import select_runs
 
-    own = table.reference or MODEL
     runs = select_runs(files, table.groups, table.datasets or files.config.datasets, table.fit)
-    runs = runs[runs["model"].isin([own, *GENERATIVE]) & (runs["variant"] == "default")]
+    runs = runs[runs["model"].isin([table.reference, *GENERATIVE]) & (runs["variant"] == "default")]
     view = (table.views or files.views(table.protocol))[0]
     wanted = {"protocol": table.protocol, "history": view.history, "mask": view.mask,
               "metric": table.metrics[0], "k": table.k[0]}  # fmt: skip
@@ -193,12 +184,11 @@ def _of_settings(files: StudyResults, dataset: str, model: str) -> list[float]:
     return [len(values), (high - low) / middle if middle > 0 else math.nan]
 
 
-def lay_out_spread(files: StudyResults, table: TableConfig, published: Published) -> Table:
+def lay_out_spread(
+    files: StudyResults, table: TableConfig, published: Published, frame: pd.DataFrame
+) -> Table:
     """Return the table as it is printed, with a sentence for each dataset."""
     from recspectra.reporting.table import DASH, plain_table
-    from recspectra.reporting.writers import read_long
-
-    frame = read_long(files, table, SPREAD_COLUMNS, SPREAD_COLUMNS[3:])
 
     def share(value: float) -> str:
         return f"{100.0 * value:.2f}" if value == value else DASH
@@ -215,13 +205,13 @@ def lay_out_spread(files: StudyResults, table: TableConfig, published: Published
         "Spread over seeds: standard deviation of the seeds' means, in percent of their mean. Over settings: "
         "interquartile range of the validation results of the search's trials, in percent of their median. "
         "More stable is read as the smaller spread over seeds, told apart where the intervals do not meet.",
-        *(f"{files.titles.get(d, d)}: {steadiest(part, table.reference or MODEL)}."
+        *(f"{files.titles.get(d, d)}: {steadiest(part, table.reference)}."
           for d, part in frame.groupby("dataset", sort=False)),
     ]  # fmt: skip
     return plain_table(header, rows, {0, 1, 5}, table.title, table.caption, told, keys=2)
 
 
-def steadiest(part: pd.DataFrame, own: str = MODEL) -> str:
+def steadiest(part: pd.DataFrame, own: str) -> str:
     """Return in words whether a model's spread over seeds is the smallest of a dataset's rows."""
     mine, others = part[part["model"] == own], part[part["model"] != own].dropna(subset=["low", "high"])
     if mine["low"].isna().all() or others.empty:
@@ -232,27 +222,26 @@ def steadiest(part: pd.DataFrame, own: str = MODEL) -> str:
     return STEADY if (others["low"] > high).all() else CANNOT_TELL
 
 
-def draw_spread(files: StudyResults, table: TableConfig, published: Published) -> list[str]:
-    """Write the table's files and return their names."""
-    from recspectra.reporting.writers import draw_long
-
-    return draw_long(files, table, published, spread_table, lay_out_spread)
-
-
 register(
     TableKind(
         "ratios",
-        figure="",
-        draw=draw_ratios,
+        columns=RATIO_COLUMNS,
+        numbers=RATIO_COLUMNS[5:],
+        build=ratio_table,
         lay_out=lay_out_ratios,
+        keys=(*NUMBERS, *ENTRIES, "reference", *PRINTED),
+        needs={"metrics": 2, "k": 1, "reference": 1},
         about="A metric divided by another, under each history, next to the printed ratio of `reference`; "
         "and what scores in the span of S-Diff's eigenvectors reach (group `span`).",
     ),
     TableKind(
         "stability",
-        figure="",
-        draw=draw_spread,
+        columns=SPREAD_COLUMNS,
+        numbers=SPREAD_COLUMNS[3:],
+        build=spread_table,
         lay_out=lay_out_spread,
+        keys=(*NUMBERS, *ENTRIES, "views", "reference"),
+        needs={"metrics": 1, "k": 1, "reference": 1},
         about="How far generative models vary over seeds, and their searches over settings.",
     ),
 )

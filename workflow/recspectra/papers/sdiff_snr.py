@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MODEL = "sdiff"  # where a figure names no model
 STEPS = 1000
+AXES = ("diffusion step", "log SNR (natural logarithm)")
 
 
 def snr_runs(study: Study, figure: FigureConfig) -> list[PlannedRun]:
@@ -53,7 +54,7 @@ def snr_data(files: StudyResults, figure: FigureConfig, rows: pd.DataFrame) -> F
     from recspectra.reporting.curves import curve_data
 
     caption = "Logarithm of the signal-to-noise ratio at each diffusion step."
-    return curve_data(files, rows, caption, "diffusion step", "log SNR (natural logarithm)")
+    return curve_data(files, rows, caption, *AXES)
 
 
 SNR_COLUMNS = ("dataset", "schedule", "last", "mean", "published")
@@ -68,9 +69,7 @@ def snr_table(files: StudyResults, table: TableConfig, published: Published) -> 
     """Return one line a dataset and schedule from the points of the table's figure, columns `SNR_COLUMNS`."""
     import numpy as np
 
-    rows = files.numbers("snr")
-    rows = rows[rows["figure"] == table.figure].sort_values("x", kind="stable")
-    rows = rows[rows["dataset"].isin(table.datasets)] if table.datasets else rows
+    rows = files.numbers("snr", table).sort_values("x", kind="stable")
     groups = rows[np.isfinite(rows["y"])].groupby(["dataset", "series"], sort=False)["y"]
     frame = groups.agg(last="last", mean="mean").reset_index().rename(columns={"series": "schedule"})
     pairs = frame[["dataset", "schedule"]].itertuples(index=False)
@@ -89,25 +88,16 @@ def _printed_snr(published: Published, table: TableConfig, dataset: str, schedul
     return float(values[same]["value"].iloc[0]) if same.any() else float("nan")
 
 
-def lay_out_snr(files: StudyResults, table: TableConfig, published: Published) -> Table:
-    """Return the table as it is printed, from its long form on disk."""
+def lay_out_snr(files: StudyResults, table: TableConfig, published: Published, frame: pd.DataFrame) -> Table:
+    """Return the table as it is printed, from its long form."""
     from recspectra.reporting.table import DASH, plain_table
-    from recspectra.reporting.writers import read_long
 
-    frame = read_long(files, table, SNR_COLUMNS, SNR_COLUMNS[2:])
     header = ["dataset", "schedule", "log SNR at the last step", "mean over steps", "published"]
     rows = [
         [files.titles.get(dataset, dataset), schedule, *(f"{n:.2f}" if n == n else DASH for n in numbers)]
         for dataset, schedule, *numbers in frame[list(SNR_COLUMNS)].itertuples(index=False)
     ]
     return plain_table(header, rows, {0, 1}, table.title, table.caption, [SNR_NOTE], keys=2)
-
-
-def draw_snr_table(files: StudyResults, table: TableConfig, published: Published) -> list[str]:
-    """Write the table's files and return their names."""
-    from recspectra.reporting.writers import draw_long
-
-    return draw_long(files, table, published, snr_table, lay_out_snr)
 
 
 # --------------------------------------------------------------------- SNR of all frequencies
@@ -185,7 +175,7 @@ def whole_data(files: StudyResults, figure: FigureConfig, rows: pd.DataFrame) ->
         "Logarithm of the sum of alpha^2 / sigma^2 over the frequencies of all items (alpha_min 0, sigma_max "
         "1). A frequency without noise is left out; once it has the noise that rounding may leave."
     )
-    return curve_data(files, rows, caption, "diffusion step", "log SNR (natural logarithm)")
+    return curve_data(files, rows, caption, *AXES)
 
 
 WHOLE_COLUMNS = ("dataset", "schedule", "frequencies", "mean", "published")
@@ -198,22 +188,19 @@ WHOLE_NOTE = (
 
 def whole_table(files: StudyResults, table: TableConfig, published: Published) -> pd.DataFrame:
     """Return one line a dataset and schedule from the points of the table's figure."""
-    rows = files.numbers("snr-all")
-    rows = rows[rows["figure"] == table.figure]
-    rows = rows[rows["dataset"].isin(table.datasets)] if table.datasets else rows
-    groups = rows.groupby(["dataset", "series"], sort=False)
+    groups = files.numbers("snr-all", table).groupby(["dataset", "series"], sort=False)
     frame = groups.agg(frequencies=("frequencies", "first"), mean=("y", "mean")).reset_index()
     frame = frame.rename(columns={"series": "schedule"})
     pairs = zip(frame["dataset"], frame["schedule"].str.partition(",")[0], strict=True)
     return frame.assign(published=[_printed_snr(published, table, *p) for p in pairs])[list(WHOLE_COLUMNS)]
 
 
-def lay_out_whole(files: StudyResults, table: TableConfig, published: Published) -> Table:
-    """Return the table as it is printed, from its long form on disk."""
+def lay_out_whole(
+    files: StudyResults, table: TableConfig, published: Published, frame: pd.DataFrame
+) -> Table:
+    """Return the table as it is printed, from its long form."""
     from recspectra.reporting.table import DASH, plain_table
-    from recspectra.reporting.writers import read_long
 
-    frame = read_long(files, table, WHOLE_COLUMNS, WHOLE_COLUMNS[2:])
     header = ["dataset", "schedule", "frequencies", "log SNR, mean over steps", "published", "comes out"]
     rows = []
     for row in frame.itertuples():
@@ -223,13 +210,6 @@ def lay_out_whole(files: StudyResults, table: TableConfig, published: Published)
         title = files.titles.get(row.dataset, row.dataset)
         rows.append([title, row.schedule, f"{row.frequencies:,.0f}", f"{row.mean:.2f}", printed, said])
     return plain_table(header, rows, {0, 1, 5}, table.title, table.caption, [WHOLE_NOTE], keys=2)
-
-
-def draw_whole(files: StudyResults, table: TableConfig, published: Published) -> list[str]:
-    """Write the table's files and return their names."""
-    from recspectra.reporting.writers import draw_long
-
-    return draw_long(files, table, published, whole_table, lay_out_whole)
 
 
 register(
@@ -251,16 +231,22 @@ register(
     ),
     TableKind(
         "snr",
-        figure="snr",
-        draw=draw_snr_table,
+        columns=SNR_COLUMNS,
+        numbers=SNR_COLUMNS[2:],
+        build=snr_table,
         lay_out=lay_out_snr,
+        keys=("datasets", "published"),
+        figure="snr",
         about="Signal-to-noise ratios of noise schedules.",
     ),
     TableKind(
         "snr-all",
-        figure="snr-all",
-        draw=draw_whole,
+        columns=WHOLE_COLUMNS,
+        numbers=WHOLE_COLUMNS[2:],
+        build=whole_table,
         lay_out=lay_out_whole,
+        keys=("datasets", "published"),
+        figure="snr-all",
         about="The mean over steps of what a figure of kind `snr-all` shows, next to the printed number.",
     ),
 )

@@ -266,8 +266,7 @@ def growth_table(files: StudyResults, table: TableConfig, published: Published) 
     """Return by how much cost and formula grow from the smallest to the largest size of each axis."""
     import pandas as pd
 
-    rows = files.numbers("complexity")
-    rows = rows[rows["figure"] == table.figure].dropna(subset=["measured", "formula"])
+    rows = files.numbers("complexity", table).dropna(subset=["measured", "formula"])
     lines = []
     for (measure, axis), part in rows.groupby(["measure", "axis"], sort=False):
         first, last = (part.loc[at, ["size", "measured", "formula"]] for at in
@@ -277,12 +276,12 @@ def growth_table(files: StudyResults, table: TableConfig, published: Published) 
     return pd.DataFrame(lines, columns=list(GROWTH_COLUMNS))
 
 
-def lay_out_growth(files: StudyResults, table: TableConfig, published: Published) -> Table:
+def lay_out_growth(
+    files: StudyResults, table: TableConfig, published: Published, frame: pd.DataFrame
+) -> Table:
     """Return the table as it is printed, with a sentence on Section 3.7."""
     from recspectra.reporting.table import plain_table
-    from recspectra.reporting.writers import read_long
 
-    frame = read_long(files, table, GROWTH_COLUMNS, GROWTH_COLUMNS[2:])
     header = ["cost", "against", "measured grows by", "formula grows by", "as the formula allows"]
     fits = [row.measured <= SLACK * row.formula for row in frame.itertuples()]
     rows = [
@@ -295,13 +294,6 @@ def lay_out_growth(files: StudyResults, table: TableConfig, published: Published
         "allowed for timing): the formulas are upper bounds up to a constant."
     )
     return plain_table(header, rows, {0, 1, 4}, table.title, table.caption, [told], keys=2)
-
-
-def draw_growth(files: StudyResults, table: TableConfig, published: Published) -> list[str]:
-    """Write the table's files and return their names."""
-    from recspectra.reporting.writers import draw_long
-
-    return draw_long(files, table, published, growth_table, lay_out_growth)
 
 
 # ------------------------------------------------------------------------- bands of the gate
@@ -429,9 +421,11 @@ register(
     ),
     TableKind(
         "complexity",
-        figure="complexity",
-        draw=draw_growth,
+        columns=GROWTH_COLUMNS,
+        numbers=GROWTH_COLUMNS[2:],
+        build=growth_table,
         lay_out=lay_out_growth,
+        figure="complexity",
         about="How cost of a training step and its formula grow with size.",
     ),
     FigureKind(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,20 +15,17 @@ from recspectra.reporting.results import (
     StudyResults,
     names_of,
     preferred,
-    read_csv,
     select_runs,
     user_values,
-    write_csv,
 )
 from recspectra.reporting.table import DASH, Cell, Column, Table
-from recspectra.reporting.writers import write
 
 COLUMNS = ["row", "dataset", "history", "mask", "metric", "k", "quarter", "users", "mean"]
 NUMBERS = COLUMNS[5:]
 WORDS = ("fewest interactions", "2nd quarter", "3rd quarter", "most interactions")
 
 
-def build(files: StudyResults, table: TableConfig) -> pd.DataFrame:
+def build(files: StudyResults, table: TableConfig, published: Published) -> pd.DataFrame:
     """Return a table in long form: the mean of each model over the users of each quarter, and over seeds."""
     datasets = table.datasets or files.config.datasets
     runs = select_runs(files, table.groups, datasets, table.fit).drop_duplicates([*JOIN, "label"])
@@ -55,13 +51,9 @@ def _rows(runs: pd.DataFrame, found: dict[str, Any], point: dict[str, Any]) -> l
     ]
 
 
-def read(folder: Path, name: str) -> pd.DataFrame:
-    """Read a table's long form back from disk."""
-    return read_csv(Path(folder) / f"table-{name}.csv", COLUMNS, NUMBERS, "draw the study first")
-
-
-def layout(frame: pd.DataFrame, titles: dict[str, str], table: TableConfig) -> Table:
+def lay_out(files: StudyResults, table: TableConfig, published: Published, frame: pd.DataFrame) -> Table:
     """Lay out a table's long form: a column for each quarter, from the least active users to the most."""
+    titles = files.titles
     columns, found = [Column("model", words=True)], []
     for (dataset, metric, k, quarter), part in frame.groupby(
         ["dataset", "metric", "k", "quarter"], sort=False
@@ -81,14 +73,3 @@ def _cells(means: pd.Series) -> list[Cell]:
     places = means.round(4).rank(method="dense", ascending=False)
     shown = [int(place) if place <= 2 and len(means) > 1 else 0 for place in places]
     return [Cell(f"{mean:.4f}", rank=rank) for mean, rank in zip(means, shown, strict=True)]
-
-
-def laid_out(files: StudyResults, table: TableConfig, published: Published) -> Table:
-    """Return a table as it is printed, from its long form on disk."""
-    return layout(read(files.folder, table.name), files.titles, table)
-
-
-def draw_activity(files: StudyResults, table: TableConfig, published: Published) -> list[str]:
-    """Write `table-{name}.csv`, `.md`, `.tex` and `sheet-{name}.csv`; return their names."""
-    write_csv(files.folder / f"table-{table.name}.csv", build(files, table))
-    return write(files, table.name, laid_out(files, table, published))

@@ -47,7 +47,7 @@ def collect(study: Study, results: Path, choice: Choice | None = None) -> None:
     models = {name: study.catalog.model(name) for name in sorted({r.run.model for r in study.runs})}
     parts = [Paths(results).metrics_of(study.name, d) for d in study.config.datasets]
     _write_csv(folder / "metrics.csv", pd.concat([_read(p) for p in parts], ignore_index=True))
-    runs = run_records(study.runs, models, results, fit_digests(study, results))
+    runs = run_records(study.runs, models, results, digests(study, results, "fit"))
     for column in ("params", "swept"):
         runs[column] = [json.dumps(v, sort_keys=True) for v in runs[column]]
     _write_csv(folder / "runs.csv", runs)
@@ -57,7 +57,7 @@ def collect(study: Study, results: Path, choice: Choice | None = None) -> None:
     chosen = choice.model_dump(exclude_none=True) if choice else {}
     also = {
         "choice": chosen,
-        "digests": split_digests(study, results),
+        "digests": digests(study, results, "split"),
         "elsewhere": elsewhere(study, results),
     }
     write_json(folder / "study.json", description(study, models) | also)
@@ -76,10 +76,10 @@ def _write_csv(path: Path, frame: pd.DataFrame) -> None:
     write_text(path, spreadsheet(frame).to_csv(index=False, lineterminator="\n"))
 
 
-def fit_digests(study: Study, results: Path) -> dict[str, str]:
-    """Return the digest of what fits see of each of the study's datasets, by name."""
-    stats = {d: read_json(Paths(results).stats(d)) for d in study.config.datasets}
-    return {name: found.get("digests", {}).get("fit", "") for name, found in stats.items()}
+def digests(study: Study, results: Path, part: str) -> dict[str, str]:
+    """Return the digest of the `split` of each dataset, or of what a `fit` sees of it, by name."""
+    stats = {name: read_json(Paths(results).stats(name)) for name in study.config.datasets}
+    return {name: found.get("digests", {}).get(part, "") for name, found in stats.items()}
 
 
 def dataset_table(study: Study, results: Path) -> pd.DataFrame:
@@ -124,12 +124,6 @@ def elsewhere(study: Study, results: Path) -> list[dict[str, Any]]:
             | {"history": record["params"]["history"], **record["lists"], "doubts": [d["text"] for d in odd]}
         )
     return found
-
-
-def split_digests(study: Study, results: Path) -> dict[str, str]:
-    """Return the digest of each dataset's split, by which a report sees numbers of an earlier one."""
-    stats = {name: read_json(Paths(results).stats(name)) for name in study.config.datasets}
-    return {name: found.get("digests", {}).get("split", "") for name, found in stats.items()}
 
 
 def tuning_trials(study: Study, results: Path) -> pd.DataFrame:

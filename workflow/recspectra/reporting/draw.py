@@ -7,36 +7,44 @@ from pathlib import Path
 from recspectra import registry
 from recspectra.config.scale import USABLE
 from recspectra.config.study import TableConfig
+from recspectra.files import write_text
 from recspectra.reporting import activity, runtime, sizes, tables
 from recspectra.reporting.audit import draw_audit
 from recspectra.reporting.claims import draw_claims
 from recspectra.reporting.escape import one_line
 from recspectra.reporting.figures import draw_costs, draw_figure
+from recspectra.reporting.latex import to_latex
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import StudyResults, select_runs
+from recspectra.reporting.results import StudyResults, read_csv, select_runs, write_csv
 from recspectra.reporting.standings import draw_standings
-from recspectra.reporting.table import Table, to_text
+from recspectra.reporting.table import Table, to_csv, to_markdown, to_text
 from recspectra.reporting.worlds import draw_worlds
 
-# kind -> what writes a table, and what lays it out from its long form on disk
+TABLE_FILES = ("table-{name}.csv", "table-{name}.md", "table-{name}.tex", "sheet-{name}.csv")
 GENERIC = {
-    "metrics": (tables.draw_table, tables.laid_out),
-    "runtime": (runtime.draw_runtime, runtime.laid_out),
-    "activity": (activity.draw_activity, activity.laid_out),
-    "datasets": (sizes.draw_sizes, sizes.laid_out),
+    name: registry.TableKind(name, module.COLUMNS, module.NUMBERS, module.build, module.lay_out)
+    for name, module in zip(registry.GENERIC_TABLES, (tables, runtime, activity, sizes), strict=True)
 }
 
 
-def draw_any(files: StudyResults, table: TableConfig, published: Published) -> list[str]:
-    """Write the files of a table of any kind and return their names."""
-    generic = GENERIC.get(table.kind)
-    return (generic[0] if generic else registry.tables()[table.kind].draw)(files, table, published)
+def draw_table(files: StudyResults, table: TableConfig, published: Published) -> list[str]:
+    """Write a table's long form, then the table that is laid out from it; return the names of its files."""
+    names = [pattern.format(name=table.name) for pattern in TABLE_FILES]
+    kind = GENERIC.get(table.kind) or registry.tables()[table.kind]
+    write_csv(files.folder / names[0], kind.build(files, table, published))
+    laid = lay_out(files, table, published)
+    texts = [to_markdown(laid), to_latex(laid, f"{files.config.name}-{table.name}"), to_csv(laid)]
+    for name, text in zip(names[1:], texts, strict=True):
+        write_text(files.folder / name, text)
+    return names
 
 
 def lay_out(files: StudyResults, table: TableConfig, published: Published) -> Table:
-    """Return a table of any kind as it is printed."""
-    generic = GENERIC.get(table.kind)
-    return (generic[1] if generic else registry.tables()[table.kind].lay_out)(files, table, published)
+    """Return a table of any kind as it is printed, from its long form on disk."""
+    kind = GENERIC.get(table.kind) or registry.tables()[table.kind]
+    path = files.folder / f"table-{table.name}.csv"
+    frame = read_csv(path, kind.columns, kind.numbers, tables.HINT)
+    return kind.lay_out(files, table, published, frame)
 
 
 def draw(folder: Path | str, root: Path | str) -> list[str]:
@@ -62,7 +70,7 @@ def draw(folder: Path | str, root: Path | str) -> list[str]:
     files, published = StudyResults(folder), Published(root)
     written: list[str] = []
     for table in files.config.tables:
-        written += draw_any(files, table, published)
+        written += draw_table(files, table, published)
     written += draw_worlds(files, published)
     for figure in files.config.figures:
         written += draw_figure(files, figure, published)

@@ -136,6 +136,11 @@ def values_text(space: object) -> str:
     return ends + (" (log)" if space.get("log") else "")
 
 
+def params_text(params: dict[str, Any], without: str = "") -> str:
+    """Return hyperparameters with their values in words, by name; `without` where there are none."""
+    return ", ".join(f"{name} = {value_text(value)}" for name, value in sorted(params.items())) or without
+
+
 def value_text(value: object) -> str:
     """Return one value of a hyperparameter in words."""
     if isinstance(value, float):

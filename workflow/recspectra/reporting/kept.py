@@ -58,7 +58,7 @@ class ClaimsTable(Strict):
     """The verdicts of kept studies: a row for each claim and dataset."""
 
     table: Literal["claims"]
-    of: list[str] = Field(min_length=1)
+    of: list[str]
     claims: list[str] = []
     scopes: list[str] = ["claim"]
 
@@ -81,10 +81,10 @@ class ModelsTable(Strict):
     """Means over seeds: a row for each model and variant of a group."""
 
     table: Literal["models"]
-    metrics: list[Point] = Field(min_length=1)
+    metrics: list[Point]
     protocol: str
     group: str = "main"
-    columns: list[ModelColumn] = Field(min_length=1)
+    columns: list[ModelColumn]
 
 
 def fill(page: str, kept: Path, published: Published, origin: str = "RESULTS.md") -> str:

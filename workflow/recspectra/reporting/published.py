@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from recspectra.config.base import ConfigError, Strict, nearest
+from recspectra.config.base import Strict, check_known
 from recspectra.config.statements import read_statements
 from recspectra.config.study import ClaimConfig
 from recspectra.config.yaml_io import read_yaml, validate
@@ -117,11 +117,7 @@ class Published:
 
     def table(self, table_id: str) -> PublishedTable:
         """Return the mapping of one published table, such as `sdiff/table1`."""
-        if table_id not in self.tables:
-            raise ConfigError(
-                f"unknown published table '{table_id}'; known: {', '.join(self.tables)}"
-                f"{nearest(table_id, self.tables)}"
-            )
+        check_known([table_id], self.tables, "unknown published table '{name}'; known: {known}")
         return self.tables[table_id]
 
     def values(self, table_id: str) -> pd.DataFrame:

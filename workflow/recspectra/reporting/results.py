@@ -16,7 +16,7 @@ import pandas as pd
 from recspectra import registry
 from recspectra.config import folds
 from recspectra.config.scale import CAPPED, USABLE
-from recspectra.config.study import StudyConfig, View
+from recspectra.config.study import StudyConfig, TableConfig, View
 from recspectra.config.yaml_io import validate
 from recspectra.data import reach
 from recspectra.files import REPAIR, open_regular, read_json, write_text
@@ -225,15 +225,23 @@ class StudyResults:
     @cached_property
     def tuning(self) -> pd.DataFrame:
         """One row a trial; none where nothing was tuned."""
-        return self._optional("tuning")
+        if (self.folder / "tuning.csv").is_file():  # a study of an older version lacks it
+            return self._read("tuning")
+        columns = COLUMNS["tuning"].split()
+        return pd.DataFrame(columns=columns).astype(dict.fromkeys(NUMBERS["tuning"], "float64"))
 
-    def numbers(self, kind: str) -> pd.DataFrame:
-        """Return what figures of a paper's kind are drawn from; no row where nothing asked for it."""
+    def numbers(self, kind: str, table: TableConfig | None = None) -> pd.DataFrame:
+        """Return what figures of a paper's kind are drawn from; no row where nothing asked for it.
+
+        With a table only the rows of the figure and the datasets that it names.
+        """
         about = registry.figure(kind)
         columns, path = ["figure", *about.columns], self.folder / f"{kind}.csv"
-        if path.is_file():
-            return read_csv(path, columns, about.numbers)
-        return pd.DataFrame(columns=columns).astype(dict.fromkeys(about.numbers, "float64"))
+        if not path.is_file():
+            return pd.DataFrame(columns=columns).astype(dict.fromkeys(about.numbers, "float64"))
+        rows = read_csv(path, columns, about.numbers)
+        rows = rows if table is None else rows[rows["figure"] == table.figure]
+        return rows[rows["dataset"].isin(table.datasets)] if table and table.datasets else rows
 
     @cached_property
     def datasets(self) -> pd.DataFrame:
@@ -277,13 +285,6 @@ class StudyResults:
         for column in PATHS & set(frame.columns):
             _check_names(path, column, frame[column].astype(str).unique())
         return frame
-
-    def _optional(self, name: str) -> pd.DataFrame:
-        """Read a file that a study of an older version lacks."""
-        if (self.folder / f"{name}.csv").is_file():
-            return self._read(name)
-        columns = COLUMNS[name].split()
-        return pd.DataFrame(columns=columns).astype(dict.fromkeys(NUMBERS[name], "float64"))
 
     def _json(self, text: str, column: str) -> dict:
         try:

@@ -7,8 +7,6 @@ the same column: there the machine cancels, roughly.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
@@ -22,13 +20,11 @@ from recspectra.reporting.results import (
     by_dataset,
     joint_status,
     machines,
-    read_csv,
     seconds_of,
     select_runs,
-    write_csv,
 )
 from recspectra.reporting.table import DASH, Table, plain_table
-from recspectra.reporting.writers import write
+from recspectra.reporting.words import amount
 
 COLUMNS = [
     "row", "dataset", "model", "variant", "fit", "runs", "status", "spectrum_seconds", "fit_seconds",
@@ -111,13 +107,8 @@ def _printed(
     return minutes.get(method, np.nan), minutes.get(reference, np.nan)
 
 
-def read(folder: Path, name: str) -> pd.DataFrame:
-    """Read a runtime table's long form back from disk."""
-    return read_csv(Path(folder) / f"table-{name}.csv", COLUMNS, NUMBERS, "draw the study first")
-
-
-def layout(frame: pd.DataFrame, files: StudyResults, table: TableConfig, told: list[str]) -> Table:
-    """Lay out a runtime table; `told` is what must be known beside it."""
+def lay_out(files: StudyResults, table: TableConfig, published: Published, frame: pd.DataFrame) -> Table:
+    """Return a runtime table as it is printed, from its long form."""
     titles, reference = files.titles, title_of(files, table.timed_against)
     beside = frame.loc[frame["published_minutes"].notna(), "dataset"]
     where = ", ".join(dict.fromkeys(name.split(".")[0] for name in beside))
@@ -136,29 +127,20 @@ def layout(frame: pd.DataFrame, files: StudyResults, table: TableConfig, told: l
     rows = []
     for line in frame.itertuples(index=False):
         numbers = [getattr(line, name) for name in (*STAGES, "total_seconds")]
-        cells = [*map(_seconds, numbers), _ratio(line.ratio)]
-        cells += [_minutes(line.published_minutes), _ratio(line.published_ratio)] if some else []
+        cells = [_short(number) for number in (*numbers, line.ratio)]
+        minutes = DASH if pd.isna(line.published_minutes) else f"{line.published_minutes:g}"
+        cells += [minutes, _short(line.published_ratio)] if some else []
         memory = "" if pd.isna(line.peak_memory_mb) else f"{line.peak_memory_mb:,.0f}"
         rows.append([line.row, titles.get(line.dataset, line.dataset), *cells, memory, line.status])
-    words = {0, 1, len(header) - 1}
+    words, told = {0, 1, len(header) - 1}, notes(files, table, published, frame)
     return plain_table(header, rows, words, table.title, table.caption, told, keys=2)
 
 
-def _seconds(value: float) -> str:
-    if pd.isna(value):
-        return DASH
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+def _short(value: float) -> str:
+    return amount(value) or DASH
 
 
-def _minutes(value: float) -> str:
-    return DASH if pd.isna(value) else f"{value:g}"
-
-
-def _ratio(value: float) -> str:
-    return DASH if pd.isna(value) else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def notes(files: StudyResults, table: TableConfig, published: Published) -> list[str]:
+def notes(files: StudyResults, table: TableConfig, published: Published, frame: pd.DataFrame) -> list[str]:
     """Return what must be known before reading a runtime table."""
     runs = select_runs(files, table.groups, table.datasets, table.fit)
     lines = [
@@ -166,7 +148,6 @@ def notes(files: StudyResults, table: TableConfig, published: Published) -> list
         f"needs (once for all its runs), to fit, and to score all users, on {machines(runs)}. Choosing "
         "hyperparameters is not counted.",
     ]
-    frame = build(files, table, published)
     counted = frame[frame["epochs"].notna()]
     lines += [
         f"{row.row}: the fit of {row.timed_epochs:.0f} epoch{'s' * (row.timed_epochs > 1)} times "
@@ -186,15 +167,3 @@ def title_of(files: StudyResults, model: str) -> str:
     """Return the human name of a model."""
     known = dict(zip(files.runs["model"], files.runs["title"], strict=True))
     return known.get(model, model)
-
-
-def laid_out(files: StudyResults, table: TableConfig, published: Published) -> Table:
-    """Return a runtime table as it is printed, from its long form on disk."""
-    frame = read(files.folder, table.name)
-    return layout(frame, files, table, notes(files, table, published))
-
-
-def draw_runtime(files: StudyResults, table: TableConfig, published: Published) -> list[str]:
-    """Write `table-{name}.csv`, `.md`, `.tex` and `sheet-{name}.csv`; return their names."""
-    write_csv(files.folder / f"table-{table.name}.csv", build(files, table, published))
-    return write(files, table.name, laid_out(files, table, published))

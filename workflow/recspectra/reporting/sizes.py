@@ -11,7 +11,6 @@ from recspectra.config.study import TableConfig
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyResults
 from recspectra.reporting.table import DASH, Cell, Column, Table
-from recspectra.reporting.writers import draw_long, read_long
 
 COLUMNS = ["dataset", "quantity", "ours", "published", "digits"]
 NUMBERS = COLUMNS[2:]
@@ -65,8 +64,9 @@ def _printed(table: TableConfig, published: Published) -> dict[str, dict[str, st
     return {own: theirs[name] for own, name in (pairs | table.printed).items() if name in theirs}
 
 
-def layout(frame: pd.DataFrame, titles: dict[str, str], table: TableConfig) -> Table:
+def lay_out(files: StudyResults, table: TableConfig, published: Published, frame: pd.DataFrame) -> Table:
     """Lay out a table's long form: a row a dataset, a column a quantity."""
+    titles = files.titles
     columns = [Column("dataset", words=True), *(Column(q.title) for q in QUANTITIES.values())]
     cells = {(row.dataset, row.quantity): _cell(row) for row in frame.itertuples()}
     names = list(dict.fromkeys(frame["dataset"]))
@@ -98,13 +98,3 @@ def _agreement(frame: pd.DataFrame, titles: dict[str, str]) -> list[str]:
     words = [f"{QUANTITIES[row.quantity].title} of {titles.get(row.dataset, row.dataset)}" for row in wrong]
     told = f"{len(there) - len(wrong)} of {len(there)} printed numbers agree"
     return [f"{told}; others: {', '.join(words)}." if words else f"{told}."]
-
-
-def laid_out(files: StudyResults, table: TableConfig, published: Published) -> Table:
-    """Return a table as it is printed, from its long form on disk."""
-    return layout(read_long(files, table, COLUMNS, NUMBERS), files.titles, table)
-
-
-def draw_sizes(files: StudyResults, table: TableConfig, published: Published) -> list[str]:
-    """Write `table-{name}.csv`, `.md`, `.tex` and `sheet-{name}.csv`; return their names."""
-    return draw_long(files, table, published, build, laid_out)

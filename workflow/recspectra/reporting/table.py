@@ -194,59 +194,43 @@ def _markdown_cell(cell: Cell) -> str:
 
 
 def to_html(table: Table) -> str:
-    """Return a table element in a box that scrolls, legend and notes below; all text is escaped."""
+    """Return a table element in a box that scrolls, legend and notes below; all text is escaped.
+
+    Headings over a column stand in its title; `pages.boards` lays out tables of metrics.
+    """
     if not table.rows:
         return f"<p>{EMPTY}</p>"
-    head = [f"<tr>{line}</tr>" for line in (*_html_levels(table), _html_titles(table))]
-    starts = {columns[0] for _, columns in table.parts()[1:]}
-    body = [f"<tr>{''.join(_html_cells(table, row, starts))}</tr>" for row in table.rows]
-    kind = "results" if any(column.levels for column in table.columns) else "wrap"
+    head = "".join(_html_title(column) for column in table.columns)
+    body = [f"<tr>{''.join(_html_cells(table, row))}</tr>" for row in table.rows]
     lines = [
         f'<div class="scroll" tabindex="0" role="region" aria-label="{html(table.title)}">',
-        f'<table class="{kind}">',
-        "<thead>", *head, "</thead>", "<tbody>", *body, "</tbody>", "</table>", "</div>",
+        '<table class="wrap">',
+        "<thead>", f"<tr>{head}</tr>", "</thead>", "<tbody>", *body, "</tbody>", "</table>", "</div>",
     ]  # fmt: skip
     told = [f"<li>{html(text)}</li>" for text in (*table.legend(), *table.notes)]
     return "\n".join([*lines, *(['<ul class="caption">', *told, "</ul>"] if told else [])])
 
 
-def _html_levels(table: Table) -> list[str]:
-    """Return the header rows of the levels, each heading over all that it covers."""
-    depth = max(len(column.levels) for column in table.columns)
-    lines = []
-    for level in range(depth):
-        spans = groupby(table.columns[table.keys :], key=lambda column: column.levels[: level + 1])
-        cells = [
-            f'<th scope="colgroup" colspan="{len(list(group))}"><span>{html(levels[level])}</span></th>'
-            for levels, group in spans
-        ]
-        keys = [_html_title(column, depth + 1) for column in table.columns[: table.keys]]
-        lines.append("".join([*(keys if level == 0 else []), *cells]))
-    return lines
+def _html_title(column: Column) -> str:
+    kind = "" if column.words else ' class="number"'
+    return f'<th scope="col"{kind}>{html(_whole_title(column))}</th>'
 
 
-def _html_titles(table: Table) -> str:
-    spanned = table.keys if any(column.levels for column in table.columns) else 0
-    return "".join(_html_title(column) for column in table.columns[spanned:])
-
-
-def _html_title(column: Column, rows: int = 1) -> str:
-    kind = ' class="corner"' if rows > 1 else "" if column.words else ' class="number"'
-    span = f' rowspan="{rows}"' if rows > 1 else ""
-    return f'<th scope="col"{kind}{span}>{html(column.title)}</th>'
-
-
-def _html_cells(table: Table, row: list[Cell], starts: set[int]) -> list[str]:
+def _html_cells(table: Table, row: list[Cell]) -> list[str]:
     first = f'<th scope="row">{html(row[0].text)}</th>'
-    return [first, *(_html_cell(table.columns[j], row[j], j in starts) for j in range(1, len(row)))]
+    return [first, *(_html_cell(table.columns[j], row[j]) for j in range(1, len(row)))]
 
 
-def _html_cell(column: Column, cell: Cell, edge: bool) -> str:
-    names = ["" if column.words else "number", "edge" if edge else "", "failed" if cell.failed else ""]
-    names.append(cell.standing)
+def html_value(cell: Cell) -> str:
+    """Return a cell's text in HTML with its rank and sign."""
     text = html(cell.text)
     text = {BEST: f"<strong>{text}</strong>", TIED: f"<u>{text}</u>"}.get(cell.rank, text)
-    text += f'<span class="sign">{cell.sign}</span>' if cell.sign else ""
+    return text + (f'<span class="sign">{html(cell.sign)}</span>' if cell.sign else "")
+
+
+def _html_cell(column: Column, cell: Cell) -> str:
+    names = ["" if column.words else "number", "failed" if cell.failed else "", cell.standing]
+    text = html_value(cell)
     text += f' <span class="error">\u00b1 {cell.error}</span>' if cell.error else ""
     below = [html(cell.note)] if cell.note else []
     if cell.published:
@@ -270,7 +254,8 @@ def to_csv(table: Table) -> str:
         (j, name) for j in range(len(table.columns))
         for name in ("text", *(n for n in extras if any(getattr(row[j], n) for row in table.rows)))
     ]  # fmt: skip
-    lines = [[_csv_title(table.columns[j], name) for j, name in columns]]
+    titles = [(_whole_title(table.columns[j]), name) for j, name in columns]
+    lines = [[title if name == "text" else f"{title}: {name}" for title, name in titles]]
     lines += [[getattr(row[j], name) for j, name in columns] for row in table.rows]
     lines += [[text] for text in (*table.legend(), *table.notes)]
     stream = io.StringIO()
@@ -278,9 +263,8 @@ def to_csv(table: Table) -> str:
     return stream.getvalue()
 
 
-def _csv_title(column: Column, name: str) -> str:
-    title = ", ".join([*column.levels, column.title])
-    return title if name == "text" else f"{title}: {name}"
+def _whole_title(column: Column) -> str:
+    return ", ".join([*column.levels, column.title])
 
 
 # ---------------------------------------------------------------------------- terminal

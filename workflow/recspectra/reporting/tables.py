@@ -26,11 +26,9 @@ from recspectra.reporting.results import (
     aggregate,
     read_csv,
     select_runs,
-    write_csv,
 )
 from recspectra.reporting.table import BEST, DASH, DOWN, TIED, UP, Cell, Column, Table
 from recspectra.reporting.words import paragraphs, phrases
-from recspectra.reporting.writers import write
 
 COLUMNS = [
     "row",
@@ -53,6 +51,7 @@ GROUP_TITLES = {
     "activity-3": "third quarter of users by interactions",
     "activity-4": "quarter of users with the most interactions",
 }
+HINT = "draw the study first: `python workflow/scripts/draw.py --folder <study folder>`"
 OTHER, UNKNOWN, ELSEWHERE, PROTOCOL = "\u2020", "\u2021", "\u00a7", "\u2016"
 CAPPED_NOTE = f"{CAPPED_MARK} a cap of the scale ended the fit; a higher one may change the number."
 SIGNS = {intervals.ABOVE: UP, intervals.BELOW: DOWN}
@@ -167,11 +166,18 @@ def mark_notes(published: Published, table: TableConfig) -> dict[str, str]:
 
 def read(folder: Path, name: str) -> pd.DataFrame:
     """Read a table's long form back from disk."""
-    hint = "draw the study first: `python workflow/scripts/draw.py --folder <study folder>`"
-    return read_csv(Path(folder) / f"table-{name}.csv", COLUMNS, NUMBERS, hint)
+    return read_csv(Path(folder) / f"table-{name}.csv", COLUMNS, NUMBERS, HINT)
 
 
 # ------------------------------------------------------------------------------ layout
+
+
+def lay_out(files: StudyResults, table: TableConfig, published: Published, frame: pd.DataFrame) -> Table:
+    """Return a table as it is printed, from its long form."""
+    notes = footnotes(files, table, published)
+    if table.published:
+        notes.insert(0, f"Published: {published.table(table.published).title}.")
+    return layout(frame, files.titles, table, notes, mark_notes(published, table))
 
 
 def layout(
@@ -310,20 +316,3 @@ def _error(low: float, high: float) -> str:
     if pd.isna(low):
         return ""
     return "?" if np.isinf(low) else f"{(high - low) / 2.0:.4f}"
-
-
-# ----------------------------------------------------------------------------- writing
-
-
-def laid_out(files: StudyResults, table: TableConfig, published: Published) -> Table:
-    """Return a table as it is printed, from its long form on disk."""
-    notes = footnotes(files, table, published)
-    if table.published:
-        notes.insert(0, f"Published: {published.table(table.published).title}.")
-    return layout(read(files.folder, table.name), files.titles, table, notes, mark_notes(published, table))
-
-
-def draw_table(files: StudyResults, table: TableConfig, published: Published) -> list[str]:
-    """Write `table-{name}.csv`, `.md`, `.tex` and `sheet-{name}.csv`; return their names."""
-    write_csv(files.folder / f"table-{table.name}.csv", build(files, table, published))
-    return write(files, table.name, laid_out(files, table, published))

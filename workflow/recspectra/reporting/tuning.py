@@ -9,7 +9,7 @@ import pandas as pd
 
 from recspectra.config.scale import USABLE
 from recspectra.reporting.figures.tuning import tuning_labels
-from recspectra.reporting.footnotes import value_text, values_text
+from recspectra.reporting.footnotes import params_text, values_text
 from recspectra.reporting.results import StudyResults
 from recspectra.reporting.table import Table, plain_table
 
@@ -47,9 +47,7 @@ def _best(trials: pd.DataFrame) -> pd.Series | None:
 def _chosen(best: pd.Series | None) -> str:
     if best is None:
         return "every trial failed; the defaults are used"
-    return ", ".join(
-        f"{name} = {value_text(value)}" for name, value in sorted(json.loads(best["params"]).items())
-    )
+    return params_text(json.loads(best["params"]))
 
 
 def _space(files: StudyResults, model: str, trials: pd.DataFrame) -> str:

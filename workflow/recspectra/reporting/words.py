@@ -64,3 +64,8 @@ def percent(share: float) -> str:
 def p_value(value: float) -> str:
     """Return a p-value with three digits, nothing for NaN."""
     return "" if pd.isna(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def amount(value: float) -> str:
+    """Return seconds or megabytes with three digits, nothing for NaN."""
+    return "" if pd.isna(value) else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

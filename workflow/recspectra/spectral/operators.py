@@ -276,11 +276,6 @@ class UnifiedGraph(Operator):
         """Return rho(S'); the sum of Eq. 2 converges for d to infinity if decay < 1 / rho."""
         return spectral_radius(self.s, steps)
 
-    @property
-    def converges(self) -> bool:
-        """Whether decay < 1 / rho(S'), the condition of the paper's Lemma 1."""
-        return self.decay * self.spectral_radius() < 1.0
-
 
 def spectral_radius(graph: sp.csr_array, steps: int = 200) -> float:
     """Return the spectral radius of a symmetric matrix without negative entries.

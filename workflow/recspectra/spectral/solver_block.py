@@ -241,15 +241,14 @@ def _density(
     arrays: NumpyArrays | TorchArrays,
     size: int,
     rng: np.random.Generator,
-    width: int = 8,
-    steps: int = 24,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return Ritz values, ascending, and an estimate of how many eigenvalues are as large or larger.
 
     Block Gauss quadrature: with a random orthonormal start Q, trace f(A) is about
     size / width * trace Q^T f(A) Q.
     """
-    steps = min(steps, size // width - 2)
+    width = 8
+    steps = min(24, size // width - 2)
     basis = _Basis(arrays, apply, size, steps * width, width, rng)
     while not basis.full:
         basis.step()

@@ -116,16 +116,6 @@ def swpt(
     return np.stack(bands)[_order(order, levels)]
 
 
-def inverse_swpt(bands: np.ndarray, wavelet: str, levels: int, order: str = "frequency") -> np.ndarray:
-    """Return the signals whose circular bands these are, shape (T, ...): the adjoint, level by level."""
-    h, g = taps(wavelet)
-    nodes = list(np.asarray(bands)[np.argsort(_order(order, levels))])
-    for level in reversed(range(levels)):
-        back = [_correlated(n, (h, g)[i % 2], level) for i, n in enumerate(nodes)]
-        nodes = [low + high for low, high in zip(back[::2], back[1::2], strict=True)]
-    return nodes[0]
-
-
 def packet_operators(
     wavelet: str, levels: int, length: int, extension: str = "symmetric", order: str = "frequency"
 ) -> np.ndarray:
@@ -162,9 +152,3 @@ def _filtered(x: np.ndarray, f: np.ndarray, dilation: int) -> np.ndarray:
     span = (len(f) - 1) * dilation
     t = len(x) - span
     return sum(f[k] * x[span - k * dilation : span - k * dilation + t] for k in range(len(f)))
-
-
-def _correlated(x: np.ndarray, f: np.ndarray, level: int) -> np.ndarray:
-    """Apply the adjoint of one circular filter."""
-    shift = _shift(len(f), level)
-    return sum(f[k] * np.roll(x, shift - k * 2**level, axis=0) for k in range(len(f)))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from recspectra.reporting.escape import html
-from recspectra.reporting.table import BEST, EMPTY, TIED, Cell, Table
+from recspectra.reporting.table import EMPTY, Cell, Table, html_value
 
 POINTED = "Published values and ours minus published show where you point or tap, and on paper."
 OPEN_NOTES = 3  # how many notes stand open below a table
@@ -97,14 +97,11 @@ def _row(table: Table, row: list[Cell], columns: list[int], origin: Origin) -> s
 
 def _cell(cell: Cell) -> str:
     kinds = ["number", cell.standing, "failed" if cell.failed else ""]
-    text = html(cell.text)
-    text = {BEST: f"<strong>{text}</strong>", TIED: f"<u>{text}</u>"}.get(cell.rank, text)
-    text += f'<span class="sign">{html(cell.sign)}</span>' if cell.sign else ""
     beside = [f"\u00b1 {html(cell.error)}"] if cell.error else []
     beside += [html(cell.note)] if cell.note else []
     shown = "".join(f' <span class="error">{line}</span>' for line in beside)
     kind = " ".join(filter(None, kinds))
-    return f'<td class="{kind}">{text}{shown}{_printed(cell)}</td>'
+    return f'<td class="{kind}">{html_value(cell)}{shown}{_printed(cell)}</td>'
 
 
 def _printed(cell: Cell) -> str:

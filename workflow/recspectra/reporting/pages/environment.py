@@ -14,7 +14,7 @@ from recspectra.files import PACKAGE_DIR
 from recspectra.reporting.escape import printable
 from recspectra.reporting.results import StudyError
 from recspectra.reporting.table import to_html
-from recspectra.reporting.words import p_value, percent, points, signed
+from recspectra.reporting.words import amount, p_value, percent, points, signed
 
 
 def environment(root: Path | str) -> Environment:
@@ -51,11 +51,6 @@ def fill(templates: Environment, name: str, **context: Any) -> str:
 def spec_text(spec: dict[str, Any]) -> str:
     """Return a chart's specification as it stands in an attribute: JSON, which the template escapes."""
     return json.dumps(spec, allow_nan=False, separators=(",", ":"))
-
-
-def amount(value: float) -> str:
-    """Return seconds or megabytes with three digits, nothing for NaN."""
-    return "" if pd.isna(value) else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def count(number: int, one: str, many: str = "") -> str:

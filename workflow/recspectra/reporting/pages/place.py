@@ -15,8 +15,6 @@ from recspectra.config.yaml_io import validate
 from recspectra.paths import Paths
 from recspectra.reporting.results import StudyResults
 
-LINKED = ("run.json", "log")  # what a run links to
-
 
 @dataclass(frozen=True)
 class Place:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from recspectra.reporting.escape import spreadsheet
-from recspectra.reporting.footnotes import value_text
+from recspectra.reporting.footnotes import params_text
 from recspectra.reporting.pages.place import Place, run_command, run_files
 from recspectra.reporting.pages.study import StudyView
 from recspectra.reporting.results import JOIN
@@ -42,7 +42,7 @@ def runs_of(view: StudyView, place: Place, tables: Collection[str]) -> list[dict
             "group": run.group, "fit": run.fit, "seed": run.seed, "status": run.status,
             "reason": run.reason, "key": run.key, "metric": name, "value": shown.get(_place_of(run)),
             "seconds": run.fit_seconds, "memory": run.peak_memory_mb, "epoch": _whole(run.best_epoch),
-            "params": _params(run.params),
+            "params": params_text(run.params, "none"),
             "curve": curves.get((run.dataset, run.model, run.variant, run.group, run.seed, run.fit)),
             "links": {n: place.link(path) for n, path in run_files(files, run).items()}
             | {word: quote(name) for word in TABLES if (name := _table_name(view, run, word)) in tables},
@@ -130,10 +130,6 @@ def _scaled(values: np.ndarray, size: int) -> np.ndarray:
 
 def _whole(text: str) -> str:
     return text.removesuffix(".0")
-
-
-def _params(params: dict[str, Any]) -> str:
-    return ", ".join(f"{name} = {value_text(value)}" for name, value in sorted(params.items())) or "none"
 
 
 def one_metric(lines: Sequence[dict[str, Any]]) -> str:

@@ -15,13 +15,14 @@ from recspectra.reporting import claims, standings, worlds
 from recspectra.reporting.audit import read_audit
 from recspectra.reporting.draw import lay_out
 from recspectra.reporting.figures import figure_data
-from recspectra.reporting.footnotes import value_text
+from recspectra.reporting.footnotes import params_text
 from recspectra.reporting.pages import boards, pictures
 from recspectra.reporting.pages.place import Place, results_of, run_files, study_command
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import JOIN, StudyResults, machines, not_converged, select_runs
 from recspectra.reporting.table import Table, plain_table
 from recspectra.reporting.tuning import tuning_table
+from recspectra.reporting.words import amount
 
 RUN = ["dataset", "model", "key", "seed"]  # what names the folder of a run
 AUDIT = ["table", "dataset", "method", "rule", "cells", "detail"]
@@ -267,19 +268,11 @@ def _settings(files: StudyResults, runs: pd.DataFrame) -> Table:
     by = ["dataset", "label", "group", "key", "fit"]
     for (dataset, *labels), part in runs.groupby(by, sort=False):
         epochs = ", ".join(e.removesuffix(".0") for e in dict.fromkeys(part["best_epoch"]) if e)
-        costs = [_number(part["fit_seconds"].median()), _number(part["peak_memory_mb"].max())]
+        costs = [amount(part["fit_seconds"].median()), amount(part["peak_memory_mb"].max())]
         seeds = ", ".join(dict.fromkeys(part["seed"]))
         head = [files.titles.get(dataset, dataset), *labels, seeds]
-        rows.append([*head, _params(part.iloc[0]["params"]), epochs, *costs])
+        rows.append([*head, params_text(part.iloc[0]["params"], "none"), epochs, *costs])
     return plain_table(SETTINGS, rows, set(range(7)), "Hyperparameters", keys=2)
-
-
-def _params(params: dict) -> str:
-    return ", ".join(f"{name} = {value_text(value)}" for name, value in sorted(params.items())) or "none"
-
-
-def _number(value: float) -> str:
-    return "" if pd.isna(value) else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def provenance(files: StudyResults, runs: pd.DataFrame) -> list[tuple[str, str]]:

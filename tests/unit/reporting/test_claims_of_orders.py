@@ -1,0 +1,73 @@
+"""Claims of orders: by how much chance turns an order around, and the printed one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hand_made import BASE, LOO, ORDER, ROOT, Model, above, closed, judged, verdict, write
+
+from recspectra.reporting.claims import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED
+from recspectra.reporting.published import Published
+
+
+def ranked(gaps: list[float], noise: float, **more: object) -> dict[str, Model]:
+    values = [above(BASE, gap, i, noise) for i, gap in enumerate(gaps)]
+    return {f"m{i}": Model(one, kind="closed-form", **more) for i, one in enumerate(values)}
+
+
+FALLING = [-0.01 * i for i in range(6)]
+
+
+@pytest.mark.parametrize(
+    ("second", "noise", "expected"),
+    [(FALLING, 0.02, REPRODUCED), (FALLING[::-1], 0.02, NOT_REPRODUCED), (FALLING, 3.0, CANNOT_TELL)],
+    ids=["same", "reversed", "noise"],
+)
+def test_an_order_is_judged_by_what_chance_does_to_it(
+    tmp_path: Path, second: list[float], noise: float, expected: str
+) -> None:
+    data = {"one": ranked(FALLING, noise), "two": ranked(second, noise)}
+    files = write(tmp_path / "s", data, [ORDER])
+    rows = judged(files)
+    settings = rows[rows["scope"] != "model"]
+    assert list(settings["scope"]) == ["reference", "claim"] and list(settings["verdict"]) == ["", expected]
+    row = settings.iloc[1]
+    assert (row["p"] <= 0.05) == (row["ours"] < row["ci_low"]) == (expected == NOT_REPRODUCED)
+    places = rows[(rows["scope"] == "model") & (rows["dataset"] == "one")]
+    assert list(places["rank"]) == [1, 2, 3, 4, 5, 6]
+    assert (places["rank_low"] <= places["rank"]).all() and (places["rank"] <= places["rank_high"]).all()
+    wide = (places["rank_high"] - places["rank_low"]).mean()
+    assert wide > 3 if noise > 1 else wide < 1
+    if expected == CANNOT_TELL:
+        assert "agree no better than" in row["reason"]
+
+
+def test_places_count_models_that_have_a_number_everywhere(tmp_path: Path) -> None:
+    one, two = ranked(FALLING, 0.02), ranked(FALLING, 0.02)
+    two["m1"] = Model(None, status="oom")
+    rows = judged(write(tmp_path / "s", {"one": one, "two": two}, [ORDER]))
+    assert set(rows.loc[rows["scope"] == "model", "subject"]) == {"m0", "m2", "m3", "m4", "m5"}
+    assert rows["rank"].max() == 5
+
+
+def test_an_order_of_models_that_had_no_epochs_left_is_not_told(tmp_path: Path) -> None:
+    data = {"one": ranked(FALLING, 0.02), "two": ranked(FALLING, 0.02, curve=[0.1, 0.2])}
+    found, why = verdict(write(tmp_path / "s", data, [ORDER]), "two")
+    assert found == CANNOT_TELL and "m0, m1, m2, m3, m4, m5: still gaining" in why
+
+
+def test_an_order_is_set_against_the_printed_one(tmp_path: Path) -> None:
+    # printed on LastFM: WPGRec, WaveRec, ..., of these three WPGRec .0455
+    column = Published(ROOT).values("wpgrec/table1").query("dataset == 'lastfm' and metric == 'ndcg@10'")
+    printed = column.set_index("method")["value"]
+    names = {"wpgrec": "WPGRec", "bsarec": "BSARec", "dgrec": "DGRec", "sgl": "SGL", "fearec": "FEARec"}
+    order = sorted(names, key=lambda name: -printed[names[name]])
+    same = {name: closed(-0.02 * i, i) for i, name in enumerate(order)} | {"ease": closed(0.3)}
+    claim = ORDER | {"published": "wpgrec/table1"}
+    rows = judged(write(tmp_path / "s", {LOO: same}, [claim]))
+    assert rows["ours"][0] == pytest.approx(1.0) and rows["verdict"][0] == REPRODUCED
+    assert rows["rival"][0] == "as printed" and set(rows["scope"]) == {"claim", "model"}
+    assert "EASE" not in set(rows["subject"])
+    turned = {name: closed(0.02 * i, i) for i, name in enumerate(order)}
+    assert verdict(write(tmp_path / "t", {LOO: turned}, [claim]))[0] == NOT_REPRODUCED
