@@ -70,7 +70,7 @@ def measured(catalog: Catalog, name: str, args: argparse.Namespace) -> str:
     create(model, params).fit(Task(train, None, catalog.dataset(args.data.name).ordered, spectra), run)
     cells = [find(run.seconds[way]) for find in (min, statistics.median) for way in reversed(WAYS)]
     ratios = cells[0] / cells[1], cells[2] / cells[3]
-    return f"{name:<12}" + "".join(f"{x:>14.3f}" for x in cells) + "".join(f"{x:>9.2f}" for x in ratios)
+    return f"{name:<12}" + "".join(f"{x:>16.3f}" for x in cells) + "".join(f"{x:>9.2f}" for x in ratios)
 
 
 def run() -> None:
@@ -89,7 +89,7 @@ def run() -> None:
     heads = [f"{kind} {way}" for kind in ("least", "median") for way in ("float32", "bf16")]
     print(f"{args.data.name}, one thread, seconds an epoch")
     print(
-        f"{'model':<12}" + "".join(f"{head:>14}" for head in heads) + f"{'ratio':>9}{'ratio':>9}", flush=True
+        f"{'model':<12}" + "".join(f"{head:>16}" for head in heads) + f"{'ratio':>9}{'ratio':>9}", flush=True
     )
     for name in args.models:
         command = [sys.executable, *sys.argv, "--only", name]
