@@ -26,14 +26,6 @@ def pairs(table: InteractionTable) -> list[tuple[int, int]]:
     return list(zip(table.users.tolist(), table.items.tolist(), strict=True))
 
 
-@pytest.mark.parametrize("k", [2, 3, 4])
-def test_k_core_is_that_of_a_plain_loop(k: int) -> None:
-    table = filters.apply(random_table(), FilterConfig())[0]
-    kept, _ = filters.apply(table, FilterConfig(k_core_users=k, k_core_items=k))
-    assert pairs(kept) == plain_core(pairs(table), k, k)
-    assert 0 < len(kept) < len(table)
-
-
 @pytest.mark.parametrize("which", ["first", "last"])
 def test_one_of_repeated_pairs_is_kept_by_time(which: str) -> None:
     table = random_table()

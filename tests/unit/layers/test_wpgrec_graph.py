@@ -54,43 +54,27 @@ def test_powers_of_the_laplacian_follow_the_chebyshev_recursion() -> None:
     assert np.allclose(found, np.cos(np.arange(5)[:, None] * np.arccos(-x)))
 
 
+@pytest.mark.parametrize("kept", [False, True], ids=["all anew", "kept of an epoch"])
 @pytest.mark.parametrize(
-    "layers, order, filters", [(2, 2, 4), (2, 2, 1), (1, 3, 4), (3, 1, 4), (0, 2, 4), (2, 0, 1)]
+    "layers, order, filters",
+    [(2, 2, 4), (2, 2, 1), (1, 1, 4), (1, 3, 4), (3, 1, 4), (3, 2, 4), (0, 2, 4), (2, 0, 1)],
 )
-def test_the_collapsed_filters_equal_those_layer_by_layer(
-    train: Interactions, layers: int, order: int, filters: int
-) -> None:
-    torch.manual_seed(layers)
-    cross, users = Cross(train, "cpu"), torch.tensor([4, 0, 9])
-    p, others, items = torch.randn(3, 4, 5), torch.randn(25, 4, 5), torch.randn(18, 5)
-    theta = torch.randn(filters, layers, order + 1, 5, 5) / 3
-    leaves = [x.requires_grad_() for x in (p, others, items, theta)]
-    rows = cross.rows_of(torch.tensor([[1, 2, 5], [18, 18, 18], [7, 18, 3]]))
-    graph = Replaced(cross, users, rows)
-
-    fast = filtered(graph, p, others, items, theta)
-    plain = layer_by_layer(graph, p, others, items, theta)
-    assert_same_with_slopes(fast, plain, leaves)
-
-
-@pytest.mark.parametrize(
-    "layers, order, filters", [(2, 2, 4), (2, 2, 1), (1, 1, 4), (1, 3, 4), (3, 2, 4), (2, 0, 1)]
-)
-def test_what_is_kept_of_an_epoch_gives_the_same_filters_and_slopes(
-    train: Interactions, layers: int, order: int, filters: int
+def test_the_collapsed_filters_and_their_slopes_equal_those_layer_by_layer(
+    train: Interactions, layers: int, order: int, filters: int, kept: bool
 ) -> None:
     torch.manual_seed(layers)
     cross, users = Cross(train, "cpu"), torch.tensor([4, 0, 9])  # user 0 has no items
     p, others, items = torch.randn(3, 4, 5), torch.randn(25, 4, 5), torch.randn(18, 5)
     theta = torch.randn(filters, layers, order + 1, 5, 5) / 3
-    leaves = [x.requires_grad_() for x in (p, items, theta)]
+    leaves = [x.requires_grad_() for x in ((p, items, theta) if kept else (p, others, items, theta))]
     rows = cross.rows_of(torch.tensor([[1, 2, 5], [18, 18, 18], [7, 18, 3]]))
     graph = Replaced(cross, users, rows)
 
-    kept = Kept.of(cross, others, layers * order)
-    fast = filtered_as_kept(graph, p, kept, items, theta)
-    plain = layer_by_layer(graph, p, others, items, theta)
-    assert_same_with_slopes(fast, plain, leaves)
+    if kept:
+        fast = filtered_as_kept(graph, p, Kept.of(cross, others, layers * order), items, theta)
+    else:
+        fast = filtered(graph, p, others, items, theta)
+    assert_same_with_slopes(fast, layer_by_layer(graph, p, others, items, theta), leaves)
 
 
 def test_the_layers_are_the_chebyshev_filter_of_the_dense_laplacian(train: Interactions) -> None:

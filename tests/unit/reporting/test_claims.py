@@ -408,10 +408,11 @@ def test_a_study_without_claims_writes_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kind": "ablation"}, "needs `pairs`"),
-        ({"kind": "value"}, "needs `published`"),
+        ({"kind": "ablation", "rivals": []}, "needs `pairs`"),
+        ({"kind": "value", "rivals": []}, "needs `published`"),
+        ({"kind": "value"}, "'value' does not use `rivals`; it takes model, variant, statement, "),
         ({"rival_metric": "ndcg_set"}, "`rival_metric` and `rival_protocol` are given together"),
-        ({"rival_metric": "ndcg", "rival_protocol": "standard"}, "of kind gain with `published`"),
+        ({"rival_metric": "ndcg", "rival_protocol": "standard"}, "`rival_metric` needs `published`"),
         ({"kind": "best"}, "kind"),
     ],
 )  # fmt: skip
