@@ -234,7 +234,7 @@ def finished_jobs(printed: str) -> list[str]:
     return re.findall(r"^\[\d+(?:/\d+)?\] (.*) \([\d.]+ s\)$", printed, flags=re.MULTILINE)
 
 
-def wait_for(condition: Callable[[], Any], process: subprocess.Popen, seconds: float = 90.0) -> Any:
+def wait_for(condition: Callable[[], Any], process: subprocess.Popen, seconds: float = 300.0) -> Any:
     """Wait until a condition holds while a process runs, and return what it gave."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
