@@ -269,17 +269,24 @@ MINI = {
 
 
 @pytest.fixture
-def mini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def mini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A small package in the place of the real one."""
     for name, text in MINI.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(identity, "PACKAGE_DIR", tmp_path)
-    return tmp_path
+    forget()
+    yield tmp_path
+    forget()
+
+
+def forget() -> None:
+    identity._summary.cache_clear()
+    identity._module_path.cache_clear()
 
 
 def hash_now(*modules: str, scripts: tuple[Path, ...] = ()) -> str:
-    identity._summary.cache_clear()
+    forget()
     return code_hash(*modules, scripts=scripts)
 
 
