@@ -42,7 +42,7 @@ MODULES = {
     "evaluation/hits": "hits ties",
     "training/losses": "losses",
     "data/splits": "split_recipes folds_and_cuts splits",
-    "data/filters": "filter_steps filters",
+    "data/filters": "filters",
     "evaluation/simultaneous": "simultaneous columns",
 }
 # What these names hold changes speed and memory, and no number.

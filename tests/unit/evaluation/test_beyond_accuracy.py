@@ -17,7 +17,7 @@ from recspectra.config.study import METRICS as NAMES
 from recspectra.config.study import ClaimConfig, ProtocolConfig
 from recspectra.config.yaml_io import validate
 from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.evaluation.example import CUT, example
+from recspectra.evaluation.example import example
 from recspectra.evaluation.hits import RankedLists, compare
 from recspectra.evaluation.metrics import ABOUT, METRICS
 
@@ -28,7 +28,7 @@ Case = tuple[RankedLists, list[set[int]], list[list[int]]]
 
 @pytest.mark.parametrize("name", METRICS)
 def test_every_metric_has_its_value_on_the_example(name: str) -> None:
-    assert METRICS[name](example(), [CUT]).mean() == pytest.approx(ABOUT[name].example, abs=1e-6)
+    assert METRICS[name](example(), [2]).mean() == pytest.approx(ABOUT[name].example, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", METRICS)

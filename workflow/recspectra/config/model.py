@@ -137,10 +137,12 @@ class ModelConfig(Strict):
         except ValueError as error:
             raise ValueError(f"{where}: '{template}' cannot be read: {error}") from None
         names = [name for _, name, _, _ in fields]
-        said = (
-            f"{where}: '{template}' names '{{name}}', but the model has no such parameter; it has {{known}}"
-        )
-        check_known(names, self.params, said, ValueError)
+        for name in names:
+            if name not in self.params:
+                raise ValueError(
+                    f"{where}: '{template}' names '{{{name}}}', but the model has no such parameter; "
+                    f"it has {', '.join(self.params) or 'none'}{nearest(name, self.params)}"
+                )
         if any(form or change for _, _, form, change in fields):  # a width of 2000000000 fills the memory
             raise ValueError(
                 f"{where}: '{template}' cannot be filled in: write `{{name}}`, nothing behind it"
