@@ -34,6 +34,7 @@ import torch
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog
 from recspectra.data import export
+from recspectra.data.ids import Ids
 from recspectra.data.interactions import Interactions
 from recspectra.data.tables import PARTS
 from recspectra.files import atomic
@@ -376,7 +377,8 @@ def rows(catalog: Catalog, args: argparse.Namespace) -> list[dict[str, Any]]:
         folder = Path(temporary)
         if args.peer:
             pieces = {part: Interactions.load(args.data / f"{part}.npz") for part in PARTS}
-            export.recbole(pieces, args.data.name, folder)
+            ids = Ids.load(args.data / "ids.parquet")
+            folder = export.recbole(pieces, ids, args.data.name, folder)[0].parent
         for name in args.models or [*PEERS, *REFERENCES, FILTERS]:
             reason = reason_to_skip(catalog, name, args.data)
             row = {"model": name, "skipped": reason} if reason else compared(catalog, name, folder, args)

@@ -17,6 +17,7 @@ from recspectra.config.study import ClaimConfig
 from recspectra.config.yaml_io import validate
 from recspectra.reporting import claims
 from recspectra.reporting.claims import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED, judge
+from recspectra.reporting.pages import study
 from recspectra.reporting.published import Published
 
 LINE = {
@@ -206,6 +207,19 @@ def test_only_what_the_claim_is_about_is_judged(tmp_path: Path) -> None:
     models = {"ease": Model(BASE, kind="closed-form"), "sgl": closed(-0.01)}
     found = listed(tmp_path, models, *lines, papers=["p"])
     assert list(found["paper"]) == ["p"] and list(found["dataset"]) == [LOO]
+
+
+def test_the_first_page_has_every_statement_and_those_that_do_not_hold_first(tmp_path: Path) -> None:
+    lines = [LINE, LINE | {"rival": "dgrec", "statement": "EASE is above DGRec"}]
+    models = {"ease": Model(BASE, kind="closed-form"), "sgl": closed(-0.01), "dgrec": closed(0.01)}
+    rows = listed(tmp_path, models, *lines)
+    files = claims.StudyResults(tmp_path / "study")
+    shown = study._claim(files, files.config.claims[0], rows).rows
+    title = files.titles.get(LOO, LOO)
+    assert [(row["title"], row["verdict"]) for row in shown] == [
+        (f"{title}, EASE is above DGRec, ndcg@10", NOT_REPRODUCED),
+        (f"{title}, EASE is above SGL, ndcg@10", REPRODUCED),
+    ]
 
 
 def test_statements_are_counted_in_words_and_shown_in_a_table(tmp_path: Path) -> None:

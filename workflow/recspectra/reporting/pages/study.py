@@ -27,6 +27,8 @@ from recspectra.reporting.words import amount
 RUN = ["dataset", "model", "key", "seed"]  # what names the folder of a run
 AUDIT = ["table", "dataset", "method", "rule", "cells", "detail"]
 
+STATEMENTS = [claims.NOT_REPRODUCED, claims.REPRODUCED, claims.CANNOT_TELL]  # in this order on the first page
+
 
 @dataclass(frozen=True)
 class TableView:
@@ -184,8 +186,18 @@ def _claim(files: StudyResults, claim: ClaimConfig, rows: pd.DataFrame) -> Claim
         counts = rows["verdict"].value_counts()
         verdicts = [(f"{count} statement{'s' * (count > 1)}", verdict) for verdict, count in counts.items()]
     texts, table = claims.tell(files, claim, rows), claims.layout(files, claim, rows)
-    lines = judged.assign(title=named).to_dict("records")
+    lines = (_listed(files, rows) if claim.kind == "listed" else judged.assign(title=named)).to_dict(
+        "records"
+    )
     return ClaimView(claim, verdicts, texts, table, _source(files, "claims.csv"), lines)
+
+
+def _listed(files: StudyResults, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return statements with a title each; first those that do not hold, last those that cannot be told."""
+    told = rows.sort_values("verdict", key=lambda verdicts: verdicts.map(STATEMENTS.index), kind="stable")
+    titles = told["dataset"].map(lambda name: files.titles.get(name, name))
+    points = told["metric"] + "@" + told["k"].astype(int).astype(str)
+    return told.assign(title=titles + ", " + told["statement"] + ", " + points)
 
 
 def _table(files: StudyResults, table: TableConfig, published: Published, place: Place) -> TableView:
