@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from own_study import load, refused
+from own_study import refused
 
-from recspectra.config.base import ConfigError, nearest
+from recspectra.config.base import ConfigError, check_known, nearest
 from recspectra.config.catalog import Catalog, Study, load_settings
 from recspectra.running import command
 
 ROOT = Path(__file__).resolve().parents[3]
 CATALOG = Catalog(ROOT)
 MakeStudy = Callable[..., Study]
-
-
-@pytest.fixture
-def study(project: Path) -> MakeStudy:
-    """Write a study with some changes to a good one and load it."""
-    return partial(load, project, project)
 
 
 # ---------------------------------------------------------------------- keys and types
@@ -230,3 +223,10 @@ def test_cores_that_snakemake_would_wait_for_are_refused(cores: str) -> None:
 def test_a_key_of_an_earlier_version_is_told_its_name_of_today(tmp_path: Path, old: str, now: str) -> None:
     found = refused(tmp_path, **{old: []})
     assert f"{old}: unknown key; " in found and f"it is called '{now}' now" in found
+
+
+@pytest.mark.parametrize("name", ["{known}", "{name}", r"\1"])
+def test_a_name_with_braces_is_said_as_it_is(name: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        check_known([name], ["ease", "{name}s"], "no model '{name}'; there are {known}")
+    assert str(refusal.value).startswith(f"no model '{name}'; there are ease, {{name}}s")

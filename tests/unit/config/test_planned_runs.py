@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from own_study import load
 
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog, Study, variant_label
@@ -23,12 +21,6 @@ from recspectra.config.yaml_io import canonical_json, validate
 ROOT = Path(__file__).resolve().parents[3]
 CATALOG = Catalog(ROOT)
 MakeStudy = Callable[..., Study]
-
-
-@pytest.fixture
-def study(project: Path) -> MakeStudy:
-    """Write a study with some changes to a good one and load it."""
-    return partial(load, project, project)
 
 
 # --------------------------------------------------------------------------- parameters

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
-from own_study import load, refused
+from own_study import refused
 
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog, Study
@@ -16,12 +15,6 @@ from recspectra.config.scale import Choice
 ROOT = Path(__file__).resolve().parents[3]
 CATALOG = Catalog(ROOT)
 MakeStudy = Callable[..., Study]
-
-
-@pytest.fixture
-def study(project: Path) -> MakeStudy:
-    """Write a study with some changes to a good one and load it."""
-    return partial(load, project, project)
 
 
 TABLE = {"name": "t", "title": "T", "metrics": ["recall"], "k": [10]}

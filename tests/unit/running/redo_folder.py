@@ -32,6 +32,15 @@ RUNS = {
 SOURCE = CATALOG.dataset("ml-1m").source
 RAW = f"raw/{SOURCE.name}/{SOURCE.files[0].path}"
 SHOWN = {"quickstart": ["popular", "mf-0", "mf-1", "mf-both-0", "tuned"], "mine": ["elsewhere", "popular"]}
+FILES = [
+    "metrics.csv",
+    "runs.csv",
+    "table-main.md",
+    "fig-x.svg",
+    "claims.csv",
+    "worlds.md",
+    "audit.csv",
+]  # of a study
 
 CHOICE = {"scale": "paper", "trials": 3, "minutes": 2.5, "models": ["mf", "007"]}
 CHOSEN = ["scale=paper", "trials=3", "minutes=2.5", "datasets=[synthetic]", "models=[mf,007]"]
@@ -50,15 +59,7 @@ def write_study(place: Path, names: list[str]) -> None:
         write_text(place / "parts" / f"{dataset}.csv", HEAD + "".join(rows))
         write_text(place / "per_user" / f"{dataset}.parquet", "")
         write_text(place / "worlds" / f"{dataset}.parquet", "")
-    for name in (
-        "metrics.csv",
-        "runs.csv",
-        "table-main.md",
-        "fig-x.svg",
-        "claims.csv",
-        "worlds.md",
-        "audit.csv",
-    ):
+    for name in FILES:
         write_text(place / name, "")
     write_text(place / "notes.txt", "a note of the user")
     datasets = sorted({RUNS[name][0] for name in names})
@@ -105,14 +106,5 @@ def shown(study: str, *datasets: str) -> set[str]:
     """What a study that showed a run of some datasets loses."""
     kinds = ("parts/{}.csv", "per_user/{}.parquet", "worlds/{}.parquet")
     names = [kind.format(d) for kind in kinds for d in datasets]
-    names += [
-        "metrics.csv",
-        "runs.csv",
-        "table-main.md",
-        "fig-x.svg",
-        "claims.csv",
-        "worlds.md",
-        "audit.csv",
-        "study.json",
-    ]
+    names += [*FILES, "study.json"]
     return {f"results/studies/{study}/{name}" for name in names} | {"results/report/index.html"}

@@ -113,10 +113,11 @@ def check_known(
     error : type
         `ValueError` inside a schema, which says where.
     """
-    for name in names:
-        if name not in known:
-            listed = ", ".join(map(str, known)) or "none"
-            raise error(said.replace("{known}", listed).replace("{name}", str(name)) + nearest(name, known))
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        filled = {"{known}": ", ".join(map(str, known)) or "none", "{name}": str(unknown[0])}
+        message = re.sub(r"\{(?:known|name)\}", lambda found: filled[found[0]], said)
+        raise error(message + nearest(unknown[0], known))
 
 
 def nearest(word: Any, words: Any) -> str:
