@@ -15,7 +15,8 @@ from snakemake_interface_executor_plugins.utils import format_cli_arg
 
 from recspectra import planning
 from recspectra.config.base import ConfigError
-from recspectra.config.catalog import TEXTS, Catalog, check_texts
+from recspectra.config.catalog import Catalog
+from recspectra.config.settings import TEXTS, check_texts
 from recspectra.running import command, redo
 
 WORDS = {

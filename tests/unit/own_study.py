@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from recspectra.config.base import ConfigError
-from recspectra.config.catalog import Catalog, Study
+from recspectra.config.catalog import Catalog
+from recspectra.config.planned import Study
 from recspectra.config.scale import Choice
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,7 +14,8 @@ import pytest
 
 from recspectra import papers, planning, registry
 from recspectra.config.base import ConfigError
-from recspectra.config.catalog import Catalog, Study
+from recspectra.config.catalog import Catalog
+from recspectra.config.planned import Study
 from recspectra.config.study import FigureConfig, StudyConfig
 from recspectra.config.yaml_io import validate
 from recspectra.evaluation.measure import run_records

@@ -19,12 +19,14 @@ from typing import Any
 from recspectra import devices, identity, registry
 from recspectra.config import folds
 from recspectra.config.base import ConfigError, check_known, is_safe
-from recspectra.config.catalog import Catalog, Settings, Study, check_texts, harmful, load_settings
+from recspectra.config.catalog import Catalog
 from recspectra.config.dataset import SHORT_FORM
 from recspectra.config.lists import ListFile
 from recspectra.config.model import PlannedRun, RunConfig, TuneConfig, spectra_of, tuning_spectra
+from recspectra.config.planned import Study
 from recspectra.config.raw_files import RawFile, raw_files
 from recspectra.config.scale import USABLE, Caps, caps_text
+from recspectra.config.settings import Settings, check_texts, harmful, load_settings
 from recspectra.config.study import WITH_USERS, FigureConfig
 from recspectra.config.yaml_io import canonical_json
 from recspectra.files import ArtifactError, read_json

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from recspectra import planning
-from recspectra.config.catalog import load_settings
 from recspectra.config.dataset import read_dataset
+from recspectra.config.settings import load_settings
 from recspectra.data.preview import describe
 from recspectra.running import cli
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from own_study import load
 
-from recspectra.config.catalog import Study
+from recspectra.config.planned import Study
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from recspectra.config.catalog import Catalog, Study
+from recspectra.config.catalog import Catalog
+from recspectra.config.planned import Study
 from recspectra.config.study import ClaimConfig
 
 CATALOG = Catalog(Path(__file__).resolve().parents[3])

@@ -11,7 +11,9 @@ import pytest
 from own_study import refused
 
 from recspectra.config.base import ConfigError, check_known, nearest
-from recspectra.config.catalog import Catalog, Study, load_settings
+from recspectra.config.catalog import Catalog
+from recspectra.config.planned import Study
+from recspectra.config.settings import load_settings
 from recspectra.running import command
 
 ROOT = Path(__file__).resolve().parents[3]

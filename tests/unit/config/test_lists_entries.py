@@ -10,8 +10,9 @@ import yaml
 
 from recspectra import planning
 from recspectra.config.base import ConfigError
-from recspectra.config.catalog import Catalog, Study
+from recspectra.config.catalog import Catalog
 from recspectra.config.lists import name_from
+from recspectra.config.planned import Study
 from recspectra.config.scale import Choice
 from recspectra.config.study import StudyConfig
 from recspectra.config.yaml_io import validate

@@ -12,8 +12,10 @@ import pytest
 import yaml
 
 from recspectra.config.base import ConfigError
-from recspectra.config.catalog import Catalog, Study, load_settings
+from recspectra.config.catalog import Catalog
+from recspectra.config.planned import Study
 from recspectra.config.scale import Caps, Choice, Scale, caps_text
+from recspectra.config.settings import load_settings
 from recspectra.identity import fit_code
 from recspectra.planning import load as load_plan
 from recspectra.reporting.footnotes import spent, tuned

@@ -9,7 +9,8 @@ import pytest
 from own_study import refused
 
 from recspectra.config.base import ConfigError
-from recspectra.config.catalog import Catalog, Study
+from recspectra.config.catalog import Catalog
+from recspectra.config.planned import Study
 from recspectra.config.scale import Choice
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -12,9 +12,10 @@ from own_study import load, refused
 
 from recspectra import planning
 from recspectra.config.base import ConfigError
-from recspectra.config.catalog import Catalog, check_texts, load_settings
+from recspectra.config.catalog import Catalog
 from recspectra.config.dataset import DatasetConfig
 from recspectra.config.scale import Choice
+from recspectra.config.settings import check_texts, load_settings
 from recspectra.config.study import StudyConfig
 from recspectra.config.yaml_io import read_yaml, validate
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from recspectra.config.base import ConfigError
-from recspectra.config.catalog import Catalog, load_settings
+from recspectra.config.catalog import Catalog
 from recspectra.config.dataset import read_dataset
+from recspectra.config.settings import load_settings
 from recspectra.data.interactions import DataError
 from recspectra.data.preview import describe
 from recspectra.files import write_json

@@ -11,8 +11,10 @@ import pytest
 import yaml
 
 from recspectra.config.base import ConfigError
-from recspectra.config.catalog import Catalog, Study, load_settings
+from recspectra.config.catalog import Catalog
 from recspectra.config.model import Budget, RunConfig
+from recspectra.config.planned import Study
+from recspectra.config.settings import load_settings
 from recspectra.data.interactions import Interactions
 from recspectra.data.splits import statistics
 from recspectra.evaluation.measure import measure

@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 
 from recspectra.config.base import ConfigError
-from recspectra.config.catalog import Catalog, Study
+from recspectra.config.catalog import Catalog
 from recspectra.config.model import Budget, RunConfig, TuneConfig
+from recspectra.config.planned import Study
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.evaluation.hits import compare
 from recspectra.evaluation.measure import learning_curves

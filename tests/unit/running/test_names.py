@@ -11,8 +11,8 @@ import yaml
 
 from recspectra import planning
 from recspectra.config.base import ConfigError
-from recspectra.config.catalog import load_settings
 from recspectra.config.model import RunConfig
+from recspectra.config.settings import load_settings
 from recspectra.running.names import Names
 
 STUDY: dict[str, Any] = {

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from recspectra.config.catalog import Catalog, Study
+from recspectra.config.catalog import Catalog
+from recspectra.config.planned import Study
 from recspectra.config.scale import Scale
 from recspectra.config.study import StudyConfig
 from recspectra.config.yaml_io import validate

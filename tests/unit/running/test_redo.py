@@ -26,7 +26,7 @@ from redo_folder import (
 from snakemake.cli import parse_config
 
 from recspectra.config.base import ConfigError
-from recspectra.config.catalog import check_texts, load_settings
+from recspectra.config.settings import check_texts, load_settings
 from recspectra.files import ArtifactError, write_json, write_text
 from recspectra.running import locks
 from recspectra.running.command import Workflow

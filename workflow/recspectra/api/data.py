@@ -14,9 +14,10 @@ from typing import Any
 import pandas as pd
 
 from recspectra.config.base import ConfigError
-from recspectra.config.catalog import Catalog, load_settings
+from recspectra.config.catalog import Catalog
 from recspectra.config.dataset import DatasetConfig
 from recspectra.config.raw_files import files_of
+from recspectra.config.settings import load_settings
 from recspectra.config.yaml_io import validate
 from recspectra.data import splits
 from recspectra.data.ids import Ids

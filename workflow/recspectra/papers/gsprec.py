@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from recspectra.config.catalog import Study
     from recspectra.config.model import PlannedRun
+    from recspectra.config.planned import Study
     from recspectra.config.study import FigureConfig, TableConfig
     from recspectra.data.interactions import Interactions
     from recspectra.reporting.figures.base import FigureData

@@ -37,8 +37,8 @@ from recspectra.registry import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from recspectra.config.catalog import Study
     from recspectra.config.model import PlannedRun
+    from recspectra.config.planned import Study
     from recspectra.config.study import FigureConfig, TableConfig
     from recspectra.data.interactions import Interactions
     from recspectra.reporting.figures.base import FigureData

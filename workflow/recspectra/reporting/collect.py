@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from recspectra.config.catalog import Study
 from recspectra.config.model import BY_RECALL
+from recspectra.config.planned import Study
 from recspectra.config.scale import Choice
 from recspectra.data import reach
 from recspectra.data.tables import counts_in_words

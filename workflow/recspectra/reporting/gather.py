@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from recspectra import registry
-from recspectra.config.catalog import Study
 from recspectra.config.model import PlannedRun
+from recspectra.config.planned import Study
 from recspectra.config.study import FigureConfig
 from recspectra.files import ArtifactError, open_regular, read_json, write_text
 from recspectra.paths import Paths

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recspectra.config.catalog import Study
+from recspectra.config.planned import Study
 from recspectra.files import read_json
 
 HEADS = ("dataset", "model", "runs", "s/run", "measured in", "trials", "s/trial", "measured in")

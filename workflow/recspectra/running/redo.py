@@ -11,7 +11,8 @@ from pathlib import Path
 
 from recspectra import planning
 from recspectra.config.base import ConfigError, safe_name
-from recspectra.config.catalog import Catalog, load_settings
+from recspectra.config.catalog import Catalog
+from recspectra.config.settings import load_settings
 from recspectra.config.yaml_io import read_yaml
 from recspectra.files import ArtifactError
 from recspectra.running import damage, interrupts, locks, pending

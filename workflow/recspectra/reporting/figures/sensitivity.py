@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from recspectra.config.catalog import variant_label
+from recspectra.config.planned import variant_label
 from recspectra.config.scale import CAPPED, CAPPED_MARK
 from recspectra.config.study import FigureConfig, View
 from recspectra.reporting.figures.base import LINES, FigureData, drawn, listed, panels, runs_of
