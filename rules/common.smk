@@ -10,6 +10,7 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow"))
 
 from recspectra import planning
+from recspectra.planning import place, records
 from recspectra import registry
 from recspectra.running import interrupts
 from recspectra.running import locks
@@ -25,15 +26,15 @@ if workflow.is_main_process:
 
 try:
     locks.check_folder(Path("results"))
-    planning.check_checkout(ROOT)
+    place.check_checkout(ROOT)
     if workflow.is_main_process:
-        planning.check_conda(workflow)
+        place.check_conda(workflow)
     PLAN = planning.load(ROOT, config, sys.argv)
     if workflow.is_main_process:
         locks.check_links(Path("results"), Path(".snakemake"))
     if workflow.is_main_process and "--unlock" not in sys.argv:
-        PLAN.check_copies(sys.argv)
-        PLAN.check_results(sys.argv)
+        records.check_copies(PLAN, sys.argv)
+        records.check_results(PLAN, sys.argv)
 except ConfigError as error:
     messages.stop(f"configuration error: {error}")
 except locks.Busy as error:
@@ -44,7 +45,7 @@ NAMES = names.Names(PLAN)
 SCRIPTS = ROOT / "workflow" / "scripts"
 # Inside a conda environment `python` is the environment's; otherwise it is the one that
 # runs Snakemake, whatever PATH says.
-INTERPRETER = "python" if planning.uses_environments(workflow) else shlex.quote(sys.executable)
+INTERPRETER = "python" if place.uses_environments(workflow) else shlex.quote(sys.executable)
 # Jobs get it as a resource: unlike a parameter, it reruns nothing when the checkout moves.
 VARIABLES = f"RECSPECTRA_ROOT={shlex.quote(str(ROOT))}{PLAN.device_variables}"
 PYTHON = f"{VARIABLES} {INTERPRETER} {shlex.quote(str(SCRIPTS))}"
@@ -64,7 +65,7 @@ onstart:
         interrupts.watch_termination()
         if not workflow.local_exec:
             try:
-                planning.check_spawned([ROOT, Path.cwd()])
+                place.check_spawned([ROOT, Path.cwd()])
             except ConfigError as error:
                 messages.stop(f"configuration error: {error}")
         try:

@@ -13,10 +13,10 @@ import pytest
 from harness import REPO, ROOT, TINY_STUDY, write_yaml
 from snakemake_interface_executor_plugins.utils import format_cli_arg
 
-from recspectra import planning
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog
 from recspectra.config.settings import TEXTS, check_texts
+from recspectra.planning.place import check_spawned
 from recspectra.running import command, redo
 
 WORDS = {
@@ -176,7 +176,7 @@ def test_folders_whose_paths_reach_a_scheduler_are_harmless(text: str, tmp_path:
     """Where a checkout lies is written into the jobs, too."""
     place = tmp_path / text.format(harmed="harmed")
     try:
-        planning.check_spawned([Path("/plain"), place])
+        check_spawned([Path("/plain"), place])
     except ConfigError as error:
         assert "rename the folder" in str(error)
         return
@@ -190,9 +190,7 @@ def test_folders_whose_paths_reach_a_scheduler_are_harmless(text: str, tmp_path:
 def test_folders_are_looked_at_before_a_scheduler_gets_jobs() -> None:
     rules = (ROOT / "rules" / "common.smk").read_text(encoding="utf-8")
     start = rules[rules.index("onstart:") :]
-    assert start.index("if not workflow.local_exec:") < start.index(
-        "planning.check_spawned([ROOT, Path.cwd()])"
-    )
+    assert start.index("if not workflow.local_exec:") < start.index("place.check_spawned([ROOT, Path.cwd()])")
 
 
 def test_no_module_is_taken_from_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

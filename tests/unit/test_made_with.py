@@ -15,6 +15,7 @@ from recspectra import identity, planning
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog
 from recspectra.files import write_json, write_npz
+from recspectra.planning import records
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOG = Catalog(ROOT)
@@ -55,11 +56,11 @@ def test_an_exchanged_file_of_the_mirror_is_named(plan: Callable[[], planning.Pl
     for path in (theirs, ours / source.files[0].path):
         path.parent.mkdir(parents=True)
         path.write_text("1 2 3\n")
-    plan().check_copies()
+    records.check_copies(plan())
     theirs.write_text("1 2 4\n")
     os.utime(theirs, (10**9, 10**9))
     with pytest.raises(ConfigError, match=r"make redo WHAT=ml-100k\.higsp") as error:
-        plan().check_copies()
+        records.check_copies(plan())
     assert str(theirs) in str(error.value) and f"results/raw/{source.name}" in str(error.value)
 
 
@@ -90,10 +91,10 @@ def test_an_exchanged_file_is_named_whatever_asks_for_its_dataset(
     made = plan()
     made.requested = ["quickstart"]
     if not compared:
-        made.check_copies(["snakemake", *words])
+        records.check_copies(made, ["snakemake", *words])
         return
     with pytest.raises(ConfigError, match="make redo WHAT="):
-        made.check_copies(["snakemake", *words])
+        records.check_copies(made, ["snakemake", *words])
 
 
 def test_targets_name_the_files_of_runs_and_searches(plan: Callable[[], planning.Plan]) -> None:
@@ -127,19 +128,19 @@ def test_a_dataset_made_with_another_configuration_is_refused_where_snakemake_fo
 ) -> None:
     stats, made = "results/data/mine/stats.json", plan().made_with("mine")
     write_json(stats, {"made_with": made})
-    plan().check_results(["snakemake"])
+    records.check_results(plan(), ["snakemake"])
     text = (project / "config/datasets/mine.yaml").read_text()
     for change in ({"split": {"recipe": "random"}}, {"filter": {"k_core_users": 2}}):
         (project / "config/datasets/mine.yaml").write_text(json.dumps(json.loads(text) | change))
         with pytest.raises(ConfigError, match="dataset 'mine'.*`make redo WHAT=mine`"):
-            plan().check_results(["snakemake"])
+            records.check_results(plan(), ["snakemake"])
     (project / "config/datasets/mine.yaml").write_text(text)
     (project / "clicks.csv").write_text("user,item\n1,3\n")
     with pytest.raises(ConfigError, match="was made with another configuration"):
-        plan().check_results(["snakemake"])
+        records.check_results(plan(), ["snakemake"])
     recorded(stats).parent.mkdir(parents=True)
     recorded(stats).touch()
-    plan().check_results(["snakemake"])  # Snakemake sees by its record that it must be made again
+    records.check_results(plan(), ["snakemake"])  # Snakemake sees by its record that it must be made again
 
 
 def test_a_run_of_other_code_or_data_is_refused_where_snakemake_forgot_it(
@@ -154,13 +155,13 @@ def test_a_run_of_other_code_or_data_is_refused_where_snakemake_forgot_it(
                         ({"code": "x", "data": "d"}, False)):  # fmt: skip
         write_json(place, found)
         if fine:
-            plan().check_results(["snakemake"])
+            records.check_results(plan(), ["snakemake"])
         else:
             with pytest.raises(ConfigError, match=r"runs/mine/ease/.*`make redo WHAT=ease`"):
-                plan().check_results(["snakemake"])
+                records.check_results(plan(), ["snakemake"])
     recorded(place).parent.mkdir(parents=True)
     recorded(place).touch()
-    plan().check_results(["snakemake"])
+    records.check_results(plan(), ["snakemake"])
 
 
 def test_a_path_to_a_file_that_is_not_there_is_no_other_name_of_what_was_read(

@@ -31,10 +31,13 @@ from harness import (
 )
 
 from recspectra import planning, runtime
+from recspectra.config.base import ConfigError
+from recspectra.config.catalog import Catalog
 from recspectra.config.dataset import DatasetConfig
 from recspectra.data import splits
 from recspectra.data.readers import read
 from recspectra.identity import data_digest, spectrum_code
+from recspectra.planning.place import check_checkout
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
 
@@ -45,7 +48,7 @@ def message_of(study: dict[str, Any] | str, place: Path) -> tuple[Path, str]:
     """Load a study as the Snakefile does; return its file and the error."""
     file = place / "mine.yaml"
     file.write_text(study if isinstance(study, str) else yaml.safe_dump(study), encoding="utf-8")
-    with pytest.raises(planning.ConfigError) as caught:
+    with pytest.raises(ConfigError) as caught:
         planning.load(ROOT, {"study": str(file)}, [])
     return file, str(caught.value)
 
@@ -148,7 +151,7 @@ def test_broken_yaml(text: str, expected: list[str], tmp_path: Path) -> None:
     ],
 )
 def test_wrong_setting(setting: dict[str, Any], expected: list[str]) -> None:
-    with pytest.raises(planning.ConfigError) as caught:
+    with pytest.raises(ConfigError) as caught:
         planning.load(ROOT, setting, [])
     for part in expected:
         assert part in str(caught.value)
@@ -222,16 +225,16 @@ def test_results_that_are_no_folder_are_named(make: Callable, expected: str, tmp
 
 
 def test_a_folder_that_snakemake_takes_for_a_pattern_is_refused() -> None:
-    planning.check_checkout(Path("/it's a place/x{"))
+    check_checkout(Path("/it's a place/x{"))
     for name in ("a{b}", "a<b>"):
-        with pytest.raises(planning.ConfigError, match="move it"):
-            planning.check_checkout(Path("/home") / name / "recspectra")
+        with pytest.raises(ConfigError, match="move it"):
+            check_checkout(Path("/home") / name / "recspectra")
 
 
 def test_broken_file_among_the_shipped_studies(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "config", tmp_path / "config")
     (tmp_path / "config" / "studies" / "zz.yaml").write_text("name: {", encoding="utf-8")
-    with pytest.raises(planning.ConfigError, match=r"zz\.yaml: not valid YAML"):
+    with pytest.raises(ConfigError, match=r"zz\.yaml: not valid YAML"):
         planning.load(tmp_path, {}, [])
 
 
@@ -318,7 +321,7 @@ def test_truncated_rankings_are_named(data: Path) -> None:
         "claims": [],
     }
     file = write_yaml(data / "mine.yaml", study)
-    catalog = planning.Catalog(data)
+    catalog = Catalog(data)
     run = catalog.study(str(file)).runs[0].run
     folder = f"results/runs/tiny/popularity/{run.key}/seed-0"
     assert fit(data, folder, "popularity").returncode == 0

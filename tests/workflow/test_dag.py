@@ -16,6 +16,7 @@ import yaml
 from harness import REPO, ROOT, Job, by_rule, changed, fitted, write_yaml
 
 from recspectra import planning
+from recspectra.config.base import ConfigError
 
 STUDIES = sorted(p.stem for p in (ROOT / "config" / "studies").glob("*.yaml"))
 NUMERICAL = {"torch", "numpy", "scipy", "pandas", "pyarrow", "matplotlib", "seaborn"}
@@ -297,5 +298,5 @@ def test_mirror_from_the_environment_and_from_the_command_line(
 def test_a_study_may_not_take_the_name_of_a_shipped_one(tmp_path: Path) -> None:
     taken = changed(read("studies", "quickstart"), lambda s: s.update(title="Other"))
     file = write_yaml(tmp_path / "quickstart.yaml", taken)
-    with pytest.raises(planning.ConfigError, match="give yours another name"):
+    with pytest.raises(ConfigError, match="give yours another name"):
         planning.load(ROOT, {"study": str(file)}, [])

@@ -15,7 +15,7 @@ import yaml
 from harness import REPO, ROOT
 from snakemake.settings.types import DeploymentMethod
 
-from recspectra import planning
+from recspectra.planning.place import uses_environments
 
 BASH = shutil.which("bash")
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base", "seaborn": "seaborn-base"}
@@ -124,7 +124,7 @@ def test_rules_do_not_rely_on_the_search_path() -> None:
 def test_interpreter_follows_the_deployment() -> None:
     def answer(*methods: DeploymentMethod) -> bool:
         settings = SimpleNamespace(deployment_method=set(methods))
-        return planning.uses_environments(SimpleNamespace(deployment_settings=settings))
+        return uses_environments(SimpleNamespace(deployment_settings=settings))
 
     assert answer(DeploymentMethod.CONDA)
     assert not answer()

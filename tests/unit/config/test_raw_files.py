@@ -18,6 +18,7 @@ from recspectra.config.raw_files import raw_files
 from recspectra.data.interactions import DataError
 from recspectra.data.sources import check_raw
 from recspectra.files import write_json
+from recspectra.planning import records
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "workflow" / "scripts"
 ROWS = "".join(f"{user},{item},{user + item}\n" for user in range(8) for item in range(12)).encode()
@@ -92,8 +93,8 @@ def test_checksums_that_contradict_each_other_stop_the_workflow(
     for dataset in ("xa", "xb", "xc"):
         plan = planning.load(project, {}, ["snakemake"])
         with pytest.raises(ConfigError, match=rf"'shared', file 'a\.csv': its {kind} is .*xa\.yaml but .*xc"):
-            plan.check_copies([f"results/data/{dataset}/stats.json"])
-    planning.load(project, {}, ["snakemake"]).check_copies(["quickstart"])  # it has none of them
+            records.check_copies(plan, [f"results/data/{dataset}/stats.json"])
+    records.check_copies(planning.load(project, {}, ["snakemake"]), ["quickstart"])  # it has none of them
     done = fetch(project, "xb")
     assert done.returncode == 1 and "xa.yaml" in done.stderr and "xc.yaml" in done.stderr
 

@@ -18,6 +18,7 @@ from recspectra.config.scale import Caps, Choice, Scale, caps_text
 from recspectra.config.settings import load_settings
 from recspectra.identity import fit_code
 from recspectra.planning import load as load_plan
+from recspectra.planning import records
 from recspectra.reporting.footnotes import spent, tuned
 from recspectra.reporting.results import aggregate, joint_status
 from recspectra.reporting.words import paragraphs
@@ -279,9 +280,9 @@ def test_a_capped_run_that_snakemake_knows_nothing_of_is_refused_under_a_higher_
     code = fit_code("lightgcn", ROOT / "workflow/scripts/fit.py")
     caps = {"capped": "epochs", "caps": "epochs=3,minutes=10", "caps_text": "epochs=3,minutes=10"}
     record.write_text(json.dumps({"code": code, "data": "d", **caps}))
-    plan(3).check_results()
+    records.check_results(plan(3))
     with pytest.raises(ConfigError, match="ended by a cap that is higher now.*make redo WHAT=results/runs"):
-        plan(4).check_results()
+        records.check_results(plan(4))
 
 
 # ------------------------------------------------------------------- parts of a study

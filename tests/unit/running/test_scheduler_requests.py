@@ -8,36 +8,37 @@ from pathlib import Path
 import pytest
 
 from recspectra import planning
+from recspectra.planning import requests
 
 
 @pytest.mark.parametrize("cost", ["light", "medium", "heavy"])
 def test_later_attempts_ask_for_more_up_to_the_budget(cost: str) -> None:
-    minutes = [planning.minutes_asked(cost, 60.0, attempt=a) for a in (1, 2, 3, 4)]
-    memory = [planning.memory_asked(cost, 24.0, attempt=a) for a in (1, 2, 3, 4)]
-    assert minutes == sorted(minutes) and minutes[-1] == 60 + planning.START_MINUTES
-    assert memory == sorted(memory) and memory[-1] == 24 * 1024 + planning.START_MB
-    assert memory[0] == planning.MEMORY_MB[cost]
+    minutes = [requests.minutes_asked(cost, 60.0, attempt=a) for a in (1, 2, 3, 4)]
+    memory = [requests.memory_asked(cost, 24.0, attempt=a) for a in (1, 2, 3, 4)]
+    assert minutes == sorted(minutes) and minutes[-1] == 60 + requests.START_MINUTES
+    assert memory == sorted(memory) and memory[-1] == 24 * 1024 + requests.START_MB
+    assert memory[0] == requests.MEMORY_MB[cost]
 
 
 def test_a_heavier_class_asks_for_more_at_first() -> None:
     classes = ("light", "medium", "heavy")
-    for asked in ([planning.minutes_asked(c, 600.0) for c in classes],
-                  [planning.minutes_asked(c, 600.0, trials=5) for c in classes],
-                  [planning.memory_asked(c, 64.0) for c in classes]):  # fmt: skip
+    for asked in ([requests.minutes_asked(c, 600.0) for c in classes],
+                  [requests.minutes_asked(c, 600.0, trials=5) for c in classes],
+                  [requests.memory_asked(c, 64.0) for c in classes]):  # fmt: skip
         assert asked[0] < asked[1] < asked[2]
 
 
 def test_the_budget_ends_a_job_before_the_scheduler_does() -> None:
     """Where a job is given all it may use, its own limit is the smaller one: it ends with a status."""
     for budget in (0.5, 60.0, 600.0):
-        assert planning.minutes_asked("heavy", budget, attempt=9) > budget
-    assert planning.memory_asked("heavy", 24.0, attempt=9) > 24 * 1024
+        assert requests.minutes_asked("heavy", budget, attempt=9) > budget
+    assert requests.memory_asked("heavy", 24.0, attempt=9) > 24 * 1024
 
 
 def test_a_tuning_job_asks_for_its_trials_and_never_for_more_than_a_day() -> None:
-    assert planning.minutes_asked("light", 60.0, trials=20) == 20 * planning.TRIAL_MINUTES["light"]
-    assert planning.minutes_asked("heavy", 60.0, trials=500, attempt=3) == planning.DAY
-    assert isinstance(planning.minutes_asked("light", 0.01), int) and math.isfinite(planning.DAY)
+    assert requests.minutes_asked("light", 60.0, trials=20) == 20 * requests.TRIAL_MINUTES["light"]
+    assert requests.minutes_asked("heavy", 60.0, trials=500, attempt=3) == requests.DAY
+    assert isinstance(requests.minutes_asked("light", 0.01), int) and math.isfinite(requests.DAY)
 
 
 @pytest.mark.parametrize(("device", "expected"), [("auto", 1), ("cuda", 1), ("cpu", 0)])

@@ -6,19 +6,14 @@ nor any numerical library.
 
 from __future__ import annotations
 
-import base64
-import math
 import os
-import re
-import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from recspectra import devices, identity, registry
-from recspectra.config import folds
-from recspectra.config.base import ConfigError, check_known, is_safe
+from recspectra.config.base import ConfigError, is_safe
 from recspectra.config.catalog import Catalog
 from recspectra.config.dataset import SHORT_FORM
 from recspectra.config.lists import ListFile
@@ -26,160 +21,20 @@ from recspectra.config.model import PlannedRun, RunConfig, TuneConfig, spectra_o
 from recspectra.config.planned import Study
 from recspectra.config.raw_files import RawFile, raw_files
 from recspectra.config.scale import USABLE, Caps, caps_text
-from recspectra.config.settings import Settings, check_texts, harmful, load_settings
+from recspectra.config.settings import Settings
 from recspectra.config.study import WITH_USERS, FigureConfig
 from recspectra.config.yaml_io import canonical_json
 from recspectra.files import ArtifactError, read_json
 from recspectra.paths import Paths
+from recspectra.planning.requests import memory_asked, minutes_asked
 
 HERE = Paths()  # rules run in the project's folder
 COLLECTED = ["metrics.csv", "runs.csv", "learning.csv", "tuning.csv", "datasets.csv", "study.json"]
-RESERVED = {
-    "all", "fetch", "prepare", "split", "datasets", "spectrum", "fit", "tune", "measure", "gather",
-    "evaluate", "worlds", "collect", "draw", "report", "figures", "import_lists",
-}  # fmt: skip
 KEEP, MODEL_FILE = "keep", "model.rs"  # see `Plan.planned_keep`; the model of a run, in its folder
 PUBLISHED = ("results.csv", "datasets.csv", "improvements.csv", "claims.csv", "mapping.yaml")
 
-# What a scheduler is asked for, by the `cost` of a model. A first attempt asks for what most
-# need; later ones for more, up to what the job's own budget lets it use.
-FIT_MINUTES = {"light": 10, "medium": 30, "heavy": 90}
-TRIAL_MINUTES = {"light": 2, "medium": 8, "heavy": 30}
-MEMORY_MB = {"light": 4096, "medium": 8192, "heavy": 16384}
-START_MINUTES = 15  # on top of a budget: start of Python, reading, ranking
-START_MB = 4096  # on top of a budget: Python and its libraries
-RECORD_NAME = 254  # characters of a piece of a name in .snakemake/metadata
-DAY = 24 * 60  # what most partitions allow
 
-
-def load(root: Path, overrides: Mapping[str, Any], argv: Sequence[str]) -> Plan:
-    """Load settings and studies.
-
-    Parameters
-    ----------
-    root : Path
-        The project's folder.
-    overrides : mapping
-        Values given with `--config`.
-    argv : sequence of str
-        The command line: studies named on it are what the report covers.
-    """
-    catalog = Catalog(root)
-    check_texts(overrides, argv)
-    settings = load_settings(root, dict(overrides))
-    present = Present(catalog, mirror_of(settings))
-    studies = {}
-    for name in catalog.names("studies"):
-        study = catalog.study(name, present, settings.chosen)
-        if study.name != name:
-            raise catalog.misnamed("studies", name, study.name)
-        studies[name] = study
-    chosen = catalog.study(settings.study, present, settings.chosen)
-    _check_case(chosen, studies)
-    known = studies.get(chosen.name)
-    if known is not None and Path(known.origin).resolve() != Path(chosen.origin).resolve():
-        raise ConfigError(
-            f"{chosen.origin}: name: {known.origin} is a study called '{chosen.name}' already; "
-            "give yours another name"
-        )
-    studies[chosen.name] = chosen
-    for study in studies.values():
-        if study.name in RESERVED or study.name.startswith("draw_"):
-            raise ConfigError(f"{study.origin}: '{study.name}' is the name of a rule; choose another")
-    named = [name for name in studies if name in argv[1:]]
-    asked = [studies[study] for study in named or [chosen.name]]
-    for name in settings.datasets or ():
-        also = "; optional datasets take part where their files are"
-        known = {s.name: [*s.config.datasets, *folds.group(s.config.datasets)] for s in asked}
-        _check_asked("datasets", name, known, also)
-    for name in settings.models or ():
-        _check_asked("models", name, {s.name: [m for e in s.config.models for m in e.models] for s in asked})
-    for name in settings.groups or ():
-        _check_asked("groups", name, {s.name: [e.group for e in s.config.models] for s in asked})
-    _check_own_files(catalog, asked)
-    _check_lists(asked)
-    return Plan(root, catalog, settings, studies, chosen.name, named or [chosen.name])
-
-
-def check_checkout(root: Path) -> None:
-    """Refuse a checkout whose path Snakemake takes for a pattern: `{...}` and `<...>` are its own."""
-    if re.search(r"\{.*\}|<.*>", str(root)):
-        raise ConfigError(
-            f"{root}: Snakemake reads {{...}} and <...> in the path of a checkout as its own; move it"
-        )
-
-
-def check_spawned(places: Iterable[Path]) -> None:
-    """Refuse folders whose paths run commands where Snakemake writes them into the jobs of a scheduler.
-
-    Raises
-    ------
-    ConfigError
-        A path holds what `repr` and a shell change.
-    """
-    for place in places:
-        if bad := harmful(str(place)):
-            raise ConfigError(
-                f"{place}: holds {bad}, which Snakemake hands to the scheduler's shell; rename the folder"
-            )
-
-
-def _check_case(chosen: Study, studies: Mapping[str, Study]) -> None:
-    """Refuse a study whose folder is another's where a file system knows no upper and lower case."""
-    for name, study in studies.items():
-        if name != chosen.name and name.casefold() == chosen.name.casefold():
-            raise ConfigError(
-                f"{chosen.origin}: name: {study.origin} is a study called '{name}', which is the same folder "
-                "on some disks; give yours another name"
-            )
-
-
-def _check_asked(key: str, name: str, studies: Mapping[str, list[str]], also: str = "") -> None:
-    """Refuse a dataset, model or group that was asked for but that no study on the command line has."""
-    known = sorted({name for names in studies.values() for name in names})
-    said = (
-        f"--config {key}: '{{name}}' takes part in none of: {', '.join(studies)} (they have {{known}}{also})"
-    )
-    check_known([name], known, said)
-
-
-def _check_own_files(catalog: Catalog, studies: list[Study]) -> None:
-    """Refuse a dataset of the user's own whose file is not there and was never read."""
-    for name in sorted({name for study in studies for name in study.config.datasets}):
-        config = catalog.dataset(name)
-        read = HERE.interactions(name)
-        if (
-            config.path
-            and not Path(config.path).is_file()
-            and not (read.is_file() and _read_so(catalog, name))
-        ):
-            file = (folds.part_of(name) or [name])[0]
-            raise ConfigError(f"config/datasets/{file}.yaml: {config.where_it_should_be()}")
-
-
-def _check_lists(studies: list[Study]) -> None:
-    """Refuse lists from elsewhere that are not there, or whose path Snakemake takes for a pattern."""
-    files = [file for study in studies for file in study.list_files]
-    found = [file.problem for file in files if file.problem]
-    found += [
-        f"{file.where}.lists: '{file.path}' holds a brace, which Snakemake takes for a wildcard; rename it"
-        for file in files
-        if re.search(r"[{}]", file.path)
-    ]
-    if found:
-        raise ConfigError("\n".join(dict.fromkeys(found)))
-
-
-def _read_so(catalog: Catalog, dataset: str) -> bool:
-    """Return whether the prepared dataset on disk was read as its YAML says now, from a file of that name."""
-    stats = HERE.stats(dataset)
-    if not stats.is_file():
-        return True
-    made = read_json(stats).get("made_with", {})
-    return made.get("reading") == identity.hash_of(_how_it_is_read(catalog, dataset))
-
-
-def _how_it_is_read(catalog: Catalog, dataset: str) -> list[Any]:
+def how_it_is_read(catalog: Catalog, dataset: str) -> list[Any]:
     """Return the configuration that `prepare` follows; of an own file's path the name alone."""
     config = catalog.dataset(dataset)
     parts = [(f.path, f.part, f.sha256, f.md5, f.member) for f in config.source.files]
@@ -187,88 +42,9 @@ def _how_it_is_read(catalog: Catalog, dataset: str) -> list[Any]:
     return [kept | {"path": Path(config.path).name if config.path else None}, parts]
 
 
-def _unrecorded(path: Path) -> dict[str, Any] | None:
-    """Return a record on disk that Snakemake knows nothing of; None for any other."""
-    name = base64.urlsafe_b64encode(str(path).encode()).decode()
-    pieces = [name[i : i + RECORD_NAME] for i in range(0, len(name), RECORD_NAME)]
-    known = Path(".snakemake/metadata", *(f"@{piece}" for piece in pieces[:-1]), pieces[-1])
-    return None if known.is_file() else _read_record(path)
-
-
-def _read_record(path: Path) -> dict[str, Any] | None:
-    """Return a record on disk; None where there is none or it is damaged, which its reader reports."""
-    if not path.is_file():
-        return None
-    try:
-        found = read_json(path)
-    except ArtifactError:
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _stale(what: str, redo: str) -> str:
-    return (
-        f"{what} was made with another configuration, from other data or by other code, and Snakemake's "
-        f"record of it (in .snakemake) is gone; `make redo WHAT={redo}` makes it again"
-    )
-
-
-def minutes_asked(cost: str, minutes: float, trials: int = 0, attempt: int = 1) -> int:
-    """Return the minutes that a fit or, with `trials`, a tuning job asks a scheduler for.
-
-    Four times as many at every further attempt; never above its budget, which ends it with a
-    status instead of a kill. More than a day is not asked for: what is stopped goes on from its
-    checkpoint or its last trial at the next attempt.
-
-    Parameters
-    ----------
-    cost : str
-        Cost class of the model.
-    minutes : float
-        Budget of one fit.
-    trials : int
-        Number of trials of a tuning job; 0 for a fit.
-    attempt : int
-        1 at first.
-    """
-    first = TRIAL_MINUTES[cost] * trials if trials else FIT_MINUTES[cost]
-    most = START_MINUTES + minutes * max(trials, 1)
-    return math.ceil(min(first * 4 ** (attempt - 1), most, DAY))
-
-
-def memory_asked(cost: str, gigabytes: float, attempt: int = 1) -> int:
-    """Return the MiB that a fit or tuning job asks a scheduler for.
-
-    Twice as much at every further attempt, up to its budget of `gigabytes` and what Python takes:
-    there the job ends as `oom` by itself.
-    """
-    return math.ceil(min(MEMORY_MB[cost] * 2 ** (attempt - 1), START_MB + 1024 * gigabytes))
-
-
 def plain(title: str) -> str:
     """Return a title without braces, which Snakemake would take for wildcards."""
     return title.translate({ord("{"): "(", ord("}"): ")"})
-
-
-def uses_environments(workflow: Any) -> bool:
-    """Return whether Snakemake runs jobs in conda environments or containers."""
-    methods = workflow.deployment_settings.deployment_method
-    return any(str(method) in ("conda", "apptainer") for method in methods)
-
-
-def check_conda(workflow: Any) -> None:
-    """Refuse `--use-conda` where there is no conda.
-
-    Raises
-    ------
-    ConfigError
-        Environments are asked for, and no `conda` is on the search path.
-    """
-    if uses_environments(workflow) and not shutil.which("conda"):
-        raise ConfigError(
-            "--use-conda: no `conda` is on the search path. Install Miniforge and activate it, "
-            "or leave --use-conda out: `make quickstart` needs no conda"
-        )
 
 
 def mirror_of(settings: Settings) -> str:
@@ -308,6 +84,17 @@ def raw_digests() -> identity.FileDigests:
     return identity.FileDigests(HERE.file_digests)
 
 
+def read_record(path: Path) -> dict[str, Any] | None:
+    """Return a record on disk; None where there is none or it is damaged, which its reader reports."""
+    if not path.is_file():
+        return None
+    try:
+        found = read_json(path)
+    except ArtifactError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
 def _spectrum_files(dataset: str, needs: list[tuple[str, int]]) -> list[str]:
     return [str(HERE.spectrum(dataset, operator, rank)) for operator, rank in needs]
 
@@ -331,18 +118,18 @@ class Plan:
         return mirror_of(self.settings)
 
     @cached_property
-    def _files(self) -> dict[tuple[str, str], RawFile]:
+    def files(self) -> dict[tuple[str, str], RawFile]:
         """(source, path) -> every raw file."""
         return raw_files(self.catalog)
 
     def dataset_of_file(self, source: str, path: str) -> str:
         """Return a dataset that needs a raw file."""
-        file = self._files.get((source, path))
+        file = self.files.get((source, path))
         return file.dataset if file else "unknown"
 
     def sha256_of_file(self, source: str, path: str) -> str:
         """Return the checksum that a raw file must have."""
-        file = self._files.get((source, path))
+        file = self.files.get((source, path))
         return file.checksum if file else "unknown"
 
     def raw_files(self, dataset: str) -> list[str]:
@@ -359,12 +146,12 @@ class Plan:
         `cp -p` and `rsync -a` exchange a file for another with an older time: time alone says nothing.
         """
         own = self._content(dataset)
-        return canonical_json([_how_it_is_read(self.catalog, dataset), *([own] if own else [])])
+        return canonical_json([how_it_is_read(self.catalog, dataset), *([own] if own else [])])
 
     def _content(self, dataset: str) -> str:
         """Return size and digest of a user's own file; an empty text for other datasets."""
         path = self.catalog.dataset(dataset).path
-        return self._digests.of(path) if path else ""
+        return self.digests.of(path) if path else ""
 
     @property
     def _scripts(self) -> Path:
@@ -384,96 +171,18 @@ class Plan:
     def made_with(self, dataset: str) -> dict[str, str]:
         """Return what a prepared dataset says of itself in `stats.json`: hashes of what it was made with."""
         return {
-            "reading": identity.hash_of(_how_it_is_read(self.catalog, dataset)),
+            "reading": identity.hash_of(how_it_is_read(self.catalog, dataset)),
             "content": self._content(dataset),
             "split": self.split_params(dataset),
             "code": self.prepare_code + self.split_code,
         }
 
-    def check_results(self, words: Sequence[str] = ()) -> None:
-        """Compare results on disk with configuration, data and code where Snakemake has no record of them.
-
-        Snakemake makes again what changed since its record in `.snakemake`; without one it takes a file
-        for what it should be.
-
-        Parameters
-        ----------
-        words : sequence of str
-            The command line, as for `check_copies`.
-
-        Raises
-        ------
-        ConfigError
-            A dataset or run was made with another configuration, from other data or by other code.
-        """
-        for dataset in sorted(self._taking_part(words)):
-            stats = HERE.stats(dataset)
-            known = _unrecorded(stats)
-            if known is not None and known.get("made_with") != self.made_with(dataset):
-                raise ConfigError(_stale(f"dataset '{dataset}': {stats.parent}", dataset))
-        for study in self.requested:
-            for planned in self.studies[study].runs:
-                self._check_run(planned)
-
-    def _check_run(self, planned: PlannedRun) -> None:
-        model, dataset = planned.run.model, planned.dataset
-        place = HERE.planned(planned)
-        record = _unrecorded(place / "run.json")
-        if record is None:
-            return
-        stats = HERE.stats(dataset)
-        data = read_json(stats).get("digests", {}).get("fit") if stats.is_file() else record.get("data")
-        code = self.run_code(planned.run)
-        if (record.get("code"), record.get("data")) != (code, data):
-            raise ConfigError(_stale(f"{place}", model))
-        keep = self.planned_keep(dataset, model, planned.run.key, str(planned.seed))
-        if keep != record.get("keep_text", keep):
-            raise ConfigError(
-                f"{place} is to keep its model, but its record (in .snakemake) is gone; "
-                f"`make redo WHAT={place}` makes it again"
-            )
-        planned_caps = self.planned_caps(dataset, model, planned.run.key, str(planned.seed))
-        if planned_caps != record.get("caps_text", planned_caps):
-            raise ConfigError(
-                f"{place} was ended by a cap that is higher now, but its record (in .snakemake) "
-                f"is gone; `make redo WHAT={place}` makes it again"
-            )
-
     @cached_property
-    def _digests(self) -> identity.FileDigests:
+    def digests(self) -> identity.FileDigests:
+        """Digests of raw files that are kept."""
         return raw_digests()
 
-    def check_copies(self, words: Sequence[str] = ()) -> None:
-        """Refuse checksums that contradict each other, and copies of other files than the mirror's.
-
-        The mirror's files are compared with the copies of them that are in `results/raw` already.
-
-        Parameters
-        ----------
-        words : sequence of str
-            The command line: `datasets` and paths of results ask for datasets beside those of studies.
-
-        Raises
-        ------
-        ConfigError
-            A dataset that takes part was made from another file than the one in the mirror, or
-            shares a file with a dataset that states another checksum for it.
-        """
-        for dataset in sorted(self._taking_part(words)):
-            source = self.catalog.dataset(dataset).source
-            for file in source.files:
-                if problem := self._files[source.name, file.path].problem:
-                    raise ConfigError(problem)
-            for file in source.files if self.mirror else []:
-                theirs, ours = Path(self.mirror) / file.path, HERE.raw(source.name, file.path)
-                if theirs.is_file() and ours.is_file() and self._digests.differ(theirs, ours):
-                    raise ConfigError(
-                        f"dataset '{dataset}': {theirs} is not the file that its results were made from, a "
-                        f"copy of which is {ours}; `make redo WHAT={dataset}` forgets that copy and what was "
-                        "made from it. To keep the results put the old file back or give no mirror"
-                    )
-
-    def _taking_part(self, words: Sequence[str]) -> set[str]:
+    def taking_part(self, words: Sequence[str]) -> set[str]:
         """Return the datasets that are asked for: by studies, by `datasets`, by paths of results."""
         paths = [Path(word) for word in words if word.startswith("results/")]
         named = {name for path in paths for name in (*path.parts, path.stem)}
@@ -540,7 +249,7 @@ class Plan:
         It stays what it was when the run was made, unless its model is wanted now and is not there.
         """
         folder = HERE.run(dataset, model, key, seed)
-        record = _read_record(folder / "run.json") or {}
+        record = read_record(folder / "run.json") or {}
         wanted = self.settings.keep or (dataset, model, key, int(seed)) in self._wanted_models
         before = record.get("keep_text")
         if not isinstance(before, str):  # there is no run, or one of an earlier version
@@ -571,7 +280,7 @@ class Plan:
         return self._caps_text(model, path, self.tune_caps(model, key))
 
     def _caps_text(self, model: str, path: Path, now: Caps) -> str:
-        record = _read_record(path) if self.catalog.model(model).kind == "trained" else None
+        record = read_record(path) if self.catalog.model(model).kind == "trained" else None
         return caps_text(record or {}, now)
 
     def run_tuning(self, dataset: str, model: str, key: str) -> list[str]:
