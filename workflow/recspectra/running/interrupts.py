@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -21,6 +22,7 @@ STATUS = 130  # what a shell says of a program that an interrupt ended
 MESSAGE = "interrupted; the same command continues"
 GRACEFUL = "stops when the jobs that run now have ended; the same command continues"
 SECONDS_TO_STOP = 1.0  # for jobs that the terminal told, before they are told once more
+SECONDS_TO_HEAR = 0.5  # for Snakemake, which may be told after a job is gone
 
 _stopped: list[int] = []  # exit status of a workflow that was told to stop
 
@@ -37,7 +39,7 @@ def watch_workflow(logger: logging.Logger) -> None:
     """
     if threading.current_thread() is not threading.main_thread():
         return
-    logger.addFilter(lambda record: not stopped())
+    logger.addFilter(_lets_through)
     sys.excepthook = _no_traceback
     atexit.register(_exit_as_interrupted)
     signal.signal(signal.SIGINT, _interrupt)
@@ -60,6 +62,19 @@ def watch_termination() -> None:
 
     with contextlib.suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGTERM, terminate)
+
+
+def _lets_through(record: logging.LogRecord) -> bool:
+    """Return whether Snakemake may say something: nothing after an interrupt, nor of a job that one ended.
+
+    A terminal tells jobs and Snakemake in one moment. The thread that watches a job may find it dead before
+    the main thread, which handles signals, had its turn: a failure waits for that turn.
+    """
+    if record.levelno >= logging.ERROR and threading.current_thread() is not threading.main_thread():
+        last = time.monotonic() + SECONDS_TO_HEAR
+        while not stopped() and time.monotonic() < last:
+            time.sleep(0.01)
+    return not stopped()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
