@@ -12,7 +12,7 @@ STUDY ?= quickstart
 DATA ?=
 # Of the field's standard tables: what a core runs in about an hour, with the settings of the authors.
 SOON := popularity,itemknn,rp3beta,gfcf,turbocf,pgsp,bspm,chebycf,sgfcf
-# What `make redo` forgets; with DRY=1 it only says what that would be.
+# What `make redo` forgets. DRY=1 only says what that would be; of a study, what would run.
 WHAT ?=
 DRY ?=
 # What pip downloads must be what `make lock` saw. HASHES=no is for an index whose files are its own.
@@ -69,13 +69,13 @@ help:  ## Show this list
 quickstart: .venv/installed  ## Run the quickstart study and print where its report is
 	@$(RUN) study --study=quickstart $(OPTIONS) $(QUIETLY)
 
-study: .venv/installed  ## Run another study: make study STUDY=first-light MIRROR=/path/to/mirror [SCALE=paper] [TRIALS=2] [SEEDS=1] [EPOCHS=20] [DATASETS=a,b] [MODELS=a,b] [MODEL_GROUPS=a,b] [KEEP=1]
-	@$(RUN) study --study="$$STUDY" $(OPTIONS) $(QUIETLY)
+study: .venv/installed  ## Run another study: make study STUDY=first-light MIRROR=/path/to/mirror [SCALE=paper] [TRIALS=2] [SEEDS=1] [EPOCHS=20] [DATASETS=a,b] [MODELS=a,b] [MODEL_GROUPS=a,b] [KEEP=1] [DRY=1: only say what would run]
+	@$(RUN) study --study="$$STUDY" $(if $(value DRY),--dry) $(OPTIONS) $(QUIETLY)
 
 standard: export MODELS := $(if $(MODELS),$(MODELS),$(SOON))
 standard: export MODEL_GROUPS := $(if $(MODEL_GROUPS),$(MODEL_GROUPS),authors)
-standard: .venv/installed  ## Run the field's standard tables as their authors did: make standard MIRROR=/path/to/mirror [MODELS=a,b] [MODEL_GROUPS=authors,tuned]
-	@$(RUN) study --study=standard $(OPTIONS) $(QUIETLY)
+standard: .venv/installed  ## Run the field's standard tables as their authors did: make standard MIRROR=/path/to/mirror [MODELS=a,b] [MODEL_GROUPS=authors,tuned] [DRY=1]
+	@$(RUN) study --study=standard $(if $(value DRY),--dry) $(OPTIONS) $(QUIETLY)
 
 preview: .venv/installed  ## Print what is understood of a dataset: make preview DATA=my-data (or the path of its YAML)
 	@test -n "$$DATA" || { echo "say which dataset: make preview DATA=my-data" >&2; exit 2; }

@@ -68,6 +68,21 @@ def test_make_redo_hands_its_words_on_without_the_shell_reading_them() -> None:
 
 
 @needs_make
+@pytest.mark.parametrize("target", ["study", "standard"])
+def test_make_says_what_a_study_would_run(target: str) -> None:
+    assert "--dry" in make(target, "DRY=1") and "--dry" not in make(target)
+
+
+def test_a_dry_run_names_runs_and_makes_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "workflow/scripts/run.py"), "study", "--study=quickstart", "--dry"]
+    done = subprocess.run(
+        [*command, "--models=ease,gfcf"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    models = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("synthetic ")}
+    assert models == {"ease", "gfcf"} and not (tmp_path / "results").exists()
+
+
+@needs_make
 def test_make_quickstart_runs_the_study_and_prints_its_summary() -> None:
     words = shlex.split(make("quickstart").split(" || ")[0])
     assert words[:3] == [".venv/bin/python", "workflow/scripts/run.py", "study"]

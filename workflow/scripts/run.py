@@ -5,20 +5,27 @@ import sys
 from pathlib import Path
 
 from recspectra import planning
-from recspectra.running import cli, command
+from recspectra.running import cli, command, costs
 
 
 def run() -> None:
-    """Build a study and print its summary, or another target; exit with Snakemake's status."""
+    """Build a study and print its summary, or another target; exit with Snakemake's status.
+
+    `--dry` prints a study's runs and what was measured of them instead.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("target", choices=["study", "datasets", "report", "figures"])
     parser.add_argument("--study", default="", help="a name of config/studies or the path of a YAML file")
+    parser.add_argument("--dry", action="store_true", help="only say what a study would run")
     command.add_options(parser)
     args = parser.parse_args()
     words = {"study": args.study} if args.target == "study" else {}
     words |= command.config(args)
     given = {key: value for key, value in words.items() if value}
     plan = planning.load(cli.catalog().root, given, [])
+    if args.dry:
+        print(costs.format_work(costs.count_work([plan.studies[plan.default]], Path("results"))))
+        return
     target = "" if args.target == "study" else args.target
     if status := command.run(command.snakemake(target, args.cores, args.gpus, words)):
         sys.exit(status)
