@@ -83,7 +83,7 @@ def test_missing_file_says_what_to_get_and_where_to_put_it(place: Path) -> None:
     for options in (["--mirror", "mirror"], []):
         done = fetch(place, *options)
         one_error(done, "'rows'", "'deep/ratings.csv'", "the archive at its authors' page")
-        assert "MIRROR/deep/ratings.csv" in done.stderr and "--config mirror=MIRROR" in done.stderr
+        assert "MIRROR/deep/ratings.csv" in done.stderr and "--config mirror=/path/to/mirror" in done.stderr
     assert not (place / "raw").exists() or files_below(place / "raw") == {}
 
 

@@ -84,8 +84,8 @@ def how_to_get(dataset: DatasetConfig, file: SourceFile, problem: str) -> str:
     return (
         f"dataset '{dataset.name}' needs the file '{file.path}': {problem}.\n"
         f"  Where to get it: {_where(dataset, file)}\n"
-        f"  Where to put it: MIRROR/{file.path}, then run again with --config mirror=MIRROR "
-        f"(or set RECSPECTRA_MIRROR)\n"
+        f"  Where to put it: MIRROR/{file.path}, then run again with MIRROR=/path/to/mirror (make), "
+        f"--config mirror=/path/to/mirror (Snakemake) or the variable RECSPECTRA_MIRROR\n"
         f"  {', '.join(known) or 'checksum: none is known'}\n"
         f"  Terms: {dataset.source.licence}"
     )

@@ -158,7 +158,7 @@ def ndcg(ranked: RankedLists, k: Sequence[int]) -> np.ndarray:
     "ndcg_hit",
     definition="the same sum, divided by that sum for the hits that were found, moved to the top",
     note="NGCF's definition, used for GSPRec's row: test items that were missed cost nothing, so one hit at "
-    "position 1 scores 1. Two to three times the standard value on dense data.",
+    "position 1 scores 1. On ML-100K 1.3 to 1.8 times the standard value.",
     source="Wang et al., Neural graph collaborative filtering, SIGIR 2019 (its code)",
     example=0.753953,
 )

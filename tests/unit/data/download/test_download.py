@@ -102,8 +102,8 @@ def test_a_failure_is_explained_and_leaves_nothing(
         f"dataset 'tiny' needs the file 'sub/raw.csv': {tmp_path}/sub/raw.csv does not exist; "
         f"downloading {server.url} failed ({reason}).",
         "  Where to get it: https://example.org/tiny",
-        "  Where to put it: MIRROR/sub/raw.csv, then run again with --config mirror=MIRROR "
-        "(or set RECSPECTRA_MIRROR)",
+        "  Where to put it: MIRROR/sub/raw.csv, then run again with MIRROR=/path/to/mirror (make), "
+        "--config mirror=/path/to/mirror (Snakemake) or the variable RECSPECTRA_MIRROR",
         f"  sha256: {SHA}",
         "  Terms: for tests",
     ]

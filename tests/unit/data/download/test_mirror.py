@@ -57,8 +57,8 @@ def test_a_missing_file_says_where_to_get_it_and_where_to_put_it(
     assert message.splitlines() == [
         f"dataset 'tiny' needs the file 'sub/raw.csv': {problem}; no URL is known.",
         "  Where to get it: https://example.org/tiny",
-        "  Where to put it: MIRROR/sub/raw.csv, then run again with --config mirror=MIRROR "
-        "(or set RECSPECTRA_MIRROR)",
+        "  Where to put it: MIRROR/sub/raw.csv, then run again with MIRROR=/path/to/mirror (make), "
+        "--config mirror=/path/to/mirror (Snakemake) or the variable RECSPECTRA_MIRROR",
         f"  {checksum}",
         "  Terms: for tests",
     ]
