@@ -68,6 +68,15 @@ def project(tmp_path: Path) -> Path:
     return tmp_path / "project"
 
 
+@pytest.fixture
+def small_project(project: Path) -> Path:
+    """`project` with `quickstart` as its only shipped study: a plan reads and resolves all that are there."""
+    for study in (project / "config" / "studies").glob("*.yaml"):
+        if study.stem != "quickstart":
+            study.unlink()
+    return project
+
+
 @pytest.fixture(scope="session")
 def dataset_config() -> Callable[..., DatasetConfig]:
     """A factory of dataset configurations: give what differs from a temporal split."""

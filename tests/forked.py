@@ -11,11 +11,19 @@ from typing import Any
 import torch  # once, not in every fork
 
 
+@functools.cache
+def _load() -> None:
+    """Load what a first product on another device loads: 500 modules, a second of every fork."""
+    import torch._dynamo
+    import torch.distributed._functional_collectives  # noqa: F401
+
+
 def in_a_fork(test: Callable[..., None]) -> Callable[..., None]:
     """Run a test in a fork: with a second device PyTorch starts threads that no later fork may have."""
 
     @functools.wraps(test)
     def forked(**given: Any) -> None:
+        _load()
         context = multiprocessing.get_context("fork")
         here, there = context.Pipe(duplex=False)
         process = context.Process(target=_with_the_device, args=(test, given, there))

@@ -23,6 +23,11 @@ MF = {"epochs": 8, "eval_every": 2, "patience": 50}
 
 
 @pytest.fixture
+def project(small_project: Path) -> Path:
+    return small_project
+
+
+@pytest.fixture
 def plan(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], planning.Plan]:
     """A factory: the plan of a study on an own file and on a dataset of a mirror, made anew at each call."""
     (project / "workflow").mkdir()

@@ -28,6 +28,11 @@ Write = Callable[..., None]
 
 
 @pytest.fixture
+def project(small_project: Path) -> Path:
+    return small_project
+
+
+@pytest.fixture
 def write(project: Path) -> Write:
     """Write a dataset whose only file is that of the others; give what it says of the file."""
 

@@ -153,6 +153,7 @@ def test_histories_score_the_same_alone_and_in_groups_of_any_length(
     assert np.allclose(together, alone, atol=1e-4)
 
 
+@pytest.mark.slow
 @every_model
 @pytest.mark.parametrize("max_len", [1, 2, 5])
 def test_short_windows_learn_and_score(name: str, max_len: int, train: Interactions) -> None:

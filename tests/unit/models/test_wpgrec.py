@@ -270,6 +270,7 @@ READINGS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reading", READINGS, ids=str)
 def test_every_reading_is_another_model_that_learns(
     built: Make, train: Interactions, reading: dict[str, Any]

@@ -29,10 +29,10 @@ STUDY: dict[str, Any] = {
 
 
 @pytest.fixture
-def plan(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> planning.Plan:
+def plan(small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> planning.Plan:
     (tmp_path / "named.yaml").write_text(yaml.safe_dump(STUDY))
     monkeypatch.chdir(tmp_path)
-    return planning.load(project, {"study": str(tmp_path / "named.yaml")}, [])
+    return planning.load(small_project, {"study": str(tmp_path / "named.yaml")}, [])
 
 
 def named(plan: planning.Plan) -> list[str]:

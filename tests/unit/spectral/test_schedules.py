@@ -30,7 +30,9 @@ def test_mean_log_snr_leaves_frequencies_without_noise_out_or_gives_them_the_flo
     assert mean_log_snr(alpha, sigma, floor=0.01) == pytest.approx(math.log(104.0))
 
 
-@pytest.mark.parametrize(("items", "printed"), [(2810, 5.25), (34_395, 7.74)])
+@pytest.mark.parametrize(
+    ("items", "printed"), [(2810, 5.25), pytest.param(34_395, 7.74, marks=pytest.mark.slow)]
+)
 def test_mean_log_snr_of_ddpm_is_what_table_3_prints(items: int, printed: float) -> None:
     levels = schedule("ddpm", THOUSAND, np.zeros(items), 0.0, 1.0)
     assert mean_log_snr(*levels) == pytest.approx(printed, abs=0.02)

@@ -293,6 +293,7 @@ def test_the_loss_of_pairs_equals_a_loop_over_pairs(loss: str, negatives: int, o
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*both, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mf", "lightgcn", "lrgccf", "impgcn", "jgcf", "ngcf", "sgl", "dgrec"])
 def test_models_learn_by_a_softmax_over_all_items_without_negatives(name: str, tiny: dict) -> None:
     """The loss of the first epoch is of the size of log n, and it falls."""
