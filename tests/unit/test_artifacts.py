@@ -20,6 +20,7 @@ import pytest
 from recspectra import files as artifacts
 from recspectra import identity
 from recspectra.config.catalog import Catalog
+from recspectra.data.splits import moment
 from recspectra.files import (
     ArtifactError,
     atomic,
@@ -340,6 +341,14 @@ def test_an_edit_of_the_eigensolver_reruns_no_fit_by_itself(monkeypatch: pytest.
     code_hash("recspectra.models.gsprec", "recspectra.models.sgfcf", scripts=scripts)
     assert {"spectrum", "operators"} <= hashed
     assert not hashed & {"eigen", "solver_block", "solvers"}
+
+
+def test_how_a_date_becomes_the_moment_of_a_cut_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The schema of a dataset counts in no hash, but what says where a split is cut does."""
+    hashed, summary = set(), identity._summary
+    monkeypatch.setattr(identity, "_summary", lambda path, *of: hashed.add(path.stem) or summary(path, *of))
+    code_hash("recspectra.data.splits")
+    assert moment.__module__.rpartition(".")[2] in hashed
 
 
 def test_each_file_is_parsed_once_and_the_hash_is_that_of_its_tree_without_docstrings(

@@ -266,3 +266,33 @@ def test_an_edit_changes_the_hash_of_what_uses_it_alone(
         found.append({name: function_hash(getattr(module, name)) for name in names})
     differ = {name for name in names if found[0][name] != found[1][name]}
     assert differ == ({changed} if changed else set())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "if False:\n    HEAT = 5\nelse:\n    HEAT = 1",
+        "if 1 > 2:\n    HEAT = 5\nelse:\n    HEAT = 0",  # what decides counts
+        "try:\n    def HEAT(): return 1\nexcept ImportError:\n    pass",
+        "try:\n    import nowhere_at_all\nexcept ImportError:\n    HEAT = 1",
+        "import contextlib\nwith contextlib.suppress(KeyError):\n    if True:\n        class HEAT: x = 1",
+        "for HEAT in (1,):\n    pass",
+        "match [1]:\n    case [HEAT]:\n        pass",
+        "async def HEAT(): return 1",
+        "HEAT = {}\nHEAT['a'] = 1",
+        "HEAT = {}\nHEAT.setdefault('a', 1)",
+        "def HEAT(): return HEAT.x\nHEAT.x = 1",
+        "def warm():\n    global HEAT\n    HEAT = 1\nwarm()",
+        "HEAT = 1\nHEAT = 0",  # in the other order
+    ],
+)
+def test_whatever_gives_a_name_its_value_counts(paper: Callable[[str, str], None], text: str) -> None:
+    edited = "HEAT = 0\nHEAT = 1" if text == "HEAT = 1\nHEAT = 0" else text.replace("1", "3", 1)
+    found, beside = [], []
+    for number, part in enumerate((text, edited)):
+        paper(f"heat{number}", f"{part}\n\ndef measure(job): return HEAT\n\ndef beside(job): return 1\n")
+        registry.load()
+        module = sys.modules[f"recspectra.papers.heat{number}"]
+        found.append(function_hash(module.measure))
+        beside.append(function_hash(module.beside))
+    assert found[0] != found[1] and beside[0] == beside[1]

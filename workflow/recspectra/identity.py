@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import copy
 import functools
 import gc
 import hashlib
@@ -310,14 +311,21 @@ def _dumped(tree: ast.AST) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+
+
 def _blocks(tree: ast.AST) -> Iterator[ast.AST]:
     """Yield a node and all statements below it; their expressions, nine of ten nodes, are left out."""
     left = [tree]
     while left:
         yield (node := left.pop())
-        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
-            if isinstance(part := getattr(node, name, None), list):
-                left += part
+        left += _below(node)
+
+
+def _below(node: ast.AST) -> list[ast.AST]:
+    """Return the statements right below a node, and its handlers or cases, which hold statements."""
+    parts = (getattr(node, name, None) for name in BLOCKS)
+    return [one for part in parts if isinstance(part, list) for one in part]
 
 
 def _is_docstring(node: ast.AST) -> bool:
@@ -353,49 +361,84 @@ def function_hash(function: Callable) -> str:
         Defined at the top of a module.
     """
     path, module = Path(inspect.getfile(function)), function.__module__
-    used = list(_used(path, function.__qualname__.partition(".")[0]))
+    used = _used(path, function.__qualname__.partition(".")[0])
     imported = [name for node in used for name in _imported(node, module.rpartition(".")[0])]
-    digest = hashlib.sha256("\n".join(sorted(map(_dumped, used))).encode())
+    digest = hashlib.sha256("\n".join(map(_dumped, used)).encode())
     digest.update(code_hash(*imported).encode())
     return digest.hexdigest()[:12]
 
 
-def _used(path: Path, name: str) -> Iterator[ast.stmt]:
-    """Yield the statements at the top of a module that define a name and all names that these use.
+def _used(path: Path, name: str) -> list[ast.AST]:
+    """Return the statements of a module that define or change a name and all names that these use.
 
-    Without a definition of the name (a lambda) the whole module counts.
+    They are sorted by name: which of two definitions comes last counts, where a function stands does not.
+    Without a definition of the name (a lambda) the whole module counts. What a `*` imports may be any name.
     """
     defined = _definitions(path)
-    left, seen = ([name] if name in defined else list(defined)), set()
+    left, seen = ([name, "*"] if name in defined else list(defined)), set()
     while left:
         name = left.pop()
         if name in defined and name not in seen:
             seen.add(name)
-            yield from defined[name]
             left += [n.id for part in defined[name] for n in ast.walk(part) if isinstance(n, ast.Name)]
+    return [part for name in sorted(seen) for part in defined[name]]
 
 
 @functools.lru_cache(maxsize=4)  # functions of one module are asked for one after the other
-def _definitions(path: Path) -> dict[str, list[ast.stmt]]:
-    """Return the statements at the top of a module, or in an `if` there, by the names that they define."""
-    found: dict[str, list[ast.stmt]] = {}
+def _definitions(path: Path) -> dict[str, list[ast.AST]]:
+    """Return the statements of a module outside of functions and classes, by the names that they define.
+
+    With each stand the heads of the `if`, `try`, `with` and the like around it, which decide on it.
+    """
+    found: dict[str, list[ast.AST]] = {}
     with _no_collection():
         tree = _tree(path)
-    body = [part for node in tree.body for part in (node.body if isinstance(node, ast.If) else [node])]
-    for node in body:
-        for name in _names(node):
-            found.setdefault(name, []).append(node)
+    for node, heads in _opened(tree.body):
+        for name in dict.fromkeys(_names(node)):
+            found.setdefault(name, []).extend([*heads, node])
     return found
 
 
-def _names(node: ast.stmt) -> list[str]:
-    """Return the names that a statement defines."""
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
-        return [node.name]
+_Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def _opened(body: list[ast.AST], heads: tuple[ast.AST, ...] = ()) -> Iterator[tuple[ast.AST, tuple]]:
+    """Yield each statement, of a compound one its head and all within, with the heads around it."""
+    for node in body:
+        below = [] if isinstance(node, _Definition) else _below(node)
+        inside = [s for part in below for s in ([part] if isinstance(part, ast.stmt) else part.body)]
+        head = _head(node) if inside else node
+        yield head, heads
+        yield from _opened(inside, (*heads, head))
+
+
+def _head(node: ast.AST) -> ast.AST:
+    """Return a copy of a compound statement, handler or case without the statements within."""
+    head = copy.copy(node)
+    for name in BLOCKS:
+        if isinstance(part := getattr(node, name, None), list):
+            setattr(head, name, [_head(one) for one in part if not isinstance(one, ast.stmt)])
+    return head
+
+
+def _names(node: ast.AST) -> list[str]:
+    """Return the names that a statement defines or changes, such as T in `T["a"] = 1` and `T.update(a=1)`."""
+    if isinstance(node, _Definition):
+        return [node.name, *(name for n in ast.walk(node) if isinstance(n, ast.Global) for name in n.names)]
     if isinstance(node, ast.Import | ast.ImportFrom):
         return [(alias.asname or alias.name).partition(".")[0] for alias in node.names]
-    stores = (n for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
-    return [n.id for n in stores]
+    changed = [n for n in ast.walk(node) if isinstance(getattr(n, "ctx", None), ast.Store | ast.Del)]
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        changed += [node.value.func] if isinstance(node.value.func, ast.Attribute) else []
+    caught = [n.name for n in ast.walk(node) if isinstance(n, ast.MatchAs | ast.MatchStar) and n.name]
+    return [*caught, *filter(None, map(_root, changed))]
+
+
+def _root(node: ast.AST) -> str:
+    """Return the name that `a.b["c"].d` begins with; "" where it begins with none."""
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 @functools.cache

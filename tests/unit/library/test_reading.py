@@ -31,6 +31,13 @@ def test_every_interaction_stands_in_one_part_with_its_own_ids(clicks: pd.DataFr
     assert set(map(tuple, newest[["user_id", "item_id"]].to_numpy())) <= pairs["test"]
 
 
+def test_columns_of_a_frame_may_be_numbers(clicks: pd.DataFrame, data: rs.Data) -> None:
+    numbered = clicks.set_axis([0, 1, 2], axis=1)  # as one made of an array has them
+    assert rs.read(numbered, user=0, item=1, time=2).digest == data.digest
+    with pytest.raises(rs.DataError, match="no column 3 for time; it has 0, 1, 2"):
+        rs.read(numbered, user=0, item=1, time=3)
+
+
 def test_split_and_filter_are_those_of_a_yaml(clicks: pd.DataFrame) -> None:
     columns = {"user": "user_id", "item": "item_id", "time": "timestamp"}
     left = rs.read(clicks, **columns, split="leave-one-out", filter={"k_core_items": 20})

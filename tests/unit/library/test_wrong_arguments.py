@@ -86,6 +86,7 @@ ASKING: list[tuple[Call, str]] = [
     (lambda g: g.ease.recommend("\x1b[2J"), r"unknown user '\\x1b\[2J'"),
     (lambda g: g.ease.recommend(history={"7": ["film 1"], 7: ["film 2"]}), "user '7' is given twice"),
     (lambda g: g.ease.recommend(history={"a": ["film 1"], "a ": []}), "user 'a' is given twice"),
+    (lambda g: g.ease.recommend(["a", "a"], history={"a": ["film 1"]}), "users: 'a' is given twice"),
     (lambda g: g.ease.recommend(history={None: ["film 1"]}), "number 1 is missing"),
     (lambda g: g.ease.recommend(history=pd.DataFrame({"user": [np.nan], "item": ["film 1"]})), "is missing"),
     (lambda g: g.ease.recommend(history=pd.DataFrame([["a"] * 3], columns=["user", "user", "item"])),

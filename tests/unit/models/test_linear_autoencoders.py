@@ -138,6 +138,15 @@ def test_an_inverse_that_single_precision_spoils_is_refused(train: Interactions)
     assert fit("ease", doubled, regularization=1e-5)[1]["precision"] == "float64"
 
 
+@pytest.mark.parametrize("penalty", [1e-15, 1e-20, 1e-300])
+def test_an_inverse_that_double_precision_spoils_is_refused(train: Interactions, penalty: float) -> None:
+    """Fewer users than items: without a penalty there is no inverse, and LAPACK may not see it."""
+    few = train.users < 30
+    of_few = from_pairs(train.users[few], train.items[few], None, (30, train.n_items))
+    with pytest.raises(Refused, match=r"EASE: .* larger (regularization|lambda)$"):
+        fit("ease", of_few, regularization=penalty)
+
+
 def test_more_items_than_lapack_counts_are_refused() -> None:
     row = Interactions(np.array([0, 1]), np.zeros(1, dtype=np.int32), None, 50_000)
     with pytest.raises(Refused, match="46340 items"):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from small_study import write_study
 
+from recspectra.files import write_text
 from recspectra.reporting import reference
-from recspectra.reporting.results import StudyError, read_csv
+from recspectra.reporting.results import StudyError, StudyResults, read_csv
 
 
 @pytest.fixture
@@ -71,6 +73,15 @@ def test_freezing_twice_gives_the_same_bytes(folder: Path, frozen: Path) -> None
     assert before == {path: path.read_bytes() for path in frozen.rglob("*") if path.is_file()}
 
 
+def test_claims_of_an_earlier_run_of_the_study_are_not_kept(folder: Path, frozen: Path) -> None:
+    kept = frozen / "fixture" / "only" / "tiny" / "claims.csv"
+    write_text(kept, "dataset\ntiny\n")
+    write_text(folder / "claims.csv", "dataset\ntiny\n")  # of a run with more models
+    assert not StudyResults(folder).config.claims
+    reference.freeze(folder, frozen)
+    assert not kept.exists() and (kept.parent / "metrics.csv").is_file()
+
+
 def test_the_same_study_is_equal_also_where_runs_failed(folder: Path, frozen: Path) -> None:
     found = reference.compare(folder, frozen)
     assert set(found["outcome"]) == {"equal"}
@@ -89,7 +100,9 @@ def test_another_number_is_found_with_its_size_and_place(folder: Path, frozen: P
 
 def test_a_run_that_fails_now_differs(folder: Path, frozen: Path) -> None:
     change(folder, value="", status="oom")
-    assert outcome(reference.compare(folder, frozen))["outcome"] == "differs"
+    row = outcome(reference.compare(folder, frozen))
+    assert row["outcome"] == "differs" and row["largest difference"] == math.inf  # beyond any tolerance
+    assert row["of"].endswith("seed 1")
 
 
 def test_another_key_is_another_configuration(folder: Path, frozen: Path) -> None:

@@ -48,7 +48,8 @@ def test_what_cannot_be_added_is_multiplied(monkeypatch: pytest.MonkeyPatch) -> 
     rows, q = histories(20, 900, 2), matrix(900, 0.5, 3)
     weighted = rows.copy()
     weighted.data[3] = 2.0
-    for left, right in ((weighted, q), (rows.astype(np.float64), q), (rows, q.toarray())):
+    by_columns = ((rows, q.tocsc()), (rows.tocsc(), q), (rows, q.tocoo()))  # a CSC array has an indptr, too
+    for left, right in ((weighted, q), (rows.astype(np.float64), q), (rows, q.toarray()), *by_columns):
         assert np.array_equal(places.dense_product(left, right), places.dense(left @ right))
     monkeypatch.setattr(places, "ADD", None)  # a SciPy without it
     assert places.dense_product(rows, q).tobytes() == (rows @ q).toarray().tobytes()

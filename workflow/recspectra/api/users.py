@@ -67,10 +67,11 @@ def asked_users(model: Model, users: Any, history: Any) -> Asked:
 
 def _with_history(model: Model, names: list[str], given: Mapping[str, list[str]]) -> Asked:
     known = model.ids.known_users(names)
-    new = [name for name, place in zip(names, known, strict=True) if place < 0]
+    unknown = dict.fromkeys(name for name, place in zip(names, known, strict=True) if place < 0)
+    new = {name: len(model.ids.users) + number for number, name in enumerate(unknown)}
     users = np.array([*model.ids.users.astype(str), *new]) if new else model.ids.users
     rows = known.copy()
-    rows[known < 0] = len(model.ids.users) + np.arange(len(new))
+    rows[known < 0] = [new[name] for name in names if name in new]
     _refuse_twice(rows, users)
     numbers = np.where(known < 0, len(model.ids.users), known)
     items = [model.ids.item_positions(given[name]) if given[name] else np.zeros(0, int) for name in names]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ from pydantic import Field, PrivateAttr, field_validator, model_serializer, mode
 
 from recspectra.config import inter_files
 from recspectra.config.base import SAFE_NAME, ConfigError, Scalar, Strict, check_known
+from recspectra.config.moments import moment
 from recspectra.config.yaml_io import read_yaml, validate
 
 # Keys of the short form for one's own file.
@@ -139,25 +139,6 @@ class FilterConfig(Strict):
     k_core_items: int = Field(0, ge=0)
     sample_users: int | None = Field(None, ge=1)
     seed: int = Field(0, ge=0)
-
-
-def moment(value: str | float) -> float:
-    """Return a date, or a date with time, as seconds since 1970 (UTC without a zone); numbers stay.
-
-    Raises
-    ------
-    ValueError
-        The text is no date.
-    """
-    if not isinstance(value, str):
-        return float(value)
-    try:
-        found = datetime.fromisoformat(value)
-    except ValueError:
-        raise ValueError(
-            f'\'{value}\' is no date; write "2020-01-31" or "2020-01-31 12:00:00", or a number of seconds'
-        ) from None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
 class SplitConfig(Strict):

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from recspectra.config.dataset import DatasetConfig, SplitConfig, moment
+from recspectra.config.dataset import DatasetConfig, SplitConfig
+from recspectra.config.moments import moment
 from recspectra.data import alignment
 from recspectra.data.filters import keep
 from recspectra.data.ids import Ids

@@ -29,7 +29,7 @@ from recspectra.spectral.places import Array
 
 ROWS_AT_ONCE = 512
 MOST_ITEMS = 46_340  # LAPACK counts the entries of a matrix in 32 bits
-PROBES = 8  # columns of an inverse in single precision that are checked
+PROBES = 8  # columns of an inverse that are checked
 DEVICE_COPIES = 5  # of the matrix that an inverse takes on a device
 ACCEPTED = 1e-3  # norm of a column of (G + diag(gamma)) C - I
 
@@ -62,9 +62,12 @@ class LinearAutoencoder(Recommender):
         counts = task.shared(("ease-gram",), lambda: sp.csr_array(x.T) @ x)  # float32 is exact
         matrix = counts.toarray(order="F").astype(dtype, copy=False)
         matrix[np.diag_indices(len(matrix))] += gamma.astype(dtype)
-        upper, log = inverse(matrix, run.device), {}
-        if dtype == np.float32:
-            log["residual"] = self._check(x, gamma, upper)
+        try:
+            upper = inverse(matrix, run.device)
+        except np.linalg.LinAlgError as error:
+            raise Refused(f"{type(self).__name__}: {error}") from None
+        residual = self._check(x, gamma, upper)
+        log = {"residual": residual} if dtype == np.float32 else {}
         own = np.diag(upper).astype(np.float64)
         divisor = own / (1.0 - self.bound) if self.bound < 1 else np.full(len(own), np.inf)
         log["at_bound"] = float((divisor < 1.0 / gamma).mean())
@@ -94,9 +97,11 @@ class LinearAutoencoder(Recommender):
         rest[items, np.arange(len(items))] -= 1.0
         residual = float(np.linalg.norm(rest, axis=0).max())
         if not residual <= ACCEPTED:
+            single = upper.dtype == np.float32
             raise Refused(
-                f"{type(self).__name__}: an inverse in single precision leaves a residual {residual:.1e}, "
-                f"above {ACCEPTED:g}; take a larger regularization, or a memory_gb that lets it be double"
+                f"{type(self).__name__}: an inverse in {'single' if single else 'double'} precision leaves a "
+                f"residual {residual:.1e}, above {ACCEPTED:g}; take a larger regularization"
+                f"{', or a memory_gb that lets it be double' if single else ''}"
             )
         return residual
 

@@ -7,6 +7,7 @@ so those of several runs can stand side by side.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -51,7 +52,8 @@ def freeze(folder: Path | str, target: Path | str) -> list[Path]:
         for name, path in paths.items()
         if path.is_file()
     }
-    if (verdicts := files.folder / CLAIMS).is_file():
+    # A narrowed study may have no claims left; those of its last full run still lie there.
+    if files.config.claims and (verdicts := files.folder / CLAIMS).is_file():
         tables["claims"] = read_csv(verdicts, ["dataset"])
     about = {name: files.study[name] for name in ABOUT if name in files.study}
     places = []
@@ -60,6 +62,8 @@ def freeze(folder: Path | str, target: Path | str) -> list[Path]:
         for name, table in tables.items():
             rows = table[table["dataset"] == dataset]
             write_text(place / f"{name}.csv", spreadsheet(rows).to_csv(index=False, lineterminator="\n"))
+        if "claims" not in tables:
+            (place / CLAIMS).unlink(missing_ok=True)
         write_json(place / "about.json", about)
         places.append(place)
     return places
@@ -79,7 +83,8 @@ def compare(folder: Path | str, target: Path | str) -> pd.DataFrame:
     -------
     DataFrame
         A row for each variant of a model on a dataset, with columns `OUTCOMES`: how many runs and numbers
-        both have, how many are equal, the largest difference and which number it is of. `outcome` is
+        both have, how many are equal, the largest difference (infinite where one side has no number) and
+        which number it is of. `outcome` is
         `equal`, `differs`, `other configuration` (of the same label, with another key), `new` or
         `not run`.
 
@@ -140,6 +145,7 @@ def _outcome(label: tuple[str, str, str], part: pd.DataFrame) -> dict[str, objec
     )
     same &= shared["status"] == shared["status_frozen"]
     far = (shared["value"] - shared["value_frozen"]).abs()
+    far[shared["value"].isna() != shared["value_frozen"].isna()] = math.inf  # a number that came or went
     first = shared.loc[far.idxmax()] if far.notna().any() else None
     return {
         **dict(zip(RUN[:3], label, strict=True)),

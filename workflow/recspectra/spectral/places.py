@@ -128,7 +128,8 @@ def dense_product(rows: Rows, matrix: Array | Rows) -> Array:
 
 
 def _can_add(rows: sp.csr_array, matrix: sp.csr_array) -> bool:
-    return ADD is not None and rows.dtype == matrix.dtype and bool((rows.data == 1).all())
+    by_rows = rows.format == matrix.format == "csr"
+    return ADD is not None and by_rows and rows.dtype == matrix.dtype and bool((rows.data == 1).all())
 
 
 def _add_gathered(rows: sp.csr_array, matrix: sp.csr_array, sums: np.ndarray) -> None:
