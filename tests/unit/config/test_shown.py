@@ -12,6 +12,7 @@ from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog
 from recspectra.config.planned import Study
 from recspectra.config.scale import Choice
+from recspectra.config.study import PairConfig
 
 ROOT = Path(__file__).resolve().parents[3]
 CATALOG = Catalog(ROOT)
@@ -128,3 +129,8 @@ def test_a_drawing_of_a_model_that_the_study_lacks_is_refused(
 ) -> None:
     said = f"{where}: no model of the study is 'eaze'; it has ease; did you mean 'ease'?"
     assert said in refused(tmp_path, **changes)
+
+
+def test_a_variant_is_not_compared_with_itself() -> None:
+    with pytest.raises(ValueError, match="both 'full'; name two variants"):
+        PairConfig(better="full", worse="full", claim="it helps")

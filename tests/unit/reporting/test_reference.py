@@ -133,3 +133,14 @@ def test_about_says_who_made_it(frozen: Path) -> None:
     lines = reference.about(frozen, "fixture")
     assert lines[0] == "ml-1m.diffrec, scale only: Abacus, Linux, 2 cores; numpy 2.4.6, torch 2.13.0"
     assert len(lines) == 2
+
+
+def test_freezing_a_part_of_the_models_keeps_what_is_there(folder: Path, frozen: Path) -> None:
+    """As after MODELS=, which leaves the other models out of every file."""
+    kept = {path: path.read_bytes() for path in frozen.rglob("*") if path.is_file()}
+    for name in ("metrics", "runs"):
+        frame = pd.read_csv(folder / f"{name}.csv", dtype=str, keep_default_na=False)
+        frame[frame["model"] != "sdiff"].to_csv(folder / f"{name}.csv", index=False)
+    with pytest.raises(StudyError, match=r"runs\.csv: keeps sdiff, which this run of the study lacks"):
+        reference.freeze(folder, frozen)
+    assert {path: path.read_bytes() for path in frozen.rglob("*") if path.is_file()} == kept

@@ -267,6 +267,12 @@ class PairConfig(Strict):
     worse: str
     claim: str
 
+    @model_validator(mode="after")
+    def _are_two(self) -> PairConfig:
+        if self.better == self.worse:
+            raise ValueError(f"`better` and `worse` are both '{self.better}'; name two variants")
+        return self
+
 
 class Between(Strict):
     """A range of values of a parameter, both ends in it."""

@@ -43,9 +43,12 @@ def freeze(folder: Path | str, target: Path | str) -> list[Path]:
     Raises
     ------
     StudyError, ArtifactError
-        The study is not finished, or a file cannot be written.
+        The study is not finished, lacks models that are kept (`MODELS=` may have left them out), or a file
+        cannot be written.
     """
     files = StudyResults(folder)
+    for dataset in _datasets(files, files.metrics):
+        _check_none_is_lost(files, dataset, _place(files, target) / dataset / "runs.csv")
     paths = {name: files.folder / f"{name}.csv" for name in FROZEN}
     tables = {
         name: read_csv(path, COLUMNS[name].split(), absent=ABSENT.get(name))
@@ -67,6 +70,19 @@ def freeze(folder: Path | str, target: Path | str) -> list[Path]:
         write_json(place / "about.json", about)
         places.append(place)
     return places
+
+
+def _check_none_is_lost(files: StudyResults, dataset: str, kept: Path) -> None:
+    """Refuse to write over numbers of models that this run of the study lacks."""
+    if not kept.is_file():
+        return
+    runs = files.runs[files.runs["dataset"] == dataset]
+    lost = set(read_csv(kept, COLUMNS["runs"].split())["model"]) - set(runs["model"])
+    if lost:
+        raise StudyError(
+            f"{kept}: keeps {', '.join(sorted(lost))}, which this run of the study lacks; run them as well, "
+            f"or remove {kept.parent} first"
+        )
 
 
 def compare(folder: Path | str, target: Path | str) -> pd.DataFrame:
