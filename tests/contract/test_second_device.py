@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from forked import in_a_fork
-from test_contract import CATALOG, TRAINED, Bench, params_of
+from test_contract import CATALOG, OF_INTERACTIONS, TRAINED, Bench, params_of
 
 from recspectra.config.model import RunConfig
 from recspectra.data.interactions import Interactions
@@ -38,7 +38,8 @@ def fitted(
     # Dropout draws from PyTorch's own generator, by another algorithm on each device.
     without = {name: 0.0 for name in config.params if "dropout" in name}
     without |= {"summaries": "cached"}  # of WPGRec: by default exact on a GPU and cached on a CPU
-    params = params_of(config, **({"epochs": 2, "eval_every": 1, "batch_size": 64} | without | changes))
+    short = {"epochs": 2, "eval_every": 1, "batch_size": 256 if name in OF_INTERACTIONS else 64}
+    params = params_of(config, **(short | without | changes))
     inputs = bench.inputs(config, RunConfig(model=name, params=params))
     system = create(config, params)
     run = Run(seed=0, device=place, validate=validator(inputs), checkpoints=checkpoints)

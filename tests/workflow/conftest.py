@@ -19,7 +19,7 @@ def pytest_runtest_setup() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown() -> None:
-    """Leave the tests of other folders a Python that starts cold: of faults, attacks, a cluster."""
+    """Leave the tests of other folders a Python that starts cold: of faults and a cluster."""
     harness.interpreter = harness.cold_python
 
 
