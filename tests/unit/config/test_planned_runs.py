@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog
 from recspectra.config.model import RANK_LADDER, RunConfig, spectra_of
-from recspectra.config.planned import Study, variant_label
+from recspectra.config.planned import Study
+from recspectra.config.study import variant_label
 from recspectra.config.yaml_io import canonical_json, validate
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -86,6 +86,48 @@ def test_an_ablation_is_set_against_a_variant_that_there_is(study: MakeStudy) ->
         study(models=models, figures=[figure | {"reference": "ful"}])
 
 
+PAIRED = CLAIM | {"kind": "ablation", "model": "ease"}
+PAIRED = {key: value for key, value in PAIRED.items() if key not in ("rivals", "published")}
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "said"),
+    [
+        ("full", "weak", ""),
+        ("full", "regularization=9.0", ""),  # a point of a sweep
+        (
+            "full",
+            "no-band",
+            r"pairs\[0\].worse: ease has no variant 'no-band' in main; it has full, weak, reg",
+        ),
+        ("ful", "weak", r"pairs\[0\].better: ease has no variant 'ful' .*did you mean 'full'"),
+        ("full", "other", r"pairs\[0\].worse: ease has no variant 'other' in main"),  # of another group
+        ("full", "regularization=7.0", "has no variant 'regularization=7.0'"),
+    ],
+)
+def test_an_ablation_is_between_variants_that_there_are(
+    study: MakeStudy, better: str, worse: str, said: str
+) -> None:
+    entries = (("full", "main", 1.0), ("weak", "main", 2.0), ("other", "side", 3.0))
+    models = [{"model": "ease", "variant": name, "group": group, "params": {"regularization": r}}
+              for name, group, r in entries]  # fmt: skip
+    models.append({"model": "ease", "sweep": {"regularization": [8.0, 9.0]}})
+    claim = PAIRED | {"pairs": [{"better": better, "worse": worse, "claim": "it helps"}]}
+    if not said:
+        study(models=models, claims=[claim])
+        return
+    with pytest.raises(ConfigError, match=rf"claims\[0\].*{said}"):
+        study(models=models, claims=[claim])
+
+
+def test_a_gain_is_of_a_variant_that_there_is(study: MakeStudy) -> None:
+    models = [{"model": "ease", "variant": "mine"}, {"model": "popularity"}]
+    claim = PAIRED | {"kind": "gain", "statement": "s"}
+    study(models=models, claims=[claim | {"variant": "mine"}])
+    with pytest.raises(ConfigError, match=r"claims\[0\].variant: ease has no variant 'min' in main.*'mine'"):
+        study(models=models, claims=[claim | {"variant": "min"}])
+
+
 def test_the_protocol_of_a_claims_rivals_is_named_by_its_key(study: MakeStudy) -> None:
     claim = CLAIM | {"rival_protocol": "sdiff", "rival_metric": "recall", "published": "sdiff/table1"}
     with pytest.raises(ConfigError, match=r"claims\[0\].rival_protocol: 'sdiff' is not among"):

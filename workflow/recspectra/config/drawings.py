@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from recspectra.config.base import ConfigError, Scalar, check_known
@@ -17,10 +18,15 @@ from recspectra.config.study import (
     StudyConfig,
     View,
     groups_of,
+    labels_of,
 )
 
 if TYPE_CHECKING:
     from recspectra.config.planned import Study
+
+
+PAIR = ("better", "worse")
+MOST_LABELS = 10_000
 
 
 class Drawings:
@@ -104,8 +110,10 @@ class Drawings:
     def check_not_empty(self) -> None:
         """Refuse a claim or figure that no entry of the study's file has runs for."""
         for index, claim in enumerate(self.whole.claims):
+            where = f"{self.study.origin}: claims[{index}]"
             if claim.kind in (*OF_SETTINGS, "ablation"):
-                self._check_has_runs(claim, f"{self.study.origin}: claims[{index}].groups")
+                self._check_has_runs(claim, f"{where}.groups")
+            self._check_variants(claim, where)
         for index, figure in enumerate(self.whole.figures):
             if figure.kind in ("sensitivity", "heatmap"):
                 self._check_swept(figure, f"{self.study.origin}: figures[{index}]")
@@ -118,6 +126,17 @@ class Drawings:
                 f"{where}: {claim.model} has no run in {', '.join(claim.groups)}; its groups: "
                 f"{', '.join(sorted(groups))}"
             )
+
+    def _check_variants(self, claim: ClaimConfig, where: str) -> None:
+        """Refuse a claim about a variant that no run of its model is, the points of sweeps among them."""
+        named = {f"pairs[{i}].{end}": getattr(p, end) for i, p in enumerate(claim.pairs) for end in PAIR}
+        named |= {} if claim.variant == "default" else {"variant": claim.variant}
+        own = [e for e in self.whole.models if claim.model in e.models and e.group in claim.groups]
+        known = list(dict.fromkeys(label for entry in own for label in islice(labels_of(entry), MOST_LABELS)))
+        if len(known) < MOST_LABELS:  # a sweep of more is refused where it is run
+            for key, variant in named.items():
+                said = f"{where}.{key}: {claim.model} has no variant '{{name}}' in "
+                check_known([variant], known, f"{said}{', '.join(claim.groups)}; it has {{known}}")
 
     def _check_swept(self, figure: FigureConfig, where: str) -> None:
         """Refuse a figure along a parameter that no entry of its group sweeps."""

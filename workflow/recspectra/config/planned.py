@@ -8,12 +8,12 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recspectra.config.base import ConfigError, Scalar, check_known
+from recspectra.config.base import ConfigError, check_known
 from recspectra.config.drawings import Drawings
 from recspectra.config.lists import ListFile, ListsEntry, found_at, places_of
 from recspectra.config.model import BY_RECALL, LISTS, ModelConfig, PlannedRun, RunConfig, TuneConfig
 from recspectra.config.scale import Scale
-from recspectra.config.study import FigureConfig, ModelEntry, ProtocolConfig, StudyConfig, View
+from recspectra.config.study import FigureConfig, ModelEntry, ProtocolConfig, StudyConfig, View, variant_label
 
 if TYPE_CHECKING:
     from recspectra.config.catalog import Catalog
@@ -235,11 +235,3 @@ def _check_refit(entry: ModelEntry, model: ModelConfig, where: str) -> None:
             f"validation, but config/models/{model.name}.yaml has no parameter `epochs`; call it that, "
             "or leave `train+valid` out"
         )
-
-
-def variant_label(variant: str, swept: dict[str, Scalar]) -> str:
-    """Return the human name of a run: `c=0.2,w=0.1`, or `base[c=0.2]`."""
-    if not swept:
-        return variant
-    point = ",".join(f"{name}={value}" for name, value in swept.items())
-    return point if variant == "default" else f"{variant}[{point}]"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import itertools
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
@@ -531,3 +532,18 @@ def groups_of(item: Any) -> list[str]:
         return [item.group] if item.group else []
     shows_runs = not isinstance(item, TableConfig) or "groups" in registry.table_keys(item.kind)
     return item.groups if shows_runs else []
+
+
+def labels_of(entry: ModelEntry | ListsEntry) -> Iterator[str]:
+    """Yield the variants that an entry has runs of, one for each point of its sweep."""
+    sweep = getattr(entry, "sweep", {})
+    for point in itertools.product(*sweep.values()):
+        yield variant_label(entry.variant, dict(zip(sweep, point, strict=True)))
+
+
+def variant_label(variant: str, swept: dict[str, Scalar]) -> str:
+    """Return the human name of a run: `c=0.2,w=0.1`, or `base[c=0.2]`."""
+    if not swept:
+        return variant
+    point = ",".join(f"{name}={value}" for name, value in swept.items())
+    return point if variant == "default" else f"{variant}[{point}]"

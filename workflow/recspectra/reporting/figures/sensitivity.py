@@ -6,9 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from recspectra.config.planned import variant_label
 from recspectra.config.scale import CAPPED, CAPPED_MARK
-from recspectra.config.study import FigureConfig, View
+from recspectra.config.study import FigureConfig, View, variant_label
 from recspectra.reporting.figures.base import LINES, FigureData, drawn, listed, panels, runs_of
 from recspectra.reporting.figures.lines import positions, tick
 from recspectra.reporting.figures.paired import Asked, differences, panels_of, view_of
