@@ -90,7 +90,14 @@ for study in PLAN.studies:
             PLAN.published,
             words=[
                 ROOT / "workflow" / "report" / f"{name}.j2"
-                for name in ("beyond", "claims", "footnotes", "legend", "worlds")
+                for name in (
+                    "beyond",
+                    "claims",
+                    "footnotes",
+                    "legend",
+                    "narrowed",
+                    "worlds",
+                )
             ],
         output:
             [

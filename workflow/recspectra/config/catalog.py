@@ -20,6 +20,7 @@ from recspectra.config.base import SAFE_NAME, ConfigError, check_known, nearest
 from recspectra.config.dataset import DatasetConfig, read_dataset
 from recspectra.config.lists import ListsEntry
 from recspectra.config.model import ModelConfig
+from recspectra.config.narrowed import find_left_out, words_of
 from recspectra.config.planned import Study
 from recspectra.config.scale import Choice, Scale, ScaleConfig
 from recspectra.config.statements import STATEMENTS, Known, Statement, read_statements
@@ -220,12 +221,32 @@ class Catalog:
         taken = [*config.datasets, *(name for name in config.optional_datasets if name in present)]
         whole = config.model_copy(update={"datasets": [*config.datasets, *config.optional_datasets]})
         asked = choice or Choice()
-        models = {name for entry in config.models for name in entry.models}
         wanted = folds.unfolded(asked.datasets or (), parts)
         kept = [name for name in taken if name in wanted] or taken
-        groups = {entry.group for entry in config.models}.intersection(asked.groups or ())
-        part = narrow(whole, kept, models.intersection(asked.models or ()), groups)
-        return Study(self, part, str(path), config, self.scale(choice) if choice else Scale())
+        part, by = _narrow_to(whole, asked, kept, taken)
+        study = Study(self, part, str(path), config, self.scale(choice) if choice else Scale())
+        if by:
+            study.left_out = find_left_out(narrow(whole, taken), part, by, self._title_of)
+        return study
+
+    def _title_of(self, kind: str, name: str) -> str:
+        return self.dataset(name).title if kind == "dataset" else self._model_title(name)
+
+    def _model_title(self, name: str) -> str:
+        """Return the title of a model; lists from elsewhere that take no part have only their name."""
+        known = ("models", name) in self._cache or name in self.names("models")
+        return self.model(name).title if known else name
+
+
+def _narrow_to(
+    whole: StudyConfig, asked: Choice, kept: list[str], taken: list[str]
+) -> tuple[StudyConfig, str]:
+    """Return the part of a study that a user asks for, and by which words; "" where it is all of it."""
+    models = {name for entry in whole.models for name in entry.models}.intersection(asked.models or ())
+    groups = {entry.group for entry in whole.models}.intersection(asked.groups or ())
+    used = {"datasets": kept != taken, "models": bool(models), "groups": bool(groups)}
+    by = words_of(asked, [key for key, does in used.items() if does])
+    return narrow(whole, kept, models, groups), by
 
 
 def _check_statements(catalog: Catalog, study: StudyConfig, where: str) -> None:

@@ -12,6 +12,7 @@ from recspectra.config.base import ConfigError, check_known
 from recspectra.config.drawings import Drawings
 from recspectra.config.lists import ListFile, ListsEntry, found_at, places_of
 from recspectra.config.model import BY_RECALL, LISTS, ModelConfig, PlannedRun, RunConfig, TuneConfig
+from recspectra.config.narrowed import LeftOut
 from recspectra.config.scale import Scale
 from recspectra.config.study import FigureConfig, ModelEntry, ProtocolConfig, StudyConfig, View, variant_label
 
@@ -25,7 +26,7 @@ class Study:
     """A study with its references resolved: runs, protocols, views.
 
     `whole` is the study as its file has it: what names a model is checked against all of them, also where
-    only some take part. `scale` caps what is spent.
+    only some take part. `scale` caps what is spent; `left_out` is what its user narrowed away.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Study:
     ) -> None:
         self.catalog, self.config, self.origin, self.scale = catalog, config, origin, scale
         self.name = config.name
+        self.left_out = LeftOut()
         for name in config.datasets:
             catalog.dataset(name, f"{origin}: datasets")
         self.protocols = [catalog.protocol(p, f"{origin}: protocols") for p in config.protocols]

@@ -178,7 +178,8 @@ class Case:
     ) -> Side:
         """Return a model's variant on a dataset, measured if it has a run."""
         place, measure = (dataset, model, variant), measure or self.measures[0]
-        label, key, status = self.models.get(place, (self._title(model, variant), "", "no run"))
+        none = self._title(model, variant), "", self.files.left_out.why(model, variant) or "no run"
+        label, key, status = self.models.get(place, none)
         values = self._measured(dataset, measure, view).get("\0".join((model, variant, key)))
         runs = self.runs[(self.runs["dataset"] == dataset) & (self.runs["model"] == model)]
         runs = runs[(runs["variant"] == variant) & (runs["key"] == key)]
@@ -221,12 +222,21 @@ class Case:
         return not self.claim.published or self.printed.method(model, variant) is not None
 
     def absent(self, dataset: str) -> list[str]:
-        """Return the rivals that the study has no run of on a dataset."""
+        """Return which rivals have no run on a dataset: those that were left out, those the study lacks."""
         here = {place[1:] for place in self.models if place[0] == dataset}
+        out = self.files.left_out
         if self.claim.rivals:
-            models = {model for model, _ in here}
-            return [self._title(name, "default") for name in self.claim.rivals if name not in models]
-        return self.printed.absent(here | {(self.claim.model, self.claim.variant)})
+            names = dict.fromkeys(self.claim.rivals).keys() - {model for model, _ in here}
+            gone = [out.models[name] for name in self.claim.rivals if name in names & out.models.keys()]
+            other = [name for name in self.claim.rivals if name in names - out.models.keys()]
+            lacking = [self._title(name, "default") for name in other]
+        else:
+            lacking = self.printed.absent(here | {(self.claim.model, self.claim.variant)})
+            methods = {self.printed.method(*one) for one in out.runs}
+            gone = [name for name in lacking if name in methods]
+            lacking = [name for name in lacking if name not in methods]
+        told = {f"left out by {out.by}": gone, "not in this study": lacking}
+        return [f"{why}: {', '.join(names)}" for why, names in told.items() if names]
 
     def view(self, measure: Measure) -> View | None:
         """Return what the claim is measured with: its own view, else the fullest of the protocol."""
@@ -247,7 +257,8 @@ class Case:
 
     def _title(self, model: str, variant: str) -> str:
         titles = dict(zip(self.files.runs["model"], self.files.runs["title"], strict=True))
-        return titles.get(model, model) + ("" if variant == "default" else f" ({variant})")
+        title = titles.get(model) or self.files.left_out.models.get(model, model)
+        return title + ("" if variant == "default" else f" ({variant})")
 
     def _measured(self, dataset: str, measure: Measure, view: View | None) -> dict[str, np.ndarray]:
         view = view or self.view(measure)
@@ -404,7 +415,7 @@ def _gain_row(case: Case, dataset: str, reading: str, part: list[Result]) -> dic
     bars = _bars([subject], rough=True)
     rivals = _bars([r.contest.rival for r in part if not (r.found and r.found.high < 0)])
     absent = [] if reading else case.absent(dataset)
-    rivals += [f"not in this study: {', '.join(absent)}"] if absent else []
+    rivals += absent
     rivals += [] if any(r.contest.rival.values is not None for r in part) else ["no rival has a number"]
     unlike = _not_compared([side for r in part for side in r.contest[:2]])
     row = case.row("reading" if reading else "claim", dataset, reading=reading, subject=subject.label,
@@ -763,6 +774,11 @@ def tell(files: StudyResults, claim: ClaimConfig, rows: pd.DataFrame) -> list[st
     return paragraphs("claims.j2", claim=claim, rows=lines, titles=files.titles, draws=simultaneous.DRAWS)
 
 
+def tell_left_out(files: StudyResults) -> list[str]:
+    """Return a line that says what a user narrowed away from a study; nothing where it is whole."""
+    return paragraphs("narrowed.j2", out=files.left_out)
+
+
 def layout(files: StudyResults, claim: ClaimConfig, rows: pd.DataFrame) -> Table:
     """Lay out the rows of a claim as a small table."""
     if claim.kind == "order":
@@ -826,7 +842,7 @@ def draw_claims(files: StudyResults, published: Published) -> list[str]:
         return []
     path = files.folder / "claims.csv"
     write_csv(path, judge(files, published))
-    frame, parts = read(files.folder), []
+    frame, parts = read(files.folder), [markdown(text) for text in tell_left_out(files)]
     for claim in files.config.claims:
         rows = frame[frame["claim"] == claim.name]
         table = layout(files, claim, rows)

@@ -57,6 +57,7 @@ def collect(study: Study, results: Path, choice: Choice | None = None) -> None:
     chosen = choice.model_dump(exclude_none=True) if choice else {}
     also = {
         "choice": chosen,
+        "left_out": study.left_out.model_dump(),
         "digests": digests(study, results, "split"),
         "elsewhere": elsewhere(study, results),
     }

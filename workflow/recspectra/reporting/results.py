@@ -15,6 +15,7 @@ import pandas as pd
 
 from recspectra import registry
 from recspectra.config import folds
+from recspectra.config.narrowed import LeftOut
 from recspectra.config.scale import CAPPED, USABLE
 from recspectra.config.study import StudyConfig, TableConfig, View
 from recspectra.config.yaml_io import validate
@@ -150,6 +151,8 @@ class StudyResults:
         `study.json`: the study's configuration, its provenance, models, protocols.
     config : StudyConfig
         The configuration alone.
+    left_out : LeftOut
+        What its user narrowed away.
     protocols : dict
         Title, reason, target, metrics and cut-offs of each protocol.
     """
@@ -168,6 +171,7 @@ class StudyResults:
         self.protocols: dict[str, dict] = listed if isinstance(listed, dict) else {}
         known["protocols"] = list(listed)
         self.config: StudyConfig = validate(StudyConfig, known, str(path))
+        self.left_out = validate(LeftOut, self.study.get("left_out", {}), str(path))
         _check_names(path, "datasets", self.config.datasets)
 
     @cached_property

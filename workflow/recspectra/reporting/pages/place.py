@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from recspectra.config.narrowed import WORDS
 from recspectra.config.scale import Choice
 from recspectra.config.yaml_io import validate
 from recspectra.paths import Paths
@@ -60,5 +61,7 @@ def _words(files: StudyResults) -> str:
     choice = validate(Choice, files.study.get("choice", {}), str(files.folder / "study.json"))
     given = choice.model_dump(exclude_none=True)
     words = {"STUDY": str(origin) if own and origin.name else files.config.name}
-    words |= {k.upper(): ",".join(v) if isinstance(v, list) else f"{v}" for k, v in given.items()}
+    words |= {
+        WORDS.get(k, k.upper()): ",".join(v) if isinstance(v, list) else f"{v}" for k, v in given.items()
+    }
     return " ".join(f"{name}={shlex.quote(value)}" for name, value in words.items())

@@ -132,7 +132,11 @@ def study_view(folder: Path, published: Published, place: Place) -> StudyView:
     return StudyView(
         files=files,
         page=f"study-{config.name}.html",
-        paragraphs=[*_outdated(files), *(part for part in config.description.split("\n\n") if part.strip())],
+        paragraphs=[
+            *claims.tell_left_out(files),
+            *_outdated(files),
+            *(part for part in config.description.split("\n\n") if part.strip()),
+        ],
         models=files.study.get("about", {}),
         datasets=_datasets(files),
         claims=_claims(files),

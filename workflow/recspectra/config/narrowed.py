@@ -1,0 +1,79 @@
+"""What a study leaves out because its user named some of its datasets, models or groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from recspectra.config.base import Strict
+from recspectra.config.scale import Choice
+from recspectra.config.study import DRAWN, StudyConfig
+
+WORDS = {"datasets": "DATASETS", "models": "MODELS", "groups": "MODEL_GROUPS"}  # as `make` knows them
+
+
+class LeftOut(Strict):
+    """What takes no part in a narrowed study; nothing where it is whole.
+
+    Attributes
+    ----------
+    by : str
+        What narrowed it: `MODELS=popularity,ease`.
+    datasets, models : dict
+        Name -> title of those without any run.
+    runs : list of [str, str]
+        Model and variant of all entries without any run.
+    tables, figures, claims : list of str
+        Names of what is not shown.
+    """
+
+    by: str = ""
+    datasets: dict[str, str] = {}
+    models: dict[str, str] = {}
+    runs: list[list[str]] = []
+    tables: list[str] = []
+    figures: list[str] = []
+    claims: list[str] = []
+
+    def why(self, model: str, variant: str = "default") -> str:
+        """Return why a model's variant has no run; "" if nothing was left out of it."""
+        return f"left out by {self.by}" if [model, variant] in self.runs else ""
+
+
+def find_left_out(
+    whole: StudyConfig, part: StudyConfig, by: str, title_of: Callable[[str, str], str]
+) -> LeftOut:
+    """Return what a part of a study lacks.
+
+    Parameters
+    ----------
+    whole, part : StudyConfig
+        The study before and after it was narrowed.
+    by : str
+        What narrowed it.
+    title_of : callable
+        (`dataset` or `model`, name) -> title.
+    """
+    had, has = _runs_of(whole), _runs_of(part)
+    models = dict.fromkeys(m for m, _ in had if m not in {name for name, _ in has})
+    datasets = [name for name in whole.datasets if name not in part.datasets]
+    return LeftOut(
+        by=by,
+        datasets={name: title_of("dataset", name) for name in datasets},
+        models={name: title_of("model", name) for name in models},
+        runs=[list(one) for one in had if one not in has],
+        **{kind: _lacking(getattr(whole, kind), getattr(part, kind)) for kind in DRAWN},
+    )
+
+
+def words_of(choice: Choice, used: Collection[str]) -> str:
+    """Return what a user narrowed a study by: `MODELS=popularity,ease`."""
+    return " ".join(f"{WORDS[key]}={','.join(getattr(choice, key))}" for key in WORDS if key in used)
+
+
+def _runs_of(config: StudyConfig) -> dict[tuple[str, str], None]:
+    return dict.fromkeys((name, entry.variant) for entry in config.models for name in entry.models)
+
+
+def _lacking(whole: list, part: list) -> list[str]:
+    there = {item.name for item in part}
+    return [item.name for item in whole if item.name not in there]
