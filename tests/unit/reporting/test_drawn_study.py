@@ -208,6 +208,18 @@ def test_runtime_table_sets_ratios_beside_published_ones(on_ml_1m: Path) -> None
     assert r"\begin{longtable}" in (on_ml_1m / "table-time.tex").read_text()
 
 
+def test_a_runtime_table_has_no_multiples_of_a_model_without_a_run(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "s")
+    draw(folder, ROOT)
+    assert "times GF-CF" in (folder / "table-time.md").read_text()
+    study = study_json()
+    study["tables"][0]["reference"] = "wpgrec"
+    (folder / "study.json").write_text(json.dumps(study))
+    draw(folder, ROOT)
+    head = (folder / "table-time.md").read_text()
+    assert "| total (s) | peak memory (MB) |" in " ".join(head.split()) and "| times" not in head
+
+
 def test_a_fit_of_a_few_epochs_is_counted_as_often_as_the_table_says(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "s")
     runs = pd.read_csv(folder / "runs.csv", dtype=str, keep_default_na=False)

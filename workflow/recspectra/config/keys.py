@@ -94,7 +94,8 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "protocol": "The protocol whose numbers are shown.",
         "metrics": "Columns, with `k`.",
         "k": "Cut-offs of the lists.",
-        "reference": "A model: what is above or below it is marked; a `runtime` table has multiples of it.",
+        "reference": "A model: what is above or below it is marked; a `runtime` table has multiples of it "
+        "(by default of `gfcf`), where it has a run.",
         "figure": "Of some kinds that a paper adds: the figure whose numbers it prints.",
         "datasets": "In place of the study's.",
         "groups": "Which entries are rows.",

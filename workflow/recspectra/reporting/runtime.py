@@ -112,22 +112,15 @@ def lay_out(files: StudyResults, table: TableConfig, published: Published, frame
     titles, reference = files.titles, title_of(files, table.timed_against)
     beside = frame.loc[frame["published_minutes"].notna(), "dataset"]
     where = ", ".join(dict.fromkeys(name.split(".")[0] for name in beside))
-    header = [
-        "model",
-        "dataset",
-        "eigenpairs (s)",
-        "fit (s)",
-        "score (s)",
-        "total (s)",
-        f"times {reference}",
-    ]
+    header = ["model", "dataset", "eigenpairs (s)", "fit (s)", "score (s)", "total (s)"]
+    header += [f"times {reference}"] if (ran := frame["ratio"].notna().any()) else []
     printed = [f"published on {where} (min)", f"published, times {reference}"]
     some = frame["published_minutes"].notna().any()
     header = [*header, *(printed if some else []), "peak memory (MB)", "status"]
     rows = []
     for line in frame.itertuples(index=False):
-        numbers = [getattr(line, name) for name in (*STAGES, "total_seconds")]
-        cells = [_short(number) for number in (*numbers, line.ratio)]
+        numbers = [getattr(line, name) for name in (*STAGES, "total_seconds", *(["ratio"] if ran else []))]
+        cells = [_short(number) for number in numbers]
         minutes = DASH if pd.isna(line.published_minutes) else f"{line.published_minutes:g}"
         cells += [minutes, _short(line.published_ratio)] if some else []
         memory = "" if pd.isna(line.peak_memory_mb) else f"{line.peak_memory_mb:,.0f}"
