@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import recspectra as rs
@@ -30,6 +31,19 @@ def ask(ease: rs.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call
 def test_an_empty_user_is_not_everybody(users: str, ask: Callable[..., None]) -> None:
     with pytest.raises(rs.DataError, match="is missing .an empty text"):
         ask("--users", users)
+
+
+def test_an_id_with_a_comma_is_named_by_itself(
+    ask: Callable[..., None], capsys: pytest.CaptureFixture
+) -> None:
+    pairs = [(user, f"i{(7 * place + step) % 20}") for place, user in enumerate(['q"uote,72', "b", "c", "d"])
+             for step in range(10)]  # fmt: skip
+    rs.fit("popularity", rs.read(pd.DataFrame(pairs, columns=["user", "item"]))).save("m.rs")
+    ask("--user", 'q"uote,72', "--user", "b", "--k", "1")
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in shown[1:]] == ['q"uote,72', "b"]
+    with pytest.raises(rs.DataError, match="unknown user"):
+        ask("--users", 'q"uote,72')
 
 
 HISTORIES = [

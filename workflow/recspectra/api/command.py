@@ -21,6 +21,7 @@ ABOUT = """Recommendations of a saved model.
 A study keeps the models whose entry says `keep: true`; `make study STUDY=NAME KEEP=1` keeps all."""
 EXAMPLES = """examples:
   python -m recspectra recommend results/runs/synthetic/ease/0123456789/seed-0 --users 17,99 --k 10
+  python -m recspectra recommend my-model.rs --user "Smith, J." --user 17
   python -m recspectra recommend synthetic/ease --all --out lists.parquet
   python -m recspectra recommend my-model.rs --history new-users.csv --out lists.csv
 
@@ -37,7 +38,7 @@ def run() -> None:
         _check_ending(args.out)
     model = load(find(args.run), any_code=args.any_code)
     history = _read_history(args.history) if args.history else None
-    users = None if args.users is None else [user.strip() for user in args.users.split(",")]
+    users = args.user if args.users is None else [user.strip() for user in args.users.split(",")]
     found = model.recommend(users, args.k, exclude_seen=not args.seen, history=history)
     if not args.out:
         print(found.to_string(index=False))
@@ -65,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     whom = own.add_mutually_exclusive_group(required=True)
     whom.add_argument("--users", help="ids as in your file, with commas between them")
+    whom.add_argument(
+        "--user", action="append", metavar="ID", help="one id, commas included; may stand again"
+    )
     whom.add_argument("--all", action="store_true", help="all users of the model")
     whom.add_argument("--history", type=Path, help="a CSV file: users, new ones too, and what they have")
     own.add_argument("--k", type=int, default=10, help="items a user (default 10)")
