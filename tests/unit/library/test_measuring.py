@@ -77,7 +77,9 @@ def test_a_comparison_has_its_interval_p_value_and_smallest_difference(
     assert found.high - found.low == pytest.approx(2 * 1.98 * error, rel=0.1)
     assert found.mde == pytest.approx((1.96 + 0.84) * error, rel=0.1)
     assert str(found).startswith("EASE is above Popularity in recall@10: +0.")
-    assert str(found).endswith(f"; 120 users can show a difference of {found.mde:.4f} or more")
+    assert str(found).endswith(
+        f"; 120 users would show a true difference of {found.mde:.4f} in 80 % of such tests"
+    )
 
 
 def test_a_model_is_not_told_apart_from_itself(data: rs.Data, ease: rs.Model) -> None:

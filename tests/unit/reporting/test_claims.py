@@ -340,7 +340,7 @@ def test_an_ablation_has_a_row_and_a_verdict_a_pair(tmp_path: Path) -> None:
     assert set(rows["scope"]) == {"claim"}
     text = " ".join(claims.tell(files, files.config.claims[0], rows))
     assert '"a helps": reproduced. WPGRec (full) has' in text
-    assert "The smallest difference that this test set would show is" in text
+    assert "A true difference of 0." in text and ") would be found in 80 % of such tests." in text
 
 
 # ------------------------------------------------------------------------ words and files

@@ -136,7 +136,7 @@ class Difference:
         How often chance makes a difference of at least this size where there is none. At most .05 if and
         only if the interval leaves out 0.
     mde : float
-        The smallest difference that so many users show with a probability of .8.
+        The true difference that tests of so many users find in 80 % of cases; a smaller one may be found too.
     users : int
         How many users.
     """
@@ -160,7 +160,7 @@ class Difference:
         return (
             f"{self.subject} is {verdict} {self.rival} in {self.metric}@{self.k}: {self.difference:+.4f} "
             f"({self.low:+.4f} to {self.high:+.4f}), p = {self.p:.4f}; "
-            f"{self.users:,} users can show a difference of {self.mde:.4f} or more"
+            f"{self.users:,} users would show a true difference of {self.mde:.4f} in 80 % of such tests"
         )
 
 
