@@ -49,6 +49,14 @@ def test_the_protocol_s_metrics_and_views_are_all_measured(data: rs.Data, ease: 
     assert len(both) == both[["history", "mask"]].drop_duplicates().shape[0] > 1
 
 
+def test_a_narrow_terminal_shows_whose_numbers_they_are(data: rs.Data, ease: rs.Model) -> None:
+    found = rs.evaluate({"Popularity of everything": ease}, data)
+    with pd.option_context("display.width", 80, "display.max_columns", 0):
+        heads = str(found).splitlines()[0].split()
+    assert heads == ["model", "metric", "k", "...", "value", "low", "high"]
+    assert set(found.columns) == {"model", "history", "mask", "users", "metric", "k", "value", "low", "high"}
+
+
 def test_lists_from_elsewhere_stand_beside_models(data: rs.Data, ease: rs.Model) -> None:
     inputs = Inputs(data.train, data.valid, True, {})
     top = all_lists(ease.system.score, inputs, "train", 10)["test_train+valid_train+valid"]

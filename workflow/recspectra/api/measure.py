@@ -31,7 +31,8 @@ from recspectra.files import machine_memory
 from recspectra.fitting.ranking import NO_CUTS, Ranking
 from recspectra.fitting.scoring import Inputs, rank
 
-COLUMNS = ["model", "history", "mask", "users", "metric", "k", "value", "low", "high"]
+# What tells rows apart stands first and the numbers last: a narrow terminal hides columns from the middle.
+COLUMNS = ["model", "metric", "k", "history", "mask", "users", "value", "low", "high"]
 HONEST = {("train", "valid"), ("train", "test"), ("train+valid", "test")}  # fitted on, measured on
 Measurable = Any  # a Model, a Lists, a frame of lists, or a sequence of Models that differ in their seed
 
@@ -62,10 +63,10 @@ def evaluate(
     Returns
     -------
     pandas.DataFrame
-        `model`, `history`, `mask`, `users` (whose mean it is), `metric`, `k`, `value`, and the ends `low` and
-        `high` of its 95 % interval, as in the tables of a study: over other users of the same kind and, where
-        there are several seeds, other seeds. A number of all lists together (`coverage`, `gini`) has none.
-        Two intervals that overlap say little of a difference: use `compare`.
+        `model`, `metric`, `k`, `history`, `mask`, `users` (whose mean it is), `value`, and the ends `low` and
+        `high` of its 95 % interval, as in the tables of a study: over other users of the same kind
+        and, where there are several seeds, other seeds. A number of all lists together (`coverage`, `gini`)
+        has none. Two intervals that overlap say little of a difference: use `compare`.
 
     Raises
     ------
