@@ -77,7 +77,10 @@ class Task:
             raise KeyError(f"spectrum '{operator}' was not prepared; add it to `spectra` in the model's YAML")
         limit = self.spectra[operator].vectors.shape[0]
         if rank > limit:
-            raise Refused(f"rank {rank} exceeds the size {limit} of the graph")
+            raise Refused(
+                f"rank {rank} exceeds the size {limit} of the graph; take at most `rank={limit}` (in a study "
+                f"`params: {{rank: {limit}}}`)"
+            )
         return self.spectra[operator].top(rank)
 
 

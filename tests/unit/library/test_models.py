@@ -115,7 +115,12 @@ FITTED_WRONGLY: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("gfcf", {"rnk": 3}, rs.ConfigError, "unknown parameter 'rnk' of model 'gfcf'; .*did you mean 'rank'"),
     ("gfcf", {"rank": "3"}, rs.ConfigError, "parameter 'rank' of model 'gfcf': '3' is not of type int"),
     ("gfcf", {"rank": 0}, rs.ConfigError, "0 is out of bounds: must be >= 1"),
-    ("gfcf", {"rank": 500}, rs.Refused, "rank 500 exceeds the size 80"),
+    (
+        "gfcf",
+        {"rank": 500},
+        rs.Refused,
+        r"exceeds the size 80 of the graph; take at most `rank=80` \(in a study `params: {rank: 80}`",
+    ),
     ("gfcf", {"on": "valid"}, rs.ConfigError, "on: 'valid' is none of train"),
     ("mf", {"seed": -1}, rs.ConfigError, "seed: -1 is no whole number of at least 0"),
     ("mf", {"device": "gpu"}, rs.ConfigError, "device: 'gpu' is none of auto, cpu, cuda"),

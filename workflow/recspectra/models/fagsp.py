@@ -252,5 +252,8 @@ def leading_vectors(r: sp.csr_array, rank: int, device: str = "cpu") -> np.ndarr
     """Return the leading eigenvectors of R^T R, shape (n, rank), of a normalised R."""
     items = r.shape[1]
     if rank > items:
-        raise Refused(f"rank {rank} exceeds the size {items} of the graph")
+        raise Refused(
+            f"rank {rank} exceeds the size {items} of the graph; take at most `rank={items}` (in a study "
+            f"`params: {{rank: {items}}}`)"
+        )
     return leading(Gram(r, 1.0), rank, device=device).vectors
