@@ -272,7 +272,7 @@ def _times_of(table: InteractionTable, parts: np.ndarray, config: DatasetConfig)
 
 
 def check_counts(config: DatasetConfig, found: dict[str, Any]) -> list[str]:
-    """Compare found with expected counts; return lines that say both.
+    """Compare found with expected counts; return lines that say both, or what was found.
 
     Raises
     ------
@@ -284,7 +284,8 @@ def check_counts(config: DatasetConfig, found: dict[str, Any]) -> list[str]:
     if wrong:
         raise DataError(f"dataset '{config.name}' is not what it should be: {'; '.join(wrong)}")
     names = ("users", "items", "interactions", *PARTS)
-    return [f"{k}: found {found[k]:,}, expected {expected.get(k, 'anything')}" for k in names]
+    also = {name: f", expected {count:,}" for name, count in expected.items()}
+    return [f"{name}: found {found[name]:,}{also.get(name, '')}" for name in names]
 
 
 def statistics(config: DatasetConfig, pieces: dict[str, Interactions]) -> dict[str, Any]:
