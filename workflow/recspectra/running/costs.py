@@ -107,10 +107,14 @@ def _sum_up(work: dict[Cell, tuple[Work, Work]]) -> str:
     runs, trials = (sum(pair[i].count for pair in work.values()) for i in (0, 1))
     parts = [part for pair in work.values() for part in pair]
     measured, seconds = sum(part.measured for part in parts), sum(part.seconds for part in parts)
-    share = 100 * measured / max(runs + trials, 1)
+    every = runs + trials
+    share, took = 100 * measured / max(every, 1), f"{seconds:,.0f} s ({seconds / 3600:.1f} hours)"
+    said = (
+        f"The measured {measured:,} of {every:,} take {took} one after another; the others are not measured."
+    )
     return (
         f"{runs:,} runs and {trials:,} trials; {measured:,} of them ({share:.0f} %) have a measured time.\n"
-        f"One after another these take {seconds:,.0f} s ({seconds / 3600:.1f} hours)."
+        + (said if measured < every else f"One after another these take {took}.")
     )
 
 
