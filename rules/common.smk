@@ -57,9 +57,11 @@ def gpus(dataset, model=None):
 
 
 slurm.keep_to_squeue()
+if workflow.is_main_process:
+    locks.hold_before_snakemake(Path("results"), messages.stop)
 
 
-# Snakemake's own lock is not enough: see `locks`.
+# Snakemake's own lock is not enough: see `locks`. With `--nolock` it takes none, so ours is taken here.
 onstart:
     if workflow.is_main_process:
         interrupts.watch_termination()

@@ -68,6 +68,56 @@ def test_a_second_one_is_told_who_works_there(held: subprocess.Popen, results: P
     assert f"process {held.pid} on " in said and "wait until it has ended" in said
 
 
+@pytest.fixture
+def snakemakes(monkeypatch: pytest.MonkeyPatch) -> type:
+    """Snakemake's class that locks, as it is before a workflow is read."""
+    base = pytest.importorskip("snakemake.persistence").PersistenceBase
+    monkeypatch.setattr(base, "lock", base.lock)
+    return base
+
+
+class Ending:
+    """Snakemake's records while another workflow that ends removes its lock."""
+
+    @property
+    def locked(self) -> bool:
+        raise FileNotFoundError(".snakemake/locks/0.input.lock")
+
+
+def test_a_workflow_whose_end_removes_locks_is_waited_for(
+    held: subprocess.Popen, results: Path, snakemakes: type
+) -> None:
+    locks.hold_before_snakemake(results, sys.exit)
+    said = "error: another workflow works on results since .* wait until it has ended"
+    with pytest.raises(SystemExit, match=said), snakemakes.lock(Ending()):
+        pass
+
+
+def test_ours_is_held_when_snakemake_has_removed_its_own(results: Path, snakemakes: type) -> None:
+    class Records:
+        locked = False
+
+        def all_inputfiles(self) -> list[str]:
+            return []
+
+        all_outputfiles = all_inputfiles
+
+        def _write_locks(self, *_: object) -> None:
+            assert holder().wait(60) == 1  # another is refused before Snakemake's lock is there
+
+        def unlock(self) -> None:
+            assert holder().wait(60) == 1  # and while it is removed
+
+    try:
+        for _ in range(2):
+            locks.hold_before_snakemake(results, sys.exit)
+        with snakemakes.lock(Records()):
+            locks.hold(results)  # as with every workflow, once more when it starts
+        assert len(locks._held) == 1 and holder().wait(60) == 1
+    finally:
+        locks._release()
+
+
 def test_a_kill_frees_the_folder(held: subprocess.Popen, results: Path) -> None:
     held.kill()
     held.wait()

@@ -11,10 +11,12 @@ import contextlib
 import json
 import os
 import socket
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, NoReturn
 
 import psutil  # Snakemake needs it too
 from filelock import FileLock, Timeout
@@ -71,8 +73,40 @@ def check_links(results: Path, records: Path) -> None:
             raise Busy(f"'{path}' is a link or no regular file; remove it and run again")
 
 
+def hold_before_snakemake(results: Path, refuse: Callable[[str], NoReturn]) -> None:
+    """Take the lock before Snakemake reads its own.
+
+    Snakemake reads the files of all locks, and a workflow that ends removes them: one that started in that
+    moment died of a file that was gone. The kernel's lock is held until the process has ended, so whoever has
+    it finds no other that removes files. A dry run takes no lock of Snakemake's, and none of these.
+
+    Parameters
+    ----------
+    results : Path
+        The results folder.
+    refuse : callable
+        Ends the workflow with a message, where another has the folder.
+    """
+    base = getattr(sys.modules.get("snakemake.persistence"), "PersistenceBase", None)
+    plain = getattr(base, "lock", None)
+    if plain is None or hasattr(plain, "holds_results"):
+        return
+
+    @contextlib.contextmanager
+    def lock(self: Any) -> Iterator[None]:
+        try:
+            hold(results)
+        except Busy as error:
+            refuse(f"error: {error}")
+        with plain(self):
+            yield
+
+    lock.holds_results = True  # type: ignore[attr-defined]
+    base.lock = lock
+
+
 def hold(results: Path) -> None:
-    """Keep all other workflows from a results folder until this process ends.
+    """Keep all other workflows from a results folder until this process ends; a second call does nothing.
 
     Raises
     ------
@@ -81,6 +115,8 @@ def hold(results: Path) -> None:
     """
     results.mkdir(parents=True, exist_ok=True)
     path = results.absolute() / NAME  # Snakemake leaves the folder before it ends
+    if str(path) in [one.lock_file for one in _held]:
+        return
     if path.is_symlink():
         raise Busy(f"'{results / NAME}' is a link; remove it and run again")
     lock = _lock(path)
