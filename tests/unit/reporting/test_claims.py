@@ -57,16 +57,16 @@ def three(**rivals: Model) -> dict[str, Model]:
     [
         ({}, REPRODUCED, ""),
         ({"dgrec": closed(0.01)}, NOT_REPRODUCED, ""),
-        ({"dgrec": closed(0.0005)}, CANNOT_TELL, ""),
+        ({"dgrec": closed(0.0005)}, CANNOT_TELL, "the interval holds 0"),
         ({"wpgrec": Model(BASE, status="capped")}, CANNOT_TELL, "WPGRec: ended by a cap"),
         (
             {"wpgrec": Model(BASE, curve=[0.1, 0.2, 0.3])},
             CANNOT_TELL,
             "WPGRec: still gaining on validation when its epochs ran out",
         ),
-        ({"wpgrec": Model(BASE, curve=[0.3, 0.2])}, REPRODUCED, "variation over seeds not covered"),
+        ({"wpgrec": Model(BASE, curve=[0.3, 0.2])}, REPRODUCED, "too few seeds"),
         ({"wpgrec": Model(BASE, cosine="0.81")}, CANNOT_TELL, "approximate gradients (cosine 0.81)"),
-        ({"wpgrec": Model(BASE, cosine="0.93")}, REPRODUCED, "variation over seeds not covered"),
+        ({"wpgrec": Model(BASE, cosine="0.93")}, REPRODUCED, "too few seeds"),
         ({"wpgrec": Model(None, status="oom")}, CANNOT_TELL, "WPGRec: no number (oom)"),
         ({"dgrec": closed(0.01, status="capped")}, NOT_REPRODUCED, ""),
         ({"dgrec": closed(-0.01, status="capped")}, CANNOT_TELL, "DGRec: ended by a cap"),
@@ -111,7 +111,7 @@ def test_seeds_that_are_many_count_and_few_are_told(tmp_path: Path) -> None:
 
     few = {name: trained(gap, 1) for name, gap in (("wpgrec", 0.0), ("bsarec", -0.004), ("dgrec", -0.01))}
     rows = judged(write(tmp_path / "few", {LOO: few}, [GAIN]))
-    assert "variation over seeds not covered (0 degrees of freedom, 10 are needed)" in rows["reason"][0]
+    assert "too few seeds (0 degrees of freedom, 10 are needed)" in rows["reason"][0]
     many = {name: trained(gap, 5) for name, gap in (("wpgrec", 0.0), ("bsarec", -0.004), ("dgrec", -0.01))}
     rows = judged(write(tmp_path / "many", {LOO: many}, [GAIN]))
     assert "seeds" not in rows["reason"][0] and (rows["df"][0], rows["seeds"][0]) == (12, 5)
@@ -341,6 +341,18 @@ def test_an_ablation_has_a_row_and_a_verdict_a_pair(tmp_path: Path) -> None:
     text = " ".join(claims.tell(files, files.config.claims[0], rows))
     assert '"a helps": reproduced. WPGRec (full) has' in text
     assert "A true difference of 0." in text and ") would be found in 80 % of such tests." in text
+
+
+def test_what_cannot_be_told_has_a_reason_in_its_row_and_the_row_has_its_history(tmp_path: Path) -> None:
+    files = write(tmp_path / "s", {LOO: three(dgrec=closed(0.0005))}, [GAIN])
+    rows = judged(files)
+    untold = rows[rows["verdict"] == CANNOT_TELL]
+    assert len(untold) == 2 and set(untold["reason"]) == {"the interval holds 0"}
+    table = claims.layout(files, files.config.claims[0], rows)
+    assert [line[1].text for line in table.rows] == ["train+valid"] * 2
+    old = rows.assign(reason=["", "", "", *["x"] * (len(rows) - 3)][: len(rows)])
+    again = claims.give_reasons(claims.give_reasons(old))
+    assert (again["reason"] == rows["reason"]).all(), "files of earlier versions get them, once"
 
 
 # ------------------------------------------------------------------------ words and files

@@ -42,7 +42,7 @@ def test_one_seed_of_every_model_gives_a_printed_value_no_interval(tmp_path: Pat
     rows = judged(write(tmp_path / "s", {LOO: {"wpgrec": at(0.09), "bsarec": at(0.04)}}, [VALUE]))
     assert rows["verdict"][0] == CANNOT_TELL
     assert rows[["ci_low", "ci_high", "p"]].isna().all(axis=None)
-    assert "variation over seeds not covered (0 degrees of freedom, 10 are needed)" in rows["reason"][0]
+    assert "too few seeds (0 degrees of freedom, 10 are needed)" in rows["reason"][0]
 
 
 def test_a_printed_value_of_another_definition_is_not_compared(tmp_path: Path) -> None:

@@ -78,6 +78,23 @@ def test_claims_have_verdict_number_interval_and_what_is_printed(kept: Path, pub
     assert fill(found, kept, published) == found
 
 
+def test_rows_of_several_histories_say_theirs_and_what_is_untold_says_why(
+    kept: Path, published: Published
+) -> None:
+    path = kept / PLACE / "claims.csv"
+    rows = pd.read_csv(path).assign(history="train", mask="train")
+    other = rows.iloc[:1].assign(
+        history="train+valid", mask="train+valid", ci_low=-0.05, verdict="cannot tell"
+    )
+    pd.concat([rows, other]).to_csv(path, index=False)
+    found = fill(page(*CLAIMS), kept, published)
+    assert "| reproduced | ndcg@10, history train: A 0.5000" in found
+    assert "| cannot tell | ndcg@10, history train+valid: A 0.5000" in found
+    assert "(printed +10.0%). The interval holds 0. |" in found
+    rows.to_csv(path, index=False)
+    assert "history" not in fill(page(*CLAIMS), kept, published)
+
+
 def test_claims_of_a_scope_or_name_alone(kept: Path, published: Published) -> None:
     found = fill(page(*CLAIMS, "scopes: [rival]"), kept, published)
     assert "not shown" in found and "A is best" not in found

@@ -161,7 +161,7 @@ def closed(gap: float, **more: object) -> Model:
     [
         (closed(-0.01), REPRODUCED, ""),
         (closed(0.01), NOT_REPRODUCED, ""),
-        (closed(0.0), CANNOT_TELL, ""),
+        (closed(0.0), CANNOT_TELL, "the interval holds 0"),
         (closed(-0.01, status="capped"), CANNOT_TELL, "SGL: ended by a cap"),
         (closed(0.01, status="capped"), NOT_REPRODUCED, "SGL: ended by a cap"),
         (None, CANNOT_TELL, "sgl: no number (no run)"),

@@ -61,6 +61,9 @@ ANOTHER_DEFINITION = methodcaller("startswith", "another definition")
 REPRODUCED, NOT_REPRODUCED, CANNOT_TELL = "reproduced", "not reproduced", "cannot tell"
 ALPHA = 1.0 - simultaneous.LEVEL
 MISMATCH = "\u2020"  # of a printed value that may not be compared with ours
+TOO_FEW = "too few seeds"
+HOLDS_ZERO = "the interval holds 0"
+HOLDS_BOTH = "the interval holds values inside and outside the margin"
 HALF_DIGIT = 5e-5  # printed values have four digits
 RULES = {
     "gain": "reproduced if the interval of the gain over the best rival, whichever it is, lies above 0; not "
@@ -369,7 +372,7 @@ def _seeds(panel: Panel | None) -> list[str]:
 def _few(df: int) -> list[str]:
     """Return that there are too few seeds to say anything of others, where it is so."""
     least = simultaneous.FEWEST_DF
-    return [f"variation over seeds not covered ({df} degrees of freedom, {least} are needed)"] * (df < least)
+    return [f"{TOO_FEW} ({df} degrees of freedom, {least} are needed)"] * (df < least)
 
 
 # ------------------------------------------------------------------------------------ gain
@@ -431,7 +434,7 @@ def _gain_row(case: Case, dataset: str, reading: str, part: list[Result]) -> dic
             unlike = [f"the printed rows have {' and '.join(m.metric for m in case.measures)}"]
         if mixed or not unlike:
             row |= _share(row)
-        unlike += [why for why in top["reason"].split("; ") if "over seeds" in why]
+        unlike += [why for why in top["reason"].split("; ") if TOO_FEW in why]
     verdict = "" if reading else _verdict(best, bars, rivals)
     return row | {"verdict": verdict, "reason": "; ".join([*bars, *rivals, *unlike])}
 
@@ -622,7 +625,7 @@ def _settings_row(
         row = case.row("claim", dataset, subject=case.claimed(dataset).label, verdict=verdict)
         return row | {"reason": "; ".join([*bars, *rivals])}
     top = min(part, key=lambda result: result.found.difference)
-    notes = _not_compared(top.contest[:2]) + [w for w in top.row["reason"].split("; ") if "over seeds" in w]
+    notes = _not_compared(top.contest[:2]) + [w for w in top.row["reason"].split("; ") if TOO_FEW in w]
     # To be above the best of the others is to be above each: what would show that is the largest of all.
     least = max((r.found.mde for r in part if math.isfinite(r.found.mde)), default=math.inf)
     return top.row | _numbers(replace(found, mde=least), top.row["ours_rival"]) | {
@@ -747,7 +750,20 @@ def judge(files: StudyResults, published: Published) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=COLUMNS)
     words = [name for name in COLUMNS if name in TEXTS]
     frame[words] = frame[words].astype(object).where(frame[words].notna(), "")
-    return frame.astype(dict.fromkeys(NUMBERS, "float64"))
+    return give_reasons(frame.astype(dict.fromkeys(NUMBERS, "float64")))
+
+
+def give_reasons(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of `claims.csv` in which each that cannot be told says why; old files left some out."""
+    reasons = rows["reason"].str.replace("variation over seeds not covered", TOO_FEW, regex=False)
+    untold = (rows["verdict"] == CANNOT_TELL) & rows["ci_low"].notna()
+    compared = rows["kind"].isin(["gain", "ablation", "optimum"])
+    around = untold & compared & (rows["ci_low"] <= 0) & (rows["ci_high"] >= 0)
+    around &= ~reasons.str.startswith(HOLDS_ZERO)
+    partly = untold & ~compared & (reasons == "")
+    own = np.select([around, partly], [HOLDS_ZERO, HOLDS_BOTH], "")
+    joint = ["; ".join(filter(None, both)) for both in zip(own, reasons, strict=True)]
+    return rows.assign(reason=np.array(joint, dtype=object))
 
 
 def _with_trials(case: Case, row: dict[str, Any]) -> dict[str, Any]:
@@ -764,7 +780,9 @@ def _with_trials(case: Case, row: dict[str, Any]) -> dict[str, Any]:
 def read(folder: Path) -> pd.DataFrame:
     """Read `claims.csv` back from disk."""
     absent = dict.fromkeys(("unlike", "unlike_rival"), "")  # in files of earlier versions
-    return read_csv(Path(folder) / "claims.csv", COLUMNS, NUMBERS, "draw the study first", absent)
+    return give_reasons(
+        read_csv(Path(folder) / "claims.csv", COLUMNS, NUMBERS, "draw the study first", absent)
+    )
 
 
 def tell(files: StudyResults, claim: ClaimConfig, rows: pd.DataFrame) -> list[str]:
@@ -789,6 +807,7 @@ def layout(files: StudyResults, claim: ClaimConfig, rows: pd.DataFrame) -> Table
         "paper": (shown["paper"] + ", " + shown["place"]) if listed else [],
         "metric": (shown["metric"] + "@" + shown["k"].astype(int).astype(str)) if listed else [],
         "dataset": [files.titles.get(name, name) for name in shown["dataset"]],
+        "history": shown["history"],
         "claim": shown["statement"] if claim.kind in ("ablation", "listed") else [],
         "measured with": shown["reading"].where(shown["reading"] != "", claim.metric)
         if claim.rival_metric else [],
@@ -805,9 +824,9 @@ def layout(files: StudyResults, claim: ClaimConfig, rows: pd.DataFrame) -> Table
         "printed": _with_mark(shown["published"], shown["unlike"]),
         "printed of that": _with_mark(shown["published_rival"], shown["unlike_rival"]),
     }  # fmt: skip
-    order = ("dataset", "claim", "paper", "measured with", "metric", "model", "value", "set against",
-             "value of that", "difference", "95% interval", "p", "gain", "printed gain", "verdict", "printed",
-             "printed of that", "note")  # fmt: skip
+    order = ("dataset", "history", "claim", "paper", "measured with", "metric", "model", "value",
+             "set against", "value of that", "difference", "95% interval", "p", "gain", "printed gain",
+             "verdict", "printed", "printed of that", "note")  # fmt: skip
     header = [name for name in order if any(cells[name])]
     lines = [list(row) for row in zip(*(cells[name] for name in header), strict=True)]
     unlike = {*shown["unlike"], *shown["unlike_rival"]} - {""}

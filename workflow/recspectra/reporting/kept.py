@@ -32,7 +32,7 @@ from pydantic import Field
 from recspectra.config.base import ConfigError, Strict
 from recspectra.config.scale import CAPPED, USABLE
 from recspectra.config.yaml_io import parse_yaml, validate
-from recspectra.reporting.claims import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED
+from recspectra.reporting.claims import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED, give_reasons
 from recspectra.reporting.claims import COLUMNS as CLAIM_COLUMNS
 from recspectra.reporting.claims import NUMBERS as CLAIM_NUMBERS
 from recspectra.reporting.published import Published
@@ -142,9 +142,10 @@ def claims(asked: ClaimsTable, kept: Path) -> str:
             f"{', '.join(asked.of)}: no row has claims {missing or asked.claims} and scopes {asked.scopes}"
         )
     header = ["claim", "verdict", "what was measured"]
+    several = rows[["history", "mask"]].drop_duplicates().shape[0] > 1
     whole, lines = len(asked.of) > 1, []
     for told in _together(rows):
-        first, number = told[0], " ".join(paragraphs("kept.j2", rows=told))
+        first, number = told[0], " ".join(paragraphs("kept.j2", rows=told, several=several))
         line = [_statement(first), first["verdict"] or "shown only", number]
         lines.append([first["folder"], *line] if whole else line)
     return _markdown(["dataset", *header] if whole else header, lines) + f"\n{count}\n"
@@ -161,7 +162,8 @@ def _together(rows: pd.DataFrame) -> list[list[dict]]:
 
 
 def _claims(folder: Path) -> pd.DataFrame:
-    return read_csv(folder / "claims.csv", CLAIM_COLUMNS, CLAIM_NUMBERS, "freeze the study", CLAIM_ABSENT)
+    rows = read_csv(folder / "claims.csv", CLAIM_COLUMNS, CLAIM_NUMBERS, "freeze the study", CLAIM_ABSENT)
+    return give_reasons(rows)
 
 
 def _statement(row: dict) -> str:
