@@ -133,6 +133,39 @@ def test_the_first_claims_are_open_the_others_folded_and_all_are_counted(tmp_pat
     assert "Question 8?" in folded and "Question 9?" in folded
 
 
+def give_one_key(folder: Path, key: str, other: str) -> None:
+    """Let runs of one key have another's."""
+    for name in ("runs", "metrics"):
+        path = folder / f"{name}.csv"
+        path.write_text(path.read_text().replace(key, other))
+    path = folder / "per_user" / f"{LOO}.parquet"
+    frame = pd.read_parquet(path)
+    frame.assign(key=frame["key"].replace(key, other)).to_parquet(path, index=False)
+
+
+def test_a_fit_with_two_labels_is_counted_once(tmp_path: Path) -> None:
+    """A point of a sweep may be the main row again."""
+    swept = [Model(values(2)), Model(values(2), variant="center=0.2,phi=0.1")]
+    folder = folder_of(tmp_path, {LOO: {"sgl": swept, "ease": Model(values(1, 2), kind="closed-form")}})
+    give_one_key(folder, "sgl-center=0.2,phi=0.1", "sgl-default")
+    view = viewed(folder)
+    assert home.status([view, view])["runs ok"] == "3"
+    page = render([folder], ROOT)["runs.html"]
+    assert "<h1>All 3 runs</h1>" in page and "has a row for each" in page
+    assert page.count('<th scope="row">') == 5 and "center=0.2,<wbr>phi=0.1" in page
+
+
+def test_a_value_says_of_which_metric_it_is_where_studies_differ(tmp_path: Path) -> None:
+    own = folder_of(tmp_path, {LOO: {"sgl": Model(values(1))}})
+    other = write_study(tmp_path / "results" / "studies" / "fixture")
+    draw(own, ROOT)
+    draw(other, ROOT)
+    page = render([own, other], ROOT)["runs.html"]
+    assert '<th scope="col">value</th>' in page
+    assert re.search(r'<td class="number">0\.\d{4} <span class="soft">ndcg@10</span></td>', page)
+    assert re.search(r'<td class="number">0\.\d{4} <span class="soft">recall@\d+</span></td>', page)
+
+
 def test_accuracy_against_cost_has_a_picture_for_pages_without_a_script(tmp_path: Path) -> None:
     models = {"sgl": Model(values(1), status="capped"), "ease": Model(values(1, 2), kind="closed-form")}
     folder = folder_of(tmp_path, {LOO: models})

@@ -102,7 +102,12 @@ def assemble(views: Sequence[StudyView], published: Published, root: Path | str,
     contexts |= {view.page: ("study.html.j2", {"study": view}) for view in views}
     contexts["runs.html"] = (
         "runs.html.j2",
-        {"runs": lines, "metric": runs.one_metric(lines), "size": runs.CURVE_SIZE},
+        {
+            "runs": lines,
+            "fits": runs.count_fits(lines),
+            "metric": runs.one_metric(lines),
+            "size": runs.CURVE_SIZE,
+        },
     )
     made = {view.name: provenance(view.files, view.runs) for view in views}
     contexts["status.html"] = ("status.html.j2", {"status": home.status(views), "provenance": made})

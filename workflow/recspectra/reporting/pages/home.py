@@ -16,7 +16,7 @@ from recspectra.reporting import tables
 from recspectra.reporting.audit import read_audit
 from recspectra.reporting.footnotes import scale_of
 from recspectra.reporting.pages import charts
-from recspectra.reporting.pages.study import StudyView
+from recspectra.reporting.pages.study import RUN, StudyView
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import JOIN, StudyResults, select_runs
 
@@ -35,7 +35,7 @@ DEFINITIONS = {"true": SAME, "false": OTHER, "elsewhere": ELSEWHERE, "protocol":
 
 def status(views: Sequence[StudyView]) -> dict[str, str]:
     """Return what stands in the strip at the top: name -> text."""
-    runs = pd.concat([view.runs.drop_duplicates(JOIN) for view in views]).drop_duplicates(JOIN)
+    runs = pd.concat([view.runs.drop_duplicates(RUN) for view in views]).drop_duplicates(RUN)
     made = [view.files.study.get("provenance", {}) for view in views]
     days = [(view.files.folder / "study.json").stat().st_mtime for view in views]
     failed = int((~runs["status"].isin(USABLE)).sum())
@@ -45,12 +45,18 @@ def status(views: Sequence[StudyView]) -> dict[str, str]:
         "date": datetime.fromtimestamp(max(days), UTC).date().isoformat(),
         "scale": _all(scale_of(view.files).name for view in views) or "none",
         "runs ok": f"{len(runs) - failed - capped:,}",
-        "still gaining": f"{len({run for view in views for run in view.gaining}):,}",
+        "still gaining": f"{len({_fit_of(run) for view in views for run in view.gaining}):,}",
         "capped": f"{capped:,}",
         "failed": f"{failed:,}",
         "machine": _all(f"{a.get('processor', '')}, {a.get('machine', '')}".strip(", ") for a in made),
     }
     return {name: text for name, text in facts.items() if text}
+
+
+def _fit_of(run: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what names the fit of a run (`JOIN`): a point of a sweep may be the main row as well."""
+    named = dict(zip(JOIN, run, strict=True))
+    return tuple(named[name] for name in RUN)
 
 
 def _all(texts: Any) -> str:

@@ -132,6 +132,11 @@ def _whole(text: str) -> str:
     return text.removesuffix(".0")
 
 
+def count_fits(lines: Sequence[dict[str, Any]]) -> int:
+    """Return how many fits the lines are of: one with two labels, or of two studies, counts once."""
+    return len({(line["dataset"], line["key"], line["seed"]) for line in lines})
+
+
 def one_metric(lines: Sequence[dict[str, Any]]) -> str:
     """Return the metric that all lines show, or the word `value`."""
     names = {line["metric"] for line in lines if line["metric"]}
