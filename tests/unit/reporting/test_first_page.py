@@ -166,6 +166,19 @@ def test_a_value_says_of_which_metric_it_is_where_studies_differ(tmp_path: Path)
     assert re.search(r'<td class="number">0\.\d{4} <span class="soft">recall@\d+</span></td>', page)
 
 
+def test_all_of_a_few_models_are_named_next_to_their_points(tmp_path: Path) -> None:
+    names = ["sgl", "ease", "wpgrec", "bsarec", "dgrec"]
+    folder = folder_of(
+        tmp_path, {LOO: {n: Model(values(1, i), kind="closed-form") for i, n in enumerate(names)}}
+    )
+    view = viewed(folder)
+    points = charts.cost_points(view.standings, view.files.titles)
+    assert len(points) == 5 and {point["named"] for point in points} == set(charts.SIDES)
+    many = pd.concat([view.standings.assign(model=f"m{i}") for i in range(3)], ignore_index=True)
+    named = [point for point in charts.cost_points(many, view.files.titles) if point["named"]]
+    assert 1 <= len(named) <= 2, "of more than twelve only the fastest and the best"
+
+
 def test_accuracy_against_cost_has_a_picture_for_pages_without_a_script(tmp_path: Path) -> None:
     models = {"sgl": Model(values(1), status="capped"), "ease": Model(values(1, 2), kind="closed-form")}
     folder = folder_of(tmp_path, {LOO: models})

@@ -129,6 +129,7 @@ def _index(views: Sequence[StudyView], points: dict[str, list[dict]], published:
         "spreads": {view.name: home.spreads(view) for view in views},
         "cost_pictures": {view.name: _cost_address(view) for view in views if _cost_picture(view)},
         "cost_specs": {name: charts.cost_spec(part) for name, part in costs.items() if part},
+        "many_models": {name: not all(point["named"] for point in part) for name, part in costs.items()},
         "published_spec": charts.published_spec(every) if every else None,
         "gaps": home.gaps(every),
         "compared": every,

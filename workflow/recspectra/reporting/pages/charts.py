@@ -14,6 +14,9 @@ TRAINED, CLOSED = "trained", "closed form"
 KINDS = [CLOSED, TRAINED]
 KEEPS, BREAKS = "possible", "breaks an identity"
 SIZE = {"width": 320, "height": 240}
+MOST_NAMED = 12  # models of a panel; of more only the fastest and the best are named
+# Where a name stands: alignment and offset in pixels. Neighbours in seconds have different ones.
+SIDES = {"above": ("left", 8, -7), "below": ("left", 8, 11), "left": ("right", -8, -7)}
 
 Points = list[dict[str, Any]]
 
@@ -39,8 +42,8 @@ def cost_spec(points: Points) -> dict[str, Any]:
                color=colour, tooltip=told),
         _layer({"type": "line", "interpolate": "step-after", "opacity": 0.5, "strokeDash": [2, 2]}, x=x, y=y,
                only="datum.front"),
-        _layer({"type": "text", "align": "left", "dx": 8, "dy": -6}, x=x, y=y, text=_name("model"),
-               only="datum.named"),
+        *(_layer({"type": "text", "dy": dy, "align": align, "dx": dx}, x=x, y=y, text=_name("model"),
+                 only=f"datum.named == '{side}'") for side, (align, dx, dy) in SIDES.items()),
     ]  # fmt: skip
     return _panels(points, layers, "dataset")
 
@@ -75,12 +78,20 @@ def cost_points(standings: pd.DataFrame, titles: dict[str, str]) -> Points:
         best = part.sort_values(["seconds", "value"], ascending=[True, False])
         front = set(part.index[on_front(part)])
         title = f"{titles.get(name, name)}: {part['metric'].iloc[0]}@{part['k'].iloc[0]:.0f}"
-        ends = {best.index[0], part["value"].idxmax()}
+        named = list(best.index) if len(best) <= MOST_NAMED else [best.index[0], part["value"].idxmax()]
+        sides = _sides(part.loc[list(dict.fromkeys(named))])
         points += [
-            _cost_point(row, title, row.Index in front) | {"named": row.Index in ends}
+            _cost_point(row, title, row.Index in front) | {"named": sides.get(row.Index, "")}
             for row in part.itertuples()
         ]
     return points
+
+
+def _sides(part: pd.DataFrame) -> dict[Any, str]:
+    """Return where the names of some models stand: above and below in turn, the slowest to its left."""
+    order = list(part.sort_values(["seconds", "value"]).index)
+    sides = {index: ("above", "below")[place % 2] for place, index in enumerate(order)}
+    return sides | ({order[-1]: "left"} if len(order) > 1 else {})
 
 
 def _cost_point(row: Any, title: str, front: bool) -> dict[str, Any]:

@@ -38,6 +38,18 @@ TERMS = (
         "that were trained with several, and is part of \u00b1.",
     ),
     (
+        "world",
+        "One way to score the same lists: a history, a mask, an order of equal scores, a metric, a cut-off "
+        "and a group of users. A matrix of worlds has the share of them in which the model of a row is above "
+        "that of a column. Where two models are equal neither is above, so their two shares may add up to "
+        "less than 100.",
+    ),
+    (
+        "place",
+        "Where a model stands among all of a column: the best has place 1. In brackets stand the places that "
+        "other users would give it.",
+    ),
+    (
         "oom, timeout, diverged, skipped",
         "A run that ran out of memory or time, whose numbers became infinite, or that the model refused; "
         "it counts as a result and is shown in its cell.",
