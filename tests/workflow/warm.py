@@ -114,10 +114,14 @@ def run(words: list[str], folder: str, variables: dict[str, str]) -> None:
     os.environ.update(variables)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.executable = str(Path(sys.argv[1]).with_name("python"))  # jobs start warm as well
+    words, safe = words[words[0] == "-P" :], words[0] == "-P"
     module = words[0] == "-m"
     sys.argv = words[module:]
     first = folder if module else str(Path(words[0]).parent)
-    sys.path[:1] = [first, *filter(None, variables.get("PYTHONPATH", "").split(os.pathsep))]
+    sys.path[:1] = [
+        *([] if safe else [first]),
+        *filter(None, variables.get("PYTHONPATH", "").split(os.pathsep)),
+    ]
     status: object = 0
     try:
         if module:

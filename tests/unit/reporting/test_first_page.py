@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import re
@@ -173,7 +174,9 @@ def test_all_of_a_few_models_are_named_next_to_their_points(tmp_path: Path) -> N
     )
     view = viewed(folder)
     points = charts.cost_points(view.standings, view.files.titles)
-    assert len(points) == 5 and {point["named"] for point in points} == set(charts.SIDES)
+    assert len(points) == 5 and {point["named"] for point in points} <= set(charts.SIDES)
+    sides = [point["named"] for point in sorted(points, key=lambda point: (point["seconds"], point["value"]))]
+    assert all(one.split(",")[0] != other.split(",")[0] for one, other in itertools.pairwise(sides))
     many = pd.concat([view.standings.assign(model=f"m{i}") for i in range(3)], ignore_index=True)
     named = [point for point in charts.cost_points(many, view.files.titles) if point["named"]]
     assert 1 <= len(named) <= 2, "of more than twelve only the fastest and the best"

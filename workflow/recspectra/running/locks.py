@@ -213,8 +213,8 @@ def _of_orphans(orphans: list[psutil.Process]) -> str:
 
 
 def _holder(path: Path) -> dict | None:
-    """Return who has a lock, if someone has it."""
-    if not path.is_file():
+    """Return who else has a lock, if someone has it."""
+    if not path.is_file() or str(path.absolute()) in [one.lock_file for one in _held]:
         return None
     try:
         with FileLock(path, blocking=False, fallback_to_soft=False):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from recspectra.config.scale import CAPPED, CAPPED_MARK
@@ -15,8 +16,13 @@ KINDS = [CLOSED, TRAINED]
 KEEPS, BREAKS = "possible", "breaks an identity"
 SIZE = {"width": 320, "height": 240}
 MOST_NAMED = 12  # models of a panel; of more only the fastest and the best are named
-# Where a name stands: alignment and offset in pixels. Neighbours in seconds have different ones.
-SIDES = {"above": ("left", 8, -7), "below": ("left", 8, 11), "left": ("right", -8, -7)}
+# Where a name stands: alignment and offset in pixels. Neighbours in seconds have different ones, and a name
+# leads into the half of the panel in which its point is not; none is longer than that half.
+SIDES = {
+    "above": ("left", 8, -7), "below": ("left", 8, 11),
+    "above, left": ("right", -8, -7), "below, left": ("right", -8, 11),
+}  # fmt: skip
+LONGEST_NAME = 150  # pixels
 
 Points = list[dict[str, Any]]
 
@@ -42,8 +48,9 @@ def cost_spec(points: Points) -> dict[str, Any]:
                color=colour, tooltip=told),
         _layer({"type": "line", "interpolate": "step-after", "opacity": 0.5, "strokeDash": [2, 2]}, x=x, y=y,
                only="datum.front"),
-        *(_layer({"type": "text", "dy": dy, "align": align, "dx": dx}, x=x, y=y, text=_name("model"),
-                 only=f"datum.named == '{side}'") for side, (align, dx, dy) in SIDES.items()),
+        *(_layer({"type": "text", "dy": dy, "align": align, "dx": dx, "limit": LONGEST_NAME}, x=x, y=y,
+                 text=_name("model"), only=f"datum.named == '{side}'")
+          for side, (align, dx, dy) in SIDES.items()),
     ]  # fmt: skip
     return _panels(points, layers, "dataset")
 
@@ -88,10 +95,13 @@ def cost_points(standings: pd.DataFrame, titles: dict[str, str]) -> Points:
 
 
 def _sides(part: pd.DataFrame) -> dict[Any, str]:
-    """Return where the names of some models stand: above and below in turn, the slowest to its left."""
-    order = list(part.sort_values(["seconds", "value"]).index)
-    sides = {index: ("above", "below")[place % 2] for place, index in enumerate(order)}
-    return sides | ({order[-1]: "left"} if len(order) > 1 else {})
+    """Return where the names of some models stand: above and below in turn, of slow ones to the left."""
+    middle = np.sqrt(part["seconds"].min() * part["seconds"].max())
+    order = part["seconds"].loc[part.sort_values(["seconds", "value"]).index]
+    return {
+        index: ("above", "below")[place % 2] + (", left" if seconds > middle else "")
+        for place, (index, seconds) in enumerate(order.items())
+    }
 
 
 def _cost_point(row: Any, title: str, front: bool) -> dict[str, Any]:
