@@ -183,3 +183,8 @@ def test_a_claim_that_no_world_turns_has_no_change() -> None:
     assert np.isnan(turn.difference) and json.dumps(turn.change) == "{}"
     with pytest.raises(KeyError):
         turning(pd.Series([0.1], index=index(CUT)), HERE)
+
+
+def test_a_dataset_without_a_model_of_the_group_has_no_pairs() -> None:
+    """Such as one on which a study runs an ablation only."""
+    assert shares_above(pd.DataFrame(index=range(3))).shape == (0, 0)

@@ -36,7 +36,8 @@ def shares_above(table: pd.DataFrame) -> pd.DataFrame:
     """
     values = table.dropna().to_numpy()
     shares = [(values[:, [i]] > values + EQUAL).mean(axis=0) for i in range(values.shape[1])]
-    return pd.DataFrame(np.array(shares), index=table.columns, columns=table.columns)
+    square = np.reshape(shares, (values.shape[1],) * 2)  # of no run, too
+    return pd.DataFrame(square, index=table.columns, columns=table.columns)
 
 
 class Turn(NamedTuple):
