@@ -194,3 +194,10 @@ def test_what_another_workflow_replaces_is_not_said_to_be_protected(
     monkeypatch.setattr(locks, "workflows", lambda: [psutil.Process()])
     said = logger._explained("ProtectedOutputException")
     assert f"another workflow works in this folder (process {os.getpid()})" in said
+
+
+def test_the_lock_that_this_process_holds_is_no_other_workflow(tmp_path: Path, monkeypatch) -> None:
+    """Snakemake's lock of a killed workflow is found when ours is taken already."""
+    monkeypatch.chdir(tmp_path)
+    with locks.held(Path("results")):
+        assert "make unlock" in locks.explanation(Path("results"))

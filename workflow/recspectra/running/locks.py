@@ -175,7 +175,8 @@ def explanation(results: Path) -> str:
         return f"another workflow works in this folder ({word}); wait until it has ended, then run again"
     if orphans := jobs():
         return _of_orphans(orphans)
-    if holder := _holder(results / NAME):
+    ours = str(results.absolute() / NAME) in [one.lock_file for one in _held]
+    if not ours and (holder := _holder(results / NAME)):
         return (
             f"another workflow works on {results} since {holder['since']} (process {holder['pid']} on "
             f"{holder['host']}); wait until it has ended, then run again"
@@ -213,8 +214,8 @@ def _of_orphans(orphans: list[psutil.Process]) -> str:
 
 
 def _holder(path: Path) -> dict | None:
-    """Return who else has a lock, if someone has it."""
-    if not path.is_file() or str(path.absolute()) in [one.lock_file for one in _held]:
+    """Return who has a lock, if someone has it."""
+    if not path.is_file():
         return None
     try:
         with FileLock(path, blocking=False, fallback_to_soft=False):
