@@ -24,13 +24,18 @@ def logger(monkeypatch: pytest.MonkeyPatch) -> tuple[logging.Logger, list[str]]:
     return logger, said
 
 
+def watch_a_failure(workflow: logging.Logger) -> threading.Thread:
+    """Start the thread that reports a dead job."""
+    watcher = threading.Thread(target=workflow.error, args=["Error in rule fit"])
+    watcher.start()
+    return watcher
+
+
 def test_a_job_that_dies_before_snakemake_hears_the_interrupt_is_no_failure(
     logger: tuple[logging.Logger, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(interrupts, "SECONDS_TO_HEAR", 60.0)
-    workflow, said = logger
-    watcher = threading.Thread(target=workflow.error, args=["Error in rule fit"])
-    watcher.start()
+    said, watcher = logger[1], watch_a_failure(logger[0])
     time.sleep(0.05)
     interrupts._stopped.append(interrupts.STATUS)
     watcher.join(10)
@@ -42,8 +47,7 @@ def test_a_failure_without_an_interrupt_is_said(
 ) -> None:
     monkeypatch.setattr(interrupts, "SECONDS_TO_HEAR", 0.05)
     workflow, said = logger
-    watcher = threading.Thread(target=workflow.error, args=["Error in rule fit"])
-    watcher.start()
+    watcher = watch_a_failure(workflow)
     watcher.join(10)
     workflow.info("goes on")
     assert said == ["Error in rule fit", "goes on"]

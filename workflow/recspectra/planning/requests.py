@@ -18,8 +18,8 @@ def minutes_asked(cost: str, minutes: float, trials: int = 0, attempt: int = 1) 
     """Return the minutes that a fit or, with `trials`, a tuning job asks a scheduler for.
 
     Four times as many at every further attempt; never above its budget, which ends it with a
-    status instead of a kill. More than a day is not asked for: what is stopped goes on from its
-    checkpoint or its last trial at the next attempt.
+    status instead of a kill. More than a day is not asked for: the next attempt
+    continues what was stopped from its checkpoint or its last trial.
 
     Parameters
     ----------
