@@ -284,6 +284,11 @@ def test_an_edit_changes_the_hash_of_what_uses_it_alone(
         "def HEAT(): return HEAT.x\nHEAT.x = 1",
         "def warm():\n    global HEAT\n    HEAT = 1\nwarm()",
         "HEAT = 1\nHEAT = 0",  # in the other order
+        "HEAT = {}\ndef add(f):\n    HEAT[f.__name__] = f\n    return f\n@add\ndef warm(): return 1",
+        "HEAT = []\ndef add(x): HEAT.append(x)\nadd(1)",
+        "HEAT = []\ndef put(x): HEAT.append(x)\ndef add(x): put(x)\nadd(1)",
+        "class HEAT:\n    def add(f): return f\n@HEAT.add\ndef warm(): return 1",
+        "def HEAT(): return globals()['warm']\ndef warm(): return 1",
     ],
 )
 def test_whatever_gives_a_name_its_value_counts(paper: Callable[[str, str], None], text: str) -> None:

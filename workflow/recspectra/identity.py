@@ -380,8 +380,16 @@ def _used(path: Path, name: str) -> list[ast.AST]:
         name = left.pop()
         if name in defined and name not in seen:
             seen.add(name)
-            left += [n.id for part in defined[name] for n in ast.walk(part) if isinstance(n, ast.Name)]
+            left += (mentioned := [n for part in defined[name] for n in _mentioned(part)])
+            left += list(defined) if ANY_NAME.intersection(mentioned) else []
     return [part for name in sorted(seen) for part in defined[name]]
+
+
+ANY_NAME = {"eval", "exec", "globals", "locals", "vars"}  # whoever uses one of them may use any name
+
+
+def _mentioned(node: ast.AST) -> Iterator[str]:
+    return (n.id for n in ast.walk(node) if isinstance(n, ast.Name))
 
 
 @functools.lru_cache(maxsize=4)  # functions of one module are asked for one after the other
@@ -392,14 +400,45 @@ def _definitions(path: Path) -> dict[str, list[ast.AST]]:
     """
     found: dict[str, list[ast.AST]] = {}
     with _no_collection():
-        tree = _tree(path)
-    for node, heads in _opened(tree.body):
-        for name in dict.fromkeys(_names(node)):
+        opened = list(_opened(_tree(path).body))
+    changed = _changed_inside([node for node, _ in opened if isinstance(node, _Definition)])
+    elsewhere = {name for node, _ in opened if isinstance(node, _Import) for name in _names(node)}
+    for node, heads in opened:
+        effects = {name for f in _called(node) for name in changed.get(f, ())} - elsewhere
+        for name in dict.fromkeys([*_names(node), *effects]):
             found.setdefault(name, []).extend([*heads, node])
     return found
 
 
+def _changed_inside(definitions: list[ast.AST]) -> dict[str, set[str]]:
+    """Return the names that each function changes when it is called, by itself or by others that it calls."""
+    direct = {node.name: set(_changes(node)) - _local(node) for node in definitions}
+    calls = {node.name: direct.keys() & set(_mentioned(node)) for node in definitions}
+    for _ in direct:  # a chain of calls is at most as long as there are functions
+        grown = {name: direct[name].union(*(direct[f] for f in calls[name])) for name in direct}
+        if grown == direct:
+            break
+        direct = grown
+    return direct
+
+
+def _local(function: ast.AST) -> set[str]:
+    """Return the parameters of a function, and the names that it gives a value without `global`."""
+    parts = list(ast.walk(function))
+    stored = {n.id for n in parts if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+    in_globals = {name for n in parts if isinstance(n, ast.Global) for name in n.names}
+    return {n.arg for n in parts if isinstance(n, ast.arg)} | (stored - in_globals)
+
+
+def _called(node: ast.AST) -> list[str]:
+    """Return the names that run when a statement of a module is run: decorators, or all in a plain one."""
+    if isinstance(node, _Definition):
+        return [name for decorator in node.decorator_list for name in _mentioned(decorator)]
+    return list(_mentioned(node)) if isinstance(node, ast.Expr) else []
+
+
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_Import = ast.Import | ast.ImportFrom
 
 
 def _opened(body: list[ast.AST], heads: tuple[ast.AST, ...] = ()) -> Iterator[tuple[ast.AST, tuple]]:
@@ -424,14 +463,25 @@ def _head(node: ast.AST) -> ast.AST:
 def _names(node: ast.AST) -> list[str]:
     """Return the names that a statement defines or changes, such as T in `T["a"] = 1` and `T.update(a=1)`."""
     if isinstance(node, _Definition):
-        return [node.name, *(name for n in ast.walk(node) if isinstance(n, ast.Global) for name in n.names)]
-    if isinstance(node, ast.Import | ast.ImportFrom):
+        registers = [d for d in map(_callee, node.decorator_list) if isinstance(d, ast.Attribute)]
+        in_globals = [name for n in ast.walk(node) if isinstance(n, ast.Global) for name in n.names]
+        return [node.name, *in_globals, *filter(None, map(_root, registers))]
+    if isinstance(node, _Import):
         return [(alias.asname or alias.name).partition(".")[0] for alias in node.names]
-    changed = [n for n in ast.walk(node) if isinstance(getattr(n, "ctx", None), ast.Store | ast.Del)]
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-        changed += [node.value.func] if isinstance(node.value.func, ast.Attribute) else []
     caught = [n.name for n in ast.walk(node) if isinstance(n, ast.MatchAs | ast.MatchStar) and n.name]
-    return [*caught, *filter(None, map(_root, changed))]
+    return [*caught, *_changes(node)]
+
+
+def _changes(node: ast.AST) -> list[str]:
+    """Return the names that are stored to, deleted, or of which a method is called for its effect alone."""
+    parts = list(ast.walk(node))
+    changed = [n for n in parts if isinstance(getattr(n, "ctx", None), ast.Store | ast.Del)]
+    alone = [_callee(n.value) for n in parts if isinstance(n, ast.Expr) and isinstance(n.value, ast.Call)]
+    return [*filter(None, map(_root, [*changed, *(f for f in alone if isinstance(f, ast.Attribute))]))]
+
+
+def _callee(node: ast.AST) -> ast.AST:
+    return node.func if isinstance(node, ast.Call) else node
 
 
 def _root(node: ast.AST) -> str:
