@@ -128,6 +128,20 @@ def test_a_gain_is_of_a_variant_that_there_is(study: MakeStudy) -> None:
         study(models=models, claims=[claim | {"variant": "min"}])
 
 
+def test_a_model_is_not_its_own_rival(study: MakeStudy) -> None:
+    claim = PAIRED | {"kind": "gain", "statement": "s"}
+    with pytest.raises(ConfigError, match=r"claims\[0\]: ease cannot be its own rival; leave it out of"):
+        study(models=[{"model": ["ease", "popularity"]}], claims=[claim | {"rivals": ["ease"]}])
+
+
+@pytest.mark.parametrize("kind", [{"kind": "gain", "statement": "s"}, {"kind": "order", "model": ""}])
+def test_a_claim_is_of_parts_that_its_groups_are_fitted_to(study: MakeStudy, kind: dict) -> None:
+    claim, models = PAIRED | kind | {"fit": "train+valid"}, [{"model": ["ease", "popularity"]}]
+    with pytest.raises(ConfigError, match=r"claims\[0\].fit: no run of .* in main is .* only to train; "):
+        study(models=models, claims=[claim])
+    study(models=[models[0] | {"fit": ["train", "train+valid"]}], claims=[claim])
+
+
 def test_the_protocol_of_a_claims_rivals_is_named_by_its_key(study: MakeStudy) -> None:
     claim = CLAIM | {"rival_protocol": "sdiff", "rival_metric": "recall", "published": "sdiff/table1"}
     with pytest.raises(ConfigError, match=r"claims\[0\].rival_protocol: 'sdiff' is not among"):

@@ -13,6 +13,7 @@ from recspectra.config.study import (
     OF_SETTINGS,
     WITH_USERS,
     ClaimConfig,
+    Entry,
     FigureConfig,
     ProtocolConfig,
     StudyConfig,
@@ -114,6 +115,7 @@ class Drawings:
             if claim.kind in (*OF_SETTINGS, "ablation"):
                 self._check_has_runs(claim, f"{where}.groups")
             self._check_variants(claim, where)
+            self._check_fit(claim, f"{where}.fit")
         for index, figure in enumerate(self.whole.figures):
             if figure.kind in ("sensitivity", "heatmap"):
                 self._check_swept(figure, f"{self.study.origin}: figures[{index}]")
@@ -125,6 +127,16 @@ class Drawings:
             raise ConfigError(
                 f"{where}: {claim.model} has no run in {', '.join(claim.groups)}; its groups: "
                 f"{', '.join(sorted(groups))}"
+            )
+
+    def _check_fit(self, claim: ClaimConfig, where: str) -> None:
+        """Refuse a claim about fits to parts that no entry of its groups is fitted to."""
+        named = [e for e in self.whole.models if e.group in claim.groups and claim.model in (*e.models, "")]
+        known = {part: None for entry in named for part in _fits(entry)}
+        if named and claim.fit not in known:
+            raise ConfigError(
+                f"{where}: no run of {claim.model or 'a model'} in {', '.join(claim.groups)} is fitted to "
+                f"{claim.fit}, only to {', '.join(known)}; name one of these"
             )
 
     def _check_variants(self, claim: ClaimConfig, where: str) -> None:
@@ -191,6 +203,10 @@ class Drawings:
                     f"{where}: '{group}' is not measured under protocol '{protocol.name}'; add it in "
                     f"config/protocols/{protocol.name}.yaml: `groups: [{group.split('-')[0]}]`"
                 )
+
+
+def _fits(entry: Entry) -> list[str]:
+    return [entry.fit] if isinstance(entry.fit, str) else entry.fit
 
 
 def _values_of(points: Sequence[Mapping[str, Scalar]], name: str) -> list[str]:

@@ -397,6 +397,8 @@ class ClaimConfig(Strict):
             m for _, m in self.measured if self.kind != "value" and m in METRICS and not of_users(m)
         ]:
             raise ValueError(f"{wrong[0]} is a number of the whole catalogue: users cannot be compared by it")
+        if self.model and self.model in self.rivals:
+            raise ValueError(f"{self.model} cannot be its own rival; leave it out of `rivals`")
         if self.rival_metric and not self.published:
             raise ValueError("`rival_metric` needs `published`, the table of the rivals' rows")
         return self
