@@ -35,7 +35,7 @@ rule evaluate:
 # Only where a study has a figure of worlds. Nothing is fitted or chosen by what this rule finds.
 rule worlds:
     input:
-        rankings=lambda w: PLAN.rankings(w.study, w.dataset),
+        rankings=lambda w: PLAN.rankings_in_worlds(w.study, w.dataset),
         train="results/data/{dataset}/train.npz",
         test="results/data/{dataset}/test.npz",
         stats="results/data/{dataset}/stats.json",

@@ -26,7 +26,7 @@ def run() -> None:
     choice = validate(Choice, json.loads(args.choice), "--choice")
     choice = choice.model_copy(update={"datasets": [args.dataset]})
     study = cli.catalog().study(args.study, [args.dataset], choice)
-    planned = [r for r in study.runs if r.dataset == args.dataset]
+    planned = study.compared_in_worlds(args.dataset)
     lists = {r.run.model for r in planned if r.run.imported}
     code = {m: import_code(HERE / "import_lists.py") if m in lists else fit_code(m, HERE / "fit.py")
             for m in {r.run.model for r in planned}}  # fmt: skip

@@ -213,6 +213,7 @@ def test_numbers_are_taken_as_texts_too(tmp_path: Path) -> None:
         ({"trials": 2.5}, r"trials: .*\(given: 2.5\)"),
         ({"minutes": "inf"}, "minutes: .*finite"),
         ({"seeds": -1}, r"seeds: .*\(given: -1\)"),
+        ({"models": "ease,"}, r"models: 'ease,' has a comma with no name beside it"),
         ({"models": 7}, r"models: a name was read as 7; write it in brackets"),
         ({"effort": "cpu"}, "effort: unknown key"),
     ],

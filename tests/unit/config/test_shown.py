@@ -190,3 +190,13 @@ def test_a_drawing_of_a_model_that_the_study_lacks_is_refused(
 def test_a_variant_is_not_compared_with_itself() -> None:
     with pytest.raises(ValueError, match="both 'full'; name two variants"):
         PairConfig(better="full", worse="full", claim="it helps")
+
+
+def test_worlds_are_of_what_a_figure_or_a_comparison_shows_alone(study: MakeStudy) -> None:
+    named = [("popularity", "main"), ("markov", "shown"), ("ease", "judged"), ("mf", "valued"), ("gfcf", "x")]
+    models = [{"model": model, "group": group} for model, group in named]
+    figure = {"name": "w", "title": "W", "kind": "worlds"}
+    claims = [CLAIM | {"groups": ["judged"]}, VALUE | {"name": "v", "model": "mf", "groups": ["valued"]}]
+    made = study(models=models, figures=[figure, figure | {"name": "x", "group": "shown"}], claims=claims)
+    found = [run.run.model for run in made.compared_in_worlds(made.config.datasets[0])]
+    assert found == ["popularity", "markov", "ease"] and made.compared_in_worlds("synthetic.none") == []

@@ -115,6 +115,7 @@ MEASURING: list[tuple[Call, str]] = [
     (lambda g: g.evaluate(g.lists(rank=np.nan)), r"row 1: the rank is NaN \(9,600 rows\)"),
     (lambda g: g.evaluate(g.lists(score=np.inf)), "row 1: the score is inf"),
     (lambda g: g.evaluate(g.lists(score="x")), "row 1: the score 'x' is not a number"),
+    (lambda g: g.evaluate(g.lists(score="1_0.5")), "row 1: the score '1_0.5' is not a number"),
     (lambda g: g.evaluate(g.lists(score=True)), "row 1: the score 'True' is not a number"),
     (lambda g: g.evaluate(g.lists(score=1j)), "row 1: the score '1j' is not a number"),
     (lambda g: g.evaluate(g.lists(rank=pd.Timestamp("2020"))), "the rank '2020-01-01 .* is not a number"),

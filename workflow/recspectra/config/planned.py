@@ -208,6 +208,16 @@ class Study:
                 found.setdefault((planned.dataset, label(planned)), planned)
         return list(found.values())
 
+    def compared_in_worlds(self, dataset: str) -> list[PlannedRun]:
+        """Return the runs on a dataset that are set against each other in all worlds.
+
+        They are those of the groups that a figure of worlds, a claim of a gain or one of an ablation names.
+        """
+        config = self.config
+        shown = [figure.group or "main" for figure in config.figures if figure.kind == "worlds"]
+        judged = [name for c in config.claims if c.kind in ("gain", "ablation") for name in c.groups]
+        return [run for run in self.runs if run.dataset == dataset and run.group in {*shown, *judged}]
+
     def views(self, protocol: ProtocolConfig) -> list[View]:
         """Return the views measured under a protocol (the study may widen them)."""
         return protocol.views if protocol.target == "valid" else self.config.views or protocol.views

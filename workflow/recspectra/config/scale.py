@@ -165,7 +165,12 @@ class Choice(Strict):
         """Read `--config datasets=a,b`, which arrives as text, unless it looks like a number."""
         if isinstance(value, bool | int | float):
             raise ValueError(f"a name was read as {value!r}; write it in brackets, `[NAME]`")
-        return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        names = [name.strip() for name in value.split(",")]
+        if "" in names:
+            raise ValueError(f"{value!r} has a comma with no name beside it; take it out")
+        return names
 
     @property
     def chosen(self) -> Choice:

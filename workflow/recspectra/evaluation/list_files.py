@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from recspectra.config.base import ConfigError, nearest
 from recspectra.data import parquet
+from recspectra.data.columns import NONFINITE, NUMBER
 from recspectra.data.interactions import DataError
 from recspectra.data.text import READ_ERRORS, first_bytes, guess_separator, is_blank, lines_of, records
 from recspectra.files import open_regular
@@ -286,11 +287,10 @@ def _rows(path: Path, unit: str, lines: np.ndarray, texts: Mapping[str, Sequence
 
 def _numbers(path: Path | str, unit: str, lines: np.ndarray, role: str, texts: Sequence[str]) -> np.ndarray:
     values = np.empty(len(texts))
-    for row, text in enumerate(texts):
-        try:
-            values[row] = float(text)
-        except ValueError:
+    for row, text in enumerate(map(str.strip, texts)):
+        if not (NUMBER.fullmatch(text) or NONFINITE.fullmatch(text)):
             _refuse(path, f"{unit} {int(lines[row]):,}: the {role} {text[:40]!r} is not a number")
+        values[row] = float(text)
     return _finite(path, unit, lines, role, values)
 
 

@@ -572,7 +572,16 @@ class Plan:
 
     def worlds_params(self, study: str, dataset: str) -> str:
         """Return what `worlds` depends on besides files, as text."""
-        return canonical_json([(r.run.key, r.variant, r.seed) for r in self._planned(study, dataset)])
+        return canonical_json([(r.run.key, r.variant, r.seed) for r in self._in_worlds(study, dataset)])
+
+    def rankings_in_worlds(self, study: str, dataset: str) -> list[str]:
+        """Return the rankings that are scored in all worlds."""
+        return list(dict.fromkeys(
+            str(HERE.planned(run) / "rankings.npz") for run in self._in_worlds(study, dataset)
+        ))  # fmt: skip
+
+    def _in_worlds(self, study: str, dataset: str) -> list[PlannedRun]:
+        return self.studies[study].compared_in_worlds(dataset)
 
     @property
     def published(self) -> list[Path]:
