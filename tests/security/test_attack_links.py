@@ -21,7 +21,7 @@ from recspectra.data.ids import Ids
 from recspectra.data.interactions import DataError
 from recspectra.data.readers import READERS, read
 from recspectra.data.sources import check_raw, fetch
-from recspectra.reporting import results
+from recspectra.reporting import results, user_values
 from recspectra.reporting.pages import pictures
 from recspectra.reporting.results import StudyError
 from recspectra.running import damage, locks
@@ -276,7 +276,7 @@ def test_tables_of_a_study_are_files(kind: str, tmp_path: Path) -> None:
 def test_a_damaged_parquet_file_is_named(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "beauty.parquet"
     path.write_bytes(content)
-    for read_it in (results.read_parquet, lambda path: results._by_run(path, {"metric": "ndcg"})):
+    for read_it in (results.read_parquet, lambda path: user_values._by_run(path, {"metric": "ndcg"})):
         with pytest.raises(StudyError, match=r"beauty\.parquet: truncated or corrupted .*; delete it"):
             read_it(path)
 

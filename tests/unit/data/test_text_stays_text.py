@@ -25,8 +25,9 @@ from recspectra.fitting.tune import TuneJob, tune, write_tuning
 from recspectra.paths import Paths
 from recspectra.reporting.collect import collect
 from recspectra.reporting.draw import draw
-from recspectra.reporting.results import StudyResults, user_values
+from recspectra.reporting.results import StudyResults
 from recspectra.reporting.tables import read
+from recspectra.reporting.user_values import user_values
 
 DATASETS = ["1e3", "007", "NA", "true"]
 VARIANTS = ["1e3", "NA", "007", "true", "0039929415", "1e400", "-0.0", "null", " x", ""]

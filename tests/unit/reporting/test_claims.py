@@ -32,8 +32,9 @@ from recspectra.evaluation.simultaneous import Pair, Panel, compare
 from recspectra.reporting import claims
 from recspectra.reporting.claims import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED
 from recspectra.reporting.draw import draw
-from recspectra.reporting.results import StudyError, StudyResults, user_values
+from recspectra.reporting.results import StudyError, StudyResults
 from recspectra.reporting.site import render
+from recspectra.reporting.user_values import user_values
 
 GAIN = {"name": "best", "title": "Best?", "statement": "WPGRec is above every baseline", "kind": "gain",
         "model": "wpgrec", "protocol": "wpgrec", "rivals": ["bsarec", "dgrec"]}  # fmt: skip

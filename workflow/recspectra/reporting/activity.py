@@ -16,9 +16,9 @@ from recspectra.reporting.results import (
     names_of,
     preferred,
     select_runs,
-    user_values,
 )
 from recspectra.reporting.table import DASH, Cell, Column, Table
+from recspectra.reporting.user_values import user_values
 
 COLUMNS = ["row", "dataset", "history", "mask", "metric", "k", "quarter", "users", "mean"]
 NUMBERS = COLUMNS[5:]

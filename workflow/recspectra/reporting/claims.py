@@ -37,12 +37,11 @@ from recspectra.reporting.results import (
     not_converged,
     preferred,
     read_csv,
-    seed_values,
     select_runs,
-    user_values,
     write_csv,
 )
 from recspectra.reporting.table import Table, plain_table, to_markdown
+from recspectra.reporting.user_values import seed_values, user_values
 from recspectra.reporting.words import p_value, paragraphs, percent, points, signed
 
 COLUMNS = [

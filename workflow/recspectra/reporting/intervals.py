@@ -17,7 +17,8 @@ from recspectra.config.model import VARYING
 from recspectra.config.study import TableConfig
 from recspectra.evaluation import simultaneous
 from recspectra.evaluation.simultaneous import Comparison, Panel, Standing
-from recspectra.reporting.results import StudyResults, kept_values, names_of
+from recspectra.reporting.results import StudyResults, names_of
+from recspectra.reporting.user_values import kept_values
 
 BEST, TIED, BELOW = "best", "tied", "below"
 ABOVE, SAME, REFERENCE = "above", "cannot tell", "reference"

@@ -12,7 +12,8 @@ from recspectra.config.model import VARYING
 from recspectra.config.study import FigureConfig, View
 from recspectra.evaluation import simultaneous
 from recspectra.evaluation.simultaneous import Comparison, Pair, Panel
-from recspectra.reporting.results import StudyResults, kept_values, names_of, preferred
+from recspectra.reporting.results import StudyResults, names_of, preferred
+from recspectra.reporting.user_values import kept_values
 
 NO_USERS = "no values of single users are on disk"
 
