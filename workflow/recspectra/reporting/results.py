@@ -257,13 +257,13 @@ class StudyResults:
         """Return the file of values by user of a dataset."""
         return self.folder / "per_user" / f"{dataset}.parquet"
 
-    @property
+    @cached_property
     def titles(self) -> dict[str, str]:
         """Human name of each dataset, and of those that are split into folds."""
         own = dict(zip(self.datasets["dataset"], self.datasets["title"], strict=True))
         return own | {base: folds.title_of(own[names[0]]) for base, names in folds.group(own).items()}
 
-    @property
+    @cached_property
     def folds(self) -> dict[str, list[str]]:
         """The folds of each dataset that is split into several."""
         found = folds.group(self.config.datasets)
