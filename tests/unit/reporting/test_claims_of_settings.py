@@ -19,6 +19,7 @@ from recspectra.config.study import ClaimConfig
 from recspectra.config.yaml_io import validate
 from recspectra.reporting import claims
 from recspectra.reporting.claims import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED
+from recspectra.reporting.words import percent, signed
 
 USERS = 300
 BASE = np.random.default_rng(0).beta(1, 9, (1, USERS)) + 0.1
@@ -180,6 +181,16 @@ def test_only_the_named_settings_must_be_level_but_with_the_best_of_all(tmp_path
     assert row["verdict"] == NOT_REPRODUCED
     low = along(-0.05, 0.0, -0.0005, **{"center=0.0": {"status": "capped"}})
     assert row_of(tmp_path / "d", low, near)["verdict"] == CANNOT_TELL  # more epochs may lift it
+
+
+def test_settings_that_two_users_tell_apart_have_an_open_interval_which_is_said(tmp_path: Path) -> None:
+    models = along(0.0, 0.0, -0.0005)
+    models[0].values[:] = models[1].values
+    models[0].values[0, :2] -= 0.01
+    row = row_of(tmp_path, models, FLAT)
+    why = "too few users tell WPGRec (center=0.0) from WPGRec (center=0.2)"
+    assert row["ci_low"] == -np.inf and (row["verdict"], row["reason"]) == (CANNOT_TELL, why)
+    assert (signed(-np.inf), percent(-np.inf), signed(-0.01)) == ("no bound", "no bound", "-0.0100")
 
 
 def test_without_a_margin_it_is_a_share_of_the_best(tmp_path: Path) -> None:

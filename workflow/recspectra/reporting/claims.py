@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -339,7 +339,8 @@ def _contest_row(case: Case, one: Contest, panel: Panel | None, found: Compariso
         published=subject.printed, published_rival=rival.printed, ours=subject.mean, ours_rival=rival.mean,
         unlike=subject.mismatch, unlike_rival=rival.mismatch,
         verdict=_verdict(found, bars, others),
-        reason="; ".join([*bars, *others, *_not_compared([subject, rival]), *_seeds(found and panel)]),
+        reason="; ".join([*bars, *others, *_not_compared([subject, rival]), *_seeds(found and panel),
+                          *_open_ended([(one, found)])]),
     )  # fmt: skip
     if found:
         row |= _numbers(found, rival.mean) | {"users": panel.users, "seeds": len(subject.values)}
@@ -366,6 +367,12 @@ def _not_compared(sides: Sequence[Side]) -> list[str]:
 
 def _seeds(panel: Panel | None) -> list[str]:
     return _few(simultaneous.seed_variance(panel).df) if panel and panel.trained else []
+
+
+def _open_ended(pairs: Iterable[tuple[Contest, Comparison | None]]) -> list[str]:
+    """Return which models too few users tell apart for an interval."""
+    open_ones = [one for one, found in pairs if found and math.isinf(found.low)]
+    return [f"too few users tell {one.subject.label} from {one.rival.label}" for one in open_ones[:1]]
 
 
 def _few(df: int) -> list[str]:
@@ -434,6 +441,7 @@ def _gain_row(case: Case, dataset: str, reading: str, part: list[Result]) -> dic
         if mixed or not unlike:
             row |= _share(row)
         unlike += [why for why in top["reason"].split("; ") if TOO_FEW in why]
+        unlike += _open_ended((result.contest, result.found) for result in compared)
     verdict = "" if reading else _verdict(best, bars, rivals)
     return row | {"verdict": verdict, "reason": "; ".join([*bars, *rivals, *unlike])}
 
@@ -625,6 +633,7 @@ def _settings_row(
         return row | {"reason": "; ".join([*bars, *rivals])}
     top = min(part, key=lambda result: result.found.difference)
     notes = _not_compared(top.contest[:2]) + [w for w in top.row["reason"].split("; ") if TOO_FEW in w]
+    notes += _open_ended((result.contest, result.found) for result in part)
     # To be above the best of the others is to be above each: what would show that is the largest of all.
     least = max((r.found.mde for r in part if math.isfinite(r.found.mde)), default=math.inf)
     return top.row | _numbers(replace(found, mde=least), top.row["ours_rival"]) | {

@@ -49,15 +49,20 @@ def points(value: float) -> str:
     return "" if pd.isna(value) else f"{value:.4f}"
 
 
+OPEN = "no bound"  # an end of an interval of which nothing is known
+
+
 def signed(value: float) -> str:
     """Return a difference with its sign and four digits, nothing for NaN."""
-    return "" if pd.isna(value) else f"{round(value, 4) + 0.0:+.4f}"
+    if pd.isna(value) or np.isinf(value):
+        return "" if pd.isna(value) else OPEN
+    return f"{round(value, 4) + 0.0:+.4f}"
 
 
 def percent(share: float) -> str:
     """Return a relative gain in percent with its sign, nothing for NaN."""
     if pd.isna(share) or np.isinf(share):
-        return "" if pd.isna(share) else f"{share:+}"
+        return "" if pd.isna(share) else OPEN
     return f"{round(100.0 * share, 1) + 0.0:+.1f}%"
 
 
