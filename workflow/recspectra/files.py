@@ -41,6 +41,7 @@ WRITE_ERRORS = {
     errno.EISDIR,
     errno.ENAMETOOLONG,
 }
+MODEL_FILE = "model.rs"  # the model of a run, in its folder
 MOST_JSON = 2**28
 REPAIR = "delete it and run again (`make check` lists all such files, `make redo WHAT=damaged` rebuilds them)"
 

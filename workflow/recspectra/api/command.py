@@ -11,9 +11,8 @@ from recspectra.api.model import Model, load, words_of
 from recspectra.config.base import ConfigError
 from recspectra.data.text import READ_ERRORS
 from recspectra.evaluation.list_files import table
-from recspectra.files import atomic, open_regular
+from recspectra.files import MODEL_FILE, atomic, open_regular
 from recspectra.fitting.saved import read_about
-from recspectra.planning import MODEL_FILE
 from recspectra.reporting.escape import spreadsheet
 
 ABOUT = """Recommendations of a saved model.

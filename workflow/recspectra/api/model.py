@@ -18,11 +18,10 @@ from recspectra.api.users import asked_users
 from recspectra.config.base import ConfigError, nearest
 from recspectra.config.model import ModelConfig, RunConfig, spectra_of
 from recspectra.evaluation.lists import Lists
-from recspectra.files import ArtifactError
+from recspectra.files import MODEL_FILE, ArtifactError
 from recspectra.fitting.fit import best_epochs, learn
 from recspectra.fitting.saved import SavedModel, load_model, save_model
 from recspectra.fitting.scoring import top_scored
-from recspectra.planning import MODEL_FILE
 from recspectra.recommender import Run, create
 from recspectra.runtime import pick_device
 

@@ -18,12 +18,11 @@ import numpy as np
 from recspectra.config.base import Scalar
 from recspectra.config.model import BY_RECALL, Budget, ModelConfig, RunConfig, ValidatedBy
 from recspectra.config.scale import NO_CAPS, USABLE, Caps
-from recspectra.files import provenance, write_json, write_npz
+from recspectra.files import MODEL_FILE, provenance, write_json, write_npz
 from recspectra.fitting import saved
 from recspectra.fitting.scoring import NOT_LISTS, Inputs, all_lists
 from recspectra.fitting.statuses import attempt, ended_by_cap, peak_megabytes
 from recspectra.fitting.validation import validator
-from recspectra.planning import MODEL_FILE
 from recspectra.recommender import (
     ContractError,
     Recommender,

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recspectra.config.base import ConfigError
-from recspectra.config.catalog import Catalog
 from recspectra.config.model import ModelConfig
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.files import (
@@ -33,7 +32,8 @@ from recspectra.fitting.scoring import top_scored
 from recspectra.identity import code_hash
 from recspectra.recommender import Recommender, create
 
-if TYPE_CHECKING:  # it loads pandas, which a fit does not need
+if TYPE_CHECKING:  # schemas of studies, and pandas: a fit needs neither
+    from recspectra.config.catalog import Catalog
     from recspectra.data.ids import Ids
 
 FORMAT, VERSION = "recspectra-model", 1

@@ -8,7 +8,6 @@ job. `place` holds what the checkout's folder must allow, `records` compares res
 from recspectra.planning.plan import (
     COLLECTED,
     KEEP,
-    MODEL_FILE,
     PUBLISHED,
     Plan,
     Present,
@@ -19,6 +18,6 @@ from recspectra.planning.plan import (
 from recspectra.planning.studies import load
 
 __all__ = [
-    "COLLECTED", "KEEP", "MODEL_FILE", "PUBLISHED", "Plan", "Present", "load", "mirror_of", "plain",
+    "COLLECTED", "KEEP", "PUBLISHED", "Plan", "Present", "load", "mirror_of", "plain",
     "raw_digests",
 ]  # fmt: skip

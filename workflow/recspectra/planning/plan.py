@@ -24,13 +24,13 @@ from recspectra.config.scale import USABLE, Caps, caps_text
 from recspectra.config.settings import Settings
 from recspectra.config.study import WITH_USERS, FigureConfig
 from recspectra.config.yaml_io import canonical_json
-from recspectra.files import ArtifactError, read_json
+from recspectra.files import MODEL_FILE, ArtifactError, read_json
 from recspectra.paths import Paths
 from recspectra.planning.requests import memory_asked, minutes_asked
 
 HERE = Paths()  # rules run in the project's folder
 COLLECTED = ["metrics.csv", "runs.csv", "learning.csv", "tuning.csv", "datasets.csv", "study.json"]
-KEEP, MODEL_FILE = "keep", "model.rs"  # see `Plan.planned_keep`; the model of a run, in its folder
+KEEP = "keep"  # see `Plan.planned_keep`
 PUBLISHED = ("results.csv", "datasets.csv", "improvements.csv", "claims.csv", "mapping.yaml")
 
 

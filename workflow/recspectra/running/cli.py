@@ -7,11 +7,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recspectra.config.base import ConfigError
-from recspectra.config.catalog import Catalog
 from recspectra.files import ArtifactError, machine_memory
 from recspectra.running import interrupts, terminal
+
+if TYPE_CHECKING:
+    from recspectra.config.catalog import Catalog
 
 LEAST_GB = 2.0  # a smaller limit would count what Python's libraries reserve and never use
 LIMITED = (
@@ -108,4 +111,6 @@ def _of_a_database(error: BaseException | None) -> str:
 
 def catalog() -> Catalog:
     """Return the project's configuration files."""
+    from recspectra.config.catalog import Catalog  # schemas of studies: a fit needs none
+
     return Catalog(os.environ.get("RECSPECTRA_ROOT") or ROOT)
