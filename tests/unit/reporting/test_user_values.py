@@ -12,6 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from recspectra.reporting import user_values
+from recspectra.reporting.results import StudyError
 from recspectra.reporting.user_values import BY_RUN, kept_values
 
 POINT = {"protocol": "standard", "metric": "ndcg", "k": 10, "history": "train", "mask": "train"}
@@ -74,7 +75,17 @@ def test_a_file_without_the_ends_of_its_columns_is_read_whole(rows: pd.DataFrame
 def test_only_groups_that_can_hold_the_metric_are_read(rows: pd.DataFrame, tmp_path: Path) -> None:
     path = write(tmp_path, rows.sort_values(["metric", "k"]), 36)
     file = parquet.ParquetFile(path)
-    held = [user_values._may_hold(file.metadata.row_group(i), POINT) for i in range(file.num_row_groups)]
+    ends = [user_values._ends(file.metadata.row_group(i)) for i in range(file.num_row_groups)]
+    held = [user_values._may_hold(own, POINT) for own in ends]
     assert held == [False, True, False, False]  # ndcg at 5, ndcg at 10, recall
     assert kept_values([path], POINT | {"metric": "map"}) == {}
     assert kept_values([path], POINT | {"fold": 1}) == {}  # a column that the file lacks
+
+
+def test_a_file_that_is_written_anew_is_read_anew(rows: pd.DataFrame, tmp_path: Path) -> None:
+    before = kept_values([write(tmp_path, rows, 36)], POINT)["ease\0default\0a"]
+    again = kept_values([write(tmp_path, rows.assign(value=-rows["value"]), 36)], POINT)["ease\0default\0a"]
+    assert np.array_equal(again, -before)
+    (tmp_path / "values.parquet").unlink()
+    with pytest.raises(StudyError, match=r"values\.parquet: file not found; evaluate the study again"):
+        kept_values([tmp_path / "values.parquet"], POINT)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from recspectra.files import REPAIR, open_regular
 from recspectra.reporting.results import StudyError, StudyResults, first_line, names_of
 
 if TYPE_CHECKING:
+    import pyarrow
     from pyarrow import parquet
 
 BY_RUN = ["model", "variant", "key", "seed"]
+MOST_KEPT = 16  # metrics that tables, figures and claims ask for by turns
 Wanted = Mapping[str, Any]  # column -> the value that its rows must have
 
 
@@ -84,16 +86,58 @@ def _by_run(path: Path, point: Mapping[str, Any]) -> dict[tuple, tuple[np.ndarra
     """
     wanted = {name: value for name, value in point.items() if name != "users"}
     wanted |= _in_group(point.get("users", "all"))
-    rows = _rows_of(path, wanted)
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        raise StudyError(f"{path}: file not found; evaluate the study again") from None
+    stamp = found.st_size, found.st_mtime_ns, found.st_ino
+    return _read_by_run(path, stamp, tuple(sorted(wanted.items())))
+
+
+@functools.lru_cache(maxsize=MOST_KEPT)
+def _read_by_run(
+    path: Path, stamp: tuple[int, ...], wanted: tuple[tuple[str, Any], ...]
+) -> dict[tuple, tuple[np.ndarray, np.ndarray]] | None:
+    """Read what `_by_run` returns; `stamp` tells a file that was written anew."""
+    rows = _rows_of(path, dict(wanted))
     if rows is None:
         return None
-    users, values = rows["user"].to_numpy(), rows["value"].to_numpy(dtype=np.float64)
-    groups = rows.groupby(BY_RUN, observed=True, sort=False).indices
-    return {(*map(str, name), int(seed)): (users[i], values[i]) for (*name, seed), i in groups.items()}
+    users, values = rows["user"].to_numpy(), rows["value"].to_numpy()
+    parts: dict[tuple, list[slice]] = {}
+    for name, part in _stretches(rows.select(BY_RUN)):
+        parts.setdefault(name, []).append(part)
+    return {name: (_joined(users, own), _joined(values, own)) for name, own in parts.items()}
 
 
-def _rows_of(path: Path, wanted: Wanted) -> pd.DataFrame | None:
-    """Return run, user and value of the rows that are wanted; None where the file lacks a column.
+def _joined(values: np.ndarray, parts: list[slice]) -> np.ndarray:
+    return np.concatenate([values[part] for part in parts])
+
+
+def _stretches(labels: pyarrow.Table) -> Iterator[tuple[tuple, slice]]:
+    """Yield the labels of each stretch of equal rows and where it lies: a run's rows are one stretch."""
+    if not labels.num_rows:
+        return
+    codes = [_codes(column) for column in labels.columns]
+    changes = np.logical_or.reduce([code[1:] != code[:-1] for code in codes])
+    starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
+    ends = [*starts[1:], labels.num_rows]
+    for row, start, end in zip(labels.take(starts).to_pylist(), starts, ends, strict=True):
+        *name, seed = row.values()
+        yield (*map(str, name), int(seed)), slice(start, end)
+
+
+def _codes(column: pyarrow.ChunkedArray) -> np.ndarray:
+    """Return numbers that are equal where a column's values are."""
+    import pyarrow
+
+    if pyarrow.types.is_integer(column.type):
+        return column.to_numpy()
+    words = column if pyarrow.types.is_dictionary(column.type) else column.dictionary_encode()
+    return words.unify_dictionaries().combine_chunks().indices.to_numpy()
+
+
+def _rows_of(path: Path, wanted: Wanted) -> pyarrow.Table | None:
+    """Return the rows that are wanted; None where the file lacks a column.
 
     A file holds one metric after the other (`evaluation.per_user`), each in groups of rows whose least and
     largest value of a column it names: groups that can hold no such row are not read.
@@ -105,25 +149,29 @@ def _rows_of(path: Path, wanted: Wanted) -> pd.DataFrame | None:
             file = parquet.ParquetFile(stream)
             if {*wanted, "user"} - set(file.schema_arrow.names):
                 return None
-            groups = [i for i in range(file.num_row_groups) if _may_hold(file.metadata.row_group(i), wanted)]
-            columns = [*BY_RUN, "user", "value", *(name for name in wanted if name not in BY_RUN)]
-            rows = file.read_row_groups(groups, columns=columns, use_threads=False).to_pandas()
-    except FileNotFoundError:
-        raise StudyError(f"{path}: file not found; evaluate the study again") from None
+            ends = [_ends(file.metadata.row_group(i)) for i in range(file.num_row_groups)]
+            groups = [i for i, own in enumerate(ends) if _may_hold(own, wanted)]
+            asked = [name for name in wanted if any(ends[i].get(name) != (wanted[name],) * 2 for i in groups)]
+            columns = list(dict.fromkeys([*BY_RUN, "user", "value", *asked]))
+            rows = file.read_row_groups(groups, columns=columns, use_threads=False)
     except MemoryError:
         raise
     except Exception as error:  # Arrow raises a dozen kinds
         raise StudyError(f"{path}: truncated or corrupted ({first_line(error)}); {REPAIR}") from None
-    kept = np.logical_and.reduce([np.ones(len(rows), bool), *(rows[n] == v for n, v in wanted.items())])
-    return rows if kept.all() else rows[kept]
+    for name in asked:
+        rows = rows.filter(rows[name].to_pandas().eq(wanted[name]).to_numpy())
+    return rows
 
 
-def _may_hold(group: parquet.RowGroupMetaData, wanted: Wanted) -> bool:
-    """Tell whether a group of rows can hold a row that is wanted, by the ends of its columns."""
+def _ends(group: parquet.RowGroupMetaData) -> dict[str, tuple[Any, Any]]:
+    """Return the least and the largest value of each column of a group of rows, where they are known."""
     columns = [group.column(place) for place in range(group.num_columns)]
-    ends = {column.path_in_schema: column.statistics for column in columns}
-    known = {name: found for name in wanted if (found := ends[name]) and found.has_min_max}
-    return all(found.min <= wanted[name] <= found.max for name, found in known.items())
+    found = {column.path_in_schema: column.statistics for column in columns}
+    return {name: (one.min, one.max) for name, one in found.items() if one and one.has_min_max}
+
+
+def _may_hold(ends: Mapping[str, tuple[Any, Any]], wanted: Wanted) -> bool:
+    return all(ends[name][0] <= value <= ends[name][1] for name, value in wanted.items() if name in ends)
 
 
 def _in_group(users: str) -> dict[str, bool | int]:
