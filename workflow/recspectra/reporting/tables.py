@@ -75,9 +75,18 @@ def build(files: StudyResults, table: TableConfig, published: Published) -> pd.D
     Rows stand in the order of `runs.csv`; datasets, metrics and cut-offs in the order
     of the configuration.
     """
-    datasets = table.datasets or files.config.datasets
-    runs = select_runs(files, table.groups, datasets, table.fit)
-    runs = runs.drop_duplicates([*JOIN, "label"])
+    full = without_intervals(files, table, published)
+    return intervals.with_intervals(files, table, full, _runs(files, table))[COLUMNS]
+
+
+def _runs(files: StudyResults, table: TableConfig) -> pd.DataFrame:
+    runs = select_runs(files, table.groups, table.datasets or files.config.datasets, table.fit)
+    return runs.drop_duplicates([*JOIN, "label"])
+
+
+def without_intervals(files: StudyResults, table: TableConfig, published: Published) -> pd.DataFrame:
+    """Return what `build` does but for the intervals, which take nearly all of its time."""
+    datasets, runs = table.datasets or files.config.datasets, _runs(files, table)
     metrics = pd.concat([files.metrics, files.group_metrics], ignore_index=True)
     metrics = metrics[metrics["protocol"] == table.protocol]
     metrics = metrics[metrics["metric"].isin(table.metrics) & metrics["k"].isin(table.k)]
@@ -92,8 +101,7 @@ def build(files: StudyResults, table: TableConfig, published: Published) -> pd.D
     if len(missing):
         full.loc[full["row"].isin(missing["label"]), "status"] = OPEN
     full["seeds"] = full["seeds"].fillna(0).astype("int64")
-    full = _beside(folds.average(full, files.folds), table, published)
-    return intervals.with_intervals(files, table, full, runs)[COLUMNS]
+    return _beside(folds.average(full, files.folds), table, published)
 
 
 def _open_models(table: TableConfig, models: pd.DataFrame, published: Published) -> pd.DataFrame:

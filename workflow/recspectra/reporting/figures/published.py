@@ -60,7 +60,7 @@ def printed(files: StudyResults, figure: FigureConfig, published: Published) -> 
 
 def _points(files: StudyResults, table: TableConfig, published: Published) -> pd.DataFrame:
     """Return the cells of a table that have both numbers."""
-    cells = tables.build(files, table, published)
+    cells = tables.without_intervals(files, table, published)
     cells = cells[cells["published"].gt(0) & cells["mean"].gt(0) & cells["users"].eq("all")]
     runs = select_runs(files, table.groups, table.datasets, table.fit)
     known = runs.drop_duplicates("label").set_index("label")[["model", "variant", "key"]]
