@@ -94,6 +94,15 @@ def test_batches_of_draws_and_other_datasets_do_not_matter(monkeypatch: pytest.M
         assert (a.low, a.high, a.p) == pytest.approx((b.low, b.high, b.p), rel=1e-12)
 
 
+def test_counts_that_are_kept_are_those_that_are_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = panel_of("one", [0.02, 0.3])
+    whole = [compare([panel], pairs_of(panel), draws=300) for _ in range(2)]
+    simultaneous._kept_counts.cache_clear()
+    monkeypatch.setattr(simultaneous, "KEPT", 0)
+    assert compare([panel], pairs_of(panel), draws=300) == whole[0] == whole[1]
+    assert simultaneous._kept_counts.cache_info().currsize == 0
+
+
 # ------------------------------------------------------------- intervals agree with p-values
 
 

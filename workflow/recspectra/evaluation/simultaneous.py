@@ -10,10 +10,11 @@ interval leaves out 0 if and only if p <= .05.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -24,6 +25,7 @@ LEVEL = 0.95
 POWER = 0.84  # normal quantile of a power of .8
 FEWEST_DF = 10  # below, the variation over seeds is too badly known to count as covered
 AT_ONCE = 2_000_000  # user counts drawn at once: 16 MB
+KEPT = 350_000_000  # counts that are kept for the next comparison, in bytes: those of Yelp2018's users
 PAIRS_AT_ONCE = 600  # of columns whose users are drawn together: 96 MB of means and squares
 RARE = 1e-3  # how often a resample may lack every user that tells two models apart
 
@@ -180,13 +182,27 @@ def _generator(seed: int, *names: str) -> np.random.Generator:
 
 def _user_counts(panel: Panel, draws: int, seed: int) -> Iterator[np.ndarray]:
     """Yield how often each user is drawn, shape (some draws, users), until there are `draws`."""
-    users, generator = panel.users, _generator(seed, panel.dataset)
-    size = max(1, AT_ONCE // users)
+    size = max(1, AT_ONCE // panel.users)
+    kept = draws * panel.users <= KEPT
+    drawn = _kept_counts if kept else _drawn_counts
+    for counts in drawn(panel.dataset, panel.users, draws, seed, size):
+        yield counts.astype(np.float64)
+
+
+@functools.lru_cache(maxsize=2)
+def _kept_counts(*about: Any) -> list[np.ndarray]:
+    """Return all of `_drawn_counts`: every table and claim of a dataset asks for the same."""
+    return list(_drawn_counts(*about))
+
+
+def _drawn_counts(dataset: str, users: int, draws: int, seed: int, size: int) -> Iterator[np.ndarray]:
+    """Yield counts of users in blocks of `size` draws, as bytes: nobody is drawn 256 times among many."""
+    generator = _generator(seed, dataset)
     for start in range(0, draws, size):
         rows = min(size, draws - start)
         drawn = generator.integers(0, users, size=(rows, users), dtype=np.int32)
         drawn += users * np.arange(rows, dtype=np.int32)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=rows * users).reshape(rows, users).astype(np.float64)
+        yield np.bincount(drawn.ravel(), minlength=rows * users).reshape(rows, users).astype(np.uint8)
 
 
 def _moments(panel: Panel, columns: np.ndarray, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
