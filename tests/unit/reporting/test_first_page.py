@@ -77,6 +77,16 @@ def test_the_spread_of_a_split_is_that_of_its_folds(tmp_path: Path) -> None:
     assert found["seeds"] is None and found["search"] is None
 
 
+def test_seeds_of_a_closed_form_that_draws_count_too(tmp_path: Path) -> None:
+    drawing, fixed = (Model(values(seeds), kind="closed-form") for seeds in (3, 1))
+    folder = folder_of(tmp_path, {LOO: {"sgl": drawing, "ease": fixed}})
+    (found,) = home.spreads(viewed(folder))
+    means = drawing.values.mean(axis=1)
+    assert found["seeds"] == pytest.approx(means.std(ddof=1) / means.mean())
+    assert (found["seeded"], found["repeated"]) == (1, 1)
+    assert "median over 1 model that a seed changes" in render([folder], ROOT)["index.html"]
+
+
 def test_what_is_not_measured_says_so(tmp_path: Path) -> None:
     folder = folder_of(
         tmp_path, {LOO: {"sgl": Model(values(1)), "ease": Model(values(1, 2), kind="closed-form")}}

@@ -86,7 +86,7 @@ def cost_points(standings: pd.DataFrame, titles: dict[str, str]) -> Points:
         front = set(part.index[on_front(part)])
         title = f"{titles.get(name, name)}: {part['metric'].iloc[0]}@{part['k'].iloc[0]:.0f}"
         named = list(best.index) if len(best) <= MOST_NAMED else [best.index[0], part["value"].idxmax()]
-        sides = _sides(part.loc[list(dict.fromkeys(named))])
+        sides = _sides(part.loc[list(dict.fromkeys(named))], by_turns=len(best) <= MOST_NAMED)
         points += [
             _cost_point(row, title, row.Index in front) | {"named": sides.get(row.Index, "")}
             for row in part.itertuples()
@@ -94,12 +94,12 @@ def cost_points(standings: pd.DataFrame, titles: dict[str, str]) -> Points:
     return points
 
 
-def _sides(part: pd.DataFrame) -> dict[Any, str]:
-    """Return where the names of some models stand: above and below in turn, of slow ones to the left."""
+def _sides(part: pd.DataFrame, by_turns: bool) -> dict[Any, str]:
+    """Return where the names of some models stand: above, or by turns below, of slow ones to the left."""
     middle = np.sqrt(part["seconds"].min() * part["seconds"].max())
     order = part["seconds"].loc[part.sort_values(["seconds", "value"]).index]
     return {
-        index: ("above", "below")[place % 2] + (", left" if seconds > middle else "")
+        index: ("above", "below")[by_turns and place % 2] + (", left" if seconds > middle else "")
         for place, (index, seconds) in enumerate(order.items())
     }
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from recspectra.config.model import VARYING
 from recspectra.config.scale import CAPPED, USABLE
 from recspectra.config.study import TableConfig
 from recspectra.evaluation.simultaneous import FEWEST_DF
@@ -110,15 +111,16 @@ def spreads(view: StudyView) -> list[dict[str, Any]]:
     """
     files, found = view.files, []
     for name, part in view.standings.groupby("dataset", sort=False):
-        trained = part[part["kind"] == "trained"]
-        repeated = trained[trained["seeds"] > 1]
+        # Some closed forms draw too: a start of iALS, clusters of HiGSP.
+        seeded = part[part["kind"].isin(VARYING) | part["seed_spread"].gt(0)]
+        repeated = seeded[seeded["seeds"] > 1]
         folds = files.folds.get(name, [])
         searches = _top_trials(files, folds or [name])
         found.append({
             "title": files.titles.get(name, name), "count": part["users"].max(),
             "users": _median(part["user_error"] / part["value"]),
             "seeds": _median(repeated["seed_spread"] / repeated["value"]),
-            "trained": len(trained), "repeated": len(repeated),
+            "seeded": len(seeded), "repeated": len(repeated),
             "search": _median(searches), "searches": len(searches),
             "split": _median(_over_folds(files, part.iloc[0], folds)), "folds": len(folds),
         })  # fmt: skip
