@@ -53,7 +53,8 @@ OWN = {name: {"batch_size": 256, "learning_rate": 1e-2} for name in OF_INTERACTI
     "bert4rec": {"batch_size": 20, "max_len": 20, "dimensions": 64, "hidden": 64, "learning_rate": 3e-3},
 }
 
-SHORT = {"epochs": 2}  # where nothing has to be learned
+# Where nothing has to be learned; of windows as few batches as of interactions.
+SHORT = {name: {"epochs": 2} | ({"batch_size": 256} if name in OF_WINDOWS else {}) for name in MODELS}
 ONE = {"epochs": 1}  # where a run is to fail
 
 every_model = pytest.mark.parametrize("name", MODELS)
@@ -127,7 +128,7 @@ class Bench:
     def fitted_shortly(self, name: str, seed: int = 0) -> Recommender:
         """A model after a few epochs that the tests share."""
         if (name, seed) not in self.short:
-            self.short[name, seed] = self.fit(name, seed, **SHORT)
+            self.short[name, seed] = self.fit(name, seed, **SHORT[name])
         return self.short[name, seed]
 
     def written(self, name: str, which: str = "run") -> Written:
@@ -155,7 +156,7 @@ class Bench:
     ) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:  # fmt: skip
         """One run into a folder: its status, its record and its lists."""
         config = CATALOG.model(name)
-        run = RunConfig(model=name, params=params_of(config, **(SHORT | changes)), fit=fit, top=20)
+        run = RunConfig(model=name, params=params_of(config, **(SHORT[name] | changes)), fit=fit, top=20)
         limits = Budget(**(budget or {}))
         job = Job("tiny", config, run, run.params, 0, "cpu", 1, limits, "code", folder / "checkpoints")
         status = execute(job, self.inputs(config, run, ordered), folder, keep)

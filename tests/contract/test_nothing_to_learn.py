@@ -60,7 +60,7 @@ def moved(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 def outcome(name: str, data: dict[str, Interactions], folder: Path, fit: str = "train") -> tuple[str, str]:
     """Status and reason of a short run."""
     config, bench = CATALOG.model(name), Bench(data)
-    run = RunConfig(model=name, params=params_of(config, **SHORT, rank=4), fit=fit, top=10)
+    run = RunConfig(model=name, params=params_of(config, **SHORT[name], rank=4), fit=fit, top=10)
     job = Job("small", config, run, run.params, 0, "cpu", 1, Budget(), "code")
     execute(job, bench.inputs(config, run), folder)
     record, lists = read_json(folder / "run.json"), read_npz(folder / "rankings.npz")

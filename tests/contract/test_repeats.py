@@ -33,7 +33,7 @@ def test_repeats_do_not_change_the_scores(name: str, params: dict[str, str]) -> 
     plain = {part: interactions.distinct for part, interactions in parts.items()}
     assert parts["train"].nnz > plain["train"].nnz
     for data in (parts, plain):
-        system = Bench(data).fit(name, **SHORT, rank=4, **params)
+        system = Bench(data).fit(name, **SHORT[name], rank=4, **params)
         users = np.arange(40)
         found.append(system.score(users, History.of(data["train"], users)))
     assert np.array_equal(*found)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from forked import in_a_fork
-from test_contract import CATALOG, OF_INTERACTIONS, TRAINED, Bench, params_of
+from test_contract import CATALOG, OF_INTERACTIONS, OF_WINDOWS, TRAINED, Bench, params_of
 
 from recspectra.config.model import RunConfig
 from recspectra.data.interactions import Interactions
@@ -38,7 +38,9 @@ def fitted(
     # Dropout draws from PyTorch's own generator, by another algorithm on each device.
     without = {name: 0.0 for name in config.params if "dropout" in name}
     without |= {"summaries": "cached"}  # of WPGRec: by default exact on a GPU and cached on a CPU
-    short = {"epochs": 2, "eval_every": 1, "batch_size": 256 if name in OF_INTERACTIONS else 64}
+    # Few batches, two an epoch or more: every operation of the second device takes long.
+    short = {"epochs": 2, "eval_every": 1, "batch_size": 1024 if name in OF_INTERACTIONS else 64}
+    short |= {"batch_size": 256, "max_len": 6} if name in OF_WINDOWS else {}
     params = params_of(config, **(short | without | changes))
     inputs = bench.inputs(config, RunConfig(model=name, params=params))
     system = create(config, params)

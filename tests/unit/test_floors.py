@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -29,6 +30,12 @@ def room(path: Path) -> str:
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    """A module as Python reads it."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -41,7 +48,7 @@ def imports(tree: ast.AST) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_imports_only_go_down(path: Path) -> None:
-    names = [n.split(".") for n in imports(ast.parse(path.read_text(encoding="utf-8")))]
+    names = [n.split(".") for n in imports(parsed(path))]
     below = {n[1] for n in names if n[0] == "recspectra" and len(n) > 1 and n[1] in FLOORS}
     assert all(FLOORS[name] <= FLOORS[room(path)] for name in below)
 
@@ -52,7 +59,7 @@ def test_every_module_has_a_floor() -> None:
 
 def top_level_torch(path: Path) -> bool:
     """Whether importing a module imports PyTorch by itself."""
-    body = ast.parse(path.read_text(encoding="utf-8")).body
+    body = parsed(path).body
     statements = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
     return any(n.split(".")[0] == "torch" for s in statements for n in imports(s))
 
@@ -67,7 +74,7 @@ def models_behind(names: Iterable[str]) -> set[str]:
         path = PACKAGE.parent / f"{left.pop().replace('.', '/')}.py"
         if path.is_file() and (name := str(path.relative_to(PACKAGE))) not in found:
             found.add(name)
-            body = ast.parse(path.read_text(encoding="utf-8")).body
+            body = parsed(path).body
             statements = (s for s in body if isinstance(s, ast.Import | ast.ImportFrom))
             left |= {n for s in statements for n in imports(s) if n.startswith(ROOMS_OF_MODELS)}
     return found
@@ -89,8 +96,7 @@ def test_torch_is_named_elsewhere_only_inside_functions_of_jobs() -> None:
     named = {
         str(p.relative_to(PACKAGE))
         for p in MODULES
-        if "torch" in {n.split(".")[0] for n in imports(ast.parse(p.read_text(encoding="utf-8")))}
-        and not top_level_torch(p)
+        if "torch" in {n.split(".")[0] for n in imports(parsed(p))} and not top_level_torch(p)
     }
     assert named == {
         "runtime.py", "api/model.py", "fitting/statuses.py", "spectral/solver_block.py", "papers/sdiff.py",
@@ -133,7 +139,7 @@ OWN = {"energy", "complexity", "inference", "snr", "frequency-response", "bands"
 def test_no_module_below_names_a_paper() -> None:
     for path in MODULES:
         if room(path) != "papers":
-            names = set(imports(ast.parse(path.read_text(encoding="utf-8"))))
+            names = set(imports(parsed(path)))
             assert not any(name.startswith("recspectra.papers") for name in names), path
 
 
@@ -141,7 +147,7 @@ def test_what_one_paper_measures_is_wired_into_no_general_module() -> None:
     """Models keep a log of their own; reporting, planning, evaluation and configuration do not know it."""
     for path in MODULES:
         if room(path) in ("config", "planning", "reporting", "evaluation", "fitting", "registry", "running"):
-            tree = ast.parse(path.read_text(encoding="utf-8"))
+            tree = parsed(path)
             words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
             assert not {word for word in words if isinstance(word, str)} & OWN, path
 

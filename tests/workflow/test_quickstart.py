@@ -16,6 +16,7 @@ from types import SimpleNamespace
 
 import pytest
 from harness import REPO, ROOT, TINY_FITS, Finished, Project, finished_jobs
+from warm import warm_python
 
 from recspectra import runtime
 from recspectra.running.command import snakemake
@@ -177,7 +178,7 @@ def test_make_study_runs_a_study_in_flow_style_under_a_strange_name(tmp_path: Pa
     table = "{name: main, title: Flow, metrics: [recall], k: [10]}"
     (project.root / "o'clock {x}" / "my flow.yaml").write_text(flow % table, encoding="utf-8")
     done = subprocess.run(
-        [MAKE, "-o", ".venv/installed", f"BIN={Path(sys.executable).parent}", "study",
+        [MAKE, "-o", ".venv/installed", f"BIN={Path(warm_python()).parent}", "study",
          "STUDY=o'clock {x}/my flow.yaml", "MIRROR=~/a {mirror}", "CORES=1"],
         cwd=project.root, env=project.environment(HOME=str(tmp_path)), capture_output=True, text=True,
         check=False,
@@ -240,7 +241,8 @@ def on_a_terminal(command: list[str], variables: dict[str, str]) -> tuple[int, s
 
 
 def test_on_a_terminal_there_is_one_live_line(finished: Finished, work: Path) -> None:
-    command = finished.project.command(work, *finished.options, "--forcerun", "collect")
+    words = [*finished.options, "--forcerun", "collect"]
+    command = finished.project.command(work, *words, python=warm_python())
     status, text = on_a_terminal(command, finished.project.environment(COLUMNS="100", TERM="xterm"))
     assert status == 0, text
     states = re.findall(r"\r\033\[K((\d+)/(\d+) jobs  \d+:\d\d  [^\r\n\033]*)", text)

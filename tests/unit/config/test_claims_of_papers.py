@@ -26,7 +26,7 @@ def said(study: Study, claim: ClaimConfig) -> set[tuple[str, ...]]:
         return {(claim.name, pair.claim) for pair in claim.pairs}
     if claim.kind != "listed":
         return {(claim.name, claim.statement)}
-    own = [one for one in CATALOG.statements() if one.paper in claim.papers]
+    own = [one for one in CATALOG.statements if one.paper in claim.papers]
     own = [one for one in own if one.dataset in study.config.datasets and one.protocol == claim.protocol]
     return {(one.dataset, one.metric, str(one.k), one.subject, one.rival) for one in own}
 

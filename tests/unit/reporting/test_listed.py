@@ -90,7 +90,7 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_shipped_statements_name_what_there_is() -> None:
-    found = Catalog(ROOT).statements()
+    found = Catalog(ROOT).statements
     assert sum(one.kind == "gain" for one in found) >= 40
     by_paper = {paper: {one.dataset for one in found if one.paper == paper} for paper in ("bars", "wpgrec")}
     assert by_paper["bars"] == {"gowalla", "yelp2018"}
@@ -100,7 +100,7 @@ def test_the_shipped_statements_name_what_there_is() -> None:
 def test_the_shipped_numbers_are_those_of_the_published_tables() -> None:
     """Where a table of `results.csv` prints what a statement says, both say the same."""
     published, checked = Published(ROOT), 0
-    for one in Catalog(ROOT).statements():
+    for one in Catalog(ROOT).statements:
         for table in ("papers/lightgcn-split", "bars/lightgcn-split", "reruns/lightgcn-split"):
             if one.paper == "bars" and not table.startswith("bars"):
                 continue
@@ -114,7 +114,7 @@ def test_the_shipped_numbers_are_those_of_the_published_tables() -> None:
 
 def test_what_wpgrec_says_of_its_gains_is_in_its_table() -> None:
     published = Published(ROOT)
-    own = [one for one in Catalog(ROOT).statements() if one.paper == "wpgrec"]
+    own = [one for one in Catalog(ROOT).statements if one.paper == "wpgrec"]
     assert len(own) == 9
     for one in own:
         for model, value in ((one.subject, one.published), (one.rival, one.published_rival)):

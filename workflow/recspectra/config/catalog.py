@@ -9,6 +9,7 @@ match.
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import re
 from collections.abc import Collection
@@ -169,7 +170,9 @@ class Catalog:
             There is no such scale, or its file is wrong.
         """
         path = self._scale_path(choice.scale)
-        config = validate(ScaleConfig, read_yaml(path), str(path))
+        if ("scales", str(path)) not in self._cache:
+            self._cache["scales", str(path)] = validate(ScaleConfig, read_yaml(path), str(path))
+        config = self._cache["scales", str(path)]
         scale = Scale(name=path.stem, **{name: getattr(config, name) for name in ScaleConfig.model_fields})
         return scale.with_values(choice)
 
@@ -191,11 +194,27 @@ class Catalog:
             )
         return path
 
+    @functools.cached_property
     def statements(self) -> list[Statement]:
         """Return what papers say of models, each statement checked against models, datasets and protocols."""
         protocols = [self.protocol(name) for name in self.names("protocols")]
         measures = {p.name: (p.metrics, p.k) for p in protocols}
         return read_statements(self.root, Known(self.names("models"), self.names("datasets"), measures))
+
+    @functools.cached_property
+    def published(self) -> dict[str, Any]:
+        """What is known of each published table: the mapping of its names to ours."""
+        return read_yaml(self.root / PUBLISHED)
+
+    @functools.cached_property
+    def printed(self) -> set[tuple[str, str | None, str]]:
+        """(paper, table, dataset) of all published rows; no table where a paper describes its datasets."""
+        found = set()
+        for file in ("results.csv", "datasets.csv"):
+            path = self.root / PUBLISHED.parent / file
+            with open_regular(path) as raw, io.TextIOWrapper(raw, "utf-8") as stream:
+                found |= {(r["paper"], r.get("table"), r["dataset"]) for r in csv.DictReader(stream)}
+        return found
 
     def study(self, name_or_path: str, present: Collection[str] = (), choice: Choice | None = None) -> Study:
         """Load a study with everything it refers to checked.
@@ -253,7 +272,7 @@ def _check_statements(catalog: Catalog, study: StudyConfig, where: str) -> None:
     """Refuse a claim of kind `listed` about statements that are wrong, or about papers that say nothing."""
     for index, claim in enumerate(study.claims):
         if claim.kind == "listed":
-            papers = sorted({one.paper for one in catalog.statements()})
+            papers = sorted({one.paper for one in catalog.statements})
             said = f"{where}: claims[{index}].papers: nothing of '{{name}}'; {STATEMENTS} has {{known}}"
             check_known(claim.papers, papers, said)
 
@@ -262,7 +281,7 @@ def _check_printed(catalog: Catalog, study: StudyConfig, datasets: Collection[st
     """Refuse a table or claim next to a published table or dataset that is not known."""
     items = [(kind, *one) for kind in ("tables", "claims") for one in enumerate(getattr(study, kind))]
     items = [(f"{where}: {kind}[{i}]", one) for kind, i, one in items if one.published or one.printed]
-    known = read_yaml(catalog.root / PUBLISHED) if items else {}
+    known = catalog.published if items else {}
     for place, item in items:
         if not item.published:
             raise ConfigError(f"{place}.printed: nothing is printed without `published`; name a table there")
@@ -270,17 +289,12 @@ def _check_printed(catalog: Catalog, study: StudyConfig, datasets: Collection[st
         check_known([item.published], known, said)
         said = f"{place}.printed: '{{name}}' is not among the study's datasets: {{known}}"
         check_known(item.printed, datasets, said)
-        printed = _published_datasets(catalog.root, item.published) if item.printed else []
+        printed = _published_datasets(catalog, item.published) if item.printed else []
         said = f"{place}.printed: {item.published} prints nothing for a dataset '{{name}}'; it has {{known}}"
         check_known(item.printed.values(), printed, said)
 
 
-def _published_datasets(root: Path, table: str) -> list[str]:
+def _published_datasets(catalog: Catalog, published: str) -> list[str]:
     """Return the datasets that a published table, or its paper's table of datasets, names."""
-    paper, _, name = table.partition("/")
-    found: set[str] = set()
-    for file in ("results.csv", "datasets.csv"):
-        with open_regular(root / PUBLISHED.parent / file) as raw, io.TextIOWrapper(raw, "utf-8") as stream:
-            rows = csv.DictReader(stream)
-            found |= {r["dataset"] for r in rows if r["paper"] == paper and r.get("table", name) == name}
-    return sorted(found)
+    paper, _, name = published.partition("/")
+    return sorted({one for of, table, one in catalog.printed if of == paper and table in (None, name)})

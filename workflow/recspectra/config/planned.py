@@ -64,14 +64,14 @@ class Study:
         _check_used(entry, {self.catalog.model(one, where).kind for one in entry.models}, where)
         datasets = entry.datasets or self.config.datasets
         self._check_count(entry, datasets, where)
-        return [run for dataset in datasets for run in self._runs_on(dataset, entry, model, where)]
+        tune = self._tuning(entry, model, where)
+        return [run for dataset in datasets for run in self._runs_on(dataset, entry, model, tune, where)]
 
     def _runs_on(
-        self, dataset: str, entry: ModelEntry, model: ModelConfig, where: str
+        self, dataset: str, entry: ModelEntry, model: ModelConfig, tune: TuneConfig | None, where: str
     ) -> Iterator[PlannedRun]:
         """Yield the runs of an entry on a dataset: points of its sweep, then fits, then seeds."""
         base = {**(model.best.get(dataset, {}) if entry.use_best else {}), **entry.params}
-        tune = self._tuning(entry, model, where)
         validate_by = entry.validate_by if model.kind == "trained" else BY_RECALL  # others do not stop
         seeds = (entry.seeds or self.config.seeds_on(dataset))[: self.scale.seeds]
         for point in itertools.product(*entry.sweep.values()):
@@ -79,15 +79,16 @@ class Study:
             params = model.resolve({**base, **entry.after, **swept}, f"{where}.sweep" if swept else where)
             if tune:
                 params = {name: params[name] for name in (*entry.after, *swept)}
-            for fit, seed in itertools.product(entry.fit, seeds):
+            for fit in entry.fit:
                 run = RunConfig(
                     model=model.name, class_name=model.class_name, params=params, fit=fit,
                     top=self.config.top, tune=tune, validate_by=validate_by,
                 )  # fmt: skip
-                yield PlannedRun(
-                    dataset=dataset, run=run, variant=variant_label(entry.variant, swept), group=entry.group,
-                    seed=seed, swept=swept, keep=entry.keep,
-                )  # fmt: skip
+                for seed in seeds:
+                    yield PlannedRun(
+                        dataset=dataset, run=run, variant=variant_label(entry.variant, swept),
+                        group=entry.group, seed=seed, swept=swept, keep=entry.keep,
+                    )  # fmt: skip
 
     def _imports_on(self, dataset: str, entry: ListsEntry, where: str) -> Iterator[PlannedRun]:
         """Yield the runs that lists from elsewhere stand for on a dataset, one for each seed.
@@ -159,13 +160,13 @@ class Study:
         """One label must not stand for two configurations, nor two entries for one run."""
         seen: dict[tuple, str] = {}
         for r in self.runs:
-            label = (r.dataset, r.run.model, r.variant, r.group, r.run.fit, r.seed)
-            if seen.get(label) == r.run.key:
+            label, key = (r.dataset, r.run.model, r.variant, r.group, r.run.fit, r.seed), r.run.key
+            if seen.get(label) == key:
                 raise ConfigError(
                     f"{self.origin}: models: '{r.run.model}' stands twice with the variant '{r.variant}' in "
                     f"group '{r.group}' on {r.dataset}, with the same configuration; remove one"
                 )
-            if seen.setdefault(label, r.run.key) != r.run.key:
+            if seen.setdefault(label, key) != key:
                 raise ConfigError(
                     f"{self.origin}: two different configurations of '{r.run.model}' share the "
                     f"variant '{r.variant}' in group '{r.group}'; give one another `variant`"

@@ -252,11 +252,19 @@ def _load(text: str) -> Any:
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
-        if found := list(dict.fromkeys(_unclear(node))):
-            raise _Unclear("\n".join(found))
-        return None if node is None else loader.construct_document(node)
+        return None if node is None else _value_of(loader, node)
     finally:
         loader.dispose()
+
+
+def _value_of(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
+    """Return what a document says; no constructor takes an unclear value, so that one is looked for then."""
+    try:
+        return loader.construct_document(node)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        if found := list(dict.fromkeys(_unclear(node))):
+            raise _Unclear("\n".join(found)) from None
+        raise
 
 
 def _fields_at(model: type[BaseModel], loc: tuple) -> list[str]:

@@ -44,7 +44,10 @@ def load(root: Path, overrides: Mapping[str, Any], argv: Sequence[str]) -> Plan:
         if study.name != name:
             raise catalog.misnamed("studies", name, study.name)
         studies[name] = study
-    chosen = catalog.study(settings.study, present, settings.chosen)
+    read = {study.origin: study for study in studies.values()}
+    chosen = read.get(str(catalog.study_path(settings.study))) or catalog.study(
+        settings.study, present, settings.chosen
+    )
     _check_case(chosen, studies)
     known = studies.get(chosen.name)
     if known is not None and Path(known.origin).resolve() != Path(chosen.origin).resolve():
