@@ -33,6 +33,7 @@ from recspectra.reporting.published import Published, PublishedValues
 from recspectra.reporting.results import (
     StudyError,
     StudyResults,
+    joint_status,
     models_of,
     not_converged,
     preferred,
@@ -63,6 +64,7 @@ ALPHA = 1.0 - simultaneous.LEVEL
 MISMATCH = "\u2020"  # of a printed value that may not be compared with ours
 TOO_FEW = "too few seeds"
 HOLDS_ZERO = "the interval holds 0"
+TOO_FEW_USERS = "too few users tell the two apart"
 HOLDS_BOTH = "the interval holds values inside and outside the margin"
 MOST_NAMES = 6  # of models that were left out
 HALF_DIGIT = 5e-5  # printed values have four digits
@@ -193,7 +195,8 @@ class Case:
         varies = values is not None and (runs["kind"].isin(VARYING).any() or (values != values[0]).any())
         lack = ""
         if values is None:
-            lack = f"no number ({status})"
+            why = self._why_none(place, measure, view) if status.startswith(USABLE) else ""
+            lack = f"no number ({why or status})"
         elif (runs["status"] == CAPPED).any():
             lack = "ended by a cap"
         elif set(runs["status"]) - set(USABLE):
@@ -204,6 +207,15 @@ class Case:
         printed = self.printed.value(*place)
         mismatch = self.printed.mismatch(*place, measure.protocol, measure.metric)
         return Side(*place, label, measure, values, bool(varies), lack, rough, printed, mismatch, key)
+
+    def _why_none(self, place: tuple[str, str, str], measure: Measure, view: View | None) -> str:
+        """Return what `metrics.csv` says of a number that a run lacks; lists may be too short or absent."""
+        view, rows = view or self.view(measure), self.files.metrics
+        wanted = dict(zip(("dataset", "model", "variant"), place, strict=True)) | measure._asdict()
+        wanted |= {"fit": self.claim.fit} | (view.model_dump() if view else {})
+        for name, value in wanted.items():
+            rows = rows[rows[name] == value]
+        return joint_status(rows["status"]) if len(rows) else ""
 
     def sides(self, dataset: str, measure: Measure | None = None, view: View | None = None) -> list[Side]:
         """Return all models of the groups on a dataset."""
@@ -774,9 +786,10 @@ def give_reasons(rows: pd.DataFrame) -> pd.DataFrame:
     untold = (rows["verdict"] == CANNOT_TELL) & rows["ci_low"].notna()
     compared = rows["kind"].isin(["gain", "ablation", "optimum"])
     around = untold & compared & (rows["ci_low"] <= 0) & (rows["ci_high"] >= 0)
-    around &= ~reasons.str.startswith(HOLDS_ZERO)
+    around &= ~reasons.str.startswith((HOLDS_ZERO, TOO_FEW_USERS))
     partly = untold & ~compared & (reasons == "")
-    own = np.select([around, partly], [HOLDS_ZERO, HOLDS_BOTH], "")
+    endless = (around | partly) & np.isinf(rows["ci_low"])
+    own = np.select([endless, around, partly], [TOO_FEW_USERS, HOLDS_ZERO, HOLDS_BOTH], "")
     joint = ["; ".join(filter(None, both)) for both in zip(own, reasons, strict=True)]
     return rows.assign(reason=np.array(joint, dtype=object))
 
