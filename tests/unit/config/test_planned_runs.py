@@ -157,6 +157,10 @@ def test_one_label_for_two_configurations_is_refused(study: MakeStudy) -> None:
     models = [{"model": "ease"}, {"model": "ease", "params": {"regularization": 5.0}}]
     with pytest.raises(ConfigError, match="two different configurations of 'ease'.*variant 'default'"):
         study(models=models)
+    for seed, entry in enumerate(models):  # else a table would show the mean over both as one model
+        entry["seeds"] = [seed]
+    with pytest.raises(ConfigError, match="two different configurations of 'ease'.*variant 'default'"):
+        study(models=models)
     models[1]["variant"] = "lambda=5"
     assert len(study(models=models).runs) == 2
 

@@ -36,6 +36,7 @@ class Model:
     k: int = 10
     variant: str = "default"
     swept: dict = field(default_factory=dict)
+    key: str = ""
 
 
 def above(base: np.ndarray, gap: float, seed: int, noise: float = 0.02) -> np.ndarray:
@@ -104,6 +105,7 @@ def run_row(dataset: str, model: str, one: Model, seed: int) -> dict:
         "kind": one.kind,
         "variant": one.variant,
         "seed": seed,
+        "key": one.key,
     }
     return study_rows.run_row(dataset, model, **named, **ended)
 

@@ -107,3 +107,10 @@ def test_a_row_of_ours_that_breaks_it_stops_the_drawing(tmp_path: Path) -> None:
 def test_several_targets_a_user_have_no_such_bound(tmp_path: Path) -> None:
     files = files_with(tmp_path, measured(np.array([3.0, 12.0]), bonus=0.3), per_user="900")
     assert bound(files, files.config.tables[0], Published(ROOT)) is None
+
+
+def test_validation_may_have_several_targets_where_test_has_one(tmp_path: Path) -> None:
+    """As where `valid` of a shipped split is a share of its train part."""
+    files = files_with(tmp_path, measured(np.array([3.0, 12.0]), bonus=0.3))
+    files.protocols["wpgrec"]["target"] = "valid"
+    assert bound(files, files.config.tables[0], Published(ROOT)) is None

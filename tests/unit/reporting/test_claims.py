@@ -95,6 +95,36 @@ def test_verdicts(tmp_path: Path, changes: dict, expected: str, reason: str) -> 
     assert reason in why if reason else not why
 
 
+def test_a_number_that_lists_do_not_give_says_why(tmp_path: Path) -> None:
+    """The run itself is ok."""
+    files = write(tmp_path / "s", {LOO: three(dgrec=Model(None, kind="closed-form"))}, [GAIN])
+    path = files.folder / "metrics.csv"
+    frame = pd.read_csv(path)
+    frame.loc[frame["model"] == "dgrec", "status"] = "partial lists"
+    frame.to_csv(path, index=False)
+    assert verdict(StudyResults(files.folder)) == (CANNOT_TELL, "DGRec: no number (partial lists)")
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "said"),
+    [
+        (BASE, 0 * BASE, "0.0000: a difference of"),
+        (0 * BASE, 0 * BASE, "A true difference of 0.0000 would be found"),
+        (BASE[:, :2], BASE[:, :2] / 2, "cannot tell. Reason: too few users tell the two apart."),
+    ],
+    ids=["rival-zero", "both-zero", "two-users"],
+)
+def test_what_has_no_ratio_or_no_interval_is_told_without(
+    tmp_path: Path, ours: np.ndarray, theirs: np.ndarray, said: str
+) -> None:
+    models = {
+        name: Model(values, kind="closed-form") for name, values in (("wpgrec", ours), ("ease", theirs))
+    }
+    files = write(tmp_path / "s", {LOO: models}, [GAIN | {"rivals": []}])
+    text = claims.tell(files, files.config.claims[0], judged(files))[0]
+    assert said in text and ": ," not in text and "(+inf)" not in text and " inf " not in text
+
+
 def test_a_model_without_a_run_is_not_told(tmp_path: Path) -> None:
     models = three()
     del models["wpgrec"]

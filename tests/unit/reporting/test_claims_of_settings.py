@@ -12,7 +12,7 @@ import pytest
 from hand_made import LOO, Model, above, judged, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from own_study import refused
+from own_study import load, refused
 
 from recspectra.config.base import ConfigError
 from recspectra.config.study import ClaimConfig
@@ -341,3 +341,18 @@ def test_a_study_on_disk_is_read_back() -> None:
     assert again == claim and again.names_setting({"a": 1.0, "b": "x", "c": 3})
     assert not again.names_setting({"a": True, "b": "x", "c": 3})
     assert not again.names_setting({"a": 1, "b": "x", "c": "3"})
+
+
+def test_two_settings_under_one_name_are_refused(tmp_path: Path) -> None:
+    ranks = {"model": "gfcf", "sweep": {"rank": [8, 16]}}
+    models = [
+        ranks | {"group": group, "params": {"alpha": alpha}} for group, alpha in (("a", 0.0), ("b", 1.0))
+    ]
+    claim = {"name": "c", "title": "C?", "statement": "alpha = 1 is best", "kind": "optimum", "model": "gfcf",
+             "groups": ["a", "b"], "settings": {"alpha": 1.0}}  # fmt: skip
+    assert refused(tmp_path, models=models, claims=[claim]) == (
+        "claims[0].groups: gfcf has other settings in b than in a under the same variant 'rank=8'; give one "
+        "of them another `variant`"
+    )
+    models[1]["variant"] = "all-pass"
+    load(tmp_path, models=models, claims=[claim])

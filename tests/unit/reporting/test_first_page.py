@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import itertools
 import json
@@ -197,6 +198,21 @@ def test_all_of_a_few_models_are_named_next_to_their_points(tmp_path: Path) -> N
     many = pd.concat([view.standings.assign(model=f"m{i}") for i in range(3)], ignore_index=True)
     named = [point for point in charts.cost_points(many, view.files.titles) if point["named"]]
     assert 1 <= len(named) <= 2, "of more than twelve only the fastest and the best"
+
+
+def test_models_that_hit_few_users_or_none_have_a_page(tmp_path: Path) -> None:
+    """Their intervals have no ends, which JSON cannot hold; zeros alone are read as whole numbers."""
+    few, nothing = np.zeros((1, 50)), np.zeros((1, 50))
+    few[0, :3] = 0.5
+    models = {"wpgrec": Model(values(1)), "sgl": Model(few), "ease": Model(nothing)}
+    for name, chosen in (("some", ["wpgrec", "sgl", "ease"]), ("none", ["ease"])):
+        folder = folder_of(tmp_path / name, {LOO: {one: models[one] for one in chosen}})
+        draw(folder, ROOT)
+        page = render([folder], ROOT)["index.html"]
+        (spec,) = map(json.loads, map(html.unescape, re.findall('data-spec="(.*?)"', page)))
+        points = {point["model"]: point for point in spec["data"]["values"]}
+        assert points["EASE"]["value"] == points["EASE"]["low"] == 0.0
+        assert name == "none" or (points["SGL"]["low"], points["SGL"]["high"]) == (None, None)
 
 
 def test_accuracy_against_cost_has_a_picture_for_pages_without_a_script(tmp_path: Path) -> None:

@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hand_made import LOO, ROOT, Model, above, gaps_with, write
+from hand_made import LOO, ROOT, Model, above, gaps_with, judged, write
 
-from recspectra.config.study import TableConfig
+from recspectra.config.study import FigureConfig, TableConfig
+from recspectra.evaluation.simultaneous import seed_variance
+from recspectra.reporting.figures.forest import _as_in_tables
+from recspectra.reporting.figures.paired import panels_of
 from recspectra.reporting.latex import to_latex
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import StudyResults
+from recspectra.reporting.results import StudyResults, select_runs
 from recspectra.reporting.table import BEST, DOWN, TIED, UP, Table, to_csv, to_html, to_markdown, to_text
 from recspectra.reporting.tables import build, layout
 
@@ -91,6 +94,27 @@ def test_variation_over_seeds_that_is_not_covered_is_said(tmp_path: Path) -> Non
     assert not any(
         "degrees of freedom" in t for t in laid(write(tmp_path / "many", {LOO: many}, [])).legend()
     )
+
+
+def test_seeds_of_a_fit_with_two_labels_count_once(tmp_path: Path) -> None:
+    values = BASE + 0.01 * np.random.default_rng(1).normal(size=(4, 60))
+    both = [Model(values, key="one"), Model(values, key="one", variant="center=0.2")]
+    claim = {
+        "name": "c",
+        "title": "C",
+        "statement": "s",
+        "kind": "gain",
+        "model": "ease",
+        "protocol": "wpgrec",
+    }
+    files = write(tmp_path / "s", {LOO: {"ease": fixed(BASE), "sgl": both}}, [claim])
+    assert (made(files)["seeds_df"] == 3).all()
+    assert judged(files).loc[0, "df"] == 3
+    figure = FigureConfig(name="f", title="F", kind="forest", protocol="wpgrec")
+    panel = panels_of(files, figure, select_runs(files))[LOO]
+    assert seed_variance(panel).df == 3
+    named, _ = _as_in_tables(panel, {(LOO, name): name for name in panel.values})
+    assert seed_variance(named).df == 3
 
 
 def test_marks_against_a_reference_are_in_every_format(tmp_path: Path) -> None:

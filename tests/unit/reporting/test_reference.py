@@ -113,6 +113,18 @@ def test_another_key_is_another_configuration(folder: Path, frozen: Path) -> Non
     assert (row["outcome"], row["numbers"]) == ("other configuration", 0)
 
 
+def test_another_key_in_one_of_two_groups_is_another_configuration_too(folder: Path, tmp_path: Path) -> None:
+    frame = pd.read_csv(folder / "metrics.csv", dtype=str, keep_default_na=False)
+    for key in ("before", "after"):
+        both = pd.concat([frame, frame[frame["model"] == "sdiff"].assign(key=key)])
+        both.to_csv(folder / "metrics.csv", index=False)
+        if key == "before":
+            reference.freeze(folder, tmp_path / "kept")
+    row = outcome(reference.compare(folder, tmp_path / "kept"))
+    assert row["equal"] == row["numbers"] > 0
+    assert row["outcome"] == "other configuration"
+
+
 def test_what_is_new_and_what_was_not_run_is_said(folder: Path, frozen: Path) -> None:
     frame = pd.read_csv(folder / "metrics.csv", dtype=str, keep_default_na=False)
     frame.loc[frame["model"] == "sdiff", "variant"] = "renamed"
@@ -144,3 +156,22 @@ def test_freezing_a_part_of_the_models_keeps_what_is_there(folder: Path, frozen:
     with pytest.raises(StudyError, match=r"runs\.csv: keeps sdiff, which this run of the study lacks"):
         reference.freeze(folder, frozen)
     assert {path: path.read_bytes() for path in frozen.rglob("*") if path.is_file()} == kept
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [("seed", "1", "sdiff default fit train seed 1"), ("variant", "c=0.2", "sdiff c=0.2")],
+)
+def test_freezing_fewer_seeds_or_variants_keeps_what_is_there(
+    folder: Path, tmp_path: Path, column: str, value: str, told: str
+) -> None:
+    """As after SEEDS=1 or MODEL_GROUPS=."""
+    runs = pd.read_csv(folder / "runs.csv", dtype=str, keep_default_na=False)
+    added = runs[(runs["model"] == "sdiff") & (runs["group"] == "main") & (runs["seed"] == "0")]
+    whole = pd.concat([runs, added.assign(**{column: value})]).drop_duplicates(["dataset", *reference.NAMED])
+    whole.to_csv(folder / "runs.csv", index=False)
+    reference.freeze(folder, tmp_path / "kept")
+    part = whole[(whole[column] != value) | (whole["model"] != "sdiff")]
+    part.to_csv(folder / "runs.csv", index=False)
+    with pytest.raises(StudyError, match=f"keeps {told}, which this run of the study lacks"):
+        reference.freeze(folder, tmp_path / "kept")

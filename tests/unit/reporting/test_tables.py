@@ -253,6 +253,7 @@ def test_runs_that_had_no_epochs_left_are_told_by_variant(tmp_path: Path) -> Non
     assert found(default=falling, other=falling) == set()
     assert found(default=falling, other=rising) == {"S-Diff (other)"}
     assert found(default=rising, other=rising) == {"S-Diff", "S-Diff (other)"}
+    assert found(default=[0.1, 0.3, 0.3], other=[0.2, 0.2, 0.2]) == set()
 
 
 def test_a_table_says_how_a_model_was_trained_that_has_a_cheaper_way(tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ from recspectra.config.study import (
     OF_SETTINGS,
     WITH_USERS,
     ClaimConfig,
-    Entry,
     FigureConfig,
     ProtocolConfig,
     StudyConfig,
     View,
+    fits_of,
     groups_of,
     labels_of,
 )
@@ -58,8 +58,27 @@ class Drawings:
                 said = f"{where}: no model is in group '{{name}}'; groups: {{known}}"
                 check_known(groups_of(item), groups, said)
                 self.study.check_datasets(item, where)
-                if kind == "claims" and item.kind in OF_SETTINGS:
+                if kind == "claims":
+                    self._check_one_of_a_name(item, f"{where}.groups")
+                if kind == "claims" and item.kind in OF_SETTINGS and self._has_its_groups(item):
                     self._check_settings(item, where)
+
+    def _check_one_of_a_name(self, claim: ClaimConfig, where: str) -> None:
+        """Refuse a claim whose groups have two settings under one name: one would be judged, one dropped."""
+        seen: dict[tuple[str, str, str], tuple[str, str]] = {}
+        for one in self.study.runs if len(claim.groups) > 1 else ():
+            if one.group in claim.groups and one.run.fit == claim.fit:
+                place = one.dataset, one.run.model, one.variant
+                key, group = seen.setdefault(place, (one.run.key, one.group))
+                if key != one.run.key:
+                    raise ConfigError(
+                        f"{where}: {one.run.model} has other settings in {one.group} than in {group} under "
+                        f"the same variant '{one.variant}'; give one of them another `variant`"
+                    )
+
+    def _has_its_groups(self, claim: ClaimConfig) -> bool:
+        """Return whether a claim has the groups of the study's file; a user may have left some out."""
+        return all(claim.groups == one.groups for one in self.whole.claims if one.name == claim.name)
 
     def _check_settings(self, claim: ClaimConfig, where: str) -> None:
         """Refuse a claim about settings that no run is of, or that no other can be set against."""
@@ -132,7 +151,7 @@ class Drawings:
     def _check_fit(self, claim: ClaimConfig, where: str) -> None:
         """Refuse a claim about fits to parts that no entry of its groups is fitted to."""
         named = [e for e in self.whole.models if e.group in claim.groups and claim.model in (*e.models, "")]
-        known = {part: None for entry in named for part in _fits(entry)}
+        known = {part: None for entry in named for part in fits_of(entry)}
         if named and claim.fit not in known:
             raise ConfigError(
                 f"{where}: no run of {claim.model or 'a model'} in {', '.join(claim.groups)} is fitted to "
@@ -203,10 +222,6 @@ class Drawings:
                     f"{where}: '{group}' is not measured under protocol '{protocol.name}'; add it in "
                     f"config/protocols/{protocol.name}.yaml: `groups: [{group.split('-')[0]}]`"
                 )
-
-
-def _fits(entry: Entry) -> list[str]:
-    return [entry.fit] if isinstance(entry.fit, str) else entry.fit
 
 
 def _values_of(points: Sequence[Mapping[str, Scalar]], name: str) -> list[str]:

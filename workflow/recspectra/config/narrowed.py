@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from itertools import islice
 
 from recspectra.config.base import Strict
 from recspectra.config.scale import Choice
-from recspectra.config.study import DRAWN, StudyConfig
+from recspectra.config.study import DRAWN, OF_SETTINGS, ClaimConfig, StudyConfig, fits_of, labels_of
 
 WORDS = {"datasets": "DATASETS", "models": "MODELS", "groups": "MODEL_GROUPS"}  # as `make` knows them
+MOST_LABELS = 10_000  # of one entry; a longer sweep is refused where it is run
 
 
 class LeftOut(Strict):
@@ -24,6 +26,8 @@ class LeftOut(Strict):
         Model and variant of all entries without any run.
     tables, figures, claims : list of str
         Names of what is not shown.
+    of_claims : dict
+        Claim -> dataset -> model and variant of the runs that it is about and that take no part there.
     """
 
     by: str = ""
@@ -33,6 +37,7 @@ class LeftOut(Strict):
     tables: list[str] = []
     figures: list[str] = []
     claims: list[str] = []
+    of_claims: dict[str, dict[str, list[list[str]]]] = {}
 
     def why(self, model: str, variant: str = "default") -> str:
         """Return why a model's variant has no run; "" if nothing was left out of it."""
@@ -62,6 +67,7 @@ def find_left_out(
         models={name: title_of("model", name) for name in models},
         runs=[list(one) for one in had if one not in has],
         **{kind: _lacking(getattr(whole, kind), getattr(part, kind)) for kind in DRAWN},
+        of_claims=_of_claims(whole, part),
     )
 
 
@@ -77,3 +83,23 @@ def _runs_of(config: StudyConfig) -> dict[tuple[str, str], None]:
 def _lacking(whole: list, part: list) -> list[str]:
     there = {item.name for item in part}
     return [item.name for item in whole if item.name not in there]
+
+
+def _of_claims(whole: StudyConfig, part: StudyConfig) -> dict[str, dict[str, list[list[str]]]]:
+    """Return the runs that each claim that is still judged has lost, dataset by dataset."""
+    before = {claim.name: claim for claim in whole.claims}
+    found: dict[str, dict[str, list[list[str]]]] = {}
+    for claim in part.claims:
+        for dataset in claim.datasets or part.datasets:
+            has = _judged(part, claim, dataset)
+            if lost := [list(run) for run in _judged(whole, before[claim.name], dataset) if run not in has]:
+                found.setdefault(claim.name, {})[dataset] = lost
+    return found
+
+
+def _judged(config: StudyConfig, claim: ClaimConfig, dataset: str) -> dict[tuple[str, str], None]:
+    """Return model and variant of the runs on a dataset that a claim sets against each other."""
+    entries = [e for e in config.models if e.group in claim.groups and claim.fit in fits_of(e)]
+    entries = [e for e in entries if dataset in (e.datasets or config.datasets)]
+    pairs = ((m, e) for e in entries for m in e.models if m == claim.model or claim.kind not in OF_SETTINGS)
+    return dict.fromkeys((m, label) for m, e in pairs for label in islice(labels_of(e), MOST_LABELS))

@@ -157,15 +157,17 @@ class Study:
         return tune.model_copy(update={"epochs": self.scale.caps_of(model, tune).epochs})
 
     def _check_labels(self) -> None:
-        """One label must not stand for two configurations, nor two entries for one run."""
+        """One label must not stand for two configurations, of any seeds, nor two entries for one run."""
         seen: dict[tuple, str] = {}
+        seeds: set[tuple] = set()
         for r in self.runs:
-            label, key = (r.dataset, r.run.model, r.variant, r.group, r.run.fit, r.seed), r.run.key
-            if seen.get(label) == key:
+            label, key = (r.dataset, r.run.model, r.variant, r.group, r.run.fit), r.run.key
+            if (*label, key, r.seed) in seeds:
                 raise ConfigError(
                     f"{self.origin}: models: '{r.run.model}' stands twice with the variant '{r.variant}' in "
                     f"group '{r.group}' on {r.dataset}, with the same configuration; remove one"
                 )
+            seeds.add((*label, key, r.seed))
             if seen.setdefault(label, key) != key:
                 raise ConfigError(
                     f"{self.origin}: two different configurations of '{r.run.model}' share the "

@@ -536,6 +536,11 @@ def groups_of(item: Any) -> list[str]:
     return item.groups if shows_runs else []
 
 
+def fits_of(entry: ModelEntry | ListsEntry) -> list[str]:
+    """Return what an entry's runs are fitted on."""
+    return [entry.fit] if isinstance(entry.fit, str) else entry.fit
+
+
 def labels_of(entry: ModelEntry | ListsEntry) -> Iterator[str]:
     """Yield the variants that an entry has runs of, one for each point of its sweep."""
     sweep = getattr(entry, "sweep", {})

@@ -33,6 +33,7 @@ from recspectra.reporting.published import Published, PublishedValues
 from recspectra.reporting.results import (
     StudyError,
     StudyResults,
+    joint_status,
     models_of,
     not_converged,
     preferred,
@@ -62,7 +63,9 @@ ALPHA = 1.0 - simultaneous.LEVEL
 MISMATCH = "\u2020"  # of a printed value that may not be compared with ours
 TOO_FEW = "too few seeds"
 HOLDS_ZERO = "the interval holds 0"
+TOO_FEW_USERS = "too few users tell the two apart"
 HOLDS_BOTH = "the interval holds values inside and outside the margin"
+MOST_NAMES = 6  # of models that were left out
 HALF_DIGIT = 5e-5  # printed values have four digits
 RULES = {
     "gain": "reproduced if the interval of the gain over the best rival, whichever it is, lies above 0; not "
@@ -133,6 +136,8 @@ class Side:
         How far its gradients were from exact ones, where that is too far; or "".
     printed, mismatch : float, str
         The printed value, and why it may not be compared with ours.
+    key : str
+        Of its run, which may have several labels.
     """
 
     dataset: str
@@ -146,6 +151,7 @@ class Side:
     rough: str
     printed: float
     mismatch: str
+    key: str
 
     @property
     def name(self) -> str:
@@ -188,7 +194,8 @@ class Case:
         varies = values is not None and (runs["kind"].isin(VARYING).any() or (values != values[0]).any())
         lack = ""
         if values is None:
-            lack = f"no number ({status})"
+            why = self._why_none(place, measure, view) if status.startswith(USABLE) else ""
+            lack = f"no number ({why or status})"
         elif (runs["status"] == CAPPED).any():
             lack = "ended by a cap"
         elif set(runs["status"]) - set(USABLE):
@@ -198,7 +205,16 @@ class Case:
         rough = "; ".join(filter(None, (doubt.reason(runs) for doubt in registry.doubts())))
         printed = self.printed.value(*place)
         mismatch = self.printed.mismatch(*place, measure.protocol, measure.metric)
-        return Side(*place, label, measure, values, bool(varies), lack, rough, printed, mismatch)
+        return Side(*place, label, measure, values, bool(varies), lack, rough, printed, mismatch, key)
+
+    def _why_none(self, place: tuple[str, str, str], measure: Measure, view: View | None) -> str:
+        """Return what `metrics.csv` says of a number that a run lacks; lists may be too short or absent."""
+        view, rows = view or self.view(measure), self.files.metrics
+        wanted = dict(zip(("dataset", "model", "variant"), place, strict=True)) | measure._asdict()
+        wanted |= {"fit": self.claim.fit} | (view.model_dump() if view else {})
+        for name, value in wanted.items():
+            rows = rows[rows[name] == value]
+        return joint_status(rows["status"]) if len(rows) else ""
 
     def sides(self, dataset: str, measure: Measure | None = None, view: View | None = None) -> list[Side]:
         """Return all models of the groups on a dataset."""
@@ -223,22 +239,27 @@ class Case:
             return model != self.claim.model and model in self.claim.rivals
         return not self.claim.published or self.printed.method(model, variant) is not None
 
+    def lost(self, dataset: str) -> list[tuple[str, str]]:
+        """Return model and variant of the claim's runs on a dataset that its user left out."""
+        lost = self.files.left_out.of_claims.get(self.claim.name, {}).get(dataset, [])
+        return [(model, variant) for model, variant in lost]
+
     def absent(self, dataset: str) -> list[str]:
         """Return which rivals have no run on a dataset: those that were left out, those the study lacks."""
-        here = {place[1:] for place in self.models if place[0] == dataset}
-        out = self.files.left_out
+        gone = [run for run in self.lost(dataset) if self.is_rival(*run)]
+        known = {*(place[1:] for place in self.models if place[0] == dataset), *gone}
         if self.claim.rivals:
-            names = dict.fromkeys(self.claim.rivals).keys() - {model for model, _ in here}
-            gone = [out.models[name] for name in self.claim.rivals if name in names & out.models.keys()]
-            other = [name for name in self.claim.rivals if name in names - out.models.keys()]
-            lacking = [self._title(name, "default") for name in other]
+            names = [name for name in self.claim.rivals if name not in {model for model, _ in known}]
+            lacking = [self._title(name, "default") for name in names]
         else:
-            lacking = self.printed.absent(here | {(self.claim.model, self.claim.variant)})
-            methods = {self.printed.method(*one) for one in out.runs}
-            gone = [name for name in lacking if name in methods]
-            lacking = [name for name in lacking if name not in methods]
-        told = {f"left out by {out.by}": gone, "not in this study": lacking}
-        return [f"{why}: {', '.join(names)}" for why, names in told.items() if names]
+            lacking = self.printed.absent(known | {(self.claim.model, self.claim.variant)})
+        return self.left_out(gone) + [f"not in this study: {', '.join(lacking)}"] * bool(lacking)
+
+    def left_out(self, runs: Sequence[tuple[str, str]]) -> list[str]:
+        """Return that some runs were left out, with their names unless they are many."""
+        names = list(dict.fromkeys(self._title(*run) for run in runs))
+        told = ", ".join(names) if len(names) <= MOST_NAMES else f"{len(names)} models"
+        return [f"left out by {self.files.left_out.by}: {told}"] if names else []
 
     def view(self, measure: Measure) -> View | None:
         """Return what the claim is measured with: its own view, else the fullest of the protocol."""
@@ -316,7 +337,7 @@ def panel_of(case: Case, dataset: str, sides: list[Side]) -> Panel:
         raise StudyError(f"{path}: two protocols were measured on different users, so claim "
                          f"'{case.claim.name}' cannot set them against each other")  # fmt: skip
     varying = frozenset(side.name for side in sides if side.varies)
-    runs = {side.name: f"{side.model}\0{side.variant}" for side in sides}
+    runs = {side.name: f"{side.model}\0{side.key}" for side in sides}
     return Panel(dataset, {side.name: side.values for side in sides}, varying, runs)
 
 
@@ -538,6 +559,7 @@ def _order_row(case: Case, one: Standing, first: Standing, count: int) -> dict[s
     # More epochs would not change whether another view of the same lists changes their order.
     same_runs = not printed and one.dataset == first.dataset
     bars = [] if same_runs else _bars([*one.sides, *([] if printed else first.sides)])
+    bars += case.left_out(case.lost(one.dataset))
     notes = [] if low > 0 else [f"two samples of users of one setting agree no better than {low:.2f}"]
     panel = panel_of(case, one.dataset, one.sides)
     return row | {
@@ -575,7 +597,9 @@ def judge_optimum(case: Case) -> list[dict[str, Any]]:
         against = sorted(filter(None, against), key=lambda own: own[0].contest.subject.mean)
         found = simultaneous.best_of([_over_all(own) for own in against]) if against else None
         best = against[-1] if against else []
-        verdict = _verdict(found, *_bars_of_settings(named, others))
+        bars, rivals = _bars_of_settings(named, others)
+        # Nobody knows here which of the settings that were left out are claimed.
+        verdict = _verdict(found, [*bars, *case.left_out(case.lost(dataset))], rivals)
         rows += [_settings_row(case, dataset, best, found, verdict), *(r.row for r in best)]
     return rows
 
@@ -590,7 +614,8 @@ def judge_flat(case: Case) -> list[dict[str, Any]]:
         found = _not_above(_over_all(own)) if own else None
         best = max((r.contest.rival for r in own), key=lambda side: side.mean, default=None)
         margin = case.claim.margin or case.claim.within * (best.mean if best else 0.0)
-        verdict = _level(found, margin, *_bars_of_settings(named, others))
+        bars, rivals = _bars_of_settings(named, others)
+        verdict = _level(found, margin, bars, [*rivals, *case.left_out(case.lost(dataset))])
         rows.append(_settings_row(case, dataset, own, found, verdict))
         rows += [r.row | {"verdict": _level(r.found, margin, _bars([r.contest.subject], True), [])}
                  for r in own if r.contest.rival is best]  # fmt: skip
@@ -628,6 +653,7 @@ def _settings_row(
 ) -> dict[str, Any]:
     """Return the row of a claim about settings: the two that decide, with the interval of them all."""
     bars, rivals = _bars_of_settings(*case.settings(dataset))
+    rivals += case.left_out(case.lost(dataset))
     if not found:
         row = case.row("claim", dataset, subject=case.claimed(dataset).label, verdict=verdict)
         return row | {"reason": "; ".join([*bars, *rivals])}
@@ -686,7 +712,8 @@ def _value_row(case: Case, side: Side, variation: tuple[float, int], family: int
 
 def _variation(sides: list[Side]) -> tuple[float, int]:
     """Return the squared coefficient of variation of a seed's mean, pooled over models, and its df."""
-    several = [side.values[:, 0] for side in sides if side.varies and len(side.values) > 1]
+    own = {(side.model, side.key): side for side in sides if side.varies}  # a run may have several labels
+    several = [side.values[:, 0] for side in own.values() if len(side.values) > 1]
     several = [means for means in several if means.mean() > 0.0]
     df = sum(len(means) - 1 for means in several)
     squares = sum((len(means) - 1) * means.var(ddof=1) / means.mean() ** 2 for means in several)
@@ -767,9 +794,10 @@ def give_reasons(rows: pd.DataFrame) -> pd.DataFrame:
     untold = (rows["verdict"] == CANNOT_TELL) & rows["ci_low"].notna()
     compared = rows["kind"].isin(["gain", "ablation", "optimum"])
     around = untold & compared & (rows["ci_low"] <= 0) & (rows["ci_high"] >= 0)
-    around &= ~reasons.str.startswith(HOLDS_ZERO)
+    around &= ~reasons.str.startswith((HOLDS_ZERO, TOO_FEW_USERS))
     partly = untold & ~compared & (reasons == "")
-    own = np.select([around, partly], [HOLDS_ZERO, HOLDS_BOTH], "")
+    endless = (around | partly) & np.isinf(rows["ci_low"])
+    own = np.select([endless, around, partly], [TOO_FEW_USERS, HOLDS_ZERO, HOLDS_BOTH], "")
     joint = ["; ".join(filter(None, both)) for both in zip(own, reasons, strict=True)]
     return rows.assign(reason=np.array(joint, dtype=object))
 

@@ -17,7 +17,7 @@ from recspectra.config.model import VARYING
 from recspectra.config.study import TableConfig
 from recspectra.evaluation import simultaneous
 from recspectra.evaluation.simultaneous import Comparison, Panel, Standing
-from recspectra.reporting.results import StudyResults, names_of
+from recspectra.reporting.results import StudyResults, fit_of, names_of
 from recspectra.reporting.user_values import kept_values
 
 BEST, TIED, BELOW = "best", "tied", "below"
@@ -98,7 +98,8 @@ def panel_of(files: StudyResults, table: TableConfig, place: Place, own: pd.Data
         return None
     varies = set(own.loc[own["varies"], "label"])
     trained = {name for name, part in named.items() if name in varies or (part != part[0]).any()}
-    return Panel(dataset, named, frozenset(trained))
+    fits = {row.label: fit_of(row.name) for row in own.itertuples(index=False)}
+    return Panel(dataset, named, frozenset(trained), fits)
 
 
 def reference_row(table: TableConfig, own: pd.DataFrame) -> str | None:

@@ -19,6 +19,8 @@ from recspectra.reporting.results import ABSENT, COLUMNS, StudyError, StudyResul
 
 FROZEN = ("metrics", "runs", "tuning")
 CLAIMS = "claims.csv"  # kept for whoever reads it; compared is what was measured
+MOST_LOST = 6  # runs that a message names
+NAMED = ("model", "variant", "fit", "seed")
 RUN = ["dataset", "model", "variant", "fit", "seed"]
 NUMBER = [*RUN, "key", "protocol", "history", "mask", "users", "metric", "k"]
 OUTCOMES = ["dataset", "model", "variant", "runs", "numbers", "equal", "largest difference", "of", "outcome"]
@@ -43,8 +45,8 @@ def freeze(folder: Path | str, target: Path | str) -> list[Path]:
     Raises
     ------
     StudyError, ArtifactError
-        The study is not finished, lacks models that are kept (`MODELS=` may have left them out), or a file
-        cannot be written.
+        The study is not finished, lacks runs that are kept (`MODELS=`, `MODEL_GROUPS=` or `SEEDS=` may have
+        left them out), or a file cannot be written.
     """
     files = StudyResults(folder)
     for dataset in _datasets(files, files.metrics):
@@ -73,16 +75,31 @@ def freeze(folder: Path | str, target: Path | str) -> list[Path]:
 
 
 def _check_none_is_lost(files: StudyResults, dataset: str, kept: Path) -> None:
-    """Refuse to write over numbers of models that this run of the study lacks."""
+    """Refuse to write over numbers of runs that this run of the study lacks."""
     if not kept.is_file():
         return
-    runs = files.runs[files.runs["dataset"] == dataset]
-    lost = set(read_csv(kept, COLUMNS["runs"].split())["model"]) - set(runs["model"])
+    before = _named(read_csv(kept, COLUMNS["runs"].split()))
+    now = _named(files.runs[files.runs["dataset"] == dataset])
+    known = {run[:end] for run in now for end in range(1, len(NAMED) + 1)}
+    lost = dict.fromkeys(_shortest(run, known) for run in before if run not in now)
     if lost:
+        told = ", ".join(" ".join(run) for run in list(lost)[:MOST_LOST])
+        more = f" and {len(lost) - MOST_LOST} more" if len(lost) > MOST_LOST else ""
         raise StudyError(
-            f"{kept}: keeps {', '.join(sorted(lost))}, which this run of the study lacks; run them as well, "
-            f"or remove {kept.parent} first"
+            f"{kept}: keeps {told}{more}, which this run of the study lacks; run them as well, or remove "
+            f"{kept.parent} first"
         )
+
+
+def _named(runs: pd.DataFrame) -> dict[tuple[str, ...], None]:
+    """Return what tells runs of a dataset apart, in their order."""
+    words = [runs["model"], runs["variant"], "fit " + runs["fit"], "seed " + runs["seed"].astype(str)]
+    return dict.fromkeys(zip(*words, strict=True))
+
+
+def _shortest(run: tuple[str, ...], known: set[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return as little of a run's name as nothing known begins with."""
+    return next(run[:end] for end in range(1, len(run) + 1) if run[:end] not in known)
 
 
 def compare(folder: Path | str, target: Path | str) -> pd.DataFrame:
@@ -101,8 +118,8 @@ def compare(folder: Path | str, target: Path | str) -> pd.DataFrame:
         A row for each variant of a model on a dataset, with columns `OUTCOMES`: how many runs and numbers
         both have, how many are equal, the largest difference (infinite where one side has no number) and
         which number it is of. `outcome` is
-        `equal`, `differs`, `other configuration` (of the same label, with another key), `new` or
-        `not run`.
+        `equal`, `differs`, `other configuration` (of the same label, with another key, if only in one of
+        its groups), `new` or `not run`.
 
     Raises
     ------
@@ -170,13 +187,15 @@ def _outcome(label: tuple[str, str, str], part: pd.DataFrame) -> dict[str, objec
         "equal": int(same.sum()),
         "largest difference": far.max(),
         "of": "" if first is None or same.all() else f"{first['metric']}@{first['k']}, seed {first['seed']}",
-        "outcome": _word(set(part["side"]), bool(same.all())),
+        "outcome": _word(part, bool(same.all())),
     }
 
 
-def _word(sides: set[str], same: bool) -> str:
-    if "both" in sides:
-        return "equal" if same else "differs"
-    if len(sides) == 2:
+def _word(part: pd.DataFrame, same: bool) -> str:
+    sides = set(part["side"])
+    if "both" in sides and not same:
+        return "differs"
+    now, then = (set(part.loc[part["side"] != side, "key"]) for side in ("right_only", "left_only"))
+    if now - then and then - now:
         return "other configuration"
-    return "new" if sides == {"left_only"} else "not run"
+    return "equal" if "both" in sides else "new" if "left_only" in sides else "not run"

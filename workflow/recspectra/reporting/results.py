@@ -323,6 +323,12 @@ def names_of(runs: pd.DataFrame) -> pd.Series:
     return runs["model"] + "\0" + runs["variant"] + "\0" + runs["key"]
 
 
+def fit_of(name: str) -> str:
+    """Return which fit a name of `names_of` is of: a point of a sweep may be the main row again."""
+    model, _, key = name.split("\0")
+    return f"{model}\0{key}"
+
+
 def seconds_of(runs: pd.DataFrame) -> pd.Series:
     """Return the seconds of eigenpairs, fit and scoring together; NaN where nobody measured any."""
     return runs[STAGES].sum(axis=1, min_count=1)
@@ -331,7 +337,8 @@ def seconds_of(runs: pd.DataFrame) -> pd.Series:
 def not_converged(files: StudyResults, runs: pd.DataFrame) -> pd.DataFrame:
     """Return those of some runs that were still gaining on validation when their epochs ran out.
 
-    Early stopping ends a run some epochs after its best one; the last validation of these was their best.
+    Early stopping ends a run some epochs after its best one; the last validation of these was above all
+    before it. A last one that equals an earlier best gained nothing.
 
     Parameters
     ----------
@@ -348,9 +355,9 @@ def not_converged(files: StudyResults, runs: pd.DataFrame) -> pd.DataFrame:
     by = ["dataset", "model", "variant", "group", "seed", "fit"]
     curves = files.learning[files.learning["curve"] != "loss"].dropna(subset=["epoch", "value"])
     rows = runs[[*by, "label"]].drop_duplicates().merge(curves, on=by)  # epoch by epoch
-    whole = rows.groupby([*by, "label"], sort=False)["value"]
-    ends = pd.DataFrame({"last": whole.last(), "best": whole.max()}).reset_index()
-    return ends.loc[ends["last"] >= ends["best"], ["dataset", "model", "variant", "label", "seed"]]
+    whole = rows.assign(place=rows.index).groupby([*by, "label"], sort=False)
+    ends = pd.DataFrame({"last": whole["place"].last(), "best": whole["value"].idxmax()}).reset_index()
+    return ends.loc[ends["last"] == ends["best"], ["dataset", "model", "variant", "label", "seed"]]
 
 
 def models_of(files: StudyResults, groups: list[str], datasets: list[str] | None, fit: str) -> pd.DataFrame:

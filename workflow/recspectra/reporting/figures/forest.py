@@ -81,7 +81,8 @@ def _as_in_tables(
     if len(set(own.values())) < len(own):
         return panel, labels
     values = {own[name]: array for name, array in panel.values.items()}
-    named = Panel(panel.dataset, values, frozenset(own[name] for name in panel.trained))
+    fits = {own[name]: fit for name, fit in panel.runs.items()}
+    named = Panel(panel.dataset, values, frozenset(own[name] for name in panel.trained), fits)
     return named, {(panel.dataset, label): label for label in values}
 
 

@@ -12,7 +12,7 @@ from recspectra.config.model import VARYING
 from recspectra.config.study import FigureConfig, View
 from recspectra.evaluation import simultaneous
 from recspectra.evaluation.simultaneous import Comparison, Pair, Panel
-from recspectra.reporting.results import StudyResults, names_of, preferred
+from recspectra.reporting.results import StudyResults, fit_of, names_of, preferred
 from recspectra.reporting.user_values import kept_values
 
 NO_USERS = "no values of single users are on disk"
@@ -59,7 +59,8 @@ def panels_of(files: StudyResults, figure: FigureConfig, runs: pd.DataFrame) -> 
         if values and dataset not in found:
             trained = set(part.loc[part["kind"].isin(VARYING), "name"])
             varying = {name for name, array in values.items() if name in trained or (array != array[0]).any()}
-            found[str(dataset)] = Panel(str(dataset), values, frozenset(varying))
+            fits = {name: fit_of(name) for name in values}
+            found[str(dataset)] = Panel(str(dataset), values, frozenset(varying), fits)
     return found
 
 

@@ -87,7 +87,7 @@ def _alt(frame: pd.DataFrame, label: str) -> str:
 def on_front(points: pd.DataFrame) -> pd.Series:
     """Return which points (`seconds`, `value`) no point that is as fast or faster reaches."""
     ordered = points.sort_values(["seconds", "value"], ascending=[True, False], kind="stable")
-    best = ordered["value"].cummax().shift(fill_value=-np.inf)
+    best = ordered["value"].astype("float64").cummax().shift(fill_value=-np.inf)
     return (ordered["value"] > best).reindex(points.index)
 
 

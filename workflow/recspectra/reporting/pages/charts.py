@@ -33,7 +33,7 @@ def cost_spec(points: Points) -> dict[str, Any]:
     Parameters
     ----------
     points : list of dict
-        `dataset`, `model`, `kind`, `seconds`, `value`, `low`, `high` (None without), `front`, `named`.
+        `dataset`, `model`, `kind`, `seconds`, `value`, `low`, `high` (None without ends), `front`, `named`.
     """
     x = _number("seconds", "seconds to fit and rank", scale={"type": "log"},
                 axis={"format": "~g", "tickCount": 4, "grid": False})  # fmt: skip
@@ -106,7 +106,8 @@ def _sides(part: pd.DataFrame, by_turns: bool) -> dict[Any, str]:
 
 def _cost_point(row: Any, title: str, front: bool) -> dict[str, Any]:
     numbers = {name: getattr(row, name) for name in ("value", "low", "high", "seconds")}
-    shown = {name: None if pd.isna(number) else float(f"{number:.5g}") for name, number in numbers.items()}
+    # Where too few users tell, an interval has no ends, and JSON no infinity.
+    shown = {name: float(f"{one:.5g}") if np.isfinite(one) else None for name, one in numbers.items()}
     kind = TRAINED if row.kind == "trained" else CLOSED
     name = row.row + (CAPPED_MARK if CAPPED in row.status else "")
     return {"dataset": title, "model": name, "kind": kind, "front": front, **shown}
