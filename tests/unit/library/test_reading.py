@@ -49,6 +49,20 @@ def test_split_and_filter_are_those_of_a_yaml(clicks: pd.DataFrame) -> None:
     assert drawn[0] == drawn[1] != drawn[2]
 
 
+@pytest.mark.parametrize("recipe", ["random-user", "random", "k-fold"])
+def test_drawn_parts_of_ordered_rows_make_up_the_order_of_the_file(recipe: str, clicks: pd.DataFrame) -> None:
+    rows = clicks.sort_values("timestamp", kind="stable")
+    ids = {"user": "user_id", "item": "item_id", "split": recipe}
+    timed = rs.read(rows, time="timestamp", **ids)
+    ordered = rs.read(rows.drop(columns="timestamp"), ordered=True, **ids)
+    told = timed.frame()[["user", "item"]]
+    assert ordered.frame().equals(told)  # and no times, where the file has none
+    assert all(list(ordered.frame(part)) == ["user", "item"] for part in ("train", "valid", "test"))
+    one, other = (rs.fit("markov", given, on="all", window=1) for given in (timed, ordered))
+    assert one.recommend(k=5).equals(other.recommend(k=5))
+    assert one.system.directed.nnz == other.system.directed.nnz
+
+
 def test_an_index_may_hold_a_column(clicks: pd.DataFrame, data: rs.Data) -> None:
     indexed = clicks.set_index("user_id")
     assert rs.read(indexed, user="user_id", item="item_id", time="timestamp").digest == data.digest

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from recspectra.config.base import ConfigError
@@ -21,9 +22,11 @@ from recspectra.config.settings import load_settings
 from recspectra.config.yaml_io import validate
 from recspectra.data import splits
 from recspectra.data.ids import Ids
-from recspectra.data.interactions import DataError, Interactions
+from recspectra.data.interactions import DataError, Interactions, from_pairs
+from recspectra.data.leaks import has_times
 from recspectra.data.prepare import prepare
 from recspectra.data.sources import how_to_get
+from recspectra.data.tables import InteractionTable
 from recspectra.files import PACKAGE_DIR, open_regular
 from recspectra.fitting.scoring import Inputs
 from recspectra.planning import mirror_of
@@ -60,6 +63,8 @@ class Data:
     ids: Ids
     ordered: bool
     said: tuple[str, ...] = ()
+    _timed: bool = True  # else the times of the parts are places, not those of the file
+    _in_order: Interactions | None = None  # all, where the parts together do not say their order
     _spectra: dict[tuple[str, str], Spectrum] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -80,6 +85,8 @@ class Data:
     @cached_property
     def known(self) -> Interactions:
         """All interactions, those of the test part included."""
+        if self._in_order is not None:
+            return self._in_order
         return self.train.merged(self.valid).merged(self.test)
 
     @cached_property
@@ -93,16 +100,15 @@ class Data:
             raise ConfigError(f"part: '{part}' is none of train, valid, test, all")
         found = self.known if part == "all" else getattr(self, part)
         columns = {"user": self.ids.users[found.users], "item": self.ids.items[found.items]}
-        return pd.DataFrame(columns if found.times is None else columns | {"time": found.times})
+        timed = self._timed and found.times is not None
+        return pd.DataFrame(columns | {"time": found.times} if timed else columns)
 
     def inputs(self, on: str, needs: Iterable[tuple[str, int]] = ()) -> tuple[Inputs, str]:
         """Return what a fit on a part is given, and what the fit calls that part.
 
-        A fit on `all` is the refit of a split whose validation part is the test part.
+        A fit on `all` is the refit of a split that trains on everything and holds nothing out.
         """
-        first, second = (
-            (self.train, self.valid) if on != "all" else (self.train.merged(self.valid), self.test)
-        )
+        first, second = (self.train, self.valid) if on != "all" else (self.known, nothing_of(self.known))
         part = "train" if on == "train" else "train+valid"
         inputs = Inputs(first, second, self.ordered, {})
         fitted = inputs.part(part)
@@ -275,7 +281,27 @@ def _prepared(config: DatasetConfig, mirror: str | Path | None = None) -> Data:
     table, said = prepare(config, _folder(config, mirror), files_of(catalog(), config))
     pieces, ids, also = splits.split_with_ids(table, config)
     also += splits.check_counts(config, splits.statistics(config, pieces))
-    return Data(config.name, config.title, **pieces, ids=ids, ordered=config.ordered, said=(*said, *also))
+    return Data(
+        config.name, config.title, **pieces, ids=ids, ordered=config.ordered, said=(*said, *also),
+        _timed=has_times(config, table), _in_order=_in_order(table, config, pieces["train"].shape),
+    )  # fmt: skip
+
+
+def _in_order(table: InteractionTable, config: DatasetConfig, shape: tuple[int, int]) -> Interactions | None:
+    """Return all interactions of drawn parts in the order of the file, where there are no times to say it.
+
+    The parts' own times put test items last, so that no fit learns where they lie.
+    """
+    if not config.ordered or table.times is not None or config.split.recipe not in splits.DRAWN:
+        return None
+    dense, _, _ = table.densified()
+    return from_pairs(dense.users, dense.items, None, shape)
+
+
+def nothing_of(part: Interactions) -> Interactions:
+    """Return no interactions of the same users and items, with times where the part has them."""
+    times = None if part.times is None else part.times[:0]
+    return Interactions(np.zeros_like(part.indptr), part.items[:0], times, part.n_items)
 
 
 def _folder(config: DatasetConfig, mirror: str | Path | None) -> Path:
