@@ -18,6 +18,7 @@ from recspectra.config.base import ConfigError
 from recspectra.config.metric_names import of_users
 from recspectra.config.study import ProtocolConfig, View
 from recspectra.config.yaml_io import validate
+from recspectra.data.ids import Ids
 from recspectra.data.interactions import DataError, Interactions
 from recspectra.evaluation.hits import RankedLists
 from recspectra.evaluation.lists import Lists
@@ -354,7 +355,7 @@ def _members(data: Data, plan: ProtocolConfig) -> np.ndarray:
 
 def _ranked(name: str, model: Model, data: Data, plan: ProtocolConfig, view: View) -> Ranking:
     """Return the lists of a model as a protocol's view has them."""
-    if model.about["data"] != data.digest or model.ids != data.ids:
+    if model.about["data"] != data.digest or not _same(model.ids, data.ids):
         raise DataError(
             f"'{name}' was fitted on {model.about['dataset']} with another split or other interactions than "
             f"these of {data.name}; its number would not be of this test part"
@@ -368,6 +369,11 @@ def _ranked(name: str, model: Model, data: Data, plan: ProtocolConfig, view: Vie
     shown, hidden = inputs.part(view.history), inputs.part(view.mask)
     depth = min(plan.depth, data.train.n_items)
     return _padded(rank(model.system.score, shown, [hidden], depth)[0], max(plan.k))
+
+
+def _same(ids: Ids, others: Ids) -> bool:
+    """Return whether ids are the same texts; a file of them gives numbers back where all are numbers."""
+    return ids == others or ids.digest == others.digest
 
 
 def _padded(ranking: Ranking, depth: int) -> Ranking:
@@ -389,7 +395,7 @@ def _padded(ranking: Ranking, depth: int) -> Ranking:
 def _given(name: str, model: Lists | pd.DataFrame, data: Data, plan: ProtocolConfig, view: View) -> Ranking:
     """Return lists from elsewhere as a protocol's view has them; a user without one has an empty list."""
     lists = model if isinstance(model, Lists) else lists_of(model, data.ids, name)
-    if lists.ids != data.ids:
+    if not _same(lists.ids, data.ids):
         raise DataError(
             f"'{name}' has the ids of other data than {data.name}; give `read_lists` these data: "
             "read_lists(path, data)"
