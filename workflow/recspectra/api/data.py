@@ -65,7 +65,7 @@ class Data:
     said: tuple[str, ...] = ()
     _timed: bool = True  # else the times of the parts are places, not those of the file
     _in_order: Interactions | None = None  # all, where the parts together do not say their order
-    _spectra: dict[tuple[str, str], Spectrum] = field(default_factory=dict)
+    _spectra: dict[tuple[str, str, int], Spectrum] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         parts = ", ".join(f"{getattr(self, part).nnz:,} {part}" for part in ("train", "valid", "test"))
@@ -118,11 +118,15 @@ class Data:
         return inputs, part
 
     def _spectrum(self, operator: str, rank: int, on: str, fitted: Interactions) -> Spectrum:
-        """Return at least `rank` leading eigenpairs, computed once and kept with the data."""
-        kept = self._spectra.get((operator, on))
-        if kept is None or kept.rank < min(rank, kept.vectors.shape[0]):
-            kept = self._spectra[operator, on] = leading(build(operator, fitted), rank)
-        return kept
+        """Return `rank` leading eigenpairs of an operator, computed once and kept with the data.
+
+        The first pairs of a larger rank will not do. Which pairs of an eigenvalue with several come first
+        follows from how many are asked for, so a fit would depend on what was fitted before it.
+        """
+        key = operator, on, rank
+        if key not in self._spectra:
+            self._spectra[key] = leading(build(operator, fitted), rank)
+        return self._spectra[key]
 
 
 def read(
