@@ -55,7 +55,9 @@ def test_drawn_parts_of_ordered_rows_make_up_the_order_of_the_file(recipe: str, 
     ids = {"user": "user_id", "item": "item_id", "split": recipe}
     timed = rs.read(rows, time="timestamp", **ids)
     ordered = rs.read(rows.drop(columns="timestamp"), ordered=True, **ids)
+    equal = rs.read(rows.assign(timestamp=7), time="timestamp", **ids)
     told = timed.frame()[["user", "item"]]
+    assert equal.frame()[["user", "item"]].equals(told) and set(equal.frame()["time"]) == {7.0}
     assert ordered.frame().equals(told)  # and no times, where the file has none
     assert all(list(ordered.frame(part)) == ["user", "item"] for part in ("train", "valid", "test"))
     one, other = (rs.fit("markov", given, on="all", window=1) for given in (timed, ordered))

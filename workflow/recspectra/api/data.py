@@ -292,14 +292,15 @@ def _prepared(config: DatasetConfig, mirror: str | Path | None = None) -> Data:
 
 
 def _in_order(table: InteractionTable, config: DatasetConfig, shape: tuple[int, int]) -> Interactions | None:
-    """Return all interactions of drawn parts in the order of the file, where there are no times to say it.
+    """Return all interactions of drawn parts in the order of the file.
 
-    The parts' own times put test items last, so that no fit learns where they lie.
+    The parts put together lack it where times are equal, and where there are none: then the parts' own times
+    put test items last, so that no fit learns where they lie.
     """
-    if not config.ordered or table.times is not None or config.split.recipe not in splits.DRAWN:
+    if not config.ordered or config.split.recipe not in splits.DRAWN:
         return None
     dense, _, _ = table.densified()
-    return from_pairs(dense.users, dense.items, None, shape)
+    return from_pairs(dense.users, dense.items, dense.times, shape)
 
 
 def nothing_of(part: Interactions) -> Interactions:
