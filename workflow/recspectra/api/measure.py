@@ -25,7 +25,7 @@ from recspectra.evaluation.lists import Lists
 from recspectra.evaluation.measure import of_every_user, ranked_lists
 from recspectra.evaluation.metrics import METRICS
 from recspectra.evaluation.per_user import Members, Point
-from recspectra.evaluation.read_lists import lists_of
+from recspectra.evaluation.read_lists import ReadLists, lists_of
 from recspectra.evaluation.simultaneous import Pair, Panel, stand
 from recspectra.evaluation.simultaneous import compare as compare_pairs
 from recspectra.files import machine_memory
@@ -405,6 +405,8 @@ def _given(name: str, model: Lists | pd.DataFrame, data: Data, plan: ProtocolCon
             f"'{name}' has lists of at most {lists.depth} items, and {max(plan.k)} are measured; "
             f"give longer lists, or k=[{lists.depth}]"
         )
+    if isinstance(lists, ReadLists):
+        _check_history(name, lists, plan, view)
     allowed = lists.without(Inputs(data.train, data.valid, data.ordered, {}).part(view.mask))
     _warn_of_seen(name, lists, allowed, view)
     top = allowed.cut(max(plan.k)).of_all(data.train.n_users)
@@ -412,6 +414,22 @@ def _given(name: str, model: Lists | pd.DataFrame, data: Data, plan: ProtocolCon
     _warn_without_hits(name, top, getattr(data, plan.target))
     places = np.tile(np.arange(1, top.shape[1] + 1, dtype=np.int32), (len(top), 1))
     return _padded(Ranking(top, places, NO_CUTS), max(plan.k))
+
+
+def _check_history(name: str, lists: ReadLists, plan: ProtocolConfig, view: View) -> None:
+    """Say where lists were made from another history than a view shows; a study skips such views."""
+    if view.history in lists.history or not lists.history:
+        return
+    made, hint = " and ".join(lists.history), f'read_lists(..., history="{view.history}") if that is wrong'
+    if plan.target == "valid":
+        raise DataError(
+            f"'{name}' was made from {made} items, so validation items were taken out of it; {hint}"
+        )
+    warnings.warn(
+        f"'{name}' was made from {made} items, and protocol '{plan.name}' shows models {view.history}: their "
+        f"numbers are not of one kind; {hint}",
+        stacklevel=2,
+    )
 
 
 def _warn_of_seen(name: str, lists: Lists, allowed: Lists, view: View) -> None:
