@@ -65,6 +65,15 @@ def test_drawn_parts_of_ordered_rows_make_up_the_order_of_the_file(recipe: str, 
     assert one.system.directed.nnz == other.system.directed.nnz
 
 
+def test_a_split_that_rounds_everything_down_says_so() -> None:
+    few = pd.DataFrame({"user": ["a", "b"] * 7, "item": range(14)})
+    with pytest.raises(
+        rs.DataError, match="valid part .*0.1 of a user's .* the most .* are 7; `leave-one-out`"
+    ):
+        rs.read(few)
+    assert rs.read(few, ordered=True, split="leave-one-out").valid.nnz == 2
+
+
 def test_an_index_may_hold_a_column(clicks: pd.DataFrame, data: rs.Data) -> None:
     indexed = clicks.set_index("user_id")
     assert rs.read(indexed, user="user_id", item="item_id", time="timestamp").digest == data.digest
