@@ -38,6 +38,13 @@ def test_columns_of_a_frame_may_be_numbers(clicks: pd.DataFrame, data: rs.Data) 
         rs.read(numbered, user=0, item=1, time=3)
 
 
+def test_what_is_noted_on_a_frame_is_no_matter(clicks: pd.DataFrame, data: rs.Data) -> None:
+    noted = clicks.copy()
+    noted.attrs["made by"] = {"me"}  # a set is no JSON
+    again = rs.read(noted, user="user_id", item="item_id", time="timestamp")
+    assert again.digest == data.digest and noted.attrs == {"made by": {"me"}}
+
+
 def test_split_and_filter_are_those_of_a_yaml(clicks: pd.DataFrame) -> None:
     columns = {"user": "user_id", "item": "item_id", "time": "timestamp"}
     left = rs.read(clicks, **columns, split="leave-one-out", filter={"k_core_items": 20})

@@ -205,12 +205,14 @@ def _read_frame(frame: pd.DataFrame, words: dict[str, Any], name: str) -> Data:
                 f"the frame has no column {column!r} for {role}; it has {', '.join(map(str, frame.columns))}"
             )
     kept = list(dict.fromkeys(column for column in wanted.values() if column in frame.columns))
+    plain = frame[kept].rename(columns=str)
+    plain.attrs = {}  # what somebody noted on a frame may be nothing that a file can hold
     # Parquet knows columns by texts; a frame made of an array calls its own 0, 1, 2.
     words = words | {"columns": {role: str(column) for role, column in words["columns"].items()}}
     with tempfile.TemporaryDirectory(prefix="recspectra-") as folder:
         path = Path(folder) / "frame.parquet"
         try:
-            frame[kept].rename(columns=str).to_parquet(path)
+            plain.to_parquet(path)
         except (ValueError, TypeError, OverflowError, NotImplementedError) as error:  # Arrow's are of these
             raise DataError(f"the frame holds what is no id, number or time ({error})") from None
         try:
