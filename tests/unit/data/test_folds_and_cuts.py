@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recspectra.config.base import ConfigError
+from recspectra.config.catalog import Catalog
 from recspectra.config.dataset import DatasetConfig, SplitConfig
 from recspectra.config.yaml_io import validate
 from recspectra.data import splits
 from recspectra.data.interactions import DataError, Interactions
-from recspectra.data.leaks import OF_TIME, describe, leaks
+from recspectra.data.leaks import OF_TIME, describe, has_times, leaks
 from recspectra.data.tables import InteractionTable
 
 TRAIN, VALID, TEST, DROPPED = 0, 1, 2, -1
@@ -193,6 +195,12 @@ def test_without_times_nothing_is_said_of_time_and_overlaps_are_counted() -> Non
     told = leaks(pieces(both, "random", ordered=False), timed=False)
     assert all(told[name] is None for name in OF_TIME) and describe(told) == []
     assert told["test_in_train"] > 0
+
+
+def test_places_taken_from_another_file_are_no_times(root: Path) -> None:
+    timed = table()
+    assert has_times(dataset("random"), timed) and not has_times(dataset("random"), table(timed=False))
+    assert not has_times(Catalog(root).dataset("amazon-beauty.higsp-ordered"), timed)
 
 
 # ------------------------------------------------------------------------------ refusals

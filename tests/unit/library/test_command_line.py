@@ -80,3 +80,20 @@ def test_times_of_a_file_are_numbers(ask: Callable[..., None], capsys: pytest.Ca
     Path("h.csv").write_text(" user ,item,time\na,film 2,10\na,film 1,9\n")
     ask("--history", "h.csv", "--k", "3")
     assert capsys.readouterr().out.count("film") == 3
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "parquet"])
+def test_ids_come_back_from_a_written_file(ending: str, ask: Callable[..., None]) -> None:
+    odd = ["@alice", "-minus", "=1+1", "'quoted", 'q"x', "می\u200cخواهم", "a, b", "007"]
+    pairs = [(user, f"i{step}") for user in odd for step in range(10)]
+    rs.fit("popularity", rs.read(pd.DataFrame(pairs, columns=["user", "item"]))).save("m.rs")
+    ask("--all", "--seen", "--out", f"lists.{ending}")
+    assert set(rs.read_lists(f"lists.{ending}").ids.users) == set(odd)
+
+
+def test_a_tab_in_an_id_cannot_stand_in_a_tsv(ask: Callable[..., None]) -> None:
+    pairs = [(user, f"i{step}") for user in ("a\tb", "c") for step in range(10)]
+    rs.fit("popularity", rs.read(pd.DataFrame(pairs, columns=["user", "item"]))).save("m.rs")
+    with pytest.raises(rs.ConfigError, match="an id holds a tab, .*take .csv or .parquet"):
+        ask("--all", "--seen", "--out", "lists.tsv")
+    assert not Path("lists.tsv").exists()

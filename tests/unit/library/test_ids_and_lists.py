@@ -13,7 +13,7 @@ from recspectra.data.interactions import DataError
 from recspectra.data.splits import split_with_ids
 from recspectra.data.tables import InteractionTable
 from recspectra.evaluation.lists import Lists
-from recspectra.evaluation.read_lists import lists_of
+from recspectra.evaluation.read_lists import lists_of, read_lists
 from recspectra.files import ArtifactError
 
 IDS = Ids(np.array(["u1", "u17", "u99"]), np.array([7, 12, 40]))
@@ -62,6 +62,22 @@ def test_lists_of_a_frame_are_ordered_by_rank_then_score_then_place() -> None:
     assert by_score.items[0].tolist() == [1, 2]
     assert lists_of(pd.DataFrame(rows), IDS, "x").items[0].tolist() == [1, 2]
     assert by_rank.of_all(3).tolist() == [[2, 1], [-1, -1], [0, -1]]
+
+
+@pytest.mark.parametrize("source", ["frame", "Int64", "csv", "parquet", "decimals"])
+def test_scores_with_more_digits_than_a_float_order_lists(source: str, tmp_path: Path) -> None:
+    kind = "Int64" if source == "Int64" else "int64"
+    scores = pd.Series([2**60 + 1, 2**60 + 3, 2**60 + 2], dtype=kind)  # one number as floats
+    frame = pd.DataFrame({"user": "u1", "item": [7, 12, 40], "score": scores})
+    if source == "decimals":
+        frame["score"] = [f"0.12345678901234567{digit}" for digit in (1, 3, 2)]
+    path = tmp_path / "lists.csv"
+    if source == "parquet":
+        frame.to_parquet(path)
+    else:
+        frame.to_csv(path, index=False)
+    found = read_lists(path) if source not in ("frame", "Int64") else lists_of(frame, IDS, "x")
+    assert found.frame()["item"].tolist() == [12, 40, 7]
 
 
 def test_a_frame_of_lists_comes_back() -> None:

@@ -126,8 +126,16 @@ def test_a_file_of_lists_is_read_and_measured(data: rs.Data, ease: rs.Model, tmp
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is odd about so few users is no matter here
         read = rs.read_lists(tmp_path / "theirs.csv", data)
-    found = rs.evaluate({"own": ease, "theirs": read}, data, metrics=["ndcg"], k=10)["value"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = rs.evaluate({"own": ease, "theirs": read}, data, metrics=["ndcg"], k=10)["value"]
     assert found[0] == pytest.approx(found[1])
+    with pytest.warns(
+        UserWarning, match="made from train.valid items, and protocol 'giffcf' shows .* train:"
+    ):
+        rs.evaluate(read, data, protocol="giffcf", k=10)
+    with pytest.raises(rs.DataError, match="validation items were taken out of it; .*history=.train."):
+        rs.evaluate(read, data, protocol="validation", k=10)
 
 
 def test_a_refit_may_learn_as_long_as_its_own_seed_did(data: rs.Data, ease: rs.Model) -> None:

@@ -190,6 +190,17 @@ def test_spectra_are_computed_once_and_by_part(data: rs.Data, monkeypatch: pytes
     assert solved == [16, 64, 64]  # on the ladder of ranks
 
 
+def test_a_fit_does_not_depend_on_what_was_fitted_before() -> None:
+    rng = np.random.default_rng(0)  # 80 groups apart: 80 times the eigenvalue 1, of which rank 16 takes some
+    rows = [(user, int(item) + 8 * (user % 80), time) for user in range(320)
+            for time, item in enumerate(rng.permutation(8)[:6])]  # fmt: skip
+    clicks = pd.DataFrame(rows, columns=["user", "item", "time"])
+    fresh, used = (rs.read(clicks, time="time", split="leave-one-out") for _ in range(2))
+    rs.fit("svdae", used, rank=128)
+    one, other = (rs.fit("svdae", given, rank=16) for given in (fresh, used))
+    assert one.recommend(k=20).equals(other.recommend(k=20))
+
+
 def test_a_fit_leaves_pytorch_s_generator_and_settings_alone(data: rs.Data) -> None:
     import torch
 

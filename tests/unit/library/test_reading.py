@@ -38,6 +38,13 @@ def test_columns_of_a_frame_may_be_numbers(clicks: pd.DataFrame, data: rs.Data) 
         rs.read(numbered, user=0, item=1, time=3)
 
 
+def test_what_is_noted_on_a_frame_is_no_matter(clicks: pd.DataFrame, data: rs.Data) -> None:
+    noted = clicks.copy()
+    noted.attrs["made by"] = {"me"}  # a set is no JSON
+    again = rs.read(noted, user="user_id", item="item_id", time="timestamp")
+    assert again.digest == data.digest and noted.attrs == {"made by": {"me"}}
+
+
 def test_split_and_filter_are_those_of_a_yaml(clicks: pd.DataFrame) -> None:
     columns = {"user": "user_id", "item": "item_id", "time": "timestamp"}
     left = rs.read(clicks, **columns, split="leave-one-out", filter={"k_core_items": 20})
@@ -47,6 +54,31 @@ def test_split_and_filter_are_those_of_a_yaml(clicks: pd.DataFrame) -> None:
         rs.read(clicks, **columns, split={"recipe": "random-user", "seed": seed}).digest for seed in (0, 0, 1)
     ]
     assert drawn[0] == drawn[1] != drawn[2]
+
+
+@pytest.mark.parametrize("recipe", ["random-user", "random", "k-fold"])
+def test_drawn_parts_of_ordered_rows_make_up_the_order_of_the_file(recipe: str, clicks: pd.DataFrame) -> None:
+    rows = clicks.sort_values("timestamp", kind="stable")
+    ids = {"user": "user_id", "item": "item_id", "split": recipe}
+    timed = rs.read(rows, time="timestamp", **ids)
+    ordered = rs.read(rows.drop(columns="timestamp"), ordered=True, **ids)
+    equal = rs.read(rows.assign(timestamp=7), time="timestamp", **ids)
+    told = timed.frame()[["user", "item"]]
+    assert equal.frame()[["user", "item"]].equals(told) and set(equal.frame()["time"]) == {7.0}
+    assert ordered.frame().equals(told)  # and no times, where the file has none
+    assert all(list(ordered.frame(part)) == ["user", "item"] for part in ("train", "valid", "test"))
+    one, other = (rs.fit("markov", given, on="all", window=1) for given in (timed, ordered))
+    assert one.recommend(k=5).equals(other.recommend(k=5))
+    assert one.system.directed.nnz == other.system.directed.nnz
+
+
+def test_a_split_that_rounds_everything_down_says_so() -> None:
+    few = pd.DataFrame({"user": ["a", "b"] * 7, "item": range(14)})
+    with pytest.raises(
+        rs.DataError, match="valid part .*0.1 of a user's .* the most .* are 7; `leave-one-out`"
+    ):
+        rs.read(few)
+    assert rs.read(few, ordered=True, split="leave-one-out").valid.nnz == 2
 
 
 def test_an_index_may_hold_a_column(clicks: pd.DataFrame, data: rs.Data) -> None:

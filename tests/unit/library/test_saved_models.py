@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -11,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import recspectra as rs
 from recspectra import files
+from recspectra.data.ids import Ids
 from recspectra.fitting import saved
 
 
@@ -43,6 +46,18 @@ def test_a_loaded_model_recommends_the_same(ease: rs.Model, path: Path, data: rs
     assert rs.evaluate(again, data).equals(rs.evaluate(ease, data))
     found = again.recommend(history={"new": ["film 1", "film 2"]}, k=3)
     assert found.equals(ease.recommend(history={"new": ["film 1", "film 2"]}, k=3))
+
+
+def test_ids_that_are_numbers_once_the_others_are_dropped_stay_the_same_ids(tmp_path: Path) -> None:
+    rows = [(user, f"i{item}", item) for user in ("1", "2", "10") for item in range(12)]
+    clicks = pd.DataFrame([*rows, ("guest", "i1", 1)], columns=["user", "item", "time"])
+    data = rs.read(clicks, time="time", split="leave-one-out")
+    data.ids.save(tmp_path / "ids.parquet")  # as the workflow hands them to a fit
+    kept = dataclasses.replace(rs.fit("ease", data), ids=Ids.load(tmp_path / "ids.parquet"))
+    assert kept.ids.users.dtype.kind == "i" and data.ids.users.dtype.kind == "U"
+    assert rs.evaluate(kept, data).equals(rs.evaluate(rs.fit("ease", data), data))
+    with pytest.raises(rs.DataError, match="another split"):
+        rs.evaluate(dataclasses.replace(kept, ids=Ids(kept.ids.users[::-1], kept.ids.items)), data)
 
 
 def test_equal_models_give_equal_bytes(ease: rs.Model, path: Path, tmp_path: Path) -> None:

@@ -88,6 +88,8 @@ ASKING: list[tuple[Call, str]] = [
     (lambda g: g.ease.recommend(history={"a": ["film 1"], "a ": []}), "user 'a' is given twice"),
     (lambda g: g.ease.recommend(["a", "a"], history={"a": ["film 1"]}), "users: 'a' is given twice"),
     (lambda g: g.ease.recommend(history={None: ["film 1"]}), "number 1 is missing"),
+    (lambda g: g.ease.recommend(history={"a": {"film 1", "film 2"}}), "'a' are a set, which has no order"),
+    (lambda g: g.ease.recommend("u1", exclude_seen="no"), "exclude_seen: 'no' is neither True nor False"),
     (lambda g: g.ease.recommend(history=pd.DataFrame({"user": [np.nan], "item": ["film 1"]})), "is missing"),
     (lambda g: g.ease.recommend(history=pd.DataFrame([["a"] * 3], columns=["user", "user", "item"])),
      "several columns 'user'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,6 @@ from recspectra.data.text import READ_ERRORS
 from recspectra.evaluation.list_files import table
 from recspectra.files import MODEL_FILE, atomic, open_regular
 from recspectra.fitting.saved import read_about
-from recspectra.reporting.escape import spreadsheet
 
 ABOUT = """Recommendations of a saved model.
 
@@ -28,6 +28,8 @@ A model that a study kept knows the training and validation items of its users, 
 Users that are not in the data are asked about with --history, a CSV file with the columns user, item
 and, if its rows are not in the order of time, time. docs/library.md describes the same from Python;
 `make help` lists what runs studies."""
+
+IDS = ("user", "item")  # columns of what is written
 
 
 def run() -> None:
@@ -113,13 +115,23 @@ def _check_ending(path: Path) -> None:
 
 
 def write(frame: pd.DataFrame, path: Path) -> None:
-    """Write a frame as its file's ending says, atomically."""
+    """Write a frame as its file's ending says, atomically; ids stay as they are, for programs to read.
+
+    Raises
+    ------
+    ConfigError
+        A tab stands in an id of a `.tsv`, which has no quoting.
+    """
+    if path.suffix == ".tsv" and any(frame[role].astype(str).str.contains("\t").any() for role in IDS):
+        raise ConfigError(f"--out: {path}: an id holds a tab, which separates in .tsv; take .csv or .parquet")
     with atomic(path) as temporary:
         if path.suffix == ".parquet":
             frame.to_parquet(temporary, index=False)
+        elif path.suffix == ".tsv":  # NUL, which no id holds, is no quote that would have to be escaped
+            how = {"sep": "\t", "quoting": csv.QUOTE_NONE, "quotechar": "\0"}
+            frame.to_csv(temporary, index=False, lineterminator="\n", **how)
         else:
-            separator = "\t" if path.suffix == ".tsv" else ","
-            spreadsheet(frame).to_csv(temporary, sep=separator, index=False, lineterminator="\n")
+            frame.to_csv(temporary, index=False, lineterminator="\n")
 
 
 def _read_history(path: Path) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from recspectra.config.base import ConfigError
@@ -21,9 +22,11 @@ from recspectra.config.settings import load_settings
 from recspectra.config.yaml_io import validate
 from recspectra.data import splits
 from recspectra.data.ids import Ids
-from recspectra.data.interactions import DataError, Interactions
+from recspectra.data.interactions import DataError, Interactions, from_pairs
+from recspectra.data.leaks import has_times
 from recspectra.data.prepare import prepare
 from recspectra.data.sources import how_to_get
+from recspectra.data.tables import InteractionTable
 from recspectra.files import PACKAGE_DIR, open_regular
 from recspectra.fitting.scoring import Inputs
 from recspectra.planning import mirror_of
@@ -60,7 +63,9 @@ class Data:
     ids: Ids
     ordered: bool
     said: tuple[str, ...] = ()
-    _spectra: dict[tuple[str, str], Spectrum] = field(default_factory=dict)
+    _timed: bool = True  # else the times of the parts are places, not those of the file
+    _in_order: Interactions | None = None  # all, where the parts together do not say their order
+    _spectra: dict[tuple[str, str, int], Spectrum] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         parts = ", ".join(f"{getattr(self, part).nnz:,} {part}" for part in ("train", "valid", "test"))
@@ -80,6 +85,8 @@ class Data:
     @cached_property
     def known(self) -> Interactions:
         """All interactions, those of the test part included."""
+        if self._in_order is not None:
+            return self._in_order
         return self.train.merged(self.valid).merged(self.test)
 
     @cached_property
@@ -93,16 +100,15 @@ class Data:
             raise ConfigError(f"part: '{part}' is none of train, valid, test, all")
         found = self.known if part == "all" else getattr(self, part)
         columns = {"user": self.ids.users[found.users], "item": self.ids.items[found.items]}
-        return pd.DataFrame(columns if found.times is None else columns | {"time": found.times})
+        timed = self._timed and found.times is not None
+        return pd.DataFrame(columns | {"time": found.times} if timed else columns)
 
     def inputs(self, on: str, needs: Iterable[tuple[str, int]] = ()) -> tuple[Inputs, str]:
         """Return what a fit on a part is given, and what the fit calls that part.
 
-        A fit on `all` is the refit of a split whose validation part is the test part.
+        A fit on `all` is the refit of a split that trains on everything and holds nothing out.
         """
-        first, second = (
-            (self.train, self.valid) if on != "all" else (self.train.merged(self.valid), self.test)
-        )
+        first, second = (self.train, self.valid) if on != "all" else (self.known, nothing_of(self.known))
         part = "train" if on == "train" else "train+valid"
         inputs = Inputs(first, second, self.ordered, {})
         fitted = inputs.part(part)
@@ -112,11 +118,15 @@ class Data:
         return inputs, part
 
     def _spectrum(self, operator: str, rank: int, on: str, fitted: Interactions) -> Spectrum:
-        """Return at least `rank` leading eigenpairs, computed once and kept with the data."""
-        kept = self._spectra.get((operator, on))
-        if kept is None or kept.rank < min(rank, kept.vectors.shape[0]):
-            kept = self._spectra[operator, on] = leading(build(operator, fitted), rank)
-        return kept
+        """Return `rank` leading eigenpairs of an operator, computed once and kept with the data.
+
+        The first pairs of a larger rank will not do. Which pairs of an eigenvalue with several come first
+        follows from how many are asked for, so a fit would depend on what was fitted before it.
+        """
+        key = operator, on, rank
+        if key not in self._spectra:
+            self._spectra[key] = leading(build(operator, fitted), rank)
+        return self._spectra[key]
 
 
 def read(
@@ -195,12 +205,14 @@ def _read_frame(frame: pd.DataFrame, words: dict[str, Any], name: str) -> Data:
                 f"the frame has no column {column!r} for {role}; it has {', '.join(map(str, frame.columns))}"
             )
     kept = list(dict.fromkeys(column for column in wanted.values() if column in frame.columns))
+    plain = frame[kept].rename(columns=str)
+    plain.attrs = {}  # what somebody noted on a frame may be nothing that a file can hold
     # Parquet knows columns by texts; a frame made of an array calls its own 0, 1, 2.
     words = words | {"columns": {role: str(column) for role, column in words["columns"].items()}}
     with tempfile.TemporaryDirectory(prefix="recspectra-") as folder:
         path = Path(folder) / "frame.parquet"
         try:
-            frame[kept].rename(columns=str).to_parquet(path)
+            plain.to_parquet(path)
         except (ValueError, TypeError, OverflowError, NotImplementedError) as error:  # Arrow's are of these
             raise DataError(f"the frame holds what is no id, number or time ({error})") from None
         try:
@@ -275,7 +287,28 @@ def _prepared(config: DatasetConfig, mirror: str | Path | None = None) -> Data:
     table, said = prepare(config, _folder(config, mirror), files_of(catalog(), config))
     pieces, ids, also = splits.split_with_ids(table, config)
     also += splits.check_counts(config, splits.statistics(config, pieces))
-    return Data(config.name, config.title, **pieces, ids=ids, ordered=config.ordered, said=(*said, *also))
+    return Data(
+        config.name, config.title, **pieces, ids=ids, ordered=config.ordered, said=(*said, *also),
+        _timed=has_times(config, table), _in_order=_in_order(table, config, pieces["train"].shape),
+    )  # fmt: skip
+
+
+def _in_order(table: InteractionTable, config: DatasetConfig, shape: tuple[int, int]) -> Interactions | None:
+    """Return all interactions of drawn parts in the order of the file.
+
+    The parts put together lack it where times are equal, and where there are none: then the parts' own times
+    put test items last, so that no fit learns where they lie.
+    """
+    if not config.ordered or config.split.recipe not in splits.DRAWN:
+        return None
+    dense, _, _ = table.densified()
+    return from_pairs(dense.users, dense.items, dense.times, shape)
+
+
+def nothing_of(part: Interactions) -> Interactions:
+    """Return no interactions of the same users and items, with times where the part has them."""
+    times = None if part.times is None else part.times[:0]
+    return Interactions(np.zeros_like(part.indptr), part.items[:0], times, part.n_items)
 
 
 def _folder(config: DatasetConfig, mirror: str | Path | None) -> Path:

@@ -18,13 +18,14 @@ from recspectra.config.base import ConfigError
 from recspectra.config.metric_names import of_users
 from recspectra.config.study import ProtocolConfig, View
 from recspectra.config.yaml_io import validate
+from recspectra.data.ids import Ids
 from recspectra.data.interactions import DataError, Interactions
 from recspectra.evaluation.hits import RankedLists
 from recspectra.evaluation.lists import Lists
 from recspectra.evaluation.measure import of_every_user, ranked_lists
 from recspectra.evaluation.metrics import METRICS
 from recspectra.evaluation.per_user import Members, Point
-from recspectra.evaluation.read_lists import lists_of
+from recspectra.evaluation.read_lists import ReadLists, lists_of
 from recspectra.evaluation.simultaneous import Pair, Panel, stand
 from recspectra.evaluation.simultaneous import compare as compare_pairs
 from recspectra.files import machine_memory
@@ -354,7 +355,7 @@ def _members(data: Data, plan: ProtocolConfig) -> np.ndarray:
 
 def _ranked(name: str, model: Model, data: Data, plan: ProtocolConfig, view: View) -> Ranking:
     """Return the lists of a model as a protocol's view has them."""
-    if model.about["data"] != data.digest or model.ids != data.ids:
+    if model.about["data"] != data.digest or not _same(model.ids, data.ids):
         raise DataError(
             f"'{name}' was fitted on {model.about['dataset']} with another split or other interactions than "
             f"these of {data.name}; its number would not be of this test part"
@@ -368,6 +369,11 @@ def _ranked(name: str, model: Model, data: Data, plan: ProtocolConfig, view: Vie
     shown, hidden = inputs.part(view.history), inputs.part(view.mask)
     depth = min(plan.depth, data.train.n_items)
     return _padded(rank(model.system.score, shown, [hidden], depth)[0], max(plan.k))
+
+
+def _same(ids: Ids, others: Ids) -> bool:
+    """Return whether ids are the same texts; a file of them gives numbers back where all are numbers."""
+    return ids == others or ids.digest == others.digest
 
 
 def _padded(ranking: Ranking, depth: int) -> Ranking:
@@ -389,7 +395,7 @@ def _padded(ranking: Ranking, depth: int) -> Ranking:
 def _given(name: str, model: Lists | pd.DataFrame, data: Data, plan: ProtocolConfig, view: View) -> Ranking:
     """Return lists from elsewhere as a protocol's view has them; a user without one has an empty list."""
     lists = model if isinstance(model, Lists) else lists_of(model, data.ids, name)
-    if lists.ids != data.ids:
+    if not _same(lists.ids, data.ids):
         raise DataError(
             f"'{name}' has the ids of other data than {data.name}; give `read_lists` these data: "
             "read_lists(path, data)"
@@ -399,6 +405,8 @@ def _given(name: str, model: Lists | pd.DataFrame, data: Data, plan: ProtocolCon
             f"'{name}' has lists of at most {lists.depth} items, and {max(plan.k)} are measured; "
             f"give longer lists, or k=[{lists.depth}]"
         )
+    if isinstance(lists, ReadLists):
+        _check_history(name, lists, plan, view)
     allowed = lists.without(Inputs(data.train, data.valid, data.ordered, {}).part(view.mask))
     _warn_of_seen(name, lists, allowed, view)
     top = allowed.cut(max(plan.k)).of_all(data.train.n_users)
@@ -406,6 +414,22 @@ def _given(name: str, model: Lists | pd.DataFrame, data: Data, plan: ProtocolCon
     _warn_without_hits(name, top, getattr(data, plan.target))
     places = np.tile(np.arange(1, top.shape[1] + 1, dtype=np.int32), (len(top), 1))
     return _padded(Ranking(top, places, NO_CUTS), max(plan.k))
+
+
+def _check_history(name: str, lists: ReadLists, plan: ProtocolConfig, view: View) -> None:
+    """Say where lists were made from another history than a view shows; a study skips such views."""
+    if view.history in lists.history or not lists.history:
+        return
+    made, hint = " and ".join(lists.history), f'read_lists(..., history="{view.history}") if that is wrong'
+    if plan.target == "valid":
+        raise DataError(
+            f"'{name}' was made from {made} items, so validation items were taken out of it; {hint}"
+        )
+    warnings.warn(
+        f"'{name}' was made from {made} items, and protocol '{plan.name}' shows models {view.history}: their "
+        f"numbers are not of one kind; {hint}",
+        stacklevel=2,
+    )
 
 
 def _warn_of_seen(name: str, lists: Lists, allowed: Lists, view: View) -> None:

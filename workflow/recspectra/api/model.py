@@ -99,6 +99,8 @@ class Model(SavedModel):
         """Return what `recommend` does, as positions; new users follow those of the model."""
         if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
             raise ConfigError(f"k: {k!r} is no whole number of at least 1")
+        if not isinstance(exclude_seen, bool | np.bool_):
+            raise ConfigError(f"exclude_seen: {exclude_seen!r:.60} is neither True nor False")
         asked = asked_users(self, users, history)
         depth = min(int(k), len(self.ids.items))
         items, scores = top_scored(self.system.score, asked.history, asked.numbers, depth, exclude_seen)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -109,6 +109,10 @@ def _given(history: Any) -> dict[str, list[str]]:
     if len(set(names)) < len(names):
         again = next(name for i, name in enumerate(names) if name in names[:i])
         raise DataError(f"history: user '{again}' is given twice; put all items of a user into one list")
+    for name, items in zip(names, history.values(), strict=True):
+        if isinstance(items, Set):
+            raise ConfigError(f"history: the items of '{name}' are a set, which has no order; give a list, "
+                              "oldest first")  # fmt: skip
     return {name: spelled(items) for name, items in zip(names, history.values(), strict=True)}
 
 

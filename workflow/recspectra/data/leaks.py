@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from recspectra.config.dataset import DatasetConfig
 from recspectra.data.interactions import Interactions
+from recspectra.data.tables import InteractionTable
+
+
+def has_times(config: DatasetConfig, table: InteractionTable) -> bool:
+    """Return whether times mean time, and are no places in an order that was taken from another file."""
+    return config.ordered and table.times is not None and config.reader.order_from is None
 
 
 def leaks(pieces: Mapping[str, Interactions], timed: bool) -> dict[str, Any]:

@@ -240,13 +240,26 @@ def split_with_ids(
     for code, name in enumerate(PARTS):
         rows = parts == code
         if not rows.any():
-            drawn = "; `split: {recipe: shipped, valid: 0.1}` draws one from train"
-            hint = drawn if name == "valid" and config.split.recipe == "shipped" else ""
-            raise DataError(f"dataset '{config.name}': the {name} part of the split is empty{hint}")
+            why = _why_empty(name, dense, config)
+            raise DataError(f"dataset '{config.name}': the {name} part of the split is empty{why}")
         of_part = None if times is None else times[rows]
         pieces[name] = from_pairs(dense.users[rows], dense.items[rows], of_part, shape)
     refuse_masked(config.name, pieces)
     return pieces, Ids(user_labels, item_labels), said
+
+
+def _why_empty(part: str, table: InteractionTable, config: DatasetConfig) -> str:
+    """Return what may be done about a part that is empty."""
+    recipe, share = config.split.recipe, getattr(config.split, part, 0)
+    if part == "valid" and recipe == "shipped":
+        return "; `split: {recipe: shipped, valid: 0.1}` draws one from train"
+    if recipe in ("temporal-user", "random-user") and share:
+        most = np.bincount(table.users).max()
+        return (
+            f": {share:g} of a user's interactions is rounded down, and the most that a user has are {most}; "
+            "`leave-one-out` takes users of three and more, `random` and `temporal` look at all together"
+        )
+    return ""
 
 
 def _why_dropped(config: SplitConfig) -> str:

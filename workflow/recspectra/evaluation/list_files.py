@@ -16,8 +16,8 @@ import pandas as pd
 import pyarrow as pa
 
 from recspectra.config.base import ConfigError, nearest
-from recspectra.data import parquet
-from recspectra.data.columns import NONFINITE, NUMBER
+from recspectra.data import parquet, times
+from recspectra.data.columns import NONFINITE, NUMBER, SHORT
 from recspectra.data.interactions import DataError
 from recspectra.data.text import READ_ERRORS, first_bytes, guess_separator, is_blank, lines_of, records
 from recspectra.files import open_regular
@@ -135,6 +135,8 @@ def _of_frame(place: str, role: str, column: pd.Series) -> list[str]:
 
 def _frame_numbers(place: str, lines: np.ndarray, role: str, column: pd.Series) -> np.ndarray:
     """Return numbers; texts of numbers are taken, truth values and times are none."""
+    if column.dtype.kind in "iu" and not column.isna().any():
+        return times.from_integers(np.asarray(column, dtype=column.dtype.kind + "8"))
     if column.dtype.kind in "iuf":
         return _finite(place, "row", lines, role, column.to_numpy(dtype=np.float64, na_value=np.nan))
     return _numbers(place, "row", lines, role, [str(value) for value in column])
@@ -291,7 +293,10 @@ def _numbers(path: Path | str, unit: str, lines: np.ndarray, role: str, texts: S
         if not (NUMBER.fullmatch(text) or NONFINITE.fullmatch(text)):
             _refuse(path, f"{unit} {int(lines[row]):,}: the {role} {text[:40]!r} is not a number")
         values[row] = float(text)
-    return _finite(path, unit, lines, role, values)
+    values = _finite(path, unit, lines, role, values)
+    # Numbers with more digits than float64 has stay different, as times do.
+    long = max(map(len, texts), default=0) > SHORT
+    return times.from_texts(np.array(texts, dtype=object)) if long else values
 
 
 def _finite(path: Path | str, unit: str, lines: np.ndarray, role: str, values: np.ndarray) -> np.ndarray:
@@ -331,9 +336,15 @@ def _parquet(path: Path, given: Mapping[str, str]) -> ListRows:
             column = source.column(source.names[places[role]])
             if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
                 _refuse(path, f"the column of the {role} holds {column.type}, not numbers")
-            values = column.cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
-            numbers[role] = _finite(path, "row", lines, role, values)
+            numbers[role] = _arrow_numbers(path, lines, role, column)
     return _ordered(path, "row", lines, ids["user"], ids["item"], numbers)
+
+
+def _arrow_numbers(path: Path, lines: np.ndarray, role: str, column: pa.Array) -> np.ndarray:
+    if pa.types.is_integer(column.type) and not column.null_count:
+        return times.from_integers(column.to_numpy(zero_copy_only=False))
+    values = column.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy(zero_copy_only=False)
+    return _finite(path, "row", lines, role, values)
 
 
 def _ids(path: Path, role: str, column: pa.Array) -> list[str]:

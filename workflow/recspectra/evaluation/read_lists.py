@@ -33,9 +33,12 @@ class ReadLists(Lists):
     ----------
     doubts : tuple of Finding
         What is odd about them, `check` and `text`; nothing where the data were not given.
+    history : tuple of str
+        What the model was shown when it made them.
     """
 
     doubts: tuple[Finding, ...] = ()
+    history: tuple[str, ...] = ()
 
 
 def read_lists(
@@ -94,7 +97,7 @@ def read_lists(
     if data is not None:
         placed = _unseen(placed, data.train, data.valid, shown)
     users, items, scores = _as_lists(rows, placed)
-    return ReadLists(users, items, scores, name or Path(path).stem, ids, tuple(found))
+    return ReadLists(users, items, scores, name or Path(path).stem, ids, tuple(found), shown)
 
 
 def lists_of(frame: pd.DataFrame, ids: Ids, name: str) -> Lists:
