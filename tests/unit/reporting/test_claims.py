@@ -110,7 +110,7 @@ def test_a_number_that_lists_do_not_give_says_why(tmp_path: Path) -> None:
     [
         (BASE, 0 * BASE, "0.0000: a difference of"),
         (0 * BASE, 0 * BASE, "A true difference of 0.0000 would be found"),
-        (BASE[:, :2], BASE[:, :2] / 2, "cannot tell. Reason: too few users tell the two apart."),
+        (BASE[:, :2], BASE[:, :2] / 2, "cannot tell. Reason: too few users tell WPGRec from EASE."),
     ],
     ids=["rival-zero", "both-zero", "two-users"],
 )

@@ -220,7 +220,7 @@ def test_summary_is_narrow_ascii(drawn: Path) -> None:
 
 @pytest.mark.parametrize(
     ("values", "cut"),
-    [([0.1, 0.2, 0.3], True), ([0.1, 0.3, 0.3], True), ([0.1, 0.3, 0.2], False), ([], False)],
+    [([0.1, 0.2, 0.3], True), ([0.1, 0.3, 0.3], False), ([0.1, 0.3, 0.2], False), ([], False)],
 )
 def test_a_table_names_the_models_whose_epochs_ran_out(tmp_path: Path, values: list, cut: bool) -> None:
     folder = write_study(tmp_path / "study")

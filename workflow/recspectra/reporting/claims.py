@@ -63,7 +63,7 @@ ALPHA = 1.0 - simultaneous.LEVEL
 MISMATCH = "\u2020"  # of a printed value that may not be compared with ours
 TOO_FEW = "too few seeds"
 HOLDS_ZERO = "the interval holds 0"
-TOO_FEW_USERS = "too few users tell the two apart"
+TOO_FEW_USERS = "too few users tell"  # two models apart
 HOLDS_BOTH = "the interval holds values inside and outside the margin"
 MOST_NAMES = 6  # of models that were left out
 HALF_DIGIT = 5e-5  # printed values have four digits
@@ -393,7 +393,7 @@ def _seeds(panel: Panel | None) -> list[str]:
 def _open_ended(pairs: Iterable[tuple[Contest, Comparison | None]]) -> list[str]:
     """Return which models too few users tell apart for an interval."""
     open_ones = [one for one, found in pairs if found and math.isinf(found.low)]
-    return [f"too few users tell {one.subject.label} from {one.rival.label}" for one in open_ones[:1]]
+    return [f"{TOO_FEW_USERS} {one.subject.label} from {one.rival.label}" for one in open_ones[:1]]
 
 
 def _few(df: int) -> list[str]:
@@ -794,10 +794,11 @@ def give_reasons(rows: pd.DataFrame) -> pd.DataFrame:
     untold = (rows["verdict"] == CANNOT_TELL) & rows["ci_low"].notna()
     compared = rows["kind"].isin(["gain", "ablation", "optimum"])
     around = untold & compared & (rows["ci_low"] <= 0) & (rows["ci_high"] >= 0)
-    around &= ~reasons.str.startswith((HOLDS_ZERO, TOO_FEW_USERS))
+    around &= ~(reasons.str.startswith(HOLDS_ZERO) | reasons.str.contains(TOO_FEW_USERS, regex=False))
     partly = untold & ~compared & (reasons == "")
     endless = (around | partly) & np.isinf(rows["ci_low"])
-    own = np.select([endless, around, partly], [TOO_FEW_USERS, HOLDS_ZERO, HOLDS_BOTH], "")
+    two_apart = f"{TOO_FEW_USERS} the two apart"
+    own = np.select([endless, around, partly], [two_apart, HOLDS_ZERO, HOLDS_BOTH], "")
     joint = ["; ".join(filter(None, both)) for both in zip(own, reasons, strict=True)]
     return rows.assign(reason=np.array(joint, dtype=object))
 
