@@ -54,6 +54,8 @@ def test_split_and_filter_are_those_of_a_yaml(clicks: pd.DataFrame) -> None:
         rs.read(clicks, **columns, split={"recipe": "random-user", "seed": seed}).digest for seed in (0, 0, 1)
     ]
     assert drawn[0] == drawn[1] != drawn[2]
+    split = {"recipe": "random-user", "seed": np.arange(2)[1]}  # a number of NumPy's
+    assert rs.read(clicks, **columns, split=split).digest == drawn[2]
 
 
 @pytest.mark.parametrize("recipe", ["random-user", "random", "k-fold"])

@@ -70,6 +70,8 @@ FITTING: list[tuple[Call, str]] = [
     (lambda g: rs.fit(["ease"], g.data), r"name: \['ease'\] is no name of a model"),
     (lambda g: rs.fit("ease", g.clicks), "data: is a DataFrame; give what `read` or `dataset` returned"),
     (lambda g: rs.fit("ease", None), "data: is a NoneType"),
+    (lambda g: rs.fit("EASE", g.data), "unknown model 'EASE'; known: .*; did you mean 'ease'?"),
+    (lambda g: rs.fit("ease", g.data, regularization=10**400), "regularization.*more than 308 digits"),
     (lambda g: g.ease.save(None), "path: None is no path"),
     (lambda g: g.ease.save(""), "path: '' is no path"),
     (lambda g: g.ease.save("a\0b"), "is no name of a file"),

@@ -186,14 +186,19 @@ def read(
     words = {
         "columns": {role: column for role, column in columns.items() if column is not None},
         "separator": separator, "header": header, "missing": missing,
-        "filter": None if filter is None else dict(filter), "ordered": ordered,
-        "split": {"recipe": split} if isinstance(split, str) else split and dict(split),
+        "filter": None if filter is None else _plain(filter), "ordered": ordered,
+        "split": {"recipe": split} if isinstance(split, str) else split and _plain(split),
     }  # fmt: skip
     words = {key: value for key, value in words.items() if value is not None}
     if isinstance(source, pd.DataFrame):
         return _read_frame(source, words, name or "frame")
     path = path_of(source, "source").absolute()
     return _prepared(_config(path, words, name or _safe(path.name.partition(".")[0])))
+
+
+def _plain(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """Return keys with Python's own values in place of NumPy's, as `for seed in np.arange(3)` gives them."""
+    return {key: value.item() if isinstance(value, np.generic) else value for key, value in keys.items()}
 
 
 def _read_frame(frame: pd.DataFrame, words: dict[str, Any], name: str) -> Data:

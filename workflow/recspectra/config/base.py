@@ -122,5 +122,9 @@ def check_known(
 
 def nearest(word: Any, words: Any) -> str:
     """Return "; did you mean 'x'?" for the closest of `words`, or an empty string."""
-    match = difflib.get_close_matches(str(word), [str(w) for w in words], n=1, cutoff=0.5)
+    known = [str(w) for w in words]
+    lower = {w.casefold(): w for w in reversed(known)}
+    match = difflib.get_close_matches(str(word), known, n=1, cutoff=0.5) or [
+        lower[w] for w in difflib.get_close_matches(str(word).casefold(), lower, n=1, cutoff=0.5)
+    ]
     return f"; did you mean '{match[0]}'?" if match else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import string
+import sys
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_serializer, model_validator
@@ -36,6 +37,8 @@ class ParamSpec(Strict):
             return f"{value!r} is not of type {self.type}"
         if isinstance(value, float) and not math.isfinite(value):
             return f"{value!r} is not a finite number"
+        if self.type == "float" and abs(value) > sys.float_info.max:
+            return "a whole number of more than 308 digits is too large"
         for bound, holds, sign in (
             (self.ge, lambda b: value >= b, ">="),
             (self.gt, lambda b: value > b, ">"),
