@@ -274,11 +274,14 @@ class _Summary(NamedTuple):
 @functools.cache
 def _summary(path: Path, name: str) -> _Summary:
     """Parse a file once; its tree is not kept, for every garbage collection would go through it."""
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    with _no_collection():
-        tree = _tree(path)
-        imports = [name for name in dict.fromkeys(_imported(tree, package)) if _module_path(name)]
-        return _Summary(_dumped(tree), tuple(imports))
+    with _no_collection():  # nor when it ends: the tree is gone by then
+        return _summed_up(path, name if path.name == "__init__.py" else name.rpartition(".")[0])
+
+
+def _summed_up(path: Path, package: str) -> _Summary:
+    tree = _tree(path)
+    imports = [name for name in dict.fromkeys(_imported(tree, package)) if _module_path(name)]
+    return _Summary(_dumped(tree), tuple(imports))
 
 
 @contextlib.contextmanager

@@ -43,11 +43,10 @@ def mrr_decreases(cells: pd.DataFrame) -> Iterable[Finding]:
 
 def repeated_cells(cells: pd.DataFrame) -> Iterable[Finding]:
     """The same number at two cut-offs: possible, but rarely to four digits."""
+    twice = cells[cells.duplicated(["name", "dataset", "method", "value"], keep=False)]
     for metric in BOUNDED:
-        for dataset, method, part in _lines(cells, metric):
-            twice = part[part["value"].duplicated(keep=False)]
-            if len(twice):
-                yield dataset, method, _show(twice), "the same value at different cut-offs"
+        for dataset, method, part in _lines(twice, metric):
+            yield dataset, method, _show(part), "the same value at different cut-offs"
 
 
 def cut_off_ratio(name: str, cells: pd.DataFrame) -> Iterable[Finding]:
@@ -84,12 +83,13 @@ def _outliers(ratios: pd.Series, least: float) -> Iterable[tuple[tuple[str, str]
     Far is more than three standard deviations, estimated from the median deviation of the
     others, and at least `least`.
     """
-    for (dataset, method), ratio in ratios.items():
-        others = ratios.xs(dataset, level="dataset").drop(method)
+    values, datasets = ratios.to_numpy(), ratios.index.get_level_values("dataset").to_numpy()
+    for place, ((dataset, method), ratio) in enumerate(ratios.items()):
+        others = np.delete(values, place)[np.delete(datasets, place) == dataset]
         if len(others) < 4:
             continue
-        middle = others.median()
-        spread = 1.4826 * (others - middle).abs().median()
+        middle = np.median(others)
+        spread = 1.4826 * np.median(np.abs(others - middle))
         if abs(ratio - middle) > max(3.0 * spread, least):
             yield (dataset, method), ratio, middle
 
@@ -97,9 +97,9 @@ def _outliers(ratios: pd.Series, least: float) -> Iterable[tuple[tuple[str, str]
 def misplaced_point(cells: pd.DataFrame) -> Iterable[Finding]:
     """A value above 0.5 where all others of its column are below 0.2."""
     for (dataset, metric), column in cells.groupby(["dataset", "metric"], sort=False):
-        for place, line in column.iterrows():
+        for place, line in column[column["value"] > 0.5].iterrows():
             others = column["value"].drop(place)
-            if line["value"] > 0.5 and len(others) and others.max() < 0.2:
+            if len(others) and others.max() < 0.2:
                 detail = f"all other rows are at most {others.max():g}; a misplaced decimal point?"
                 yield dataset, line["method"], f"{metric}={line['value']:g}", detail
 

@@ -76,7 +76,10 @@ def from_spreadsheet(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _mapped(column: pd.Series, function: Callable[[str], str]) -> pd.Series:
+    """Return a column with its texts changed; the column itself where none does."""
     if pd.api.types.is_numeric_dtype(column):
+        return column
+    if all(function(value) == value for value in column.tolist() if isinstance(value, str)):
         return column
     return column.map(lambda value: function(value) if isinstance(value, str) else value)
 

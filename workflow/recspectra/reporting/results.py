@@ -116,13 +116,14 @@ def _first(error: Exception) -> str:
 
 
 def _numbers(text: pd.Series, path: Path) -> pd.Series:
-    values = pd.to_numeric(text.where(text != ""), errors="coerce")
-    wrong = text[values.isna() & ~text.str.lower().isin(["", "nan"])]
-    if len(wrong):
-        raise StudyError(
-            f"{path}: column {text.name}, line {wrong.index[0] + 2}: {wrong.iloc[0]!r} is not a number"
-        )
-    return values
+    cells = text.tolist()
+    values = pd.to_numeric(np.array(cells, dtype=object), errors="coerce")
+    for place in np.flatnonzero(np.isnan(values)):
+        if cells[place].lower() not in ("", "nan"):
+            raise StudyError(
+                f"{path}: column {text.name}, line {text.index[place] + 2}: {cells[place]!r} is not a number"
+            )
+    return pd.Series(values, text.index, name=text.name)
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
