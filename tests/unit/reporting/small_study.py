@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pandas as pd
 import study_rows
 
+import recspectra.reporting.draw as drawing
 from recspectra.reporting.results import StudyResults
 from recspectra.reporting.table import Cell, Table
 from recspectra.reporting.tables import layout, read
@@ -151,6 +154,16 @@ def write_study(folder: Path) -> Path:
         frame.to_csv(folder / f"{name}.csv", index=False)
     (folder / "study.json").write_text(json.dumps(study_json()))
     return folder
+
+
+def draw_numbers(folder: Path) -> list[str]:
+    """Draw a study as `draw` does, without pictures, which take most of the time: tables, claims, audit."""
+
+    def nothing(*_: Any) -> list[str]:
+        return []
+
+    with mock.patch.multiple(drawing, draw_figure=nothing, draw_costs=nothing):
+        return drawing.draw(folder, ROOT)
 
 
 def laid(folder: Path, name: str) -> Table:

@@ -24,6 +24,7 @@ from hand_made import (
     verdict,
     write,
 )
+from small_study import draw_numbers
 
 from recspectra.config.base import ConfigError
 from recspectra.config.study import ClaimConfig
@@ -366,7 +367,7 @@ def test_a_reader_gets_verdict_number_interval_and_then_the_caveat(tmp_path: Pat
         "rivals": ["bsarec", "dgrec", "sgl"],
     }
     files = write(tmp_path / "s", {LOO: crowd}, [claim])
-    names = draw(files.folder, ROOT)
+    names = draw_numbers(files.folder)
     assert {"claims.csv", "claims.md"} <= set(names)
     text = claims.tell(files, files.config.claims[0], claims.read(files.folder))[0]
     parts = ["LASTFM.LOO: not reproduced.", "WPGRec has 0.", "DGRec, the best rival", "(-0.0",
@@ -381,7 +382,7 @@ def test_a_reader_gets_verdict_number_interval_and_then_the_caveat(tmp_path: Pat
         assert part in html
     assert html.index("Claims</h2>") < html.index("What is measured</h3>")
     again = write(tmp_path / "t", {LOO: crowd}, [claim])
-    assert draw(again.folder, ROOT) == names
+    assert draw_numbers(again.folder) == names
     for name in ("claims.csv", "claims.md"):
         assert (again.folder / name).read_bytes() == (files.folder / name).read_bytes()
 
@@ -390,7 +391,7 @@ def test_every_kind_is_told_and_laid_out(tmp_path: Path) -> None:
     data = {LOO: three() | {"wpgrec": [Model(BASE, kind="closed-form"), *variants(full=0, a=-0.02)]}}
     listed = [GAIN, ABLATION, ORDER, VALUE]
     files = write(tmp_path / "s", data, listed)
-    draw(files.folder, ROOT)
+    draw_numbers(files.folder)
     frame = claims.read(files.folder)
     for claim in files.config.claims:
         rows = frame[frame["claim"] == claim.name]
@@ -403,7 +404,7 @@ def test_every_kind_is_told_and_laid_out(tmp_path: Path) -> None:
 def test_a_claim_without_any_run_says_so(tmp_path: Path) -> None:
     listed = [{**c, "groups": ["nobody"]} for c in (GAIN, ABLATION, ORDER, VALUE)]
     files = write(tmp_path / "s", {LOO: three()}, listed)
-    draw(files.folder, ROOT)
+    draw_numbers(files.folder)
     frame = claims.read(files.folder)
     said = [" ".join(claims.tell(files, c, frame[frame["claim"] == c.name])) for c in files.config.claims]
     assert "LASTFM.LOO: cannot tell." in said[0] and "WPGRec: no number (no run)" in said[0]

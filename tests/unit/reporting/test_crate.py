@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_study import ROOT, write_study
+from small_study import ROOT, study_json, write_study
 
 from recspectra.reporting.crate import write_crate
 from recspectra.reporting.draw import draw
@@ -21,8 +21,9 @@ from recspectra.reporting.draw import draw
 def crate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = tmp_path_factory.mktemp("crate") / "results"
     folder = write_study(results / "studies" / "fixture")
-    study = json.loads((folder / "study.json").read_text())
-    (folder / "study.json").write_text(json.dumps(study | {"digests": {"tiny": "ab12"}}))
+    study = study_json()
+    few = {"digests": {"tiny": "ab12"}, "figures": study["figures"][:1]}
+    (folder / "study.json").write_text(json.dumps(study | few))
     draw(folder, ROOT)
     record = results / "runs" / "tiny" / "ease" / "ease-7" / "seed-0" / "run.json"
     record.parent.mkdir(parents=True)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import study_rows
+from small_study import draw_numbers
 
 from recspectra.config.base import ConfigError
 from recspectra.config.study import FigureConfig, StudyConfig, TableConfig
@@ -17,7 +18,7 @@ from recspectra.config.yaml_io import validate
 from recspectra.papers.gsprec import BEYOND, COLUMNS
 from recspectra.reporting import runtime
 from recspectra.reporting.draw import draw, draw_table, summary_text
-from recspectra.reporting.figures import figure_data
+from recspectra.reporting.figures import draw_figure, figure_data
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyResults, read_csv
 from recspectra.reporting.site import render
@@ -210,12 +211,12 @@ def test_runtime_table_sets_ratios_beside_published_ones(on_ml_1m: Path) -> None
 
 def test_a_runtime_table_has_no_multiples_of_a_model_without_a_run(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "s")
-    draw(folder, ROOT)
+    draw_numbers(folder)
     assert "times GF-CF" in (folder / "table-time.md").read_text()
     study = study_json()
     study["tables"][0]["reference"] = "wpgrec"
     (folder / "study.json").write_text(json.dumps(study))
-    draw(folder, ROOT)
+    draw_numbers(folder)
     head = (folder / "table-time.md").read_text()
     assert "| total (s) | peak memory (MB) |" in " ".join(head.split()) and "| times" not in head
 
@@ -228,7 +229,7 @@ def test_a_fit_of_a_few_epochs_is_counted_as_often_as_the_table_says(tmp_path: P
     study = study_json()
     study["tables"][0]["epochs"] = {"gsprec": 100, "fagsp": 1, "gfcf": 50}
     (folder / "study.json").write_text(json.dumps(study))
-    draw(folder, ROOT)
+    draw_numbers(folder)
     frame = times_of(folder).set_index("row")
     line = frame.loc["GSPRec"]
     assert (line["fit_seconds"], line["total_seconds"]) == (50 * 8.0, 50 * 8.0 + 1.5)
@@ -251,9 +252,9 @@ def test_minutes_of_another_dataset_are_not_set_beside(drawn: Path) -> None:
 def test_runtimes_of_groups_without_runs(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "s")
     study = study_json()
-    study["tables"][0]["groups"] = ["nobody"]
+    study["tables"][0]["groups"], study["figures"] = ["nobody"], []
     (folder / "study.json").write_text(json.dumps(study))
-    draw(folder, ROOT)
+    draw_numbers(folder)
     assert times_of(folder).empty
     assert "No run belongs to this table." in "\n".join(render([folder], ROOT).values())
 
@@ -291,8 +292,9 @@ def test_a_study_without_tuning_or_energy_files_says_so(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "s")
     for name in ("tuning", "energy"):
         (folder / f"{name}.csv").unlink()
-    draw(folder, ROOT)
     files = StudyResults(folder)
+    for figure in files.config.figures[:2]:
+        draw_figure(files, figure)
     assert figure_data(files, files.config.figures[0]).reason == "no model of this figure was tuned"
     assert "energy.csv has no numbers" in figure_data(files, files.config.figures[1]).reason
     assert tuning_table(files).rows == []

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hand_made import LOO, Model, write
-from small_study import ROOT, write_study
+from small_study import ROOT, draw_numbers, study_json, write_study
 
 from recspectra.reporting.draw import draw
 from recspectra.reporting.pages import charts, home, runs
@@ -38,8 +38,15 @@ def folder_of(place: Path, datasets: dict, claims: list[dict] | None = None) -> 
     return folder
 
 
+def without_figures(folder: Path) -> Path:
+    """Write the small study without its figures."""
+    write_study(folder)
+    (folder / "study.json").write_text(json.dumps(study_json() | {"name": folder.name, "figures": []}))
+    return folder
+
+
 def viewed(folder: Path) -> StudyView:
-    draw(folder, ROOT)
+    draw_numbers(folder)
     return study_view(folder, Published(ROOT), Place(folder.parents[1] / "report"))
 
 
@@ -115,7 +122,7 @@ def test_the_title_asks_of_published_tables_only_where_a_claim_is_of_a_paper(
     claims: list[dict], title: str, tmp_path: Path
 ) -> None:
     folder = folder_of(tmp_path, {LOO: {"sgl": Model(values(1)), "wpgrec": Model(values(1, 2))}}, claims)
-    draw(folder, ROOT)
+    draw_numbers(folder)
     assert f"<h1>{title}</h1>" in render([folder], ROOT)["index.html"]
 
 
@@ -126,7 +133,7 @@ def test_the_first_claims_are_open_the_others_folded_and_all_are_counted(tmp_pat
     models = {"sgl": Model(values(2) - 0.15), "wpgrec": Model(values(2))}
     claims = [CLAIM | {"name": f"c{i}", "title": f"Question {i}?"} for i in range(10)]
     folder = folder_of(tmp_path, {LOO: models}, claims)
-    draw(folder, ROOT)
+    draw_numbers(folder)
     page = render([folder], ROOT)["index.html"]
     assert "10 judged statements: 10 reproduced, 0 not reproduced, 0 cannot tell." in page
     opened, folded = page.split("<summary>2 more claims</summary>")
@@ -158,9 +165,9 @@ def test_a_fit_with_two_labels_is_counted_once(tmp_path: Path) -> None:
 
 def test_a_value_says_of_which_metric_it_is_where_studies_differ(tmp_path: Path) -> None:
     own = folder_of(tmp_path, {LOO: {"sgl": Model(values(1))}})
-    other = write_study(tmp_path / "results" / "studies" / "fixture")
-    draw(own, ROOT)
-    draw(other, ROOT)
+    other = without_figures(tmp_path / "results" / "studies" / "fixture")
+    draw_numbers(own)
+    draw_numbers(other)
     page = render([own, other], ROOT)["runs.html"]
     assert '<th scope="col">value</th>' in page
     assert re.search(r'<td class="number">0\.\d{4} <span class="soft">ndcg@10</span></td>', page)
@@ -197,8 +204,8 @@ def test_accuracy_against_cost_has_a_picture_for_pages_without_a_script(tmp_path
 
 
 def test_each_run_has_its_numbers_and_its_learning_curve_in_the_report(tmp_path: Path) -> None:
-    folder = write_study(tmp_path / "results" / "studies" / "fixture")
-    draw(folder, ROOT)
+    folder = without_figures(tmp_path / "results" / "studies" / "fixture")
+    draw_numbers(folder)
     report = tmp_path / "results" / "report"
     write_report(report / "index.html", [folder], ROOT)
     view = study_view(folder, Published(ROOT), Place(report))
@@ -225,7 +232,7 @@ def test_files_of_runs_do_not_wait_for_the_disk_one_by_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = folder_of(tmp_path, {LOO: {"sgl": Model(values(9), curve=[0.1, 0.2])}})
-    draw(folder, ROOT)
+    draw_numbers(folder)
     waited: list[int] = []
     monkeypatch.setattr(os, "fsync", waited.append)
     report = tmp_path / "results" / "report"
@@ -263,9 +270,7 @@ class Cells(HTMLParser):
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_rows_of_runs_have_a_cell_for_each_heading(count: int, tmp_path: Path) -> None:
-    folders = [write_study(tmp_path / "studies" / name) for name in ("fixture", "other")[:count]]
+    folders = [without_figures(tmp_path / "studies" / name) for name in ("fixture", "other")[:count]]
     for folder in folders:
-        study = json.loads((folder / "study.json").read_text())
-        (folder / "study.json").write_text(json.dumps(study | {"name": folder.name, "figures": []}))
-        draw(folder, ROOT)
+        draw_numbers(folder)
     assert len(set(Cells(render(folders, ROOT)["runs.html"]).rows)) == 1

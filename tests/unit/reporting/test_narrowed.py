@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 from hand_made import BASE, LOO, ROOT, Model, above, judged, write
+from small_study import draw_numbers
 
 from recspectra.config.catalog import Catalog
 from recspectra.config.scale import Choice
 from recspectra.reporting import claims
-from recspectra.reporting.draw import draw
 from recspectra.reporting.results import StudyResults
 from recspectra.reporting.site import render
 
@@ -50,7 +50,7 @@ def test_rivals_of_a_printed_table_are_told_from_those_that_the_study_never_had(
 
 def test_page_and_markdown_say_what_is_not_shown(tmp_path: Path) -> None:
     files = narrowed(tmp_path / "s")
-    draw(files.folder, ROOT)
+    draw_numbers(files.folder)
     assert (files.folder / "claims.md").read_text("utf-8").startswith(SAID)
     page = render([files.folder], ROOT)["study-hand.html"]
     assert page.index("Narrowed by MODELS=wpgrec,bsarec") < page.index("Claims</h2>")

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from small_study import (
     ROOT,
+    draw_numbers,
     study_json,
     write_study,
 )
@@ -160,7 +161,7 @@ def test_report_holds_everything(html: str) -> None:
 def test_every_study_has_a_page_and_a_link_to_it(drawn: Path, tmp_path: Path) -> None:
     other = write_study(tmp_path / "other")
     (other / "study.json").write_text(json.dumps(study_json() | {"name": "other", "figures": []}))
-    draw(other, ROOT)
+    draw_numbers(other)
     pages = render([drawn, other], ROOT)
     assert set(pages) == {"index.html", "study-fixture.html", "study-other.html", "runs.html", "status.html",
                           "guide.html"}  # fmt: skip
@@ -175,7 +176,7 @@ def test_report_says_when_all_runs_finished(tmp_path: Path) -> None:
     runs.assign(status="ok", reason="").to_csv(folder / "runs.csv", index=False)
     study = study_json() | {"figures": []}
     (folder / "study.json").write_text(json.dumps(study))
-    draw(folder, ROOT)
+    draw_numbers(folder)
     assert "every run finished" in "\n".join(render([folder], ROOT).values())
 
 
@@ -184,7 +185,7 @@ def test_numbers_of_an_earlier_version_of_a_dataset_say_so(tmp_path: Path) -> No
     folder = write_study(tmp_path / "studies" / "s")
     dataset = study_json()["datasets"][0]
     (folder / "study.json").write_text(json.dumps(study_json() | {"figures": [], "digests": {dataset: "a"}}))
-    draw(folder, ROOT)
+    draw_numbers(folder)
     stats = tmp_path / "data" / dataset / "stats.json"
     stats.parent.mkdir(parents=True)
     for digest, said in (("a", False), ("b", True)):
@@ -232,16 +233,21 @@ def test_names_that_look_like_numbers_stay_text(tmp_path: Path) -> None:
 def test_scripts_run_and_fail_with_one_message(script: str, drawn: Path, tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "workflow" / "scripts" / f"{script}.py")]
     output = tmp_path / "index.html"
+    folder = drawn
+    if script == "draw":  # one table and one figure
+        folder, study = write_study(tmp_path / "small"), study_json()
+        small = study | {part: study[part][:1] for part in ("tables", "figures")}
+        (folder / "study.json").write_text(json.dumps(small))
     arguments = {"draw": ["--folder"], "report": ["--output", str(output)]}[script]
     environment = {"PYTHONPATH": str(ROOT / "workflow"), "PATH": "/usr/bin:/bin"}
     good, bad = (
         subprocess.run(
-            [*command, *arguments, str(folder)], capture_output=True, text=True, env=environment, check=False
+            [*command, *arguments, str(given)], capture_output=True, text=True, env=environment, check=False
         )
-        for folder in (drawn, tmp_path / "nowhere")
+        for given in (folder, tmp_path / "nowhere")
     )
     assert good.returncode == 0, good.stderr
-    assert output.is_file() or script == "draw"
+    assert (output if script == "report" else folder / "fig-sweep.svg").is_file()
     assert bad.returncode == 1
     assert "study.json: file not found" in bad.stderr and "Traceback" not in bad.stderr
 

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from hand_made import LOO, ROOT, Model, above, write
+from small_study import draw_numbers
 
 from recspectra.config.study import TableConfig
 from recspectra.reporting import standings
-from recspectra.reporting.draw import draw, draw_table
+from recspectra.reporting.draw import draw_table
 from recspectra.reporting.published import Published
 from recspectra.reporting.site import render
 
@@ -34,7 +35,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     write(folder, {LOO: models}, [])
     study = json.loads((folder / "study.json").read_text())
     (folder / "study.json").write_text(json.dumps(study | {"tables": [TABLE]}))
-    draw(folder, ROOT)
+    draw_numbers(folder)
     return standings.read(folder).set_index("model")
 
 
@@ -86,7 +87,7 @@ def test_the_first_page_speaks_of_other_seeds_only_where_there_are_enough(
     write(tmp_path / "s", {LOO: {"sgl": Model(noise[0]), "wpgrec": Model(noise[1])}}, [])
     study = json.loads((tmp_path / "s" / "study.json").read_text())
     (tmp_path / "s" / "study.json").write_text(json.dumps(study | {"tables": [TABLE]}))
-    draw(tmp_path / "s", ROOT)
+    draw_numbers(tmp_path / "s")
     page = render([tmp_path / "s"], ROOT)["index.html"]
     assert ("enough seeds, other seeds." in page) is said
     assert "In brackets: the places" in page
@@ -99,7 +100,7 @@ def test_a_claim_of_no_paper_is_not_said_to_be_of_one(paper: dict, said: str, tm
     claim = {"name": "c", "title": "Best?", "kind": "gain", "model": "wpgrec", "rivals": ["sgl"],
              "protocol": "wpgrec", "statement": "Mine is best."} | paper  # fmt: skip
     write(tmp_path / "s", {LOO: {"sgl": Model(noise[0]), "wpgrec": Model(noise[1])}}, [claim])
-    draw(tmp_path / "s", ROOT)
+    draw_numbers(tmp_path / "s")
     assert f"{said}Mine is best.</p>" in render([tmp_path / "s"], ROOT)["index.html"]
 
 

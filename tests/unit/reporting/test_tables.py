@@ -14,6 +14,7 @@ from small_study import (
     ROOT,
     VIEWS,
     cell,
+    draw_numbers,
     laid,
     study_json,
     write_study,
@@ -21,7 +22,7 @@ from small_study import (
 
 from recspectra.papers.wpgrec import way_notes
 from recspectra.reporting import escape
-from recspectra.reporting.draw import draw, summary_text
+from recspectra.reporting.draw import summary_text
 from recspectra.reporting.footnotes import footnotes
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyResults, aggregate, joint_status, not_converged, select_runs
@@ -80,7 +81,7 @@ def test_a_key_in_two_groups_is_counted_once(tmp_path: Path) -> None:
     study = study_json()
     study["tables"][0]["groups"] = ["main", "again"]
     (folder / "study.json").write_text(json.dumps(study))
-    draw(folder, ROOT)
+    draw_numbers(folder)
     assert cell(folder, "S-Diff", "ml-1m.diffrec", "recall@10").text == "0.1300"
     assert read(folder, "first")["seeds"].max() == 2
 
@@ -133,7 +134,7 @@ def test_a_value_printed_under_another_protocol_has_a_sign_and_both_names(tmp_pa
     (folder / "study.json").write_text(json.dumps(study | {"tables": tables, "figures": []}))
     metrics = pd.read_csv(folder / "metrics.csv", dtype=str, keep_default_na=False)
     metrics.assign(protocol="standard").to_csv(folder / "metrics.csv", index=False)
-    draw(folder, ROOT)
+    draw_numbers(folder)
     same = cell(folder, "S-Diff", "ml-1m.diffrec", "recall_min@10")
     assert (same.published, same.mark) == ("0.1277", "\u2016")
     assert cell(folder, "S-Diff", "ml-1m.diffrec", "recall@10").mark == "\u2020", "the definition comes first"
