@@ -93,8 +93,9 @@ def test_the_command_prints_errors_as_one_line(place: Path, root: Path, given: s
 
 
 def test_a_study_of_an_own_file_that_is_not_there_is_refused_before_anything_runs(
-    project: Path, monkeypatch: pytest.MonkeyPatch
+    small_project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    project = small_project
     monkeypatch.chdir(project)
     (project / "config/datasets/mine.yaml").write_text(YAML)
     study = (project / "config/studies/quickstart.yaml").read_text().replace("[synthetic]", "[mine]", 1)
@@ -109,7 +110,8 @@ def test_a_study_of_an_own_file_that_is_not_there_is_refused_before_anything_run
 
 
 @pytest.mark.parametrize(("old", "new"), [("missing: drop", ""), ('";"', '"|"'), ("rating: stars, ", "")])
-def test_prepare_runs_again_where_reading_changes(project: Path, old: str, new: str) -> None:
+def test_prepare_runs_again_where_reading_changes(small_project: Path, old: str, new: str) -> None:
+    project = small_project
     assert load_settings(project, {})
     (project / "config/datasets/clicks.csv").write_text(FILE)
     (project / "config/datasets/mine.yaml").write_text(YAML)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from pathlib import Path
 
@@ -41,9 +42,15 @@ def test_a_tuning_job_asks_for_its_trials_and_never_for_more_than_a_day() -> Non
     assert isinstance(requests.minutes_asked("light", 0.01), int) and math.isfinite(requests.DAY)
 
 
+@functools.cache
+def plan_of(root: Path, device: str) -> planning.Plan:
+    """The plan of all shipped studies, made once for each device."""
+    return planning.load(root, {"device": device}, [])
+
+
 @pytest.mark.parametrize(("device", "expected"), [("auto", 1), ("cuda", 1), ("cpu", 0)])
 def test_trained_models_ask_for_a_gpu_unless_told_not_to(root: Path, device: str, expected: int) -> None:
-    plan = planning.load(root, {"device": device}, [])
+    plan = plan_of(root, device)
     assert [plan.gpu("synthetic", "sdiff", local) for local in (True, False)] == [expected] * 2
 
 
@@ -51,7 +58,7 @@ def test_trained_models_ask_for_a_gpu_unless_told_not_to(root: Path, device: str
 def test_other_jobs_ask_for_a_gpu_of_this_machine_where_there_is_much_to_do(
     root: Path, device: str, expected: int
 ) -> None:
-    plan = planning.load(root, {"device": device}, [])
+    plan = plan_of(root, device)
     models = ("gfcf", "ease", None)
     assert [plan.gpu("gowalla", model, True) for model in models] == [expected] * 3
     assert [plan.gpu("gowalla", model, False) for model in models] == [0] * 3  # on a cluster
@@ -61,10 +68,10 @@ def test_other_jobs_ask_for_a_gpu_of_this_machine_where_there_is_much_to_do(
 
 
 def test_light_closed_form_fits_may_share_a_job_and_no_others(root: Path) -> None:
-    plan = planning.load(root, {}, [])
+    plan = plan_of(root, "auto")
     assert (plan.group("ease"), plan.group("sdiff"), plan.group("fagsp")) == ("short_fits", None, None)
 
 
 def test_jobs_hear_of_shared_gpus_only_if_there_are_any(root: Path) -> None:
-    assert planning.load(root, {}, []).device_variables == ""
+    assert plan_of(root, "auto").device_variables == ""
     assert planning.load(root, {"fits_per_gpu": 3}, []).device_variables == " RECSPECTRA_FITS_PER_GPU=3"
