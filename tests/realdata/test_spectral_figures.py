@@ -12,16 +12,28 @@ from recspectra.data.interactions import Interactions
 from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
 from recspectra.fitting.scoring import rank
+from recspectra.identity import data_digest
 from recspectra.recommender import Recommender, Run, Task, create
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
+from recspectra.spectral.spectrum import Spectrum
+
+SOLVED: dict[tuple[str, str, int], Spectrum] = {}
+
+
+def solved(operator: str, train: Interactions, size: int) -> Spectrum:
+    """Eigenpairs of an operator on some data, the same for all tests that ask for the same."""
+    key = (operator, data_digest(train), size)
+    if key not in SOLVED:
+        SOLVED[key] = leading(build(operator, train), size)
+    return SOLVED[key]
 
 
 def fitted(name: str, train: Interactions, operator: str, **params: Any) -> Recommender:
     config = CATALOG.model(name)
     resolved = config.resolve(params)
     system = create(config, resolved)
-    spectra = {operator: leading(build(operator, train), resolved["rank"])}
+    spectra = {operator: solved(operator, train, resolved["rank"])}
     system.fit(Task(train, None, True, spectra), Run())
     return system
 

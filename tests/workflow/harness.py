@@ -66,7 +66,10 @@ class Project:
 
     @classmethod
     def copied(cls, target: Path) -> Project:
-        """Copy what a run needs to an empty folder, compiled modules among it."""
+        """Copy what a run needs to an empty folder, compiled modules among it; of the studies one.
+
+        Every call of Snakemake reads and resolves all studies that are there.
+        """
         compileall.compile_dir(ROOT / "workflow", quiet=2)
         for name in COPIED:
             source = ROOT / name
@@ -75,6 +78,9 @@ class Project:
             else:
                 target.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, target / name)
+        for study in (target / "config" / "studies").glob("*.yaml"):
+            if study.stem != "quickstart":
+                study.unlink()
         return cls(target)
 
     def environment(self, *paths: Path, **extra: str) -> dict[str, str]:

@@ -45,11 +45,11 @@ SHIPPED = TINY_STUDY | {"name": "mine", "datasets": ["synthetic"]}
 
 
 def message_of(study: dict[str, Any] | str, place: Path) -> tuple[Path, str]:
-    """Load a study as the Snakefile does; return its file and the error."""
+    """Load a study; return its file and the error."""
     file = place / "mine.yaml"
     file.write_text(study if isinstance(study, str) else yaml.safe_dump(study), encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
-        planning.load(ROOT, {"study": str(file)}, [])
+        Catalog(ROOT).study(str(file))
     return file, str(caught.value)
 
 
