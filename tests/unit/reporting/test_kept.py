@@ -105,6 +105,19 @@ def test_claims_of_a_scope_or_name_alone(kept: Path, published: Published) -> No
     assert "| ml-100k.higsp | A is best" in both and "| other | A is best" in both
 
 
+def test_models_stand_in_the_order_of_the_first_column_with_them(kept: Path, published: Published) -> None:
+    first = fill(page(*MODELS, f"  - {{title: a, of: {PLACE}}}"), kept, published)
+    names = [line.split("|")[1] for line in first.splitlines() if line.startswith("| ")]
+    for i in range(6):  # the order of a set of six names is another one nearly every time
+        shutil.copytree(kept / PLACE, kept / f"tiny/paper/other{i}")
+        runs = pd.read_csv(kept / f"tiny/paper/other{i}/runs.csv")
+        runs.iloc[::-1].to_csv(kept / f"tiny/paper/other{i}/runs.csv", index=False)
+    others = (f"  - {{title: b{i}, of: tiny/paper/other{i}}}" for i in range(6))
+    found = fill(page(*MODELS, f"  - {{title: a, of: {PLACE}}}", *others), kept, published)
+    assert [line.split("|")[1] for line in found.splitlines() if line.startswith("| ")] == names
+    assert len(names) > 3
+
+
 def test_models_have_means_over_seeds_and_what_is_printed(kept: Path, published: Published) -> None:
     columns = (
         f"  - {{title: ours, of: {PLACE}}}",

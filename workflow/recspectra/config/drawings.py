@@ -195,7 +195,7 @@ class Drawings:
                 known = ", ".join(protocol.metrics)
                 raise ConfigError(f"{where}: metric '{name}' {here}: {known}; add it in {file}: `metrics`")
         check_known(metrics, protocol.metrics, f"{where}: metric '{{name}}' {here}: {{known}}")
-        for one in set(k) - set(protocol.k):
+        for one in sorted(set(k) - set(protocol.k)):
             raise ConfigError(
                 f"{where}.k: {one} {here} ({', '.join(map(str, protocol.k))}); write one of these, or add it "
                 f"in {file}: `k: {sorted({*protocol.k, one})}`"

@@ -177,7 +177,7 @@ def _statement(row: dict) -> str:
 
 def models(asked: ModelsTable, kept: Path, published: Published) -> str:
     """Return means over seeds as Markdown; a star marks what a cap ended."""
-    names = {place: _runs(kept / place, asked.group) for place in {c.of for c in asked.columns}}
+    names = {place: _runs(kept / place, asked.group) for place in dict.fromkeys(c.of for c in asked.columns)}
     order = pd.concat(names.values())[["model", "variant", "label"]].drop_duplicates(["model", "variant"])
     header, columns = ["model"], [list(order["label"])]
     for given in asked.columns:
