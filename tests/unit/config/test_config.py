@@ -94,7 +94,10 @@ def test_infinite_budget_is_refused() -> None:
     ("changes", "problem"),
     [
         ({"models": [{"model": "gsprek"}]}, "models[0]: unknown model 'gsprek'.*did you mean 'gsprec'"),
-        ({"datasets": ["syntetic"]}, "datasets: unknown dataset 'syntetic'.*did you mean 'synthetic'"),
+        (
+            {"datasets": ["syntetic"]},
+            "datasets: unknown dataset 'syntetic'.*did you mean 'synthetic'.*stands in config/datasets/",
+        ),
         ({"protocols": ["standart"]}, "protocols: unknown protocol 'standart'.*did you mean 'standard'"),
         ({"models": [{"model": "../models/ease"}]}, "unknown model '../models/ease'"),
         (

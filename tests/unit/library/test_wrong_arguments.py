@@ -188,6 +188,14 @@ def test_users_without_a_list_are_counted_aloud(given: Given) -> None:
         given.evaluate(given.lists().query("user == 'u3'"))
 
 
+def test_lists_that_are_too_short_for_some_are_counted_aloud(given: Given) -> None:
+    """They counted as misses without a word."""
+    own = given.lists(rank=1)
+    short = own[own["user"].ne("u3") | own.groupby("user").cumcount().lt(3)]
+    with pytest.warns(UserWarning, match=r"fewer than 5 items for 1 of the 120 users .* counts as a miss"):
+        given.evaluate(short.assign(rank=short.groupby("user").cumcount() + 1))
+
+
 @pytest.mark.parametrize("history", ["train+valid", ["train+valid"]])
 def test_a_history_may_be_one_word(history: Any, given: Given, tmp_path: Path) -> None:
     """The word "train" stands in "train+valid", so validation items stayed in the lists."""

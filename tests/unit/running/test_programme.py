@@ -111,10 +111,11 @@ def test_the_table_sums_what_was_measured_and_says_what_was_not() -> None:
     assert (ease[heads.index("trials")], mf[heads.index("trials")]) == ("0", "5")
     assert count == "5 runs and 5 trials; 7 of them (70 %) have a measured time."
     assert total == (
-        "The measured 7 of 10 take 7,200 s (2.0 hours) one after another; the others are not measured."
+        "The measured 7 of 10 take 7,200 s (2.0 hours) one after another; the others are not measured. "
+        "Starts of jobs, eigenpairs, evaluation and drawing come on top."
     )
     whole = programme.format_work({("d", "ease"): (Work(2, 1800.0, "results, cpu"), Work(0))})
-    assert whole.endswith("\nOne after another these take 3,600 s (1.0 hours).")
+    assert "\nOne after another these take 3,600 s (1.0 hours). Starts of jobs, eigenpairs," in whole
 
 
 def run_plan(root: Path, folder: Path, *args: str) -> subprocess.CompletedProcess:

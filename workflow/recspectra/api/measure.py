@@ -411,6 +411,7 @@ def _given(name: str, model: Lists | pd.DataFrame, data: Data, plan: ProtocolCon
     _warn_of_seen(name, lists, allowed, view)
     top = allowed.cut(max(plan.k)).of_all(data.train.n_users)
     _warn_without_lists(name, top, getattr(data, plan.target))
+    _warn_of_short(name, top, getattr(data, plan.target), min(max(plan.k), data.train.n_items))
     _warn_without_hits(name, top, getattr(data, plan.target))
     places = np.tile(np.arange(1, top.shape[1] + 1, dtype=np.int32), (len(top), 1))
     return _padded(Ranking(top, places, NO_CUTS), max(plan.k))
@@ -447,6 +448,17 @@ def _warn_without_lists(name: str, top: np.ndarray, truth: Interactions) -> None
         warnings.warn(
             f"'{name}' has no list for {lost:,} of the {int(measured.sum()):,} users that are measured; they "
             "count as misses",
+            stacklevel=2,
+        )
+
+
+def _warn_of_short(name: str, top: np.ndarray, truth: Interactions, most: int) -> None:
+    """Warn of lists that end before the largest cut-off, those of users without any left out."""
+    lengths = (top >= 0).sum(axis=1)[truth.lengths > 0]
+    if short := int(((lengths > 0) & (lengths < most)).sum()):
+        warnings.warn(
+            f"'{name}' has lists of fewer than {most:,} items for {short:,} of the {len(lengths):,} users "
+            "that are measured; what is not there counts as a miss",
             stacklevel=2,
         )
 

@@ -67,9 +67,10 @@ class Catalog:
         if (kind, name) not in self._cache:
             known = self.names(kind)
             if name not in known:
+                own = "; one of your own stands in config/datasets/NAME.yaml" if kind == "datasets" else ""
                 raise ConfigError(
                     f"{where + ': ' if where else ''}unknown {kind[:-1]} '{name}'; "
-                    f"known: {', '.join(known)}{nearest(name, known)}{self._other_ending(kind, name)}"
+                    f"known: {', '.join(known)}{nearest(name, known)}{self._other_ending(kind, name)}{own}"
                 )
             path = self.root / "config" / kind / f"{name}.yaml"
             origin = f"config/{kind}/{name}.yaml"

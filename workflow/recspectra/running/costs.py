@@ -115,6 +115,7 @@ def _sum_up(work: dict[Cell, tuple[Work, Work]]) -> str:
     return (
         f"{runs:,} runs and {trials:,} trials; {measured:,} of them ({share:.0f} %) have a measured time.\n"
         + (said if measured < every else f"One after another these take {took}.")
+        + " Starts of jobs, eigenpairs, evaluation and drawing come on top."
     )
 
 
