@@ -115,8 +115,11 @@ def test_the_name_of_a_study_is_read_by_the_schema(
 @pytest.mark.parametrize(
     "name", ["--snakefile=evil.smk", "--delete-all-output", "$(touch x)", "../x", "a b", "-n"]
 )
-def test_the_name_in_a_study_never_becomes_an_option_of_snakemake(name: str, tmp_path: Path) -> None:
+def test_the_name_in_a_study_never_becomes_an_option_of_snakemake(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`make redo` builds the study of a file by its name."""
+    monkeypatch.chdir(tmp_path)  # in the checkout a workflow of another test may be at work
     file = write_yaml(tmp_path / "mine.yaml", TINY_STUDY | {"name": name, "datasets": ["synthetic"]})
     mark = tmp_path / "built"
     workflow = command.Workflow([sys.executable, "-c", f"open({str(mark)!r}, 'w')"])
