@@ -476,7 +476,7 @@ def _names(node: ast.AST) -> list[str]:
 
 
 def _changes(node: ast.AST) -> list[str]:
-    """Return the names that are stored to, deleted, or of which a method is called for its effect alone."""
+    """Return the names that are stored to or deleted, and those whose methods are called for effect alone."""
     parts = list(ast.walk(node))
     changed = [n for n in parts if isinstance(getattr(n, "ctx", None), ast.Store | ast.Del)]
     alone = [_callee(n.value) for n in parts if isinstance(n, ast.Expr) and isinstance(n.value, ast.Call)]

@@ -99,6 +99,11 @@ def _spectrum_files(dataset: str, needs: list[tuple[str, int]]) -> list[str]:
     return [str(HERE.spectrum(dataset, operator, rank)) for operator, rank in needs]
 
 
+def _files_of(runs: Sequence[PlannedRun], name: str) -> list[str]:
+    """Return the file of each run, once where several labels are of one run."""
+    return [str(path) for path in dict.fromkeys(HERE.planned(run) / name for run in runs)]
+
+
 class Plan:
     """Settings, studies and everything that rules derive from them."""
 
@@ -412,8 +417,7 @@ class Plan:
         return [r for r in self.studies[study].runs if dataset in (None, r.dataset)]
 
     def _run_files(self, study: str, dataset: str | None, name: str) -> list[str]:
-        paths = dict.fromkeys(HERE.planned(r) / name for r in self._planned(study, dataset))
-        return [str(path) for path in paths]
+        return _files_of(self._planned(study, dataset), name)
 
     def rankings(self, study: str, dataset: str) -> list[str]:
         """Return the rankings that a study evaluates on a dataset."""
@@ -576,9 +580,7 @@ class Plan:
 
     def rankings_in_worlds(self, study: str, dataset: str) -> list[str]:
         """Return the rankings that are scored in all worlds."""
-        return list(dict.fromkeys(
-            str(HERE.planned(run) / "rankings.npz") for run in self._in_worlds(study, dataset)
-        ))  # fmt: skip
+        return _files_of(self._in_worlds(study, dataset), "rankings.npz")
 
     def _in_worlds(self, study: str, dataset: str) -> list[PlannedRun]:
         return self.studies[study].compared_in_worlds(dataset)

@@ -49,7 +49,7 @@ def points(value: float) -> str:
     return "" if pd.isna(value) else f"{value:.4f}"
 
 
-OPEN = "no bound"  # an end of an interval of which nothing is known
+OPEN = "no bound"  # where an interval has no end
 
 
 def signed(value: float) -> str:
