@@ -76,12 +76,12 @@ rule collect:
         "{resources.python}/collect.py --study {resources.study:q} --choice {params.choice:q} > {log:q} 2>&1"
 
 
-# One rule per study: what it draws depends on its configuration.
+# Rules of a study by itself: what it draws depends on its configuration. Tables and figures go side by side.
 for study in PLAN.studies:
 
     rule:
         name:
-            f"draw_{study}"
+            f"draw_tables_{study}"
         input:
             expand("results/studies/{study}/{name}", study=study, name=planning.COLLECTED),
             PLAN.numbers(study),
@@ -100,6 +100,35 @@ for study in PLAN.studies:
                 )
             ],
         output:
+            PLAN.drawn_tables(study),
+        log:
+            f"results/logs/draw/{study}-tables.log",
+        conda:
+            "../envs/recspectra.yaml"
+        resources:
+            python=PYTHON,
+        params:
+            study=study,
+            code=code_hash("recspectra.reporting.draw", scripts=[SCRIPTS / "draw.py"]),
+            papers=registry.drawing_code(PLAN.studies[study].config),
+        message:
+            f"draw tables of {study}"
+        shell:
+            "{resources.python}/draw.py --only tables --folder results/studies/{params.study} > {log:q} 2>&1"
+
+
+for study in filter(PLAN.drawn_figures, PLAN.studies):
+
+    rule:
+        name:
+            f"draw_figures_{study}"
+        input:
+            expand("results/studies/{study}/{name}", study=study, name=planning.COLLECTED),
+            PLAN.numbers(study),
+            PLAN.per_user(study),
+            PLAN.worlds(study),
+            PLAN.published,
+        output:
             [
                 (
                     report(
@@ -111,19 +140,19 @@ for study in PLAN.studies:
                     if path in PLAN.figure_labels(study)
                     else path
                 )
-                for path in PLAN.drawn(study)
+                for path in PLAN.drawn_figures(study)
             ],
         log:
-            f"results/logs/draw/{study}.log",
+            f"results/logs/draw/{study}-figures.log",
         conda:
             "../envs/recspectra.yaml"
         resources:
             python=PYTHON,
         params:
             study=study,
-            code=code_hash("recspectra.reporting.draw", scripts=[SCRIPTS / "draw.py"]),
+            code=code_hash("recspectra.reporting.figures", scripts=[SCRIPTS / "draw.py"]),
             papers=registry.drawing_code(PLAN.studies[study].config),
         message:
-            f"draw {study}"
+            f"draw figures of {study}"
         shell:
-            "{resources.python}/draw.py --folder results/studies/{params.study} > {log:q} 2>&1"
+            "{resources.python}/draw.py --only figures --folder results/studies/{params.study} > {log:q} 2>&1"

@@ -13,7 +13,7 @@ from disturb import check, repaired, same_every_time, unmake
 from harness import Finished, finished_jobs, snapshot
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
-AFTER_FITS = ["evaluate", "collect", "draw", "report", "all"]
+AFTER_FITS = ["evaluate", "collect", "draw", "draw", "report", "all"]
 SPECTRUM = "results/spectra/tiny/item-similarity@train-r16.npz"
 
 

@@ -14,7 +14,7 @@ TABLES = {"pandas", "pyarrow"}
 USED = {  # by whom; all others load none of them
     "prepare split preview evaluate collect gather datasets export import_lists reference worlds": TABLES,
     "tune": {"optuna"} | TABLES,
-    "crate draw report results summary": {"matplotlib", "jinja2"} | TABLES,
+    "crate draw report results": {"matplotlib", "jinja2"} | TABLES,
 }
 JOBS = "fetch prepare split spectrum fit measure gather evaluate collect draw report import_lists"
 OF_THE_WORKFLOW = {"psutil", "filelock"}  # for its own processes and locks, and for jobs that take a GPU

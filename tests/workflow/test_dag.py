@@ -129,7 +129,7 @@ def test_package_is_that_of_the_checkout() -> None:
 def test_default_target_is_the_quickstart_and_the_report(default: list[Job]) -> None:
     counts = by_rule(default)
     assert counts["all"] == 1
-    assert counts["draw_quickstart"] == counts["report"] == 1
+    assert counts["draw_tables_quickstart"] == counts["draw_figures_quickstart"] == counts["report"] == 1
     target = next(job for job in default if job.rule == "all")
     assert "results/report/index.html" in target.inputs
     assert "results/studies/quickstart/table-main.csv" in target.inputs
@@ -137,7 +137,8 @@ def test_default_target_is_the_quickstart_and_the_report(default: list[Job]) -> 
 
 def test_job_counts_of_the_quickstart(default: list[Job]) -> None:
     counts = by_rule(default)
-    once = ("prepare", "split", "evaluate", "worlds", "collect", "draw_quickstart", "report", "all")
+    once = ("prepare", "split", "evaluate", "worlds", "collect", "draw_tables_quickstart",
+            "draw_figures_quickstart", "report", "all")  # fmt: skip
     assert {rule: counts[rule] for rule in once} == dict.fromkeys(once, 1)
     assert counts["fit"] == len(expected_fits("quickstart"))
     operators = {
@@ -152,7 +153,8 @@ def test_job_counts_of_the_quickstart(default: list[Job]) -> None:
 def test_every_study_is_a_target(everything: list[Job]) -> None:
     counts = by_rule(everything)
     for name in STUDIES:
-        assert counts[name] == counts[f"draw_{name}"] == 1
+        assert counts[name] == counts[f"draw_tables_{name}"] == 1
+        assert counts[f"draw_figures_{name}"] == bool(read("studies", name)["figures"])
     fits = set().union(*(expected_fits(name) for name in STUDIES))
     assert counts["fit"] == len(fits)
     assert counts["report"] == 1

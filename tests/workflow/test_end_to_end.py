@@ -58,9 +58,10 @@ def test_files_of_the_artefact_contract_exist(finished: Finished) -> None:
     study = ["metrics.csv", "runs.csv", "learning.csv", "tuning.csv", "datasets.csv", "study.json"]
     study += ["snr.csv", "frequency-response.csv", "audit.csv", "parts/tiny.csv", "per_user/tiny.parquet"]
     study += ["parts/tiny.notes.json", "standings.csv", "standings.svg", "claims.csv", "claims.md"]
+    study += ["summary.txt"]
     study += [f"sheet-{t['name']}.csv" for t in TINY_STUDY["tables"]]
     study += [f"table-{t['name']}.{e}" for t in TINY_STUDY["tables"] for e in ("csv", "md", "tex")]
-    study += [f"fig-{f['name']}.{e}" for f in TINY_STUDY["figures"] for e in ("svg", "png", "csv")]
+    study += [f"fig-{f['name']}.{e}" for f in TINY_STUDY["figures"] for e in ("svg", "png", "csv", "txt")]
     expected |= {f"studies/tiny-study/{name}" for name in study}
     folders = [p.relative_to(finished.folder / "results") for p in runs(finished.folder)]
     expected |= {f"{p}/{name}" for p in folders for name in ("rankings.npz", "run.json")}

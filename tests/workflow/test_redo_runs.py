@@ -29,7 +29,7 @@ from recspectra.config.catalog import Catalog
 from recspectra.data.synthetic import generate
 from recspectra.files import read_json, write_json
 
-AFTER_FITS = ["evaluate", "collect", "draw_tiny-study", "report", "all"]
+AFTER_FITS = ["evaluate", "collect", "draw_tables_tiny-study", "draw_figures_tiny-study", "report", "all"]
 FILE = "folder/rows.csv"
 RAW = f"results/raw/mirrored/{FILE}"
 STATS = "results/data/mirrored/stats.json"
@@ -87,7 +87,7 @@ def test_redo_of_a_run_makes_it_again_and_what_shows_it(finished: Finished, work
     done = finished.project.script("redo", work, *words, "--command", *command)
     assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(words.split()[0].rstrip(":") for words in finished_jobs(done.stderr)) == sorted(
-        ["fit", "evaluate", "collect", "gather", "gather", "draw", "report", "tiny-study"]
+        ["fit", "evaluate", "collect", "gather", "gather", "draw", "draw", "report", "tiny-study"]
     )
     name = "results/studies/tiny-study/metrics.csv"
     assert (work / name).read_bytes() == (finished.folder / name).read_bytes()

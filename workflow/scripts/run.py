@@ -30,8 +30,8 @@ def run() -> None:
     if status := command.run(command.snakemake(target, args.cores, args.gpus, words)):
         sys.exit(status)
     if args.target == "study":
-        script = cli.ROOT / "workflow" / "scripts" / "summary.py"
-        sys.exit(command.run([sys.executable, str(script), str(command.STUDIES / plan.default)]))
+        print((command.STUDIES / plan.default / "summary.txt").read_text(encoding="utf-8"))
+        print(f"Report: {Path('results/report/index.html').resolve()}")
     if args.target == "datasets":
         print(Path("results/logs/datasets.log").read_text(encoding="utf-8"), end="")
 

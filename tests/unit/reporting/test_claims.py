@@ -446,7 +446,7 @@ def test_a_claim_without_any_run_says_so(tmp_path: Path) -> None:
 
 def test_a_study_without_claims_writes_none(tmp_path: Path) -> None:
     files = write(tmp_path / "s", {LOO: three()}, [])
-    assert draw(files.folder, ROOT) == ["standings.csv", "standings.svg", "audit.csv"]
+    assert draw(files.folder, ROOT) == ["standings.csv", "standings.svg", "summary.txt", "audit.csv"]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from recspectra.config.study import FigureConfig, StudyConfig, TableConfig
 from recspectra.config.yaml_io import validate
 from recspectra.papers.gsprec import BEYOND, COLUMNS
 from recspectra.reporting import runtime
-from recspectra.reporting.draw import draw, draw_table, summary_text
+from recspectra.reporting.draw import draw, draw_table
 from recspectra.reporting.figures import draw_figure, figure_data
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyResults, read_csv
@@ -245,7 +245,7 @@ def test_a_fit_of_a_few_epochs_is_counted_as_often_as_the_table_says(tmp_path: P
 def test_minutes_of_another_dataset_are_not_set_beside(drawn: Path) -> None:
     assert times_of(drawn)["published_minutes"].isna().all()
     assert "published" not in (drawn / "table-time.md").read_text()
-    summary = summary_text(drawn, ROOT)
+    summary = (drawn / "summary.txt").read_text()
     assert "GSPRec" in summary and max(map(len, summary.splitlines())) <= 100
 
 

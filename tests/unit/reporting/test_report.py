@@ -99,7 +99,7 @@ def test_two_draws_give_equal_bytes(drawn: Path, tmp_path: Path) -> None:
     assert sorted(names) == sorted(
         p.name
         for p in drawn.iterdir()
-        if p.name.startswith(("table-", "sheet-", "fig-", "audit", "standings"))
+        if p.name.startswith(("table-", "sheet-", "fig-", "audit", "standings", "summary"))
     )
     for name in names:
         assert (again / name).read_bytes() == (drawn / name).read_bytes(), name

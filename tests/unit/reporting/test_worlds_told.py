@@ -78,7 +78,7 @@ def test_the_matrix_holds_every_pair_and_stands_in_order(files: StudyResults) ->
     assert list(dict.fromkeys(what.frame["series"])) == ["EASE", "WPGRec", "SGL"]
     assert len(what.frame) == 9 and set(what.frame["worlds"]) == {4}
     assert "Share of 4 worlds" in what.caption and "EASE stands on top" in what.alt
-    assert draw_figure(files, figure) == ["fig-worlds.svg", "fig-worlds.png", "fig-worlds.csv"]
+    assert draw_figure(files, figure) == [f"fig-worlds.{end}" for end in ("svg", "png", "csv", "txt")]
 
 
 def test_a_model_that_a_cap_ended_has_its_mark_on_both_sides_of_the_matrix(files: StudyResults) -> None:

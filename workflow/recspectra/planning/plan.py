@@ -30,6 +30,7 @@ from recspectra.planning.requests import memory_asked, minutes_asked
 
 HERE = Paths()  # rules run in the project's folder
 COLLECTED = ["metrics.csv", "runs.csv", "learning.csv", "tuning.csv", "datasets.csv", "study.json"]
+FIGURE_FILES = ("svg", "png", "csv", "txt")  # the last is its caption
 KEEP = "keep"  # see `Plan.planned_keep`
 PUBLISHED = ("results.csv", "datasets.csv", "improvements.csv", "claims.csv", "mapping.yaml")
 
@@ -543,16 +544,23 @@ class Plan:
         return canonical_json([entry.config.model_dump(), scale, words, protocols, data])
 
     def drawn(self, study: str) -> list[str]:
-        """Return the tables and figures of a study."""
+        """Return everything that is drawn of a study."""
+        return [*self.drawn_tables(study), *self.drawn_figures(study)]
+
+    def drawn_tables(self, study: str) -> list[str]:
+        """Return the tables of a study and what is written with them."""
         config = self.studies[study].config
         names = [f"table-{t.name}.{e}" for t in config.tables for e in ("csv", "md", "tex")]
         names += [f"sheet-{t.name}.csv" for t in config.tables]
-        names += [f"fig-{f.name}.{e}" for f in config.figures for e in ("svg", "png", "csv")]
         names += ["claims.csv", "claims.md"] if config.claims else []
         names += ["worlds.csv", "worlds.md"] if self.worlds(study) else []
-        return [
-            str(HERE.study(study) / name) for name in [*names, "standings.csv", "standings.svg", "audit.csv"]
-        ]
+        names += ["standings.csv", "standings.svg", "audit.csv", "summary.txt"]
+        return [str(HERE.study(study) / name) for name in names]
+
+    def drawn_figures(self, study: str) -> list[str]:
+        """Return the figures of a study."""
+        names = [figure.name for figure in self.studies[study].config.figures]
+        return [str(HERE.study(study) / f"fig-{name}.{e}") for name in names for e in FIGURE_FILES]
 
     def figure_labels(self, study: str) -> dict[str, dict[str, str]]:
         """Return what `snakemake --report` says of a study's figures, by path."""

@@ -36,7 +36,15 @@ SNAKEMAKE, DONE, FAILED = (
     "http://schema.org/CompletedActionStatus",
     "http://schema.org/FailedActionStatus",
 )
-DRAWN = ("table-", "sheet-", "fig-", "claims", "audit", "standings")  # how names of drawn files start
+DRAWN = (
+    "table-",
+    "sheet-",
+    "fig-",
+    "claims",
+    "audit",
+    "standings",
+    "summary",
+)  # how names of drawn files start
 STEPS = ("fit", "evaluate", "collect", "draw")  # each a script of workflow/scripts
 
 Entity = dict[str, Any]

@@ -12,7 +12,7 @@ from recspectra.reporting import activity, runtime, sizes, tables
 from recspectra.reporting.audit import draw_audit
 from recspectra.reporting.claims import draw_claims
 from recspectra.reporting.escape import one_line
-from recspectra.reporting.figures import draw_costs, draw_figure
+from recspectra.reporting.figures import draw_costs, draw_figures
 from recspectra.reporting.latex import to_latex
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import StudyResults, read_csv, select_runs, write_csv
@@ -20,6 +20,7 @@ from recspectra.reporting.standings import draw_standings
 from recspectra.reporting.table import Table, to_csv, to_markdown, to_text
 from recspectra.reporting.worlds import draw_worlds
 
+SUMMARY = "summary.txt"  # what `make` prints at the end
 TABLE_FILES = ("table-{name}.csv", "table-{name}.md", "table-{name}.tex", "sheet-{name}.csv")
 GENERIC = {
     name: registry.TableKind(name, module.COLUMNS, module.NUMBERS, module.build, module.lay_out)
@@ -48,7 +49,12 @@ def lay_out(files: StudyResults, table: TableConfig, published: Published) -> Ta
 
 
 def draw(folder: Path | str, root: Path | str) -> list[str]:
-    """Make all tables, figures, claims and `audit.csv` of a study.
+    """Make all tables, figures, claims and `audit.csv` of a study: `draw_tables`, then `draw_figures`."""
+    return draw_tables(folder, root) + draw_figures(folder, root)
+
+
+def draw_tables(folder: Path | str, root: Path | str) -> list[str]:
+    """Make what a study has besides its figures: tables, worlds, claims, standings, audit and summary.
 
     Parameters
     ----------
@@ -72,20 +78,18 @@ def draw(folder: Path | str, root: Path | str) -> list[str]:
     for table in files.config.tables:
         written += draw_table(files, table, published)
     written += draw_worlds(files, published)
-    for figure in files.config.figures:
-        written += draw_figure(files, figure, published)
     written += draw_claims(files, published)
     written += draw_standings(files)
     written += draw_costs(files)
+    write_text(files.folder / SUMMARY, summary_text(files, published))
     referred = [item.published for item in [*files.config.tables, *files.config.claims] if item.published]
-    return written + draw_audit(files.folder, published, referred)
+    return [*written, SUMMARY, *draw_audit(files.folder, published, referred)]
 
 
-def summary_text(folder: Path | str, root: Path | str) -> str:
+def summary_text(files: StudyResults, published: Published) -> str:
     """Return the first table of a drawn study as text of at most 100 columns, and why runs failed."""
-    files = StudyResults(folder)
     lost = failures(files)
-    return _first_table(files, Published(root)) + "".join(f"{line}\n" for line in ["", *lost] if lost)
+    return _first_table(files, published) + "".join(f"{line}\n" for line in ["", *lost] if lost)
 
 
 def failures(files: StudyResults) -> list[str]:

@@ -97,13 +97,42 @@ def _marked(what: FigureData, labels: list[str]) -> FigureData:
     return replace(what, frame=frame, caption=f"{what.caption} {note}")
 
 
+def caption(what: FigureData, figure: FigureConfig) -> str:
+    """Return what stands below a figure: what its study says of it, and what its numbers are."""
+    return " ".join(filter(None, [figure.caption, what.caption]))
+
+
 def alt_text(what: FigureData, figure: FigureConfig) -> str:
     """Return what a reader is told who cannot see the picture."""
     return " ".join(filter(None, [one_line(figure.title).rstrip(".") + ".", what.alt or what.caption]))
 
 
+def draw_figures(folder: Path | str, root: Path | str) -> list[str]:
+    """Make the figures of a study.
+
+    Parameters
+    ----------
+    folder : Path
+        `results/studies/{study}`, with `study.json`, `metrics.csv`, `runs.csv`, ...
+    root : Path
+        The project folder that holds `config/published/`.
+
+    Returns
+    -------
+    list of str
+        Names of the files written, in `folder`.
+
+    Raises
+    ------
+    StudyError, ConfigError, ArtifactError
+        A file is missing or wrong, or cannot be written.
+    """
+    files, published = StudyResults(folder), Published(root)
+    return [name for figure in files.config.figures for name in draw_figure(files, figure, published)]
+
+
 def draw_figure(files: StudyResults, figure: FigureConfig, published: Published | None = None) -> list[str]:
-    """Write `fig-{name}.svg`, `.png` and `.csv`; return their names."""
+    """Write `fig-{name}.svg`, `.png`, `.csv`, and its caption as `.txt`; return their names."""
     path = files.folder / f"fig-{figure.name}.svg"
     what = figure_data(files, figure, published)
     name = f"{files.config.name}-{figure.name}"
@@ -111,9 +140,11 @@ def draw_figure(files: StudyResults, figure: FigureConfig, published: Published 
         picture = render(what, figure)
         with atomic(path.with_suffix(".png")) as temporary:
             picture.savefig(temporary, format="png", dpi=theme.DPI, metadata={"Software": None})
+        picture.set_layout_engine("none")  # places are found
         _write_svg(path, picture, name, figure.title, alt_text(what, figure))
     write_csv(path.with_suffix(".csv"), what.frame)
-    return [path.with_suffix(suffix).name for suffix in (".svg", ".png", ".csv")]
+    write_text(path.with_suffix(".txt"), f"{caption(what, figure)}\n")
+    return [path.with_suffix(suffix).name for suffix in (".svg", ".png", ".csv", ".txt")]
 
 
 def draw_costs(files: StudyResults) -> list[str]:

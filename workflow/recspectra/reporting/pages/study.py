@@ -14,7 +14,6 @@ from recspectra.files import read_json
 from recspectra.reporting import claims, standings, worlds
 from recspectra.reporting.audit import read_audit
 from recspectra.reporting.draw import lay_out
-from recspectra.reporting.figures import figure_data
 from recspectra.reporting.footnotes import params_text
 from recspectra.reporting.pages import boards, pictures
 from recspectra.reporting.pages.place import Place, results_of, run_files, study_command
@@ -141,7 +140,7 @@ def study_view(folder: Path, published: Published, place: Place) -> StudyView:
         datasets=_datasets(files),
         claims=_claims(files),
         tables=[_table(files, table, published, place) for table in config.tables],
-        figures=[_figure(files, figure, published, place) for figure in config.figures],
+        figures=[_figure(files, figure, place) for figure in config.figures],
         worlds=worlds.tell(files, worlds.read(files)) if worlds.wants_worlds(files) else [],
         tuning=tuning_table(files),
         failures=_failures(files, runs),
@@ -226,11 +225,11 @@ def _origins(files: StudyResults, table: TableConfig, place: Place) -> boards.Or
     return {row: boards.Origin(", ".join(keys[row]), found) for row, found in links.items()}
 
 
-def _figure(files: StudyResults, figure: FigureConfig, published: Published, place: Place) -> FigureView:
+def _figure(files: StudyResults, figure: FigureConfig, place: Place) -> FigureView:
     path = files.folder / f"fig-{figure.name}.png"
     pictures.picture(path)  # a PNG is there
     shown = pictures.choose(path)
-    caption = " ".join(filter(None, [figure.caption, figure_data(files, figure, published).caption]))
+    caption = pictures.read(path.with_suffix(".txt")).decode("utf-8", "replace").strip()
     address = f"figures/{files.config.name}/{figure.name}{shown.suffix}"
     source = _source(files, f"fig-{figure.name}.csv")
     addresses = {end: place.link(path.with_suffix(f".{end}")) for end in ("svg", "png", "csv")}
