@@ -76,6 +76,14 @@ onstart:
             messages.stop(f"error: {error}")
 
 
+onsuccess:
+    interrupts.cancel_timers()
+
+
+onerror:
+    interrupts.cancel_timers()
+
+
 wildcard_constraints:
     dataset="[A-Za-z0-9][A-Za-z0-9._-]*",
     model="[a-z][a-z0-9_]*",

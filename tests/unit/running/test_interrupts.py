@@ -51,3 +51,11 @@ def test_a_failure_without_an_interrupt_is_said(
     watcher.join(10)
     workflow.info("goes on")
     assert said == ["Error in rule fit", "goes on"]
+
+
+def test_timers_that_nothing_needs_hold_no_finished_workflow() -> None:
+    timer = threading.Timer(60.0, pytest.fail)
+    timer.start()
+    interrupts.cancel_timers()
+    timer.join(10.0)
+    assert not timer.is_alive()

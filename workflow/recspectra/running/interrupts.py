@@ -45,6 +45,13 @@ def watch_workflow(logger: logging.Logger) -> None:
     signal.signal(signal.SIGINT, _interrupt)
 
 
+def cancel_timers() -> None:
+    """Cancel the timers that Snakemake's scheduler leaves: they hold a finished process for a second."""
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.cancel()
+
+
 def watch_termination() -> None:
     """Say what Snakemake does at SIGTERM: it lets the running jobs end and starts no other.
 
