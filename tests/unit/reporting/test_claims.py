@@ -31,7 +31,7 @@ from recspectra.config.study import ClaimConfig
 from recspectra.config.yaml_io import validate
 from recspectra.evaluation.simultaneous import Pair, Panel, compare
 from recspectra.reporting import claims
-from recspectra.reporting.claims import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED
+from recspectra.reporting.claims.common import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED
 from recspectra.reporting.draw import draw
 from recspectra.reporting.results import StudyError, StudyResults
 from recspectra.reporting.site import render

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hand_made import BASE, LOO, ORDER, ROOT, Model, above, closed, judged, verdict, write
 
-from recspectra.reporting.claims import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED
+from recspectra.reporting.claims.common import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED
 from recspectra.reporting.published import Published
 
 

@@ -16,7 +16,8 @@ from recspectra.config.statements import COLUMNS, STATEMENTS, Known, Statement, 
 from recspectra.config.study import ClaimConfig
 from recspectra.config.yaml_io import validate
 from recspectra.reporting import claims
-from recspectra.reporting.claims import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED, judge
+from recspectra.reporting.claims import judge
+from recspectra.reporting.claims.common import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED
 from recspectra.reporting.pages import study
 from recspectra.reporting.published import Published
 

@@ -14,7 +14,7 @@ import pandas as pd
 from recspectra.evaluation.turning import COLUMNS as VALUES
 from recspectra.evaluation.turning import DIMENSIONS, Turn, shares_above, table_of, turning
 from recspectra.files import write_text
-from recspectra.reporting.claims import Case
+from recspectra.reporting.claims.common import Case
 from recspectra.reporting.escape import markdown
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import (
