@@ -93,6 +93,23 @@ def test_a_model_that_a_cap_ended_has_its_mark_on_both_sides_of_the_matrix(files
     assert draw_figure(files, figure)
 
 
+def test_settings_that_two_figures_call_the_same_are_told_apart(files: StudyResults) -> None:
+    runs = pd.read_csv(files.folder / "runs.csv", dtype=str, keep_default_na=False)
+    other = runs[runs["model"] == "sgl"].assign(group="low", key="sgl-low")
+    pd.concat([runs, other]).to_csv(files.folder / "runs.csv", index=False)
+    path = files.folder / "worlds" / f"{LOO}.parquet"
+    values = pd.read_parquet(path)
+    low = values[values["model"] == "sgl"].assign(key="sgl-low", value=1.0)
+    pd.concat([values, low]).to_parquet(path, index=False)
+    figures = [FIGURE | {"group": "main"}, FIGURE | {"name": "lower", "group": "low"}]
+    study = files.folder / "study.json"
+    study.write_text(json.dumps(json.loads(study.read_text()) | {"figures": figures}))
+    files = StudyResults(files.folder)
+    pairs = worlds.build(files, Published(ROOT)).set_index(["subject", "rival"])["above"]
+    assert pairs["SGL [low]", "SGL [main]"] == 1.0 and pairs["WPGRec", "SGL [main]"] == 0.75
+    assert "SGL" in set(figure_data(files, files.config.figures[0]).frame["series"])
+
+
 def test_worlds_that_nobody_scored_are_missed_by_name(files: StudyResults) -> None:
     (files.folder / "worlds" / f"{LOO}.parquet").unlink()
     with pytest.raises(StudyError, match=r"worlds/lastfm.loo.parquet: file not found; run the study again"):

@@ -63,7 +63,7 @@ def _gain_row(case: Case, dataset: str, reading: str, part: list[Result]) -> dic
     bars = bars_of([subject], rough=True)
     rivals = bars_of([r.contest.rival for r in part if not (r.found and r.found.high < 0)])
     absent = [] if reading else case.absent(dataset)
-    rivals += absent
+    narrowed = any(case.is_rival(*run) for run in case.lost(dataset))
     rivals += [] if any(r.contest.rival.values is not None for r in part) else ["no rival has a number"]
     unlike = not_compared([side for r in part for side in r.contest[:2]])
     row = case.row("reading" if reading else "claim", dataset, reading=reading, subject=subject.label,
@@ -77,10 +77,13 @@ def _gain_row(case: Case, dataset: str, reading: str, part: list[Result]) -> dic
         mixed = case.claim.rival_metric and unlike and all(map(ANOTHER_DEFINITION, definitions))
         if mixed:  # the claim is about definitions: it sets gains against each other, not values
             unlike = [f"the printed rows have {' and '.join(m.metric for m in case.measures)}"]
-        if mixed or not unlike:
+        if (mixed or not unlike) and not narrowed:  # what is printed is the gain over all rivals
             row |= share_of(row)
+        if narrowed and best.high < 0 and not reading:  # whatever the others have
+            rivals.append(f"{subject.label} is below {row['rival']}, which took part")
         unlike += [why for why in top["reason"].split("; ") if TOO_FEW in why]
         unlike += open_ended((result.contest, result.found) for result in compared)
+    rivals += absent
     verdict = "" if reading else verdict_above(best, bars, rivals)
     return row | {"verdict": verdict, "reason": "; ".join([*bars, *rivals, *unlike])}
 

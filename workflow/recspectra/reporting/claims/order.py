@@ -21,6 +21,10 @@ from recspectra.reporting.claims.common import (
     panel_of,
 )
 
+SAMPLES = "two samples of users of one setting"
+CHANCE = f"{SAMPLES} may disagree on which of the two models is above"
+ALONE = "no other dataset or view has numbers to set this order against"
+
 
 class Standing(NamedTuple):
     """Models of one dataset and view, and their means under other users and seeds, shape (draws, models)."""
@@ -45,7 +49,7 @@ def judge_order(case: Case) -> list[dict[str, Any]]:
     measured = [{(s.model, s.variant) for s in sides} for sides in settings.values()]
     common = set.intersection(*measured) if measured else set()
     standings = [_standing(case, *place, sides, common) for place, sides in settings.items()]
-    count = max(1, len(standings) - (not case.claim.published))
+    count = len(standings) - (not case.claim.published)
     return [row for one in standings
             for row in [_order_row(case, one, standings[0], count), *_place_rows(case, one)]]  # fmt: skip
 
@@ -62,6 +66,8 @@ def _order_row(case: Case, one: Standing, first: Standing, count: int) -> dict[s
     """Return how far a setting's order agrees with the reference, and how far chance lets it."""
     printed = bool(case.claim.published)
     row = case.row("claim", one.dataset, one.view, rival="as printed" if printed else first.dataset)
+    if count == 0:
+        return row | {"rival": "", "verdict": CANNOT_TELL, "reason": ALONE}
     if one is first and not printed:
         return row | {"scope": "reference", "ours": 1.0}
     if len(one.sides) < 2:
@@ -77,7 +83,9 @@ def _order_row(case: Case, one: Standing, first: Standing, count: int) -> dict[s
     same_runs = not printed and one.dataset == first.dataset
     bars = [] if same_runs else bars_of([*one.sides, *([] if printed else first.sides)])
     bars += case.left_out(case.lost(one.dataset))
-    notes = [] if low > 0 else [f"two samples of users of one setting agree no better than {low:.2f}"]
+    notes = (
+        [] if low > 0 else [CHANCE if len(one.sides) == 2 else f"{SAMPLES} agree no better than {low:.2f}"]
+    )
     panel = panel_of(case, one.dataset, one.sides)
     return row | {
         "ours": tau, "ci_low": low, "ci_high": high, "p": min(1.0, count * (1 + lower) / (len(chance) + 1)),
