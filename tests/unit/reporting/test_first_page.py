@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from hand_made import LOO, Model, write
-from small_study import ROOT, draw_numbers, study_json, write_study
+from small_study import ROOT, draw_numbers, write_study
+from study_rows import change_study
 
 from recspectra.reporting.draw import draw
 from recspectra.reporting.pages import charts, home, runs
@@ -34,16 +35,13 @@ FOLDS = ["mine.fold-1", "mine.fold-2", "mine.fold-3"]
 def folder_of(place: Path, datasets: dict, claims: list[dict] | None = None) -> Path:
     """Return the folder of a drawn study with one table."""
     folder = write(place / "results" / "studies" / "hand", datasets, claims or []).folder
-    study = json.loads((folder / "study.json").read_text())
-    (folder / "study.json").write_text(json.dumps(study | {"tables": [TABLE]}))
-    return folder
+    return change_study(folder, tables=[TABLE]).folder
 
 
 def without_figures(folder: Path) -> Path:
     """Write the small study without its figures."""
     write_study(folder)
-    (folder / "study.json").write_text(json.dumps(study_json() | {"name": folder.name, "figures": []}))
-    return folder
+    return change_study(folder, name=folder.name, figures=[]).folder
 
 
 def viewed(folder: Path) -> StudyView:

@@ -169,13 +169,6 @@ def test_a_model_that_lacks_a_fold_has_no_mean_and_the_others_have(tmp_path: Pat
     assert frame["folds"]["EASE"] == 3 and np.isnan(frame["fold_low"]["SGL"])
 
 
-def test_standings_have_the_costs_of_all_folds(files: StudyResults) -> None:
-    rows = files.runs[["model", "variant", "key", "fit"]].drop_duplicates().assign(dataset="mine")
-    files.runs.loc[files.runs["dataset"] == NAMES[2], "peak_memory_mb"] = 9999.0
-    found = with_costs(files, rows)
-    assert found["seconds"].notna().all() and (found["memory"] == 9999.0).all() and len(found) == 2
-
-
 def test_one_fold_alone_is_a_dataset(tmp_path: Path) -> None:
     frame = build(write(tmp_path / "s", {NAMES[0]: of_fold(0.0)}, []), TABLE, Published(ROOT))
     assert set(frame["dataset"]) == {NAMES[0]} and frame["folds"].isna().all()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +9,7 @@ import pytest
 from hand_made import BASE, LOO, ROOT, Model, above, judged, write
 from own_study import load
 from small_study import draw_numbers
+from study_rows import change_study
 
 from recspectra.config.catalog import Catalog
 from recspectra.config.narrowed import LeftOut
@@ -32,9 +32,7 @@ def narrowed(folder: Path, claim: dict = CLAIM, gap: float = -0.02) -> StudyResu
     """Write a study of two models, whose third was left out by its user."""
     rival = Model(above(BASE, gap, 1), kind="closed-form")
     write(folder, {LOO: {"wpgrec": Model(BASE, kind="closed-form"), "bsarec": rival}}, [claim])
-    path = folder / "study.json"
-    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"left_out": OUT}), "utf-8")
-    return StudyResults(folder)
+    return change_study(folder, left_out=OUT)
 
 
 def test_a_rival_that_was_left_out_is_the_reason_and_stands_first(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 import pytest
 from hand_made import LOO, ROOT, Model, above, write
 from small_study import draw_numbers
+from study_rows import change_study
 
 from recspectra.config.study import TableConfig
 from recspectra.reporting import standings
@@ -33,8 +33,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     }
     folder = tmp_path_factory.mktemp("standings") / "s"
     write(folder, {LOO: models}, [])
-    study = json.loads((folder / "study.json").read_text())
-    (folder / "study.json").write_text(json.dumps(study | {"tables": [TABLE]}))
+    change_study(folder, tables=[TABLE])
     draw_numbers(folder)
     return standings.read(folder).set_index("model")
 
@@ -85,8 +84,7 @@ def test_the_first_page_speaks_of_other_seeds_only_where_there_are_enough(
 ) -> None:
     noise = np.random.default_rng(1).uniform(0.2, 0.4, (2, seeds, 50))
     write(tmp_path / "s", {LOO: {"sgl": Model(noise[0]), "wpgrec": Model(noise[1])}}, [])
-    study = json.loads((tmp_path / "s" / "study.json").read_text())
-    (tmp_path / "s" / "study.json").write_text(json.dumps(study | {"tables": [TABLE]}))
+    change_study(tmp_path / "s", tables=[TABLE])
     draw_numbers(tmp_path / "s")
     page = render([tmp_path / "s"], ROOT)["index.html"]
     assert ("enough seeds, other seeds." in page) is said

@@ -27,6 +27,7 @@ from recspectra.reporting.results import (
     models_of,
     not_converged,
     preferred,
+    rows_at,
     select_runs,
 )
 from recspectra.reporting.user_values import seed_values, user_values
@@ -190,11 +191,10 @@ class Case:
 
     def _why_none(self, place: tuple[str, str, str], measure: Measure, view: View | None) -> str:
         """Return what `metrics.csv` says of a number that a run lacks; lists may be too short or absent."""
-        view, rows = view or self.view(measure), self.files.metrics
+        view = view or self.view(measure)
         wanted = dict(zip(("dataset", "model", "variant"), place, strict=True)) | measure._asdict()
         wanted |= {"fit": self.claim.fit} | (view.model_dump() if view else {})
-        for name, value in wanted.items():
-            rows = rows[rows[name] == value]
+        rows = rows_at(self.files.metrics, wanted)
         return joint_status(rows["status"]) if len(rows) else ""
 
     def sides(self, dataset: str, measure: Measure | None = None, view: View | None = None) -> list[Side]:

@@ -63,8 +63,8 @@ def _gain_row(case: Case, dataset: str, reading: str, part: list[Result]) -> dic
     bars = bars_of([subject], rough=True)
     rivals = bars_of([r.contest.rival for r in part if not (r.found and r.found.high < 0)])
     absent = [] if reading else case.absent(dataset)
+    absent += [] if any(r.contest.rival.values is not None for r in part) else ["no rival has a number"]
     narrowed = any(case.is_rival(*run) for run in case.lost(dataset))
-    rivals += [] if any(r.contest.rival.values is not None for r in part) else ["no rival has a number"]
     unlike = not_compared([side for r in part for side in r.contest[:2]])
     row = case.row("reading" if reading else "claim", dataset, reading=reading, subject=subject.label,
                    ours=subject.mean, **_printed_gain(case, subject), **_outside(case, dataset))  # fmt: skip

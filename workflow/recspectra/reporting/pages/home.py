@@ -19,7 +19,7 @@ from recspectra.reporting.footnotes import scale_of
 from recspectra.reporting.pages import charts
 from recspectra.reporting.pages.study import RUN, StudyView
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import JOIN, StudyResults, select_runs
+from recspectra.reporting.results import JOIN, StudyResults, rows_at, select_runs
 
 IDENTITIES = ("mrr-decreases", "one-target")  # rules that no evaluation can break
 GAPS = 12  # lines of the list of largest gaps
@@ -146,8 +146,7 @@ def _top_trials(files: StudyResults, datasets: Sequence[str]) -> pd.Series:
 def _over_folds(files: StudyResults, point: pd.Series, folds: Sequence[str]) -> pd.Series:
     """Return the standard deviation of each model's mean over folds, as a share of its mean."""
     rows = files.metrics[files.metrics["dataset"].isin(folds)]
-    for name in ("protocol", "history", "mask", "metric", "k"):
-        rows = rows[rows[name] == point[name]]
+    rows = rows_at(rows, point[["protocol", "history", "mask", "metric", "k"]].to_dict())
     means = rows.groupby(["model", "variant", "fit", "dataset"])["value"].mean()
     whole = means.groupby(level=[0, 1, 2])
     return whole.std() / whole.mean()
