@@ -17,18 +17,14 @@ from headless import BROWSERS, HERE, dumped, served
 
 sys.path += [str(HERE.parent / "unit"), str(HERE.parent / "unit" / "reporting")]
 
-from hand_made import LOO, Model, above, write  # noqa: E402
+from hand_made import GAIN, LOO, TABLE, Model, above, write  # noqa: E402
 from small_study import ROOT, write_study  # noqa: E402
 from study_rows import change_study  # noqa: E402
 
 from recspectra.reporting.draw import draw  # noqa: E402
 from recspectra.reporting.site import write_report  # noqa: E402
 
-CLAIM = {
-    "name": "best", "title": "Is WPGRec best?", "kind": "gain", "statement": "WPGRec is above EASE",
-    "model": "wpgrec", "protocol": "wpgrec", "rivals": ["ease"],
-}  # fmt: skip
-TABLE = {"name": "main", "title": "Main", "protocol": "wpgrec", "metrics": ["ndcg"], "k": [10]}
+CLAIM = GAIN | {"statement": "WPGRec is above EASE", "rivals": ["ease"]}
 
 
 @pytest.fixture(scope="session")

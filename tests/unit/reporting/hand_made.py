@@ -125,8 +125,11 @@ def verdict(files: StudyResults, dataset: str = LOO) -> tuple[str, str]:
     return row["verdict"], row["reason"]
 
 
+TABLE = {"name": "main", "title": "Main", "protocol": "wpgrec", "metrics": ["ndcg"], "k": [10]}
 USERS = 300
 BASE = np.random.default_rng(0).beta(1, 9, (1, USERS))
+GAIN = {"name": "best", "title": "Best?", "statement": "WPGRec is above every baseline", "kind": "gain",
+        "model": "wpgrec", "protocol": "wpgrec", "rivals": ["bsarec", "dgrec"]}  # fmt: skip
 ORDER = {"name": "order", "title": "Order?", "statement": "the order is the same", "kind": "order",
          "protocol": "wpgrec"}  # fmt: skip
 VALUE = {"name": "value", "title": "Value?", "statement": "the printed number comes out", "kind": "value",

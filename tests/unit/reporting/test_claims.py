@@ -11,6 +11,7 @@ import pytest
 from hand_made import (
     BASE,
     BOTH,
+    GAIN,
     LOO,
     ORDER,
     ROOT,
@@ -36,9 +37,6 @@ from recspectra.reporting.draw import draw
 from recspectra.reporting.results import StudyError, StudyResults
 from recspectra.reporting.site import render
 from recspectra.reporting.user_values import user_values
-
-GAIN = {"name": "best", "title": "Best?", "statement": "WPGRec is above every baseline", "kind": "gain",
-        "model": "wpgrec", "protocol": "wpgrec", "rivals": ["bsarec", "dgrec"]}  # fmt: skip
 
 
 def three(**rivals: Model) -> dict[str, Model]:

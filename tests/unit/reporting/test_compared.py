@@ -50,9 +50,8 @@ def files(tmp_path: Path, published: Published) -> StudyResults:
 
 
 def test_masks_and_settings_are_told_apart_and_a_second_table_adds_nothing(
-    files: StudyResults, published: Published, monkeypatch: pytest.MonkeyPatch
+    files: StudyResults, published: Published
 ) -> None:
-    monkeypatch.setattr(home, "_broken", lambda view: set())
     found = home.compared(SimpleNamespace(files=files, page="s.html"), published)
     points = [point for point in found if point["model"] == "S-Diff"]
     where = f"Title of {DATASET}, history train, mask "

@@ -23,7 +23,7 @@ from recspectra.files import PACKAGE_DIR
 from recspectra.reporting.figures import alt_text, draw_figure, figure_data, svg, theme
 from recspectra.reporting.figures.base import FigureData
 from recspectra.reporting.figures.lines import lines, named_directly
-from recspectra.reporting.figures.published import _impossible, largest_gaps
+from recspectra.reporting.figures.published import impossible_rows, largest_gaps
 from recspectra.reporting.figures.timing import DOTS, dots
 from recspectra.reporting.figures.tuning import searches
 from recspectra.reporting.published import Published
@@ -210,7 +210,7 @@ def test_published_points_are_split_by_definition_and_impossible_rows_are_crosse
     own = printed[printed["metric"].isin(["ndcg@10", "NDCG@10"])].set_index("method")["value"]
     assert set(what.frame["published"]) <= set(own) and len(what.frame) == 2
     np.testing.assert_allclose(sorted(what.frame["ours"]), sorted(m.values.mean() for m in values.values()))
-    broken = _impossible(Published(ROOT), "gsprec/table4")
+    broken = impossible_rows(Published(ROOT), "gsprec/table4")
     assert ("ml-100k", "LightGCN") in broken and ("ml-100k", "Popularity") not in broken
 
 

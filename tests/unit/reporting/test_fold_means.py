@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hand_made
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,7 +24,7 @@ from recspectra.reporting.standings import with_costs
 from recspectra.reporting.tables import build, layout
 
 NAMES = ["mine.fold-1", "mine.fold-2", "mine.fold-3"]
-TABLE = TableConfig(name="t", title="T", protocol="wpgrec", metrics=["ndcg"], k=[10])
+TABLE = TableConfig(**hand_made.TABLE)
 
 
 def dataset(recipe: str = "k-fold", **keys: object) -> DatasetConfig:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
-from hand_made import LOO, ROOT, Model, above, write
+from hand_made import BASE, LOO, ROOT, Model, above, closed, write
 from own_study import refused
 
 from recspectra.config.base import ConfigError
@@ -30,7 +29,6 @@ LINE = {
 VALUE = LINE | {"kind": "value", "rival": "", "published_rival": "", "statement": "EASE has 0.12"}
 KNOWN = Known(["ease", "sgl"], [LOO], {"wpgrec": (["ndcg"], [10])})
 CLAIM = {"name": "field", "title": "What is said?", "kind": "listed", "protocol": "wpgrec", "margin": 0.003}
-BASE = np.random.default_rng(0).beta(1, 9, (1, 300))
 
 
 def put(root: Path, *lines: dict[str, str]) -> Path:
@@ -138,10 +136,6 @@ def listed(tmp_path: Path, models: dict[str, Model], *lines: dict[str, str], **c
     published = Published(ROOT)
     published.statements = read_statements(put(tmp_path, *lines))
     return judge(files, published)
-
-
-def closed(gap: float, **more: object) -> Model:
-    return Model(above(BASE, gap, 3), kind="closed-form", **more)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from hand_made import BASE, LOO, ROOT, Model, above, judged, write
+from hand_made import GAIN as CLAIM
 from own_study import load
 from small_study import draw_numbers
 from study_rows import change_study
@@ -19,8 +20,6 @@ from recspectra.reporting import claims
 from recspectra.reporting.results import StudyResults
 from recspectra.reporting.site import render
 
-CLAIM = {"name": "best", "title": "Best?", "statement": "WPGRec is above every baseline", "kind": "gain",
-         "model": "wpgrec", "protocol": "wpgrec", "rivals": ["bsarec", "dgrec"]}  # fmt: skip
 OUT = {"by": "MODELS=wpgrec,bsarec", "models": {"dgrec": "DGRec", "ease": "EASE"},
        "runs": [["dgrec", "default"]], "figures": ["sens", "abl"], "claims": ["parts"],
        "of_claims": {"best": {LOO: [["dgrec", "default"]]}}}  # fmt: skip

@@ -80,7 +80,8 @@ def _gain_row(case: Case, dataset: str, reading: str, part: list[Result]) -> dic
         if (mixed or not unlike) and not narrowed:  # what is printed is the gain over all rivals
             row |= share_of(row)
         if narrowed and best.high < 0 and not reading:  # whatever the others have
-            rivals.append(f"{subject.label} is below {row['rival']}, which took part")
+            above = min(compared, key=lambda result: result.found.high).contest.rival
+            rivals.append(f"{subject.label} is below {above.label}, which took part")
         unlike += [why for why in top["reason"].split("; ") if TOO_FEW in why]
         unlike += open_ended((result.contest, result.found) for result in compared)
     rivals += absent
