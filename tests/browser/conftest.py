@@ -15,19 +15,16 @@ import numpy as np
 import pytest
 from headless import BROWSERS, HERE, dumped, served
 
-sys.path.append(str(HERE.parent / "unit" / "reporting"))
+sys.path += [str(HERE.parent / "unit"), str(HERE.parent / "unit" / "reporting")]
 
-from hand_made import LOO, Model, above, write  # noqa: E402
+from hand_made import GAIN, LOO, TABLE, Model, above, write  # noqa: E402
 from small_study import ROOT, write_study  # noqa: E402
+from study_rows import change_study  # noqa: E402
 
 from recspectra.reporting.draw import draw  # noqa: E402
 from recspectra.reporting.site import write_report  # noqa: E402
 
-CLAIM = {
-    "name": "best", "title": "Is WPGRec best?", "kind": "gain", "statement": "WPGRec is above EASE",
-    "model": "wpgrec", "protocol": "wpgrec", "rivals": ["ease"],
-}  # fmt: skip
-TABLE = {"name": "main", "title": "Main", "protocol": "wpgrec", "metrics": ["ndcg"], "k": [10]}
+CLAIM = GAIN | {"statement": "WPGRec is above EASE", "rivals": ["ease"]}
 
 
 @pytest.fixture(scope="session")
@@ -38,8 +35,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     models = {"wpgrec": Model(above(base, 0.0, 1)), "ease": Model(above(base, 0.02, 2), kind="closed-form"),
               "sgl": Model(np.concatenate([base, base]) - 0.1, curve=[0.1, 0.3, 0.2])}  # fmt: skip
     hand = write(results / "studies" / "hand", {LOO: models}, [CLAIM]).folder
-    study = json.loads((hand / "study.json").read_text())
-    (hand / "study.json").write_text(json.dumps(study | {"tables": [TABLE]}))
+    change_study(hand, tables=[TABLE])
     folders = [write_study(results / "studies" / "fixture"), hand]
     for folder in folders:
         draw(folder, ROOT)

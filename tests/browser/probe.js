@@ -66,6 +66,19 @@ function fixed_colours(frame) {
 const out_of_sight = (frame) => [...frame.contentDocument.querySelectorAll("nav[aria-label=Pages] a")].filter((a) => a.getBoundingClientRect().right > frame.clientWidth).map((a) => a.textContent);
 const pictures = (frame) => [...frame.contentDocument.querySelectorAll(".picture img")].map((img) => img.getBoundingClientRect().width);
 
+// Tables of leaders: whether they need to scroll, say so, and show their last column once they have.
+function leaders(frame) {
+  const alpha = (one) => parseFloat(frame.contentWindow.getComputedStyle(one).backgroundColor.split(",")[3] ?? "1");
+  return [...frame.contentDocument.querySelectorAll(".scroll:has(.leaders)")].map((box) => {
+    const wide = box.scrollWidth > box.clientWidth;
+    const told = frame.contentWindow.getComputedStyle(box, "::before").content.includes("scroll sideways");
+    const covering = [...box.querySelectorAll("thead th, td, tr")].filter((one) => alpha(one) === 1).length;
+    box.scrollLeft = box.scrollWidth;
+    const last = box.querySelector("thead th:last-child").getBoundingClientRect().right;
+    return { wide, told, covering, seen: last <= box.getBoundingClientRect().right };
+  });
+}
+
 function wide_tables(frame) {
   const room = frame.contentDocument.documentElement.clientWidth;
   return [...frame.contentDocument.querySelectorAll("table")].filter((t) => t.getBoundingClientRect().right > room + 1).map((t) => t.textContent.slice(0, 80));
@@ -131,7 +144,7 @@ async function ask() {
       const frame = await open_page(name, width);
       const page = frame.contentDocument;
       answers[`${name} ${width}`] = {
-        axe: await accessible(frame), clipped: clipped(frame), colours: fixed_colours(frame), unseen: out_of_sight(frame), pictures: pictures(frame), overflow: page.documentElement.scrollWidth - page.documentElement.clientWidth,
+        axe: await accessible(frame), clipped: clipped(frame), colours: fixed_colours(frame), unseen: out_of_sight(frame), leaders: leaders(frame), pictures: pictures(frame), overflow: page.documentElement.scrollWidth - page.documentElement.clientWidth,
         charts: [page.querySelectorAll(".chart").length, page.querySelectorAll(".chart svg").length],
       };
       if (width === 1280 && name === "study-fixture.html") answers.study = await study_table(frame);

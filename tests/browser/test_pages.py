@@ -154,6 +154,17 @@ def test_figures_can_be_read_on_a_telephone(answers: dict[str, Any]) -> None:
     assert max(answers["study-fixture.html print"]["pictures"]) < 600, "two fit on a page of paper"
 
 
+def test_leaders_scroll_in_their_frame_on_a_telephone_and_say_so(answers: dict[str, Any]) -> None:
+    scrolls = {
+        "wide": True,
+        "told": True,
+        "covering": 0,
+        "seen": True,
+    }  # no cell hides the shadow of the edge
+    assert answers["index.html 400"]["leaders"] == [scrolls] * 3
+    assert answers["index.html 1280"]["leaders"] == [scrolls | {"wide": False, "told": False}] * 3
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_nothing_is_lost_on_paper(answers: dict[str, Any], name: str) -> None:
     said = answers[f"{name} print"]

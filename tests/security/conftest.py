@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).resolve().parents[1]
-sys.path += [str(TESTS / "workflow"), str(TESTS / "unit" / "reporting")]
+sys.path += [str(TESTS / "workflow"), str(TESTS / "unit"), str(TESTS / "unit" / "reporting")]
 
 import harness  # noqa: E402
 from warm import warm_python  # noqa: E402

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from study_rows import run_row, write_files
 
 from recspectra.config.catalog import Catalog
 from recspectra.papers import wpgrec
@@ -21,7 +22,6 @@ from recspectra.papers.wpgrec import (
     points,
     time_formula,
 )
-from recspectra.reporting import results
 from recspectra.reporting.draw import draw_table, lay_out
 from recspectra.reporting.figures import draw_figure, figure_data
 from recspectra.reporting.gather import gather
@@ -53,24 +53,16 @@ def band_rows(seed: int, shift: float) -> list[dict]:
 
 @pytest.fixture
 def files(tmp_path: Path) -> StudyResults:
-    folder = tmp_path / "b"
-    folder.mkdir()
-    about = {"name": "b", "provenance": {}, "about": {}} | STUDY
-    (folder / "study.json").write_text(json.dumps(about))
-    names = results.COLUMNS["datasets"].split()
-    row = ["synthetic", "Synthetic", *["1"] * (len(names) - 2)]
-    datasets = pd.DataFrame([row], columns=names)
-    datasets.to_csv(folder / "datasets.csv", index=False)
-    run = dict.fromkeys(results.COLUMNS["runs"].split(), "") | {"dataset": "synthetic", "model": "wpgrec"}
-    run |= {"title": "WPGRec", "variant": "default", "group": "main", "fit": "train", "status": "capped"}
-    pd.DataFrame([run | {"key": "k", "seed": seed} for seed in (0, 1)]).to_csv(
-        folder / "runs.csv", index=False
-    )
-    pd.DataFrame(band_rows(0, -0.02) + band_rows(1, 0.02)).to_csv(folder / "bands.csv", index=False)
     sizes = [("users", 10, 2.0, 100), ("users", 20, 6.0, 150), ("bands", 1, 1.0, 50), ("bands", 2, 4.0, 100)]
-    rows = [["costs", a, s, m, y, f, "cpu", 1] for m in ("seconds", "megabytes") for a, s, y, f in sizes]
-    pd.DataFrame(rows, columns=["figure", *COLUMNS]).to_csv(folder / "complexity.csv", index=False)
-    return StudyResults(folder)
+    costs = [["costs", a, s, m, y, f, "cpu", 1] for m in ("seconds", "megabytes") for a, s, y, f in sizes]
+    tables = {
+        "runs": [
+            run_row("synthetic", "wpgrec", title="WPGRec", status="capped", seed=seed) for seed in (0, 1)
+        ],
+        "bands": band_rows(0, -0.02) + band_rows(1, 0.02),
+        "complexity": pd.DataFrame(costs, columns=["figure", *COLUMNS]),
+    }
+    return write_files(tmp_path / "b", STUDY, {"synthetic": "Synthetic"}, **tables)
 
 
 def test_bars_are_means_over_seeds_in_the_order_of_frequency(files: StudyResults) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pandas as pd
 import pytest
+import study_rows
 
 from recspectra.config.study import TableConfig
 from recspectra.papers import gsprec
 from recspectra.reporting.draw import draw_table, lay_out
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import COLUMNS, StudyResults
+from recspectra.reporting.results import StudyResults
 
 ROOT = Path(__file__).resolve().parents[3]
 TABLE = TableConfig(name="lemma", title="Lemma 1", kind="convergence")
@@ -20,21 +20,10 @@ TABLE = TableConfig(name="lemma", title="Lemma 1", kind="convergence")
 
 def files_of(folder: Path, *runs: dict) -> StudyResults:
     """A study's folder with runs of GSPRec."""
-    usual = {"dataset": "d", "model": "gsprec", "title": "GSPRec", "kind": "closed-form", "group": "main",
-             "variant": "default", "seed": 0, "fit": "train", "status": "ok", "swept": "{}"}  # fmt: skip
-    folder.mkdir()
-    columns = [*COLUMNS["runs"].split(), "spectral_radius", "alpha_limit"]
-    frame = pd.DataFrame([usual | run for run in runs]).reindex(columns=columns)
-    frame.to_csv(folder / "runs.csv", index=False)
-    names = COLUMNS["datasets"].split()
-    pd.DataFrame([dict.fromkeys(names, "1") | {"dataset": "d", "title": "D"}]).to_csv(
-        folder / "datasets.csv", index=False
-    )
-    study = {"name": "s", "title": "S", "datasets": ["d"], "models": [{"model": "gsprec"}],
-             "tables": [TABLE.model_dump(mode="json")],
+    found = [study_rows.run_row("d", "gsprec", title="GSPRec", **own) for own in runs]
+    study = {"name": "s", "title": "S", "tables": [TABLE.model_dump(mode="json")],
              "protocols": {"standard": {}}}  # fmt: skip
-    (folder / "study.json").write_text(json.dumps(study), encoding="utf-8")
-    return StudyResults(folder)
+    return study_rows.write_files(folder, study, {"d": "D"}, runs=found)
 
 
 def run(key: str, decay: float, radius: float | None, depth: int = 2, **more: str) -> dict:

@@ -20,38 +20,26 @@ def chain() -> tuple[Interactions, Spectrum]:
     return train, leading(build("unified-d2-a0.4", train), 10)
 
 
-def test_energy_of_all_pairs_equals_a_plain_reference(chain: tuple[Interactions, Spectrum]) -> None:
+def test_energy_and_size_of_all_pairs_equal_a_plain_reference(chain: tuple[Interactions, Spectrum]) -> None:
     train, spectrum = chain
-    frame = energy_bands(train, spectrum).set_index(["signal", "band"])["share"]
+    frame = energy_bands(train, spectrum).set_index(["signal", "band"])
     x = train.matrix.toarray().astype(float)
     mean = x.mean(axis=0)
     own = x - np.outer(x @ mean / (mean @ mean), mean)
     for name, signals in (("whole row", x), ("user-specific", own), ("global trend", mean[None])):
-        expected = np.zeros(3)
-        for signal in signals:
-            padded = np.concatenate([np.zeros(5), signal])
-            for value, vector in zip(1.0 - spectrum.values, spectrum.vectors.T, strict=True):
-                band = 0 if value < 0.3 else 1 if value < 0.8 else 2
-                expected[band] += (vector @ padded) ** 2 / (signal @ signal) / len(signals)
-        np.testing.assert_allclose(frame.loc[name].to_numpy()[:3], expected, atol=1e-5)
-        assert frame.loc[name].sum() == pytest.approx(1.0)
-        assert frame.loc[name, BEYOND] == pytest.approx(0.0, abs=1e-5)
-
-
-def test_the_size_of_a_coefficient_equals_a_plain_reference(chain: tuple[Interactions, Spectrum]) -> None:
-    train, spectrum = chain
-    frame = energy_bands(train, spectrum).set_index(["signal", "band"])["magnitude"]
-    x = train.matrix.toarray().astype(float)
-    mean = x.mean(axis=0)
-    own = x - np.outer(x @ mean / (mean @ mean), mean)
-    for name, signals in (("whole row", x), ("user-specific", own), ("global trend", mean[None])):
-        sizes: list[list[float]] = [[], [], []]
+        energy, sizes = np.zeros(3), [[], [], []]
         for value, vector in zip(1.0 - spectrum.values, spectrum.vectors.T, strict=True):
             band = 0 if value < 0.3 else 1 if value < 0.8 else 2
-            sizes[band] += [abs(vector[-5:] @ s) / np.linalg.norm(s) for s in signals]
-        expected = [np.mean(part) if part else np.nan for part in sizes]
-        np.testing.assert_allclose(frame.loc[name].to_numpy()[:3], expected, atol=1e-5)
-        assert np.isnan(frame.loc[name, BEYOND])
+            alphas = [vector[-5:] @ signal / np.linalg.norm(signal) for signal in signals]
+            energy[band] += np.mean(np.square(alphas))
+            sizes[band] += np.abs(alphas).tolist()
+        found = frame.loc[name]
+        np.testing.assert_allclose(found["share"].to_numpy()[:3], energy, atol=1e-5)
+        means = [np.mean(part) if part else np.nan for part in sizes]
+        np.testing.assert_allclose(found["magnitude"].to_numpy()[:3], means, atol=1e-5)
+        assert found["share"].sum() == pytest.approx(1.0)
+        assert found.loc[BEYOND, "share"] == pytest.approx(0.0, abs=1e-5)
+        assert np.isnan(found.loc[BEYOND, "magnitude"])
 
 
 def test_energy_beyond_the_computed_pairs(chain: tuple[Interactions, Spectrum]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from study_rows import head_of, run_row, write_files
 
 from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions
@@ -30,10 +30,6 @@ PUBLISHED = Published(ROOT)
 DATA = "ml-1m.diffrec"
 VIEWS = [{"history": history, "mask": "train+valid"} for history in ("train", "train+valid")]
 Make = Callable[..., StudyResults]
-USUAL = dict.fromkeys(COLUMNS["runs"].split(), "") | {
-    "dataset": DATA, "kind": "trained", "variant": "default", "group": "main", "seed": 0, "fit": "train",
-    "status": "ok", "params": "{}", "swept": "{}",
-}  # fmt: skip
 
 
 @pytest.fixture
@@ -43,36 +39,24 @@ def make(tmp_path: Path) -> Make:
     def write(
         rows: list[dict], table: dict, tuning: list[dict] = (), **measured: pd.DataFrame
     ) -> StudyResults:
-        folder = tmp_path / "s"
-        folder.mkdir()
         runs, metrics = [], []
         for row in rows:
             named = {name: row[name] for name in ("variant", "group", "seed", "title") if name in row}
-            runs.append(USUAL | {"model": row["model"], "key": row["model"]} | named)
-            head = {n: runs[-1][n] for n in ("dataset", "model", "variant", "key", "seed", "fit")}
-            head |= {"protocol": "sdiff", "users": "all", "status": "ok"}
+            runs.append(run_row(DATA, row["model"], key=row["model"], kind="trained", **named))
+            head = head_of(runs[-1]) | {"protocol": "sdiff", "status": "ok"}
             metrics += [
                 head | view | {"metric": metric, "k": k, "value": value}
                 for (view, metric, k), value in row["values"]
             ]
-        tables = {"runs": pd.DataFrame(runs).drop_duplicates(), "metrics": pd.DataFrame(metrics)}
-        tables |= {"learning": pd.DataFrame(), "tuning": pd.DataFrame(tuning)}
-        names = COLUMNS["datasets"].split()
-        tables["datasets"] = pd.DataFrame([dict.fromkeys(names, "1") | {"dataset": DATA, "title": "ML-1M"}])
-        for name, frame in tables.items():
-            frame.reindex(columns=COLUMNS[name].split()).to_csv(folder / f"{name}.csv", index=False)
-        for name, frame in measured.items():
-            frame.to_csv(folder / f"{name.replace('_', '-')}.csv", index=False)
         measures = {} if measured else {"protocol": "sdiff", "k": [10]}
         study = {
-            "name": "s", "title": "S", "datasets": [DATA], "models": [{"model": "sdiff"}], "provenance": {},
-            "tables": [{"name": "t", "title": "T", **measures, **table}], "about": {},
+            "name": "s", "title": "S", "tables": [{"name": "t", "title": "T", **measures, **table}],
             "figures": [{"name": "f", "title": "F", "kind": "snr-all"}] if measured else [],
             "protocols": {"sdiff": {"title": "S", "why": "w", "target": "test", "metrics": ["recall"],
                                     "k": [10, 20], "views": VIEWS}},
         }  # fmt: skip
-        (folder / "study.json").write_text(json.dumps(study))
-        return StudyResults(folder)
+        tables = {"runs": pd.DataFrame(runs).drop_duplicates(), "metrics": metrics, "tuning": tuning}
+        return write_files(tmp_path / "s", study, {DATA: "ML-1M"}, **tables, **measured)
 
     return write
 

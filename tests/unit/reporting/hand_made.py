@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import study_rows
 from scipy import stats
+from study_rows import head_of, write_files
 
 from recspectra.evaluation.per_user import activity
 from recspectra.reporting.claims import judge
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import COLUMNS, StudyResults
+from recspectra.reporting.results import StudyResults
 
 ROOT = Path(__file__).resolve().parents[3]
 BOTH = {"history": "train+valid", "mask": "train+valid"}
@@ -67,8 +68,12 @@ def write(
             for one in given if isinstance(given, list) else [given]:
                 for seed in range(1 if one.values is None else len(one.values)):
                     runs.append(run_row(dataset, name, one, seed))
-                    head = {n: runs[-1][n] for n in ("dataset", "model", "variant", "key", "seed", "fit")}
-                    head |= {"protocol": one.protocol, **BOTH, "metric": one.metric, "k": one.k}
+                    head = head_of(runs[-1]) | {
+                        "protocol": one.protocol,
+                        **BOTH,
+                        "metric": one.metric,
+                        "k": one.k,
+                    }
                     value = "" if one.values is None else one.values[seed].mean()
                     metrics.append(head | {"users": "all", "value": value, "status": one.status})
                     for epoch, point in enumerate(one.curve, 1):
@@ -81,20 +86,18 @@ def write(
                         users.append(frame.assign(**head))
         frame = pd.concat(users, ignore_index=True) if users else pd.DataFrame()
         frame.to_parquet(folder / "per_user" / f"{dataset}.parquet", index=False)
-    rows = [
-        dict.fromkeys(COLUMNS["datasets"].split(), "1") | {"dataset": d, "title": d.upper()} for d in datasets
-    ]
-    tables = {"runs": runs, "metrics": metrics, "learning": curves, "datasets": rows}
-    for name, lines in tables.items():
-        frame = pd.DataFrame(lines).drop_duplicates()
-        columns = [*COLUMNS[name].split(), *(["mode", "gradient_cosine"] if name == "runs" else [])]
-        frame.reindex(columns=columns).to_csv(folder / f"{name}.csv", index=False)
     known = {"wpgrec": {"title": "W", "why": "w", "target": "test", "metrics": ["ndcg"], "k": [10],
                         "views": [BOTH]}}  # fmt: skip
-    study = {"name": "hand", "title": "By hand", "datasets": list(datasets), "models": [{"model": "ease"}],
-             "claims": claims, "protocols": protocols or known, "about": {}, "provenance": {}}  # fmt: skip
-    (folder / "study.json").write_text(json.dumps(study), encoding="utf-8")
-    return StudyResults(folder)
+    study = {"name": "hand", "title": "By hand", "claims": claims, "protocols": protocols or known}
+    titles = {dataset: dataset.upper() for dataset in datasets}
+    return write_files(
+        folder, study, titles, runs=unlike(runs), metrics=unlike(metrics), learning=unlike(curves)
+    )
+
+
+def unlike(rows: list[dict]) -> pd.DataFrame:
+    """Return rows each once."""
+    return pd.DataFrame(rows).drop_duplicates()
 
 
 def run_row(dataset: str, model: str, one: Model, seed: int) -> dict:
@@ -122,8 +125,11 @@ def verdict(files: StudyResults, dataset: str = LOO) -> tuple[str, str]:
     return row["verdict"], row["reason"]
 
 
+TABLE = {"name": "main", "title": "Main", "protocol": "wpgrec", "metrics": ["ndcg"], "k": [10]}
 USERS = 300
 BASE = np.random.default_rng(0).beta(1, 9, (1, USERS))
+GAIN = {"name": "best", "title": "Best?", "statement": "WPGRec is above every baseline", "kind": "gain",
+        "model": "wpgrec", "protocol": "wpgrec", "rivals": ["bsarec", "dgrec"]}  # fmt: skip
 ORDER = {"name": "order", "title": "Order?", "statement": "the order is the same", "kind": "order",
          "protocol": "wpgrec"}  # fmt: skip
 VALUE = {"name": "value", "title": "Value?", "statement": "the printed number comes out", "kind": "value",

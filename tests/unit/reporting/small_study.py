@@ -18,7 +18,6 @@ ROOT = Path(__file__).resolve().parents[3]
 HOSTILE = "no<script>alert(1)</script>|a\\b&c$d_e{f}%`g`\nh\x1b[31m"
 TITLES = {"ease": "EASE", "sdiff": "S-Diff", "gfcf": "GF-CF", "giffcf": "Giff", "bspm": "BSPM"}
 DATASETS = ["ml-1m.diffrec", "tiny"]
-CURVE = ["figure", "dataset", "series", "x", "y"]
 VIEWS = [("train", "train+valid"), ("train+valid", "train+valid")]
 
 # (model, variant, group, dataset) -> recall@10 of each seed; a word is a failed run
@@ -43,7 +42,7 @@ def run_row(model: str, variant: str, group: str, dataset: str, seed: int, **mor
 
 def metric_rows(run: dict, recall: float | str) -> list[dict]:
     failed = isinstance(recall, str)
-    base = {name: run[name] for name in ("dataset", "model", "variant", "key", "seed", "fit")}
+    base = study_rows.head_of(run)
     return [
         base
         | {"protocol": "sdiff", "history": history, "mask": mask, "users": "all", "metric": metric, "k": k}
@@ -101,7 +100,6 @@ def study_json() -> dict:
 
 
 def write_study(folder: Path) -> Path:
-    folder.mkdir(parents=True)
     runs, metrics, learning = [], [], []
     for (model, variant, group, dataset), values in VALUES.items():
         for seed, value in enumerate(values):
@@ -118,40 +116,14 @@ def write_study(folder: Path) -> Path:
         learning.append(common | {"seed": 0, "curve": "recall@20", "epoch": epoch, "value": epoch / 10})
     noise = [("snr", "tiny", name, x, y - x) for name, y in (("vp", 9), ("_ve$", 7)) for x in (1, 2, 3)]
     gains = [("response", "tiny", "low-pass", x / 10, 1.0) for x in range(30)]
-    datasets = [
-        [
-            name,
-            f"Title of {name}",
-            5949,
-            10,
-            1e6,
-            1,
-            1,
-            1,
-            1,
-            0.05,
-            3.0,
-            True,
-            "terms",
-            "https://example.org",
-            "",
-        ]
-        for name in DATASETS
-    ]
-    columns = "dataset title users items interactions train valid test test_users density mean_length"
-    tables = {
-        "runs": pd.DataFrame(runs),
-        "metrics": pd.DataFrame(metrics),
-        "learning": pd.DataFrame(learning),
-        "snr": pd.DataFrame(noise, columns=CURVE),
-        "frequency-response": pd.DataFrame(gains, columns=CURVE),
-        "datasets": pd.DataFrame(
-            datasets, columns=[*columns.split(), "ordered", "licence", "citation", "notes"]
-        ),
-    }
-    for name, frame in tables.items():
-        frame.to_csv(folder / f"{name}.csv", index=False)
-    (folder / "study.json").write_text(json.dumps(study_json()))
+    counts = {"users": 5949, "items": 10, "interactions": 1e6, "train": 1, "valid": 1, "test": 1,
+              "test_users": 1, "density": 0.05, "mean_length": 3.0, "ordered": True, "licence": "terms",
+              "citation": "https://example.org"}  # fmt: skip
+    datasets = [{"dataset": name, "title": f"Title of {name}"} | counts for name in DATASETS]
+    spectra = {"snr": noise, "frequency_response": gains}
+    tables = {name: pd.DataFrame(rows, columns=study_rows.CURVE) for name, rows in spectra.items()}
+    tables |= {"runs": runs, "metrics": metrics, "learning": learning, "datasets": datasets}
+    study_rows.write_files(folder, study_json(), {}, **tables)
     return folder
 
 

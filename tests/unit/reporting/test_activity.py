@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from hand_made import LOO, Model, write
+from study_rows import texts_of
 
 from recspectra.config.base import ConfigError
 from recspectra.config.study import FigureConfig, TableConfig
@@ -64,12 +64,10 @@ def test_the_front_is_what_nothing_as_fast_reaches() -> None:
 def test_seconds_are_those_of_all_stages(tmp_path: Path) -> None:
     models = {"ease": Model(FIRST), "sgl": Model(FIRST / 2), "dgrec": Model(FIRST, kind="lists")}
     files = study(tmp_path, **models, lost=Model(None, status="oom"))
-    path = files.folder / "runs.csv"
-    runs = pd.read_csv(path, dtype=str, keep_default_na=False)
-    runs = runs.assign(
+    runs = texts_of(files.folder, "runs").assign(
         spectrum_seconds=["", "1.5", "", ""], fit_seconds=["4", "2", "", ""], score_seconds=["1", "3", "", ""]
     )
-    runs.to_csv(path, index=False)
+    runs.to_csv(files.folder / "runs.csv", index=False)
     files = StudyResults(files.folder)
     what = trade_off(files, validate(FigureConfig, FIGURE, "study.yaml"))
     found = what.frame.set_index("series")
@@ -89,10 +87,7 @@ def test_a_study_without_times_draws_an_empty_frame(tmp_path: Path) -> None:
 def test_labels_share_no_room_where_there_is_room(tmp_path: Path) -> None:
     names = {f"m{i}": Model(FIRST * (1 - i / 100)) for i in range(8)}
     files = study(tmp_path, **names)
-    text = json.dumps(json.loads((files.folder / "study.json").read_text()))
-    (files.folder / "study.json").write_text(text)
-    picture = render(
-        trade_off(files, validate(FigureConfig, FIGURE, "s")), validate(FigureConfig, FIGURE, "s")
-    )
+    figure = validate(FigureConfig, FIGURE, "s")
+    picture = render(trade_off(files, figure), figure)
     boxes = [Box(x - 0.02, y - 0.02, x + 0.02, y + 0.02) for x, y in (t.xyann for t in picture.axes[0].texts)]
     assert all(a.shared(b) == 0 for i, a in enumerate(boxes) for b in boxes[:i])

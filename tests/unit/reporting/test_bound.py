@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from study_rows import write_files
 
 from recspectra.reporting.audit import bound, breaks_bound
 from recspectra.reporting.footnotes import footnotes
@@ -16,14 +16,8 @@ from recspectra.reporting.results import COLUMNS, JOIN, StudyError, StudyResults
 
 ROOT = Path(__file__).resolve().parents[3]
 VIEW = {"history": "train+valid", "mask": "train+valid"}
-HEAD = {
-    "dataset": "lastfm.loo",
-    "model": "wpgrec",
-    "variant": "default",
-    "key": "a",
-    "seed": "42",
-    "fit": "train",
-}
+HEAD = {"dataset": "lastfm.loo", "model": "wpgrec", "variant": "default", "key": "a", "seed": "42",
+        "fit": "train"}  # fmt: skip
 
 
 def measured(ranks: np.ndarray, bonus: float = 0.0) -> pd.DataFrame:
@@ -33,36 +27,21 @@ def measured(ranks: np.ndarray, bonus: float = 0.0) -> pd.DataFrame:
         hits = ranks <= k
         gain = np.where(hits, 1 / np.log2(ranks + 1), 0.0).mean() + (bonus if k == 20 else 0.0)
         for metric, value in (("hr", hits.mean()), ("ndcg", gain)):
-            rows.append(
-                {
-                    **HEAD,
-                    **VIEW,
-                    "protocol": "wpgrec",
-                    "metric": metric,
-                    "k": k,
-                    "value": value,
-                    "status": "ok",
-                }
-            )
+            spot = {"protocol": "wpgrec", "metric": metric, "k": k}
+            rows.append({**HEAD, **VIEW, **spot, "value": value, "status": "ok"})
     return pd.DataFrame(rows)
 
 
 def files_with(folder: Path, metrics: pd.DataFrame, per_user: str = "1090") -> StudyResults:
     study = {
-        "name": "w", "title": "W", "datasets": ["lastfm.loo"], "models": [{"model": "wpgrec"}], "about": {},
-        "provenance": {},
+        "name": "w", "title": "W", "datasets": ["lastfm.loo"],
         "tables": [{"name": "t", "title": "T", "protocol": "wpgrec", "metrics": ["hr", "ndcg"], "k": [10, 20],
                     "published": "wpgrec/table1"}],
         "protocols": {"wpgrec": {"title": "W", "why": "w", "target": "test", "views": [VIEW],
                                  "metrics": ["hr", "ndcg"], "k": [5, 10, 20], "ties": "half"}},
     }  # fmt: skip
-    (folder / "study.json").write_text(json.dumps(study))
     counts = dict.fromkeys(COLUMNS["datasets"].split(), "1") | {"dataset": "lastfm.loo", "test": "1090"}
-    pd.DataFrame([counts | {"test_users": per_user}]).to_csv(folder / "datasets.csv", index=False)
-    metrics.to_csv(folder / "metrics.csv", index=False)
-    for name in ("runs", "learning"):
-        pd.DataFrame(columns=COLUMNS[name].split()).to_csv(folder / f"{name}.csv", index=False)
-    return StudyResults(folder)
+    return write_files(folder, study, {}, metrics=metrics, datasets=[counts | {"test_users": per_user}])
 
 
 def test_any_ranks_keep_to_the_bound() -> None:

@@ -11,6 +11,7 @@ import pytest
 from hand_made import (
     BASE,
     BOTH,
+    GAIN,
     LOO,
     ORDER,
     ROOT,
@@ -31,14 +32,11 @@ from recspectra.config.study import ClaimConfig
 from recspectra.config.yaml_io import validate
 from recspectra.evaluation.simultaneous import Pair, Panel, compare
 from recspectra.reporting import claims
-from recspectra.reporting.claims import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED
+from recspectra.reporting.claims.common import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED
 from recspectra.reporting.draw import draw
 from recspectra.reporting.results import StudyError, StudyResults
 from recspectra.reporting.site import render
 from recspectra.reporting.user_values import user_values
-
-GAIN = {"name": "best", "title": "Best?", "statement": "WPGRec is above every baseline", "kind": "gain",
-        "model": "wpgrec", "protocol": "wpgrec", "rivals": ["bsarec", "dgrec"]}  # fmt: skip
 
 
 def three(**rivals: Model) -> dict[str, Model]:
@@ -449,23 +447,31 @@ def test_a_study_without_claims_writes_none(tmp_path: Path) -> None:
     assert draw(files.folder, ROOT) == ["standings.csv", "standings.svg", "summary.txt", "audit.csv"]
 
 
+OPTIMUM = GAIN | {"kind": "optimum", "rivals": [], "settings": {"center": 0.2}}
+
+
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("claim", "message"),
     [
-        ({"kind": "ablation", "rivals": []}, "needs `pairs`"),
-        ({"kind": "value", "rivals": []}, "needs `published`"),
-        ({"kind": "value"}, "'value' does not use `rivals`; it takes model, variant, statement, "),
-        ({"rival_metric": "ndcg_set"}, "`rival_metric` and `rival_protocol` are given together"),
-        ({"rival_metric": "ndcg", "rival_protocol": "standard"}, "`rival_metric` needs `published`"),
-        ({"kind": "best"}, "kind"),
+        (GAIN | {"kind": "ablation", "rivals": []}, "needs `pairs`"),
+        (GAIN | {"kind": "value", "rivals": []}, "needs `published`"),
+        (GAIN | {"kind": "value"}, "'value' does not use `rivals`; it takes model, variant, statement, "),
+        (GAIN | {"rival_metric": "ndcg_set"}, "`rival_metric` and `rival_protocol` are given together"),
+        (GAIN | {"rival_metric": "ndcg", "rival_protocol": "standard"}, "`rival_metric` needs `published`"),
+        (GAIN | {"kind": "best"}, "kind"),
+        ({k: v for k, v in GAIN.items() if k != "statement"}, "a claim of kind gain needs `statement`"),
+        (ORDER | {"papers": ["p"]}, "kind 'order' does not use `papers`; it takes"),
+        (OPTIMUM | {"settings": {}}, "a claim of kind optimum needs `settings`"),
+        (OPTIMUM | {"settings": {"center": {}}}, "settings.center: needs `min`, `max` or both"),
+        (OPTIMUM | {"settings": {"center": {"min": 1, "max": 0}}}, "`min` must not be above `max`"),
+        (OPTIMUM | {"settings": {"center": []}}, "settings.center"),
+        (OPTIMUM | {"settings": {"center": {"from": 1}}}, "settings.center.from: unknown key"),
+        (ABLATION | {"settings": {"center": 0.2}}, "does not use `settings`; it takes"),
     ],
 )  # fmt: skip
-def test_a_wrong_claim_is_refused(change: dict, message: str) -> None:
+def test_a_wrong_claim_is_refused(claim: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        validate(ClaimConfig, GAIN | change, "study.yaml")
-    left = {name: value for name, value in GAIN.items() if name != "statement"}
-    with pytest.raises(ConfigError, match="a claim of kind gain needs `statement`"):
-        validate(ClaimConfig, left, "study.yaml")
+        validate(ClaimConfig, claim, "study.yaml")
 
 
 def test_old_studies_are_read_without_claims(tmp_path: Path) -> None:

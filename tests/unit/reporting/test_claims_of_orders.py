@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from hand_made import BASE, LOO, ORDER, ROOT, Model, above, closed, judged, verdict, write
 
-from recspectra.reporting.claims import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED
+from recspectra.reporting import claims
+from recspectra.reporting.claims.common import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED
 from recspectra.reporting.published import Published
 
 
@@ -55,6 +57,39 @@ def test_an_order_of_models_that_had_no_epochs_left_is_not_told(tmp_path: Path) 
     data = {"one": ranked(FALLING, 0.02), "two": ranked(FALLING, 0.02, curve=[0.1, 0.2])}
     found, why = verdict(write(tmp_path / "s", data, [ORDER]), "two")
     assert found == CANNOT_TELL and "m0, m1, m2, m3, m4, m5: still gaining" in why
+
+
+@pytest.mark.parametrize(
+    ("second", "noise", "said"),
+    [
+        ([0, -0.02], 0.02, "in the same order as on ONE; two samples of users of one setting agree on which"),
+        ([-0.02, 0], 0.02, "the other way round than on ONE; two samples of users of one setting agree"),
+        ([0, -0.02], 3.0, "in the same order as on ONE (p 1.000)"),
+    ],
+    ids=["same", "reversed", "noise"],
+)  # fmt: skip
+def test_an_order_of_two_models_is_told_without_a_rank_correlation(
+    tmp_path: Path, second: list[float], noise: float, said: str
+) -> None:
+    data = {"one": ranked([0, -0.02], 0.02), "two": ranked(second, noise)}
+    files = write(tmp_path / "s", data, [ORDER])
+    rows = judged(files)
+    text = claims.tell(files, files.config.claims[0], rows)[1]
+    assert f"The two models stand {said}" in text and "Kendall" not in text and "-1.00" not in text
+    assert re.search(r"m[01] 0\.1038 \(place 1 to [12]\) is above m[01] 0\.0838 \(place [12] to 2\)\.", text)
+    assert ("may disagree on which of the two models is above" in rows["reason"][3]) == (noise > 1)
+
+
+def test_an_order_without_another_to_set_it_against_is_not_told(tmp_path: Path) -> None:
+    files = write(tmp_path / "s", {"one": ranked(FALLING, 0.02)}, [ORDER])
+    rows = judged(files)
+    assert set(rows["scope"]) == {"claim", "model"} and verdict(files, "one") == (
+        CANNOT_TELL, "no other dataset or view has numbers to set this order against"
+    )  # fmt: skip
+    text = claims.tell(files, files.config.claims[0], rows)[0]
+    assert text.startswith(
+        "ONE, history train+valid, mask train+valid: cannot tell. Reason: no other dataset"
+    )
 
 
 def test_an_order_is_set_against_the_printed_one(tmp_path: Path) -> None:

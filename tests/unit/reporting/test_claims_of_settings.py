@@ -14,11 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from own_study import load, refused
 
-from recspectra.config.base import ConfigError
 from recspectra.config.study import ClaimConfig
 from recspectra.config.yaml_io import validate
 from recspectra.reporting import claims
-from recspectra.reporting.claims import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED
+from recspectra.reporting.claims.common import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED
 from recspectra.reporting.words import percent, signed
 
 USERS = 300
@@ -261,23 +260,6 @@ def test_a_claim_without_any_run_is_not_told(tmp_path: Path) -> None:
     rows = judged(files)
     assert list(rows["verdict"]) == [CANNOT_TELL] * 2
     assert list(rows["reason"]) == ["no run is of the claimed setting"] * 2
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"settings": {}}, "a claim of kind optimum needs `settings`"),
-        ({"settings": {"center": {}}}, "settings.center: needs `min`, `max` or both"),
-        ({"settings": {"center": {"min": 1, "max": 0}}}, "`min` must not be above `max`"),
-        ({"settings": {"center": []}}, "settings.center"),
-        ({"settings": {"center": {"from": 1}}}, "settings.center.from: unknown key"),
-        ({"kind": "ablation", "pairs": [{"better": "a", "worse": "b", "claim": "c"}]},
-         "does not use `settings`; it takes"),
-    ],
-)  # fmt: skip
-def test_a_wrong_claim_is_refused(change: dict, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        validate(ClaimConfig, OPTIMUM | change, "study.yaml")
 
 
 @pytest.mark.parametrize(

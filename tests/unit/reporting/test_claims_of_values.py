@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from hand_made import BASE, BOTH, LOO, VALUE, Model, judged, write
 
-from recspectra.reporting.claims import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED
+from recspectra.reporting.claims.common import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED
 
 
 def at(mean: float, seeds: tuple[float, ...] = (0.0,), **more: object) -> Model:

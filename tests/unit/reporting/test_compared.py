@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from small_study import metric_rows, run_row, write_study
+from study_rows import change_study
 
 from recspectra.config.study import FigureConfig
 from recspectra.reporting.draw import draw_table
@@ -36,25 +36,22 @@ def files(tmp_path: Path, published: Published) -> StudyResults:
     ]
     add_rows(folder / "runs.csv", [tuned])
     add_rows(folder / "metrics.csv", [*metric_rows(tuned, 0.15), *masked])
-    study = json.loads((folder / "study.json").read_text())
     table = {"protocol": "sdiff", "metrics": ["recall"], "k": [10], "published": "sdiff/table1"}
     views = [{"history": "train", "mask": mask} for mask in ("train", "train+valid")]
-    study["tables"] = [
+    tables = [
         {**table, "name": "main", "title": "M", "groups": ["main"], "views": views},
         {**table, "name": "again", "title": "A", "groups": ["main"], "views": views},
         {**table, "name": "tuned", "title": "T", "groups": ["tuned"], "views": views[1:]},
     ]
-    (folder / "study.json").write_text(json.dumps(study))
-    files = StudyResults(folder)
+    files = change_study(folder, tables=tables)
     for one in files.config.tables:
         draw_table(files, one, published)
     return files
 
 
 def test_masks_and_settings_are_told_apart_and_a_second_table_adds_nothing(
-    files: StudyResults, published: Published, monkeypatch: pytest.MonkeyPatch
+    files: StudyResults, published: Published
 ) -> None:
-    monkeypatch.setattr(home, "_broken", lambda view: set())
     found = home.compared(SimpleNamespace(files=files, page="s.html"), published)
     points = [point for point in found if point["model"] == "S-Diff"]
     where = f"Title of {DATASET}, history train, mask "

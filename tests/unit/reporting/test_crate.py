@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from small_study import ROOT, study_json, write_study
+from study_rows import change_study
 
 from recspectra.reporting.crate import write_crate
 from recspectra.reporting.draw import draw
@@ -21,9 +22,7 @@ from recspectra.reporting.draw import draw
 def crate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = tmp_path_factory.mktemp("crate") / "results"
     folder = write_study(results / "studies" / "fixture")
-    study = study_json()
-    few = {"digests": {"tiny": "ab12"}, "figures": study["figures"][:1]}
-    (folder / "study.json").write_text(json.dumps(study | few))
+    change_study(folder, digests={"tiny": "ab12"}, figures=study_json()["figures"][:1])
     draw(folder, ROOT)
     record = results / "runs" / "tiny" / "ease" / "ease-7" / "seed-0" / "run.json"
     record.parent.mkdir(parents=True)

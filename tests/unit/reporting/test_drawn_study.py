@@ -29,6 +29,9 @@ DATASET, USERS = "ml-100k.higsp", 200
 TITLES = {"gsprec": "GSPRec", "gfcf": "GF-CF", "higsp": "HiGSP", "fagsp": "FaGSP", "ease": "EASE"}
 VIEW = {"history": "train", "mask": "train"}
 BOTH = {"history": "train+valid", "mask": "train+valid"}
+MEASURES = (("standard", "ndcg", BOTH), ("gsprec", "ndcg_hit", VIEW), ("higsp", "ndcg_set", VIEW))
+
+TIME = {"name": "time", "title": "Time", "kind": "runtime", "published": "gsprec/table7"}
 
 # (model, variant, group) -> mean of ndcg, ndcg_hit, ndcg_set; None: the run failed
 SYSTEMS: dict[tuple[str, str, str], tuple[float, float, float] | None] = {
@@ -51,37 +54,15 @@ def run_row(model: str, variant: str, group: str, seed: int) -> dict:
     return study_rows.run_row(DATASET, model, **named, **ended, peak_memory_mb=1000.0, params='{"rank": 64}')
 
 
+def protocol(metric: str, view: dict) -> dict:
+    return {"title": "P", "target": "test", "why": "w", "metrics": [metric], "k": [10], "views": [view]}
+
+
 def study_json() -> dict:
-    protocols = {
-        "standard": {
-            "title": "Standard",
-            "target": "test",
-            "why": "w",
-            "metrics": ["ndcg"],
-            "k": [10],
-            "views": [BOTH],
-        },
-        "gsprec": {
-            "title": "G",
-            "target": "test",
-            "why": "w",
-            "metrics": ["ndcg_hit"],
-            "k": [10],
-            "views": [VIEW],
-        },
-        "higsp": {
-            "title": "H",
-            "target": "test",
-            "why": "w",
-            "metrics": ["ndcg_set"],
-            "k": [10],
-            "views": [VIEW],
-        },
-    }
+    protocols = {name: protocol(metric, view) for name, metric, view in MEASURES}
     return {
-        "name": "claims", "title": "Claims", "datasets": [DATASET], "models": [{"model": "gsprec"}],
-        "protocols": protocols, "provenance": {},
-        "tables": [{"name": "time", "title": "Time", "kind": "runtime", "published": "gsprec/table7"}],
+        "name": "claims", "title": "Claims", "datasets": [DATASET], "protocols": protocols,
+        "tables": [TIME],
         "figures": [
             {"name": "tuning", "title": "Tuning", "kind": "tuning"},
             {"name": "energy", "title": "Energy", "kind": "energy"},
@@ -95,39 +76,19 @@ def study_json() -> dict:
     }  # fmt: skip
 
 
-def write_study(folder: Path) -> Path:
-    folder.mkdir(parents=True)
+def write_study(folder: Path, **changes: object) -> Path:
     runs, metrics = [], []
     for (model, variant, group), means in SYSTEMS.items():
         for seed in (0, 1):
-            run = run_row(model, variant, group, seed)
-            runs.append(run)
-            head = {name: run[name] for name in ("dataset", "model", "variant", "key", "fit")}
-            for j, (protocol, metric, view) in enumerate(
-                [("standard", "ndcg", BOTH), ("gsprec", "ndcg_hit", VIEW), ("higsp", "ndcg_set", VIEW)]
-            ):
-                row = head | {"seed": seed, "protocol": protocol, "metric": metric, "k": 10, **view}
+            runs.append(run_row(model, variant, group, seed))
+            for j, (name, metric, view) in enumerate(MEASURES):
+                row = study_rows.head_of(runs[-1]) | {"protocol": name, "metric": metric, "k": 10, **view}
                 value = {"value": means[j], "status": "ok"} if means else {"value": "", "status": "oom"}
                 metrics.append(row | value)
-    columns = "dataset title users items interactions train valid test test_users density mean_length"
-    about = [DATASET, "ML-100K", 943, 1682, 1, 1, 1, 1, USERS, 0.06, 9.0, True, "l", "c", ""]
-    tables = {
-        "runs": pd.DataFrame(runs),
-        "metrics": pd.DataFrame(metrics),
-        "learning": pd.DataFrame(
-            columns=["dataset", "model", "variant", "group", "seed", "fit", "curve", "epoch", "value"]
-        ),
-        "spectral": pd.DataFrame(columns=["figure", "dataset", "series", "x", "y"]),
-        "datasets": pd.DataFrame(
-            [about], columns=[*columns.split(), "ordered", "licence", "citation", "notes"]
-        ),
-        "tuning": trials(),
-        "energy": shares(),
-        "coefficients": shares().assign(figure="coefficients"),
-    }
-    for name, table in tables.items():
-        table.to_csv(folder / f"{name}.csv", index=False)
-    (folder / "study.json").write_text(json.dumps(study_json()))
+    about = {"dataset": DATASET, "title": "ML-100K", "users": 943, "items": 1682, "test_users": USERS}
+    tables = {"runs": runs, "metrics": metrics, "datasets": [about], "tuning": trials(), "energy": shares(),
+              "coefficients": shares().assign(figure="coefficients")}  # fmt: skip
+    study_rows.write_files(folder, study_json() | changes, {}, **tables)
     return folder
 
 
@@ -213,9 +174,7 @@ def test_a_runtime_table_has_no_multiples_of_a_model_without_a_run(tmp_path: Pat
     folder = write_study(tmp_path / "s")
     draw_numbers(folder)
     assert "times GF-CF" in (folder / "table-time.md").read_text()
-    study = study_json()
-    study["tables"][0]["reference"] = "wpgrec"
-    (folder / "study.json").write_text(json.dumps(study))
+    study_rows.change_study(folder, tables=[TIME | {"reference": "wpgrec"}])
     draw_numbers(folder)
     head = (folder / "table-time.md").read_text()
     assert "| total (s) | peak memory (MB) |" in " ".join(head.split()) and "| times" not in head
@@ -223,12 +182,10 @@ def test_a_runtime_table_has_no_multiples_of_a_model_without_a_run(tmp_path: Pat
 
 def test_a_fit_of_a_few_epochs_is_counted_as_often_as_the_table_says(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "s")
-    runs = pd.read_csv(folder / "runs.csv", dtype=str, keep_default_na=False)
+    runs = study_rows.texts_of(folder, "runs")
     own = runs["model"].isin(["gsprec", "fagsp"])
     runs.assign(epochs=runs["epochs"].mask(own, "2")).to_csv(folder / "runs.csv", index=False)
-    study = study_json()
-    study["tables"][0]["epochs"] = {"gsprec": 100, "fagsp": 1, "gfcf": 50}
-    (folder / "study.json").write_text(json.dumps(study))
+    study_rows.change_study(folder, tables=[TIME | {"epochs": {"gsprec": 100, "fagsp": 1, "gfcf": 50}}])
     draw_numbers(folder)
     frame = times_of(folder).set_index("row")
     line = frame.loc["GSPRec"]
@@ -250,10 +207,7 @@ def test_minutes_of_another_dataset_are_not_set_beside(drawn: Path) -> None:
 
 
 def test_runtimes_of_groups_without_runs(tmp_path: Path) -> None:
-    folder = write_study(tmp_path / "s")
-    study = study_json()
-    study["tables"][0]["groups"], study["figures"] = ["nobody"], []
-    (folder / "study.json").write_text(json.dumps(study))
+    folder = write_study(tmp_path / "s", tables=[TIME | {"groups": ["nobody"]}], figures=[])
     draw_numbers(folder)
     assert times_of(folder).empty
     assert "No run belongs to this table." in "\n".join(render([folder], ROOT).values())
@@ -318,15 +272,12 @@ def test_filters_of_several_datasets_share_names_and_get_panels(tmp_path: Path) 
         for kind, setting in (("low-pass", ""), ("band-pass", setting), ("combined", f"{setting} phi=0.5"))
         for x in (0.0, 1.0)
     ]
-    pd.DataFrame(points, columns=["figure", "dataset", "series", "x", "y"]).to_csv(
-        folder / "frequency-response.csv", index=False
-    )
+    path = folder / "frequency-response.csv"
+    pd.DataFrame(points, columns=study_rows.CURVE).to_csv(path, index=False)
     figure = FigureConfig(name="response", title="R", kind="frequency-response")
     frame = figure_data(StudyResults(folder), figure).frame
     assert set(frame["series"]) == {"low-pass", "band-pass", "combined"}
     assert set(frame["panel"]) == {"ML-100K (c=0.2 w=0.1 phi=0.5)", "other (c=0.8 w=0.3 phi=0.5)"}
     two = [["response", "other", "band-pass c=0.4 w=0.3", 0.0, 1.0]]
-    pd.DataFrame(points + two, columns=["figure", "dataset", "series", "x", "y"]).to_csv(
-        folder / "frequency-response.csv", index=False
-    )
+    pd.DataFrame(points + two, columns=study_rows.CURVE).to_csv(path, index=False)
     assert "band-pass c=0.4 w=0.3" in set(figure_data(StudyResults(folder), figure).frame["series"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hand_made
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,7 +24,7 @@ from recspectra.reporting.standings import with_costs
 from recspectra.reporting.tables import build, layout
 
 NAMES = ["mine.fold-1", "mine.fold-2", "mine.fold-3"]
-TABLE = TableConfig(name="t", title="T", protocol="wpgrec", metrics=["ndcg"], k=[10])
+TABLE = TableConfig(**hand_made.TABLE)
 
 
 def dataset(recipe: str = "k-fold", **keys: object) -> DatasetConfig:
@@ -167,13 +168,6 @@ def test_a_model_that_lacks_a_fold_has_no_mean_and_the_others_have(tmp_path: Pat
     assert np.isnan(frame["mean"]["SGL"]) and frame["status"]["SGL"] == "oom"
     assert frame["low"].isna().to_dict() == {"EASE": False, "SGL": True}
     assert frame["folds"]["EASE"] == 3 and np.isnan(frame["fold_low"]["SGL"])
-
-
-def test_standings_have_the_costs_of_all_folds(files: StudyResults) -> None:
-    rows = files.runs[["model", "variant", "key", "fit"]].drop_duplicates().assign(dataset="mine")
-    files.runs.loc[files.runs["dataset"] == NAMES[2], "peak_memory_mb"] = 9999.0
-    found = with_costs(files, rows)
-    assert found["seconds"].notna().all() and (found["memory"] == 9999.0).all() and len(found) == 2
 
 
 def test_one_fold_alone_is_a_dataset(tmp_path: Path) -> None:

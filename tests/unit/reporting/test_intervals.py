@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hand_made import LOO, ROOT, Model, above, gaps_with, judged, write
+from hand_made import GAIN, LOO, ROOT, TABLE, Model, above, gaps_with, judged, write
 
 from recspectra.config.study import FigureConfig, TableConfig
 from recspectra.evaluation.simultaneous import seed_variance
@@ -24,8 +24,7 @@ OTHER = "ml-100k.higsp"
 
 
 def table(**more: object) -> TableConfig:
-    given = {"name": "t", "title": "T", "protocol": "wpgrec", "metrics": ["ndcg"], "k": [10]}
-    return TableConfig(**(given | more))
+    return TableConfig(**(TABLE | more))
 
 
 def made(files: StudyResults, **more: object) -> pd.DataFrame:
@@ -99,14 +98,7 @@ def test_variation_over_seeds_that_is_not_covered_is_said(tmp_path: Path) -> Non
 def test_seeds_of_a_fit_with_two_labels_count_once(tmp_path: Path) -> None:
     values = BASE + 0.01 * np.random.default_rng(1).normal(size=(4, 60))
     both = [Model(values, key="one"), Model(values, key="one", variant="center=0.2")]
-    claim = {
-        "name": "c",
-        "title": "C",
-        "statement": "s",
-        "kind": "gain",
-        "model": "ease",
-        "protocol": "wpgrec",
-    }
+    claim = GAIN | {"model": "ease", "rivals": []}
     files = write(tmp_path / "s", {LOO: {"ease": fixed(BASE), "sgl": both}}, [claim])
     assert (made(files)["seeds_df"] == 3).all()
     assert judged(files).loc[0, "df"] == 3

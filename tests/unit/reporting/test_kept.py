@@ -11,7 +11,7 @@ import pytest
 from small_study import ROOT
 
 from recspectra.config.base import ConfigError
-from recspectra.reporting.claims import COLUMNS as CLAIM_COLUMNS
+from recspectra.reporting.claims.common import COLUMNS as CLAIM_COLUMNS
 from recspectra.reporting.kept import fill
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import COLUMNS, StudyError

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
-from hand_made import LOO, ROOT, Model, above, write
+from hand_made import BASE, LOO, ROOT, Model, above, closed, write
 from own_study import refused
 
 from recspectra.config.base import ConfigError
@@ -16,9 +15,11 @@ from recspectra.config.statements import COLUMNS, STATEMENTS, Known, Statement, 
 from recspectra.config.study import ClaimConfig
 from recspectra.config.yaml_io import validate
 from recspectra.reporting import claims
-from recspectra.reporting.claims import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED, judge
+from recspectra.reporting.claims import judge
+from recspectra.reporting.claims.common import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED
 from recspectra.reporting.pages import study
 from recspectra.reporting.published import Published
+from recspectra.reporting.results import StudyResults
 
 LINE = {
     "paper": "p", "place": "Table 1", "statement": "EASE is above SGL", "kind": "gain", "subject": "ease",
@@ -28,7 +29,6 @@ LINE = {
 VALUE = LINE | {"kind": "value", "rival": "", "published_rival": "", "statement": "EASE has 0.12"}
 KNOWN = Known(["ease", "sgl"], [LOO], {"wpgrec": (["ndcg"], [10])})
 CLAIM = {"name": "field", "title": "What is said?", "kind": "listed", "protocol": "wpgrec", "margin": 0.003}
-BASE = np.random.default_rng(0).beta(1, 9, (1, 300))
 
 
 def put(root: Path, *lines: dict[str, str]) -> Path:
@@ -128,20 +128,6 @@ def test_a_claim_about_a_paper_that_says_nothing_is_refused(tmp_path: Path) -> N
     assert "claims[0].papers: nothing of 'gfcf'" in found and found.endswith("did you mean 'gf-cf'?")
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (
-            {"kind": "order", "statement": "S", "papers": ["p"]},
-            "kind 'order' does not use `papers`; it takes",
-        ),
-    ],
-)
-def test_a_wrong_claim_is_refused(change: dict, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        validate(ClaimConfig, CLAIM | change, "study.yaml")
-
-
 # ---------------------------------------------------------------------------- the verdicts
 
 
@@ -150,10 +136,6 @@ def listed(tmp_path: Path, models: dict[str, Model], *lines: dict[str, str], **c
     published = Published(ROOT)
     published.statements = read_statements(put(tmp_path, *lines))
     return judge(files, published)
-
-
-def closed(gap: float, **more: object) -> Model:
-    return Model(above(BASE, gap, 3), kind="closed-form", **more)
 
 
 @pytest.mark.parametrize(
@@ -209,24 +191,17 @@ def test_only_what_the_claim_is_about_is_judged(tmp_path: Path) -> None:
     assert list(found["paper"]) == ["p"] and list(found["dataset"]) == [LOO]
 
 
-def test_the_first_page_has_every_statement_and_those_that_do_not_hold_first(tmp_path: Path) -> None:
+def test_statements_are_counted_in_words_and_those_that_do_not_hold_stand_first(tmp_path: Path) -> None:
     lines = [LINE, LINE | {"rival": "dgrec", "statement": "EASE is above DGRec"}]
     models = {"ease": Model(BASE, kind="closed-form"), "sgl": closed(-0.01), "dgrec": closed(0.01)}
     rows = listed(tmp_path, models, *lines)
-    files = claims.StudyResults(tmp_path / "study")
+    files = StudyResults(tmp_path / "study")
     shown = study._claim(files, files.config.claims[0], rows).rows
     title = files.titles.get(LOO, LOO)
     assert [(row["title"], row["verdict"]) for row in shown] == [
         (f"{title}, EASE is above DGRec, ndcg@10", NOT_REPRODUCED),
         (f"{title}, EASE is above SGL, ndcg@10", REPRODUCED),
     ]
-
-
-def test_statements_are_counted_in_words_and_shown_in_a_table(tmp_path: Path) -> None:
-    lines = [LINE, LINE | {"rival": "dgrec", "statement": "EASE is above DGRec"}]
-    models = {"ease": Model(BASE, kind="closed-form"), "sgl": closed(-0.01), "dgrec": closed(0.01)}
-    rows = listed(tmp_path, models, *lines)
-    files = claims.StudyResults(tmp_path / "study")
     told = claims.tell(files, files.config.claims[0], rows)
     assert "of 2 statements 1 reproduced, 1 not reproduced, 0 cannot tell." in told[0]
     assert "Not reproduced: EASE is above DGRec in ndcg@10 (p, " in told[0]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hand_made import BASE, LOO, ROOT, Model, above, judged, write
+from hand_made import GAIN as CLAIM
 from own_study import load
 from small_study import draw_numbers
+from study_rows import change_study
 
 from recspectra.config.catalog import Catalog
 from recspectra.config.narrowed import LeftOut
@@ -18,8 +20,6 @@ from recspectra.reporting import claims
 from recspectra.reporting.results import StudyResults
 from recspectra.reporting.site import render
 
-CLAIM = {"name": "best", "title": "Best?", "statement": "WPGRec is above every baseline", "kind": "gain",
-         "model": "wpgrec", "protocol": "wpgrec", "rivals": ["bsarec", "dgrec"]}  # fmt: skip
 OUT = {"by": "MODELS=wpgrec,bsarec", "models": {"dgrec": "DGRec", "ease": "EASE"},
        "runs": [["dgrec", "default"]], "figures": ["sens", "abl"], "claims": ["parts"],
        "of_claims": {"best": {LOO: [["dgrec", "default"]]}}}  # fmt: skip
@@ -27,13 +27,11 @@ SAID = ('Narrowed by MODELS=wpgrec,bsarec: DGRec and EASE take no part; the figu
         'claim "parts" are not shown.')  # fmt: skip
 
 
-def narrowed(folder: Path, claim: dict = CLAIM) -> StudyResults:
+def narrowed(folder: Path, claim: dict = CLAIM, gap: float = -0.02) -> StudyResults:
     """Write a study of two models, whose third was left out by its user."""
-    rival = Model(above(BASE, -0.02, 1), kind="closed-form")
+    rival = Model(above(BASE, gap, 1), kind="closed-form")
     write(folder, {LOO: {"wpgrec": Model(BASE, kind="closed-form"), "bsarec": rival}}, [claim])
-    path = folder / "study.json"
-    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"left_out": OUT}), "utf-8")
-    return StudyResults(folder)
+    return change_study(folder, left_out=OUT)
 
 
 def test_a_rival_that_was_left_out_is_the_reason_and_stands_first(tmp_path: Path) -> None:
@@ -51,6 +49,25 @@ def test_a_rival_that_was_left_out_is_the_reason_and_stands_first(tmp_path: Path
 def test_rivals_of_a_printed_table_are_told_from_those_that_the_study_never_had(tmp_path: Path) -> None:
     rows = judged(narrowed(tmp_path / "s", CLAIM | {"rivals": [], "published": "wpgrec/table1"}))
     assert "left out by MODELS=wpgrec,bsarec: DGRec; not in this study: " in rows["reason"][0]
+
+
+def test_a_model_below_a_rival_that_took_part_is_below_whatever_the_others_have(tmp_path: Path) -> None:
+    files = narrowed(tmp_path / "s", CLAIM | {"published": "wpgrec/table1"}, gap=0.02)
+    rows = judged(files)
+    assert (rows["verdict"][0], rows["reason"][0]) == (
+        "not reproduced", "WPGRec is below BSARec, which took part; left out by MODELS=wpgrec,bsarec: DGRec"
+    )  # fmt: skip
+    text = claims.tell(files, files.config.claims[0], rows)[0]
+    assert "BSARec, the best rival that took part, 0." in text
+
+
+@pytest.mark.parametrize("gap", [-0.02, 0.02])
+def test_a_gain_over_those_that_took_part_is_no_share_of_the_printed_one(tmp_path: Path, gap: float) -> None:
+    files = narrowed(tmp_path / "s", CLAIM | {"published": "wpgrec/table1"}, gap)
+    rows = judged(files)
+    assert rows["published_gain"][0] > 0 and pd.isna(rows["share"][0])
+    files.left_out = LeftOut()
+    assert pd.notna(judged(files)["share"][0])
 
 
 def test_without_named_rivals_those_that_were_left_out_bar_a_gain_as_well(tmp_path: Path) -> None:

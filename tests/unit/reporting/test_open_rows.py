@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from small_study import DATASETS, ROOT, cell, laid, study_json, write_study
+from study_rows import change_study
 
 from recspectra.reporting.draw import draw_table
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import StudyResults
 from recspectra.reporting.tables import read
 
 NOTHING = "No run belongs to this table."
@@ -22,10 +21,8 @@ OPEN_NOTE = "not run: the paper lists it, this study does not run it."
 def drawn_with(folder: Path, **changes: Any) -> Path:
     """Draw the tables of the small study, the first of them with other settings."""
     write_study(folder)
-    study = study_json()
-    study["tables"][0].update(changes)
-    (folder / "study.json").write_text(json.dumps(study), encoding="utf-8")
-    files = StudyResults(folder)
+    first, *others = study_json()["tables"]
+    files = change_study(folder, tables=[first | changes, *others])
     for table in files.config.tables:
         draw_table(files, table, Published(ROOT))
     return folder

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import study_rows
 
+from recspectra.papers.sdiff import COLUMNS as TIMES
 from recspectra.reporting.draw import draw
 from recspectra.reporting.figures import figure_data
 from recspectra.reporting.results import StudyResults
@@ -25,9 +26,8 @@ MEANS = {
     ("b", "train"): {"sdiff": 0.10, "ease": 0.20, "gfcf": 0.30, "mf": None},
     ("b", "train+valid"): {"sdiff": 0.10, "ease": 0.20, "gfcf": 0.30, "mf": None},
 }
-LEARNING = ["dataset", "model", "variant", "group", "seed", "fit", "curve", "epoch", "value"]
 STUDY = {
-    "name": "orders", "title": "Orders", "datasets": ["a", "b"], "provenance": {}, "about": {},
+    "name": "orders", "title": "Orders",
     "seeds": [0, 1, 2], "scale": {"name": "small", "seeds": 2, "epochs": {"light": 9}},
     "models": [{"model": "sdiff"}, {"model": "sdiff", "group": "bounds"}],
     "protocols": {"sdiff": {"title": "S", "why": "w", "target": "test", "metrics": ["recall"], "k": [20],
@@ -53,15 +53,12 @@ def run_row(dataset: str, model: str, seed: int, group: str = "main", swept: dic
 
 
 def metric_row(run: dict, view: dict, value: float | None) -> dict:
-    head = {name: run[name] for name in ("dataset", "model", "variant", "key", "seed", "fit")}
     shown = {"value": "" if value is None else value, "status": run["status"]}
-    return head | {"protocol": "sdiff", "metric": "recall", "k": 20, **view} | shown
+    return study_rows.head_of(run) | {"protocol": "sdiff", "metric": "recall", "k": 20, **view} | shown
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("orders") / "orders"
-    folder.mkdir(parents=True)
     runs, metrics = [], []
     for dataset in "ab":
         for model in TITLES:
@@ -73,29 +70,13 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for sigma in (0.4, 0.5, 1.0):
                 runs.append(run_row(dataset, "sdiff", 0, "bounds", {"alpha_min": alpha, "sigma_max": sigma}))
                 metrics.append(metric_row(runs[-1], TRAIN, alpha + sigma))
-    about = "title users items interactions train valid test test_users density mean_length ordered licence"
     times = [["times", "sdiff", axis, u, i, "denoiser", 0.01, "cpu", 1]
              for axis, u, i in (("users", 100, 50), ("users", 200, 50), ("items", 100, 70))]  # fmt: skip
-    tables = {
-        "runs": pd.DataFrame(runs),
-        "metrics": pd.DataFrame(metrics),
-        "learning": pd.DataFrame(columns=LEARNING),
-        "snr": pd.DataFrame(
-            [["snr", "ml-1m.diffrec", name, x, y] for name in ("vp", "ve") for x, y in ((2, 1.0), (1, 3.0))],
-            columns=["figure", "dataset", "series", "x", "y"],
-        ),
-        "inference": pd.DataFrame(
-            times,
-            columns=["figure", "model", "axis", "users", "items", "part", "seconds", "device", "threads"],
-        ),
-        "datasets": pd.DataFrame(
-            [[d, d.upper(), *["1"] * 9, "true", "l", "c", ""] for d in "ab"],
-            columns=["dataset", *about.split(), "citation", "notes"],
-        ),
-    }
-    for name, table in tables.items():
-        table.to_csv(folder / f"{name}.csv", index=False)
-    (folder / "study.json").write_text(json.dumps(STUDY))
+    noise = [["snr", "ml-1m.diffrec", name, x, y] for name in ("vp", "ve") for x, y in ((2, 1.0), (1, 3.0))]
+    tables = {"snr": pd.DataFrame(noise, columns=study_rows.CURVE),
+              "inference": pd.DataFrame(times, columns=["figure", *TIMES])}  # fmt: skip
+    folder = tmp_path_factory.mktemp("orders") / "orders"
+    study_rows.write_files(folder, STUDY, {"a": "A", "b": "B"}, runs=runs, metrics=metrics, **tables)
     draw(folder, ROOT)
     return folder
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from recspectra.config.base import ConfigError
@@ -79,29 +80,86 @@ def test_the_printed_gain_is_over_the_rivals_of_the_claim(published: Published) 
 # -------------------------------------------------------------------------------- audit
 
 
-def findings(published: Published, table: str, rule: str) -> set[tuple[str, str]]:
-    frame = audit(published, [table])
-    frame = frame[frame["rule"] == rule]
-    return set(zip(frame["dataset"], frame["method"], strict=True))
+@pytest.fixture(scope="module")
+def audited(published: Published) -> pd.DataFrame:
+    return audit(published, ["gsprec/table4", "sdiff/table1", "wpgrec/table1"])
 
 
-def test_audit_finds_what_is_known_of_gsprec(published: Published) -> None:
-    falling = findings(published, "gsprec/table4", "mrr-decreases")
+def found(audited: pd.DataFrame, table: str, rule: str) -> pd.DataFrame:
+    return audited[(audited["rule"] == rule) & (audited["table"] == table)]
+
+
+def test_audit_finds_cells_of_other_models(audited: pd.DataFrame) -> None:
+    rows = found(audited, "gsprec/table5", "repeated-across-tables").set_index("method")["detail"]
+    assert set(rows.index) == {"GSPRec-NB", "GSPRec-NL"}
+    assert "ndcg@10=0.6042 is HiGSP's ndcg@10 in gsprec/table4" in rows["GSPRec-NL"]
+    assert "mrr@10=0.5229 is FaGSP's mrr@10 in gsprec/table4" in rows["GSPRec-NL"]
+    assert "ndcg@10=0.5769 is HiGSP's ndcg@20 in gsprec/table4" in rows["GSPRec-NB"]
+
+
+def test_audit_recomputes_improvements(audited: pd.DataFrame) -> None:
+    rows = found(audited, "gsprec/table4", "improvement")
+    assert list(rows["dataset"]) == ["ml-1m", "all", "all"]
+    assert rows["detail"].iloc[0] == "the printed cells give +1.90% over JGCF; it is the gain over FaGSP"
+    assert "it is the gain on ml-100k alone" in rows["detail"].iloc[1]
+    assert "+12.73%" in rows["detail"].iloc[2]
+    assert found(audited, "wpgrec/table1", "improvement").empty
+    assert found(audited, "gsprec/table6", "improvement").empty
+
+
+def test_audit_finds_one_model_with_two_values(audited: pd.DataFrame) -> None:
+    rows = found(audited, "sdiff/table3", "differs-across-tables")
+    assert list(rows["cells"]) == ["recall@10=0.1255"]
+    for table in ("gsprec/table5", "gsprec/table6", "wpgrec/table3"):
+        assert found(audited, table, "differs-across-tables").empty
+
+
+def test_audit_sees_that_a_row_has_an_evaluator_of_its_own(audited: pd.DataFrame) -> None:
+    rows = found(audited, "gsprec/table4", "ndcg-mrr-ratio")
+    own = rows[rows["method"] == "GSPRec"]
+    assert set(own["dataset"]) == {"ml-100k", "ml-1m", "netflix", "amazon-beauty"}
+    assert not set(rows["method"]) & {"HiGSP", "GF-CF", "PGSP", "FaGSP", "LightGCN", "SimpleX"}
+
+
+def pairs(audited: pd.DataFrame, table: str, rule: str) -> set[tuple[str, str]]:
+    rows = found(audited, table, rule)
+    return set(zip(rows["dataset"], rows["method"], strict=True))
+
+
+def test_audit_finds_what_is_known_of_gsprec(audited: pd.DataFrame) -> None:
+    falling = pairs(audited, "gsprec/table4", "mrr-decreases")
     assert len(falling) == 39
     assert not [pair for pair in falling if pair[1] in ("GSPRec", "Popularity")]
     assert ("amazon-beauty", "JGCF") not in falling
-    assert ("ml-100k", "IMP-GCN") in findings(published, "gsprec/table4", "repeated-cell")
+    assert ("ml-100k", "IMP-GCN") in pairs(audited, "gsprec/table4", "repeated-cell")
 
 
-def test_audit_finds_what_is_known_of_sdiff_and_wpgrec(published: Published) -> None:
-    odd = findings(published, "sdiff/table1", "recall-ratio")
+def test_audit_finds_what_is_known_of_sdiff_and_wpgrec(audited: pd.DataFrame) -> None:
+    odd = pairs(audited, "sdiff/table1", "recall-ratio")
     assert {("amazon-book", "DiffRec"), ("ml-1m", "LinkProp"), ("ml-1m", "BSPM"), ("ml-1m", "S-Diff")} <= odd
     assert ("ml-1m", "DiffRec") not in odd
-    assert findings(published, "sdiff/table3", "misplaced-point") == {("ml-1m", "DDPM in Spectral")}
-    impossible = findings(published, "wpgrec/table1", "one-target")
+    assert pairs(audited, "sdiff/table3", "misplaced-point") == {("ml-1m", "DDPM in Spectral")}
+    assert ("yelp", "S-Diff") in pairs(audited, "sdiff/table1", "ndcg-ratio")
+    impossible = pairs(audited, "wpgrec/table1", "one-target")
     assert len(impossible) == 19
     assert not [pair for pair in impossible if pair[1] == "BERT4Rec"]
 
 
 def test_audit_of_the_study_covers_the_papers_it_refers_to(drawn: Path) -> None:
     assert set(read_audit(drawn)["table"]) == {"sdiff/table1", "sdiff/table3"}
+
+
+def test_claims_name_rows_that_are_printed(published: Published) -> None:
+    known = set(zip(published.rows["id"], published.rows["method"], published.rows["metric"], strict=True))
+    for claim in published.improvements.itertuples(index=False):
+        assert (claim.id, claim.method, claim.metric) in known
+        assert not claim.over or (claim.id, claim.over, claim.metric) in known
+        float(claim.value)
+
+
+def test_rows_that_stand_for_others_exist(published: Published) -> None:
+    for table_id, table in published.tables.items():
+        for method in table.same:
+            assert method in table.methods
+            origin, name = published.origin(table_id, method)
+            assert name in published.tables[origin].methods and origin != table_id

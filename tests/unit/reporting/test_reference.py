@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from small_study import write_study
+from study_rows import change_study, texts_of
 
 from recspectra.files import write_text
 from recspectra.reporting import reference
@@ -17,15 +18,9 @@ from recspectra.reporting.results import StudyError, StudyResults, read_csv
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    folder = write_study(tmp_path / "fixture")
-    study = json.loads((folder / "study.json").read_text())
-    made = {
-        "processor": "Abacus",
-        "machine": "Linux, 2 cores",
-        "packages": {"numpy": "2.4.6", "torch": "2.13.0"},
-    }
-    (folder / "study.json").write_text(json.dumps(study | {"provenance": made}))
-    return folder
+    made = {"processor": "Abacus", "machine": "Linux, 2 cores",
+            "packages": {"numpy": "2.4.6", "torch": "2.13.0"}}  # fmt: skip
+    return change_study(write_study(tmp_path / "fixture"), provenance=made).folder
 
 
 @pytest.fixture
@@ -36,7 +31,7 @@ def frozen(folder: Path, tmp_path: Path) -> Path:
 
 def change(folder: Path, **changes: object) -> None:
     """Set columns of the rows of S-Diff with seed 1 on ml-1m.diffrec."""
-    frame = pd.read_csv(folder / "metrics.csv", dtype=str, keep_default_na=False)
+    frame = texts_of(folder, "metrics")
     rows = (frame["model"] == "sdiff") & (frame["seed"] == "1") & (frame["dataset"] == "ml-1m.diffrec")
     assert rows.any()
     for name, value in changes.items():
@@ -106,7 +101,7 @@ def test_a_run_that_fails_now_differs(folder: Path, frozen: Path) -> None:
 
 
 def test_another_key_is_another_configuration(folder: Path, frozen: Path) -> None:
-    frame = pd.read_csv(folder / "metrics.csv", dtype=str, keep_default_na=False)
+    frame = texts_of(folder, "metrics")
     frame.loc[frame["model"] == "sdiff", "key"] = "another"
     frame.to_csv(folder / "metrics.csv", index=False)
     row = outcome(reference.compare(folder, frozen))
@@ -114,7 +109,7 @@ def test_another_key_is_another_configuration(folder: Path, frozen: Path) -> Non
 
 
 def test_another_key_in_one_of_two_groups_is_another_configuration_too(folder: Path, tmp_path: Path) -> None:
-    frame = pd.read_csv(folder / "metrics.csv", dtype=str, keep_default_na=False)
+    frame = texts_of(folder, "metrics")
     for key in ("before", "after"):
         both = pd.concat([frame, frame[frame["model"] == "sdiff"].assign(key=key)])
         both.to_csv(folder / "metrics.csv", index=False)
@@ -126,7 +121,7 @@ def test_another_key_in_one_of_two_groups_is_another_configuration_too(folder: P
 
 
 def test_what_is_new_and_what_was_not_run_is_said(folder: Path, frozen: Path) -> None:
-    frame = pd.read_csv(folder / "metrics.csv", dtype=str, keep_default_na=False)
+    frame = texts_of(folder, "metrics")
     frame.loc[frame["model"] == "sdiff", "variant"] = "renamed"
     frame.to_csv(folder / "metrics.csv", index=False)
     found = reference.compare(folder, frozen)
@@ -151,7 +146,7 @@ def test_freezing_a_part_of_the_models_keeps_what_is_there(folder: Path, frozen:
     """As after MODELS=, which leaves the other models out of every file."""
     kept = {path: path.read_bytes() for path in frozen.rglob("*") if path.is_file()}
     for name in ("metrics", "runs"):
-        frame = pd.read_csv(folder / f"{name}.csv", dtype=str, keep_default_na=False)
+        frame = texts_of(folder, name)
         frame[frame["model"] != "sdiff"].to_csv(folder / f"{name}.csv", index=False)
     with pytest.raises(StudyError, match=r"runs\.csv: keeps sdiff, which this run of the study lacks"):
         reference.freeze(folder, frozen)
@@ -166,7 +161,7 @@ def test_freezing_fewer_seeds_or_variants_keeps_what_is_there(
     folder: Path, tmp_path: Path, column: str, value: str, told: str
 ) -> None:
     """As after SEEDS=1 or MODEL_GROUPS=."""
-    runs = pd.read_csv(folder / "runs.csv", dtype=str, keep_default_na=False)
+    runs = texts_of(folder, "runs")
     added = runs[(runs["model"] == "sdiff") & (runs["group"] == "main") & (runs["seed"] == "0")]
     whole = pd.concat([runs, added.assign(**{column: value})]).drop_duplicates(["dataset", *reference.NAMED])
     whole.to_csv(folder / "runs.csv", index=False)

@@ -18,6 +18,7 @@ from small_study import (
     study_json,
     write_study,
 )
+from study_rows import change_study, texts_of
 
 from recspectra.reporting.draw import draw
 from recspectra.reporting.figures import figure_data
@@ -160,7 +161,7 @@ def test_report_holds_everything(html: str) -> None:
 
 def test_every_study_has_a_page_and_a_link_to_it(drawn: Path, tmp_path: Path) -> None:
     other = write_study(tmp_path / "other")
-    (other / "study.json").write_text(json.dumps(study_json() | {"name": "other", "figures": []}))
+    change_study(other, name="other", figures=[])
     draw_numbers(other)
     pages = render([drawn, other], ROOT)
     assert set(pages) == {"index.html", "study-fixture.html", "study-other.html", "runs.html", "status.html",
@@ -172,10 +173,8 @@ def test_every_study_has_a_page_and_a_link_to_it(drawn: Path, tmp_path: Path) ->
 
 def test_report_says_when_all_runs_finished(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "s")
-    runs = pd.read_csv(folder / "runs.csv", dtype=str, keep_default_na=False)
-    runs.assign(status="ok", reason="").to_csv(folder / "runs.csv", index=False)
-    study = study_json() | {"figures": []}
-    (folder / "study.json").write_text(json.dumps(study))
+    texts_of(folder, "runs").assign(status="ok", reason="").to_csv(folder / "runs.csv", index=False)
+    change_study(folder, figures=[])
     draw_numbers(folder)
     assert "every run finished" in "\n".join(render([folder], ROOT).values())
 
@@ -184,7 +183,7 @@ def test_numbers_of_an_earlier_version_of_a_dataset_say_so(tmp_path: Path) -> No
     """Two studies on one dataset stand in one report, whatever became of the data between them."""
     folder = write_study(tmp_path / "studies" / "s")
     dataset = study_json()["datasets"][0]
-    (folder / "study.json").write_text(json.dumps(study_json() | {"figures": [], "digests": {dataset: "a"}}))
+    change_study(folder, figures=[], digests={dataset: "a"})
     draw_numbers(folder)
     stats = tmp_path / "data" / dataset / "stats.json"
     stats.parent.mkdir(parents=True)
@@ -205,7 +204,7 @@ def test_missing_metrics_names_the_target(tmp_path: Path) -> None:
 
 def test_wrong_files_are_named(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "s")
-    metrics = pd.read_csv(folder / "metrics.csv", dtype=str, keep_default_na=False)
+    metrics = texts_of(folder, "metrics")
     metrics.drop(columns="mask").to_csv(folder / "metrics.csv", index=False)
     with pytest.raises(StudyError, match=r"metrics\.csv: column mask is missing"):
         _ = StudyResults(folder).metrics
@@ -236,8 +235,7 @@ def test_scripts_run_and_fail_with_one_message(script: str, drawn: Path, tmp_pat
     folder = drawn
     if script == "draw":  # one table and one figure
         folder, study = write_study(tmp_path / "small"), study_json()
-        small = study | {part: study[part][:1] for part in ("tables", "figures")}
-        (folder / "study.json").write_text(json.dumps(small))
+        change_study(folder, **{part: study[part][:1] for part in ("tables", "figures")})
     arguments = {"draw": ["--folder"], "report": ["--output", str(output)]}[script]
     environment = {"PYTHONPATH": str(ROOT / "workflow"), "PATH": "/usr/bin:/bin"}
     good, bad = (

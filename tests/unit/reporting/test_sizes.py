@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-import pandas as pd
 import pytest
+from study_rows import write_files
 
 from recspectra.reporting.draw import draw_table, lay_out
 from recspectra.reporting.published import Published
@@ -24,11 +23,14 @@ def files(tmp_path: Path) -> StudyResults:
         | {"dataset": name, "title": name.upper(), "users": u, "items": i, "interactions": n}
         for name, (u, i, n) in COUNTS.items()
     ]
-    pd.DataFrame(rows).to_csv(tmp_path / "datasets.csv", index=False)
-    study = {"name": "s", "title": "S", "datasets": list(COUNTS), "models": [{"model": "ease"}],
-             "tables": [TABLE], "protocols": ["standard"], "about": {}, "provenance": {}}  # fmt: skip
-    (tmp_path / "study.json").write_text(json.dumps(study))
-    return StudyResults(tmp_path)
+    study = {
+        "name": "s",
+        "title": "S",
+        "datasets": list(COUNTS),
+        "tables": [TABLE],
+        "protocols": ["standard"],
+    }
+    return write_files(tmp_path, study, {}, datasets=rows)
 
 
 def test_printed_counts_stand_next_to_ours_and_slips_are_named(files: StudyResults) -> None:
@@ -53,11 +55,5 @@ def test_a_table_of_datasets_without_print_has_ours_alone(files: StudyResults) -
     published = Published(ROOT)
     draw_table(files, table, published)
     laid = lay_out(files, table, published)
-    assert laid.notes == [] and [cell.text for cell in laid.rows[2]] == [
-        "MINE",
-        "4",
-        "5",
-        "10",
-        "50.00",
-        "2.5",
-    ]
+    assert laid.notes == []
+    assert [cell.text for cell in laid.rows[2]] == ["MINE", "4", "5", "10", "50.00", "2.5"]

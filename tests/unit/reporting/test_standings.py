@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from hand_made import LOO, ROOT, Model, above, write
+from hand_made import GAIN, LOO, ROOT, TABLE, Model, above, write
 from small_study import draw_numbers
+from study_rows import change_study
 
 from recspectra.config.study import TableConfig
 from recspectra.reporting import standings
 from recspectra.reporting.draw import draw_table
 from recspectra.reporting.published import Published
 from recspectra.reporting.site import render
-
-TABLE = {"name": "main", "title": "Main", "protocol": "wpgrec", "metrics": ["ndcg"], "k": [10]}
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +31,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     }
     folder = tmp_path_factory.mktemp("standings") / "s"
     write(folder, {LOO: models}, [])
-    study = json.loads((folder / "study.json").read_text())
-    (folder / "study.json").write_text(json.dumps(study | {"tables": [TABLE]}))
+    change_study(folder, tables=[TABLE])
     draw_numbers(folder)
     return standings.read(folder).set_index("model")
 
@@ -85,8 +82,7 @@ def test_the_first_page_speaks_of_other_seeds_only_where_there_are_enough(
 ) -> None:
     noise = np.random.default_rng(1).uniform(0.2, 0.4, (2, seeds, 50))
     write(tmp_path / "s", {LOO: {"sgl": Model(noise[0]), "wpgrec": Model(noise[1])}}, [])
-    study = json.loads((tmp_path / "s" / "study.json").read_text())
-    (tmp_path / "s" / "study.json").write_text(json.dumps(study | {"tables": [TABLE]}))
+    change_study(tmp_path / "s", tables=[TABLE])
     draw_numbers(tmp_path / "s")
     page = render([tmp_path / "s"], ROOT)["index.html"]
     assert ("enough seeds, other seeds." in page) is said
@@ -97,8 +93,7 @@ def test_the_first_page_speaks_of_other_seeds_only_where_there_are_enough(
 @pytest.mark.parametrize(("paper", "said"), [({}, "<p>Claim: "), ({"paper": "P"}, "<p>The paper says: ")])
 def test_a_claim_of_no_paper_is_not_said_to_be_of_one(paper: dict, said: str, tmp_path: Path) -> None:
     noise = np.random.default_rng(1).uniform(0.2, 0.4, (2, 1, 50))
-    claim = {"name": "c", "title": "Best?", "kind": "gain", "model": "wpgrec", "rivals": ["sgl"],
-             "protocol": "wpgrec", "statement": "Mine is best."} | paper  # fmt: skip
+    claim = GAIN | {"rivals": ["sgl"], "statement": "Mine is best."} | paper
     write(tmp_path / "s", {LOO: {"sgl": Model(noise[0]), "wpgrec": Model(noise[1])}}, [claim])
     draw_numbers(tmp_path / "s")
     assert f"{said}Mine is best.</p>" in render([tmp_path / "s"], ROOT)["index.html"]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from small_study import HOSTILE, write_study
+from small_study import HOSTILE, study_json, write_study
+from study_rows import change_study, texts_of
 
 from recspectra.config.catalog import Catalog
 from recspectra.data.reach import COLUMNS as REACH
@@ -31,20 +32,16 @@ COUNTS = {
 }
 
 
-def frame_of(folder: Path, name: str) -> pd.DataFrame:
-    return pd.read_csv(folder / f"{name}.csv", dtype=str, keep_default_na=False)
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The small study, with ten times the value for warm users of its second dataset."""
     folder = write_study(tmp_path / "fixture")
-    metrics = frame_of(folder, "metrics")
+    metrics = texts_of(folder, "metrics")
     warm = metrics[metrics["dataset"] == "tiny"].assign(users="warm")
     number = warm["value"] != ""
     warm.loc[number, "value"] = (warm.loc[number, "value"].astype(float) / 10).astype(str)
     pd.concat([metrics, warm]).to_csv(folder / "metrics.csv", index=False)
-    data = frame_of(folder, "datasets").assign(**dict.fromkeys(REACH, "0"))
+    data = texts_of(folder, "datasets").assign(**dict.fromkeys(REACH, "0"))
     for name, value in COUNTS.items():
         data.loc[data["dataset"] == "tiny", name] = str(value)
     data.to_csv(folder / "datasets.csv", index=False)
@@ -59,14 +56,11 @@ def test_metrics_are_those_of_the_protocols_own_users(folder: Path) -> None:
     files = StudyResults(folder)
     assert set(files.metrics["users"]) == {"all"}
     assert set(files.warm_metrics["users"]) == {"warm"}
-    assert len(files.metrics) == len(frame_of(folder, "metrics").query("users == 'all'"))
+    assert len(files.metrics) == len(texts_of(folder, "metrics").query("users == 'all'"))
 
 
 def test_a_protocol_of_warm_users_has_these_as_its_own(folder: Path) -> None:
-    study = json.loads((folder / "study.json").read_text())
-    study["protocols"]["sdiff"]["users"] = "warm"
-    (folder / "study.json").write_text(json.dumps(study))
-    files = StudyResults(folder)
+    files = change_study(folder, protocols={"sdiff": study_json()["protocols"]["sdiff"] | {"users": "warm"}})
     assert set(files.metrics["users"]) == {"warm"}
     assert files.warm_metrics.empty
     long = build(files, table_of(folder, "first"), PUBLISHED)
@@ -125,7 +119,7 @@ def test_numbers_frozen_before_there_were_groups_are_compared(folder: Path, tmp_
 
 def test_a_study_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "old")
-    frame_of(folder, "metrics").drop(columns="users").to_csv(folder / "metrics.csv", index=False)
+    texts_of(folder, "metrics").drop(columns="users").to_csv(folder / "metrics.csv", index=False)
     files = StudyResults(folder)
     assert set(files.metrics["users"]) == {"all"}
     assert files.warm_metrics.empty

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from hand_made import LOO, ROOT, Model, write
+from hand_made import GAIN, LOO, ROOT, Model, write
+from study_rows import change_study, texts_of
 
 from recspectra.config.scale import CAPPED_MARK
 from recspectra.config.study import FigureConfig
@@ -27,8 +27,6 @@ PLACES = [
 ]
 # WPGRec is above SGL but for the most active users, and never above EASE
 VALUES = {"wpgrec": [0.3, 0.3, 0.3, 0.3], "sgl": [0.2, 0.2, 0.4, 0.1], "ease": [0.4, 0.5, 0.6, 0.31]}
-GAIN = {"name": "best", "title": "Best?", "statement": "WPGRec is best", "kind": "gain", "model": "wpgrec",
-        "protocol": "wpgrec"}  # fmt: skip
 FIGURE = {"name": "worlds", "title": "Worlds", "kind": "worlds"}
 
 
@@ -36,10 +34,9 @@ FIGURE = {"name": "worlds", "title": "Worlds", "kind": "worlds"}
 def files(tmp_path: Path) -> StudyResults:
     base = np.full((1, 20), 0.1)
     models = {name: Model(base, kind="closed-form") for name in VALUES}
-    claims = [GAIN | {"rivals": ["sgl"]}, GAIN | {"name": "all", "rivals": ["sgl", "ease"]}]
+    best = GAIN | {"statement": "WPGRec is best", "rivals": ["sgl"]}
+    claims = [best, best | {"name": "all", "rivals": ["sgl", "ease"]}]
     made = write(tmp_path / "s", {LOO: models}, claims)
-    path = made.folder / "study.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"figures": [FIGURE]}))
     rows = [
         {"dataset": LOO, "model": name, "variant": "default", "key": f"{name}-default", "fit": "train",
          **dict(zip(DIMENSIONS, place, strict=True)), "value": value, "seeds": 1}
@@ -47,7 +44,7 @@ def files(tmp_path: Path) -> StudyResults:
     ]  # fmt: skip
     (made.folder / "worlds").mkdir()
     pd.DataFrame(rows, columns=COLUMNS).to_parquet(made.folder / "worlds" / f"{LOO}.parquet", index=False)
-    return StudyResults(made.folder)
+    return change_study(made.folder, figures=[FIGURE])
 
 
 def test_shares_and_turns_are_those_of_the_worlds(files: StudyResults) -> None:
@@ -82,15 +79,29 @@ def test_the_matrix_holds_every_pair_and_stands_in_order(files: StudyResults) ->
 
 
 def test_a_model_that_a_cap_ended_has_its_mark_on_both_sides_of_the_matrix(files: StudyResults) -> None:
-    path = files.folder / "runs.csv"
-    runs = pd.read_csv(path, dtype=str, keep_default_na=False)
+    runs = texts_of(files.folder, "runs")
     runs.loc[runs["model"] == "sgl", "status"] = "capped"
-    runs.to_csv(path, index=False)
+    runs.to_csv(files.folder / "runs.csv", index=False)
     files, figure = StudyResults(files.folder), FigureConfig(**FIGURE)
     what = figure_data(files, figure)
     assert f"{CAPPED_MARK} SGL" in set(what.frame["series"]) & set(what.frame["rival"])
     assert "a cap of the scale ended fits of SGL" in what.caption
     assert draw_figure(files, figure)
+
+
+def test_settings_that_two_figures_call_the_same_are_told_apart(files: StudyResults) -> None:
+    runs = texts_of(files.folder, "runs")
+    other = runs[runs["model"] == "sgl"].assign(group="low", key="sgl-low")
+    pd.concat([runs, other]).to_csv(files.folder / "runs.csv", index=False)
+    path = files.folder / "worlds" / f"{LOO}.parquet"
+    values = pd.read_parquet(path)
+    low = values[values["model"] == "sgl"].assign(key="sgl-low", value=1.0)
+    pd.concat([values, low]).to_parquet(path, index=False)
+    figures = [FIGURE | {"group": "main"}, FIGURE | {"name": "lower", "group": "low"}]
+    files = change_study(files.folder, figures=figures)
+    pairs = worlds.build(files, Published(ROOT)).set_index(["subject", "rival"])["above"]
+    assert pairs["SGL [low]", "SGL [main]"] == 1.0 and pairs["WPGRec", "SGL [main]"] == 0.75
+    assert "SGL" in set(figure_data(files, files.config.figures[0]).frame["series"])
 
 
 def test_worlds_that_nobody_scored_are_missed_by_name(files: StudyResults) -> None:
@@ -100,6 +111,4 @@ def test_worlds_that_nobody_scored_are_missed_by_name(files: StudyResults) -> No
 
 
 def test_a_study_without_such_a_figure_has_no_worlds(files: StudyResults) -> None:
-    path = files.folder / "study.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"figures": []}))
-    assert worlds.draw_worlds(StudyResults(files.folder), Published(ROOT)) == []
+    assert worlds.draw_worlds(change_study(files.folder, figures=[]), Published(ROOT)) == []

@@ -331,7 +331,7 @@ CLAIM_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 
 class ClaimConfig(Strict):
-    """What a paper says, to be set against the study's own numbers; `reporting/claims.py` judges it.
+    """What a paper says, to be set against the study's own numbers; `reporting/claims` judges it.
 
     `gain`
         `model` is above the best of its rivals, whichever that is. Rivals are the models named by `rivals`;

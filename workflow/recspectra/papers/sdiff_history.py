@@ -139,22 +139,18 @@ def spread_table(files: StudyResults, table: TableConfig, published: Published) 
     """
     import pandas as pd
 
-    from recspectra.reporting.results import select_runs
+    from recspectra.reporting.results import rows_at, select_runs
 
     runs = select_runs(files, table.groups, table.datasets or files.config.datasets, table.fit)
     runs = runs[runs["model"].isin([table.reference, *GENERATIVE]) & (runs["variant"] == "default")]
     view = (table.views or files.views(table.protocol))[0]
     wanted = {"protocol": table.protocol, "history": view.history, "mask": view.mask,
               "metric": table.metrics[0], "k": table.k[0]}  # fmt: skip
-    metrics = files.metrics
-    for name, value in wanted.items():
-        metrics = metrics[metrics[name] == value]
+    metrics = rows_at(files.metrics, wanted | {"variant": "default"})
     rows = []
     for (dataset, model, label), part in runs.groupby(["dataset", "model", "label"], sort=False):
-        own = (
-            (metrics["dataset"] == dataset) & (metrics["model"] == model) & (metrics["variant"] == "default")
-        )
-        found = metrics[own & metrics["key"].isin(part["key"])].drop_duplicates(["key", "seed"])
+        own = rows_at(metrics, {"dataset": dataset, "model": model})
+        found = own[own["key"].isin(part["key"])].drop_duplicates(["key", "seed"])
         values = found["value"].dropna()
         rows.append(
             [dataset, label, model, len(values), *_spread(values), *_of_settings(files, dataset, model)]

@@ -19,6 +19,7 @@ import pandas as pd
 
 from recspectra.config.study import TableConfig
 from recspectra.reporting import crosscheck
+from recspectra.reporting.crosscheck import Finding
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import JOIN, StudyError, StudyResults, read_csv, write_csv
 
@@ -30,8 +31,6 @@ ONE_TARGET = (0.2277, 0.2789)
 DIGITS = 1.5e-4
 ROUNDING = 1e-9
 HITS = ("hr", "recall", "recall_min")  # with one target all are the same number
-
-Finding = tuple[str, str, str, str]  # dataset, method, cells, detail
 
 
 def mrr_decreases(cells: pd.DataFrame) -> Iterable[Finding]:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from recspectra.config.scale import USABLE
-from recspectra.files import ArtifactError, atomic, open_regular, write_json
+from recspectra.files import atomic, write_json
+from recspectra.reporting.pages.pictures import read
 from recspectra.reporting.pages.place import run_command, run_files, study_command
 from recspectra.reporting.results import JOIN, StudyResults, select_runs
 
@@ -64,7 +65,7 @@ class Crate:
 
     def add_file(self, at: str, path: Path, /, **properties: Any) -> dict[str, str]:
         """Add a file with its size and digest, and return a reference to it."""
-        content = _read(path)
+        content = read(path)
         self.files[at] = path
         about = {"name": path.name, "contentSize": str(len(content)),
                  "sha256": hashlib.sha256(content).hexdigest(),
@@ -93,7 +94,7 @@ def write_crate(folder: Path, root: Path, target: Path) -> Path:
     shutil.rmtree(target, ignore_errors=True)
     for name, path in crate.files.items():
         with atomic(target / name) as temporary:
-            temporary.write_bytes(_read(path))
+            temporary.write_bytes(read(path))
     metadata = target / "ro-crate-metadata.json"
     write_json(metadata, {"@context": CONTEXT, "@graph": list(crate.entities.values())})
     return metadata
@@ -222,12 +223,3 @@ def _controls(crate: Crate, actions: Iterable[str]) -> Iterator[dict[str, str]]:
 
 def _time(path: Path) -> str:
     return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
-
-
-def _read(path: Path) -> bytes:
-    """Return a file's bytes; a link could lead to any file, which the crate would hand on."""
-    try:
-        with open_regular(path, follow=False) as stream:
-            return stream.read()
-    except OSError as error:
-        raise ArtifactError(f"{path}: {error.strerror}; run the study again") from None

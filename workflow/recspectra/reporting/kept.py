@@ -32,9 +32,10 @@ from pydantic import Field
 from recspectra.config.base import ConfigError, Strict
 from recspectra.config.scale import CAPPED, USABLE
 from recspectra.config.yaml_io import parse_yaml, validate
-from recspectra.reporting.claims import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED, give_reasons
-from recspectra.reporting.claims import COLUMNS as CLAIM_COLUMNS
-from recspectra.reporting.claims import NUMBERS as CLAIM_NUMBERS
+from recspectra.reporting.claims import give_reasons
+from recspectra.reporting.claims.common import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED
+from recspectra.reporting.claims.common import COLUMNS as CLAIM_COLUMNS
+from recspectra.reporting.claims.common import NUMBERS as CLAIM_NUMBERS
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import ABSENT, COLUMNS, read_csv
 from recspectra.reporting.table import plain_table, to_markdown

@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterable
 
 from recspectra.reporting.escape import latex, one_line
-from recspectra.reporting.table import BEST, EMPTY, TIED, Cell, Column, Table
+from recspectra.reporting.table import BEST, EMPTY, TIED, Cell, Column, Table, fitting
 
 HEAD = "% Drawn by RecSpectra; needs \\usepackage{booktabs,longtable}."
 ROOM = 42.0  # em of \footnotesize in the text of an article, 345 pt at 8 pt each, less a little
@@ -151,10 +151,5 @@ def _kind(table: Table, j: int) -> str:
 def _fitting(table: Table, columns: list[int]) -> list[list[int]]:
     """Split columns into groups that fit beside the keys into the width of a page."""
     room = ROOM - sum(_width(table, j) for j in range(table.keys))
-    parts: list[list[int]] = [[]]
-    for j in columns:
-        used = sum(_width(table, i) for i in parts[-1])
-        if parts[-1] and used + _width(table, j) > room:
-            parts.append([])
-        parts[-1].append(j)
-    return parts
+    parts = fitting([_width(table, j) for j in columns], room)
+    return [[columns[i] for i in part] for part in parts]

@@ -318,6 +318,13 @@ def select_runs(
     return runs.assign(label=_labels(runs))
 
 
+def rows_at(rows: pd.DataFrame, point: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the rows that have the values of a point in its columns."""
+    for name, value in point.items():
+        rows = rows[rows[name] == value]
+    return rows
+
+
 def names_of(runs: pd.DataFrame) -> pd.Series:
     r"""Return what tells runs of a dataset apart, seeds left out: `model\0variant\0key`."""
     return runs["model"] + "\0" + runs["variant"] + "\0" + runs["key"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from recspectra.config.base import ConfigError
 from recspectra.files import PACKAGE_DIR, ArtifactError, atomic, write_text
-from recspectra.reporting import claims
+from recspectra.reporting.claims.common import RULES
 from recspectra.reporting.pages import charts, home, runs
 from recspectra.reporting.pages.environment import environment, fill
 from recspectra.reporting.pages.glossary import METRICS, TERMS
@@ -111,7 +111,7 @@ def assemble(views: Sequence[StudyView], published: Published, root: Path | str,
     )
     made = {view.name: provenance(view.files, view.runs) for view in views}
     contexts["status.html"] = ("status.html.j2", {"status": home.status(views), "provenance": made})
-    contexts["guide.html"] = ("guide.html.j2", {"metrics": METRICS, "terms": TERMS, "rules": claims.RULES})
+    contexts["guide.html"] = ("guide.html.j2", {"metrics": METRICS, "terms": TERMS, "rules": RULES})
     pages = {
         name: fill(templates, file, page=name, **shared, **more) for name, (file, more) in contexts.items()
     }

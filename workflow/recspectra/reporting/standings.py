@@ -24,6 +24,7 @@ from recspectra.reporting.results import (
     StudyResults,
     preferred,
     read_csv,
+    rows_at,
     seconds_of,
     select_runs,
     write_csv,
@@ -107,10 +108,7 @@ def _rows(files: StudyResults, table: TableConfig, dataset: str) -> Iterator[dic
     runs = select_runs(files, table.groups, table.datasets or files.config.datasets, table.fit)
     names = files.folds.get(dataset, [dataset])
     runs = runs[runs["dataset"].isin(names)]  # labels are those of the table
-    cells = tables.read(files.folder, table.name)
-    for name, value in place._asdict().items():
-        cells = cells[cells[name] == value]
-    cells = cells.set_index("row")
+    cells = rows_at(tables.read(files.folder, table.name), place._asdict()).set_index("row")
     spread = _spreads(intervals.panel_of(files, table, place, intervals.rows_of(runs))
                       if all(files.per_user(name).is_file() for name in names) else None)  # fmt: skip
     shown = {"protocol": table.protocol, **place._asdict()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -297,9 +297,10 @@ def _text_part(table: Table, columns: list[int], width: int, word_width: int) ->
     others = [_text_column(table, j, word_width) for j in columns]
     room = width - sum(len(key[0]) + 2 for key in keys)
     lines: list[str] = []
-    for part in _fitting(others, room):
+    for part in fitting([len(column[0]) + 2 for column in others], room + 2):  # none behind the last
+        shown = [others[j] for j in part]
         lines += [""] if lines else []
-        lines += ["  ".join(cells).rstrip() for cells in zip(*keys, *part, strict=True)]
+        lines += ["  ".join(cells).rstrip() for cells in zip(*keys, *shown, strict=True)]
     return lines
 
 
@@ -325,14 +326,13 @@ def _text_cell(cell: Cell, ranked: int, beside: bool) -> str:
     return text + printed if beside else text
 
 
-def _fitting(columns: list[list[str]], room: int) -> list[list[list[str]]]:
-    """Split columns into groups that fit into `room` characters."""
-    parts: list[list[list[str]]] = [[]]
-    for column in columns:
-        used = sum(len(c[0]) + 2 for c in parts[-1])
-        if parts[-1] and used + len(column[0]) > room:
+def fitting(widths: Sequence[float], room: float) -> list[list[int]]:
+    """Split columns, by their numbers, into groups that fit side by side into some room."""
+    parts: list[list[int]] = [[]]
+    for j, width in enumerate(widths):
+        if parts[-1] and sum(widths[i] for i in parts[-1]) + width > room:
             parts.append([])
-        parts[-1].append(column)
+        parts[-1].append(j)
     return parts
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recspectra.files import REPAIR, open_regular
-from recspectra.reporting.results import StudyError, StudyResults, first_line, names_of
+from recspectra.reporting.results import StudyError, StudyResults, first_line, names_of, rows_at
 
 if TYPE_CHECKING:
     import pyarrow
@@ -183,9 +183,8 @@ def _in_group(users: str) -> dict[str, bool | int]:
 
 def seed_values(files: StudyResults, dataset: str, point: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Return the mean over users of every seed, shape (seeds, 1), by the same names."""
-    rows = files.metrics[files.metrics["dataset"] == dataset]
-    for name, value in point.items():
-        rows = rows[rows[name] == value] if name != "users" else rows
+    wanted = {name: value for name, value in point.items() if name != "users"} | {"dataset": dataset}
+    rows = rows_at(files.metrics, wanted)
     rows = rows[rows["value"].notna()]
     names = names_of(rows)
     return {name: part.to_numpy()[:, None] for name, part in rows["value"].groupby(names, sort=False)}

@@ -14,15 +14,16 @@ import pandas as pd
 from recspectra.evaluation.turning import COLUMNS as VALUES
 from recspectra.evaluation.turning import DIMENSIONS, Turn, shares_above, table_of, turning
 from recspectra.files import write_text
-from recspectra.reporting.claims import Case
+from recspectra.reporting.claims.common import Case
 from recspectra.reporting.escape import markdown
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import (
     StudyError,
     StudyResults,
-    models_of,
+    names_of,
     read_csv,
     read_parquet,
+    select_runs,
     write_csv,
 )
 from recspectra.reporting.words import paragraphs
@@ -70,13 +71,16 @@ def build(files: StudyResults, published: Published) -> pd.DataFrame:
 
 
 def standings(files: StudyResults, dataset: str, groups: list[str], table: pd.DataFrame) -> pd.DataFrame:
-    """Return worlds x models of some groups, fitted as the first of them is, under their labels."""
+    """Return worlds x models of some groups, fitted as the first of them is, under their labels.
+
+    Two settings of a model that groups call the same are told apart by their groups.
+    """
     runs = files.runs[files.runs["dataset"].eq(dataset) & files.runs["group"].isin(groups)]
     if runs.empty:
         return pd.DataFrame(index=table.index)
     fit = runs["fit"].iloc[0]
-    rows = models_of(files, groups, [dataset], fit)
-    names = {_name(row.model, row.variant, row.key, fit): row.label for row in rows.itertuples()}
+    rows = select_runs(files, groups, None, [fit])  # of all datasets: a model has one label on them all
+    names = {f"{name}\0{fit}": label for name, label in zip(names_of(rows), rows["label"], strict=True)}
     return table[[name for name in names if name in table]].rename(columns=names)
 
 

@@ -64,7 +64,7 @@ def _points(files: StudyResults, table: TableConfig, published: Published) -> pd
     cells = cells[cells["published"].gt(0) & cells["mean"].gt(0) & cells["users"].eq("all")]
     runs = select_runs(files, table.groups, table.datasets, table.fit)
     known = runs.drop_duplicates("label").set_index("label")[["model", "variant", "key"]]
-    entry, broken = published.table(table.published), _impossible(published, table.published)
+    entry, broken = published.table(table.published), impossible_rows(published, table.published)
     theirs = {ours: name for name, ours in entry.datasets.items()} | table.printed
     violation = [
         (theirs.get(cell.dataset), entry.method_of(*known.loc[cell.row, ["model", "variant"]])) in broken
@@ -82,7 +82,7 @@ def _points(files: StudyResults, table: TableConfig, published: Published) -> pd
     )  # fmt: skip
 
 
-def _impossible(published: Published, table_id: str) -> set[tuple[str, str]]:
+def impossible_rows(published: Published, table_id: str) -> set[tuple[str, str]]:
     """Return (dataset, method) of printed rows that no numbers of one evaluation can be.
 
     The other rules of the audit tell of what is odd, not of what cannot be.

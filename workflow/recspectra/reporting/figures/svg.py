@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import re
 from html import escape
-from pathlib import Path
 
-from recspectra.files import open_regular
 from recspectra.reporting.escape import one_line
 from recspectra.reporting.figures.theme import INK
 
@@ -45,10 +43,3 @@ def finish(text: str, name: str, alt: str) -> str:
     label = escape(one_line(alt), quote=True)
     root = f'<svg class="{CLASS}" role="img" aria-label="{label}" '
     return _ROOT.sub(lambda m: f"{root}{m[1]}><style>{CSS}</style>", text, count=1)
-
-
-def inline(path: Path) -> str:
-    """Return the `<svg>` element of a figure's file, to stand in a page; its size is the page's affair."""
-    with open_regular(path, follow=False) as stream:
-        text = stream.read().decode("utf-8")
-    return text[text.index("<svg ") :]

@@ -21,7 +21,7 @@ from recspectra.reporting.figures.base import (
     plain_number,
     plain_runs,
 )
-from recspectra.reporting.results import JOIN, StudyResults, machines, preferred, seconds_of
+from recspectra.reporting.results import JOIN, StudyResults, machines, preferred, rows_at, seconds_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,10 +40,8 @@ def trade_off(files: StudyResults, figure: FigureConfig) -> FigureData:
     runs = plain_runs(files, figure)
     runs = runs[runs["status"].isin(USABLE)].drop_duplicates([*JOIN, "label"])
     view = figure.view or preferred(files, figure.protocol)
-    rows = files.metrics
     point = {"protocol": figure.protocol, "metric": figure.metric, "k": figure.k}
-    for name, value in (point | (view.model_dump() if view else {})).items():
-        rows = rows[rows[name] == value]
+    rows = rows_at(files.metrics, point | (view.model_dump() if view else {}))
     runs = runs.assign(seconds=seconds_of(runs))
     runs = runs.merge(rows[[*JOIN, "value"]], on=JOIN)
     runs = runs.assign(panel=panels(files, runs["dataset"]), series=runs["label"])

@@ -14,14 +14,13 @@ from recspectra.config.scale import CAPPED, USABLE
 from recspectra.config.study import TableConfig
 from recspectra.evaluation.simultaneous import FEWEST_DF
 from recspectra.reporting import tables
-from recspectra.reporting.audit import read_audit
+from recspectra.reporting.figures.published import impossible_rows
 from recspectra.reporting.footnotes import scale_of
 from recspectra.reporting.pages import charts
 from recspectra.reporting.pages.study import RUN, StudyView
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import JOIN, StudyResults, select_runs
+from recspectra.reporting.results import JOIN, StudyResults, rows_at, select_runs
 
-IDENTITIES = ("mrr-decreases", "one-target")  # rules that no evaluation can break
 GAPS = 12  # lines of the list of largest gaps
 TOP_TRIALS = 3  # of a search, that are set against each other
 SAME, OTHER, UNKNOWN, ELSEWHERE, PROTOCOL = (
@@ -146,8 +145,7 @@ def _top_trials(files: StudyResults, datasets: Sequence[str]) -> pd.Series:
 def _over_folds(files: StudyResults, point: pd.Series, folds: Sequence[str]) -> pd.Series:
     """Return the standard deviation of each model's mean over folds, as a share of its mean."""
     rows = files.metrics[files.metrics["dataset"].isin(folds)]
-    for name in ("protocol", "history", "mask", "metric", "k"):
-        rows = rows[rows[name] == point[name]]
+    rows = rows_at(rows, point[["protocol", "history", "mask", "metric", "k"]].to_dict())
     means = rows.groupby(["model", "variant", "fit", "dataset"])["value"].mean()
     whole = means.groupby(level=[0, 1, 2])
     return whole.std() / whole.mean()
@@ -156,19 +154,17 @@ def _over_folds(files: StudyResults, point: pd.Series, folds: Sequence[str]) -> 
 def compared(view: StudyView, published: Published) -> list[dict[str, Any]]:
     """Return every number of a study that has a printed one to compare with, each once."""
     points: dict[tuple, dict[str, Any]] = {}
-    broken = _broken(view)
     for table in view.files.config.tables:
         if table.kind == "metrics" and table.published:
-            for point in _compared(view, table, published, broken):
+            for point in _compared(view, table, published):
                 same = ("model", "where", "metric", "published", "ours")
                 points.setdefault(tuple(point[name] for name in same), point)
     return list(points.values())
 
 
-def _compared(
-    view: StudyView, table: TableConfig, published: Published, broken: set[tuple[str, str, str]]
-) -> list[dict[str, Any]]:
+def _compared(view: StudyView, table: TableConfig, published: Published) -> list[dict[str, Any]]:
     files, entry = view.files, published.table(table.published)
+    broken = impossible_rows(published, table.published)
     theirs = {ours: printed for printed, ours in entry.datasets.items()} | dict(table.printed)
     names = select_runs(files, table.groups, table.datasets or files.config.datasets, table.fit)
     models = {run.label: (run.model, run.variant) for run in names.itertuples()}
@@ -181,7 +177,7 @@ def _compared(
             "difference": round(row.mean - row.published, 5),
             "definition": DEFINITIONS.get(str(row.same_definition), UNKNOWN), "table": table.name,
             "page": view.page, "capped": CAPPED in row.status,
-            "check": charts.BREAKS if (table.published, theirs.get(row.dataset, ""),
+            "check": charts.BREAKS if (theirs.get(row.dataset),
                                        entry.method_of(*models.get(row.row, ("", "")))) in broken
             else charts.KEEPS,
         }
@@ -191,13 +187,6 @@ def _compared(
 
 def _seen(row: Any) -> str:
     return f"history {row.history}, mask {row.mask}"
-
-
-def _broken(view: StudyView) -> set[tuple[str, str, str]]:
-    """Return (table, dataset, method) of printed rows that break an identity."""
-    checks = read_audit(view.files.folder)
-    checks = checks[checks["rule"].isin(IDENTITIES)]
-    return set(checks[["table", "dataset", "method"]].itertuples(index=False, name=None))
 
 
 def gaps(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from recspectra.reporting.escape import spreadsheet
 from recspectra.reporting.footnotes import params_text
 from recspectra.reporting.pages.place import Place, run_command, run_files
 from recspectra.reporting.pages.study import StudyView
-from recspectra.reporting.results import JOIN
+from recspectra.reporting.results import JOIN, rows_at
 
 CURVE_SIZE = (72, 18)  # pixels of a learning curve in a row
 CURVE_POINTS = 40
@@ -96,13 +96,10 @@ def _place_of(run: Any) -> tuple:
 
 def _numbers(view: StudyView) -> tuple[dict[tuple, float], str]:
     """Return the number of each run by which the study's models are ranked, and the metric's name."""
-    rows, point = view.files.metrics, view.standings
-    if point.empty:
+    if view.standings.empty:
         return {}, ""
-    first = point.iloc[0]
-    about = {name: first[name] for name in ("protocol", "metric", "k", "history", "mask")}
-    for name, value in about.items():
-        rows = rows[rows[name] == value]
+    first = view.standings.iloc[0]
+    rows = rows_at(view.files.metrics, first[["protocol", "metric", "k", "history", "mask"]].to_dict())
     found = dict(zip(rows[JOIN].itertuples(index=False, name=None), rows["value"], strict=True))
     return found, f"{first['metric']}@{first['k']:.0f}"
 

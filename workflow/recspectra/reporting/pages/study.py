@@ -13,6 +13,7 @@ from recspectra.config.study import ClaimConfig, FigureConfig, TableConfig
 from recspectra.files import read_json
 from recspectra.reporting import claims, standings, worlds
 from recspectra.reporting.audit import read_audit
+from recspectra.reporting.claims.common import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED
 from recspectra.reporting.draw import lay_out
 from recspectra.reporting.footnotes import params_text
 from recspectra.reporting.pages import boards, pictures
@@ -26,7 +27,7 @@ from recspectra.reporting.words import amount
 RUN = ["dataset", "model", "key", "seed"]  # what names the folder of a run
 AUDIT = ["table", "dataset", "method", "rule", "cells", "detail"]
 
-STATEMENTS = [claims.NOT_REPRODUCED, claims.REPRODUCED, claims.CANNOT_TELL]  # in this order on the first page
+STATEMENTS = [NOT_REPRODUCED, REPRODUCED, CANNOT_TELL]  # in this order on the first page
 
 
 @dataclass(frozen=True)
