@@ -287,6 +287,32 @@ def test_the_same_seed_gives_the_same_scores(name: str, bench: Bench) -> None:
     assert np.array_equal(bench.scores(bench.fitted_shortly(name)), bench.scores(kept))
 
 
+SHARING = ["bspm", "dlae", "ease", "fagsp", "higsp", "markov", "sgfcf", "slim", "turbocf"]
+
+
+@pytest.mark.parametrize("name", SHARING)
+def test_trials_share_what_their_parameters_leave_as_it_is(name: str, bench: Bench) -> None:
+    """A trial after others scores as one that shares nothing, and computes nothing again."""
+    config, cache = CATALOG.model(name), {}
+    own = {"exponents": "individual", "power": 0.7}  # where there is something to share
+
+    def trial(known: dict[Any, Any], **changes: Any) -> np.ndarray:
+        params = params_of(config, **(own | changes))
+        spectra = bench.inputs(config, RunConfig(model=name, params=params)).spectra
+        system = create(config, params)
+        system.fit(Task(bench.data["train"], None, True, spectra, known), Run())
+        return bench.scores(system)
+
+    first = trial(cache)
+    shared = {key: id(value) for key, value in cache.items()}
+    assert shared
+    for param, space in config.search.items():
+        other = {param: 40 if "rank" in param else config.choices(param, space)[-1]}
+        assert np.array_equal(trial(cache, **other), trial({}, **other))
+    assert np.array_equal(trial(cache), first)
+    assert shared.items() <= {key: id(value) for key, value in cache.items()}.items()
+
+
 @pytest.mark.parametrize("name", TRAINED)
 def test_another_seed_gives_other_scores_of_a_trained_model(name: str, bench: Bench) -> None:
     one, two = (bench.fitted_shortly(name, seed) for seed in (0, 1))

@@ -108,26 +108,6 @@ def test_turbocf_is_its_formula(
     assert relative_error(scores_of(system, both), plain_turbocf(x, dense(both), alpha, power, order)) < 1e-5
 
 
-def test_turbocf_at_power_one_is_linkprop(train: Interactions) -> None:
-    linear = fit("linkprop", train, beta=0.4, gamma=1.2, delta=0.4)
-    found = scores_of(fit("turbocf", train, alpha=0.6), train)
-    assert relative_error(found, scores_of(linear, train)) < 1e-5
-
-
-def test_the_power_is_one_of_entries_and_no_filter_of_a_spectrum(x: np.ndarray) -> None:
-    q = plain_turbocf(x, np.eye(80), 0.5, 0.5, 1)
-    assert np.linalg.eigvalsh(q).max() > 2.0
-    assert np.linalg.eigvalsh(plain_turbocf(x, np.eye(80), 0.5, 1.0, 1)).max() == pytest.approx(1.0)
-
-
-def test_trials_of_turbocf_share_the_graph_and_leave_it_as_it_is(train: Interactions) -> None:
-    cache: dict = {}
-    first = scores_of(fit("turbocf", train, cache, power=0.7), train)
-    fit("turbocf", train, cache, power=1.4)
-    assert set(cache) == {("turbocf", 0.5)}
-    assert np.array_equal(scores_of(fit("turbocf", train, cache, power=0.7), train), first)
-
-
 def test_a_graph_of_turbocf_that_does_not_fit_is_refused() -> None:
     row = Interactions(np.array([0, 94_949]), np.arange(94_949, dtype=np.int32), None, 94_949)
     with pytest.raises(Refused, match=r"Turbo-CF needs about 134.3 GB .* memory_gb = 16"):
@@ -183,44 +163,8 @@ def test_the_spectral_ridge_is_its_formula(
     assert relative_error(scores_of(system, both), wanted) < 1e-5
 
 
-def test_with_all_eigenvectors_the_spectral_ridge_is_dlae(train: Interactions) -> None:
-    control = fit("spectral_ridge", train, rank=80, regularization=20.0, dropout=0.4, theta=0.0)
-    full = fit("dlae", train, regularization=20.0, dropout=0.4)
-    assert relative_error(scores_of(control, train), scores_of(full, train)) < 1e-4
-
-
-def test_without_noise_the_spectral_ridge_is_the_ideal_filter(train: Interactions) -> None:
-    control = fit("spectral_ridge", train, rank=11, regularization=0.0, dropout=0.0, theta=0.5)
-    found = scores_of(control, train)
-    ideal = scores_of(fit("gfcf", train, rank=11, alpha=1.0), train) - scores_of(
-        fit("gfcf", train, rank=11, alpha=0.0), train
-    )
-    assert relative_error(found, ideal) < 1e-5
-
-
 def test_a_span_beyond_the_data_is_no_error(train: Interactions) -> None:
     few = from_pairs(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 2]), None, (3, 6))
     found = scores_of(fit("spectral_ridge", few, rank=6, regularization=0.0, dropout=0.0), few)
     assert np.isfinite(found).all()
     assert np.allclose(found, dense(few), atol=1e-4)  # W is the identity on what X reaches
-
-
-# ---------------------------------------------------------------------------- bad input
-
-
-@pytest.mark.parametrize(
-    ("name", "params"),
-    [
-        ("chebycf", {"rank": 3}),
-        ("turbocf", {"alpha": 0.6, "filter": 2}),
-        ("turbocf", {"alpha": 0.6, "power": 0.7, "filter": 3}),
-        ("svdae", {"rank": 3}),
-        ("spectral_ridge", {"rank": 3}),
-    ],
-)
-def test_a_degree_of_zero_spreads_no_nan(name: str, params: dict) -> None:
-    holes = from_pairs(np.array([0, 0, 1, 1, 2]), np.array([0, 1, 1, 2, 0]), None, (4, 5))
-    found = scores_of(fit(name, holes, **params), holes)
-    assert np.isfinite(found).all()
-    assert np.abs(found[:3, :3]).min() > 0
-    assert (found[3] == 0).all() and (found[:, 3:] == 0).all()

@@ -49,11 +49,6 @@ def test_linkprop_is_its_formula(
     assert close(scores(system, both), wanted)
 
 
-def test_linkprop_holds_the_linear_part_of_gfcf(train: Interactions) -> None:
-    linear = fit("gfcf", train, rank=1, alpha=0.0)
-    assert close(scores(fit("linkprop", train, beta=0.5, gamma=1.0, delta=0.5), train), scores(linear, train))
-
-
 def test_linkprop_multi_adds_the_best_links_to_the_degrees(train: Interactions) -> None:
     exponents, top, alpha = (0.3, 0.8, 0.6), 0.02, 0.4
     x = train.matrix.toarray().astype(np.float64)
@@ -193,14 +188,6 @@ def test_more_clusters_than_users_and_equal_users_are_no_error(recwarn: Any) -> 
     x = sp.csr_array(np.ones((4, 5)))
     assert np.array_equal(np.unique(higsp.clusters(x, 9, "kmeans", 0, 16.0)), [0])
     assert np.array_equal(higsp.clusters(x, 1, "kmeans", 0, 16.0), np.zeros(4))
-
-
-def test_the_clustering_is_shared_by_trials(monkeypatch: pytest.MonkeyPatch, train: Interactions) -> None:
-    cache: dict = {}
-    first = fit("higsp", train, cache, rank=8, clusters=3)
-    monkeypatch.setattr(higsp, "clusters", pytest.fail)  # must not be called
-    again = fit("higsp", train, cache, rank=8, clusters=3, alpha1=0.9)
-    assert np.array_equal(first.labels, again.labels)
 
 
 def test_a_mixture_that_does_not_fit_is_refused() -> None:

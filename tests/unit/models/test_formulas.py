@@ -11,7 +11,7 @@ from plain_matrices import dense, leading_vectors, relative_error, scores_of, to
 
 from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.recommender import History, Refused, Run, Task, create
+from recspectra.recommender import History, Run, Task, create
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
 from recspectra.spectral.spectrum import Spectrum
@@ -47,11 +47,6 @@ def test_ease_equals_a_ridge_regression_per_item_without_the_item_itself(
     assert relative_error(found, dense(both) @ weights) < 1e-5
 
 
-def test_ease_refuses_matrices_beyond_its_memory(train: Interactions) -> None:
-    with pytest.raises(Refused, match=r"the 80 x 80 matrix in single precision, more than memory_gb = 1e-05"):
-        fitted("ease", train, memory_gb=1e-5)
-
-
 # --------------------------------------------------------------------------------- GF-CF
 
 
@@ -68,89 +63,6 @@ def test_gfcf_equals_its_dense_filters(
     spectra = {"item-similarity": leading(build("item-similarity", train), rank)}
     found = scores_of(fitted("gfcf", train, spectra, rank=rank, alpha=alpha), both)
     assert relative_error(found, dense(both) @ (p + alpha * ideal)) < 1e-4
-
-
-# -------------------------------------------------------------------------------- GSPRec
-
-
-def unified_graph(train: Interactions, depth: int, decay: float) -> np.ndarray:
-    """D^-1/2 A D^-1/2 of Eqs. 2 to 6."""
-    x, s = dense(train), np.zeros((train.n_items, train.n_items))
-    for user in range(train.n_users):
-        for first, second in zip(train.sequence(user)[:-1], train.sequence(user)[1:], strict=True):
-            s[first, second] = s[second, first] = 1.0
-    total = sum(decay ** (k - 1) * np.linalg.matrix_power(s, k) for k in range(1, depth + 1))
-    scaled = to_power(total.sum(axis=1), -0.5) @ total @ to_power(total.sum(axis=1), -0.5)
-    a = np.block([[np.zeros((len(x), len(x))), x], [x.T, scaled]])
-    return to_power(a.sum(axis=1), -0.5) @ a @ to_power(a.sum(axis=1), -0.5)
-
-
-def gsprec_scores(train: Interactions, history: Interactions, p: dict[str, Any]) -> np.ndarray:
-    """Y of Eqs. 4 to 11 with every matrix formed, C_U included."""
-    normalised = unified_graph(train, p["depth"], p["decay"])
-    values, u = leading_vectors(normalised, p["rank"])
-    frequencies, all_frequencies = 1.0 - values, 1.0 - np.linalg.eigvalsh(normalised)
-    span = all_frequencies if p["eigenvalue_range"] == "full" else frequencies
-    position = (frequencies - span.min()) / (span.max() - span.min())
-    g = np.diag(np.exp(-((position - p["center"]) ** 2) / p["width"]))
-
-    x, shown = dense(train), dense(history)
-    m = len(x)
-    d_i = x.sum(axis=0)
-    of_items = to_power(d_i, -0.5 if p["user_similarity"] == "pgsp" else 0.0)
-    x_u, shown_u = (to_power(a.sum(axis=1), -0.5) @ a @ of_items for a in (x, shown))
-    d_b = np.concatenate([(x_u @ x_u.T).sum(axis=0), d_i])
-    x_b = np.hstack([shown_u @ x_u.T, shown])  # [C_U, X]
-    passed = np.diag(position <= p["low_cut"] + 1e-9)
-    low = (x_b @ to_power(d_b, -0.5) @ u @ passed @ u.T @ to_power(d_b, 0.5))[:, m:]
-    if p["eq8"] == "augmented":
-        band = (x_b @ to_power(d_b, -0.5) @ u @ g @ u.T @ to_power(d_b, 0.5))[:, m:]
-    else:
-        right = -0.5 if p["eq8"] == "literal" else 0.5
-        band = shown @ to_power(d_i, -0.5) @ u[m:] @ g @ u[m:].T @ to_power(d_i, right)
-    return p["phi"] * band + (1.0 - p["phi"]) * low
-
-
-SETTINGS = [
-    {"rank": 12, "phi": 0.5},
-    {"rank": 25, "phi": 0.9, "center": 0.6, "width": 0.3, "depth": 3, "decay": 0.25},
-    {"rank": 25, "phi": 0.3, "user_similarity": "pgsp"},
-    {"rank": 25, "phi": 0.3, "user_similarity": "pgsp", "low_cut": 0.4},
-]
-
-
-@pytest.mark.parametrize("settings", SETTINGS, ids=["default", "other", "pgsp", "pgsp-cut"])
-@pytest.mark.parametrize("eigenvalue_range", ["truncated", "full"])
-@pytest.mark.parametrize("eq8", ["literal", "balanced", "augmented"])
-def test_gsprec_equals_its_equations_in_every_reading(
-    train: Interactions, both: Interactions, eq8: str, eigenvalue_range: str, settings: dict
-) -> None:
-    reading = settings | {"eq8": eq8, "eigenvalue_range": eigenvalue_range}
-    p = CATALOG.model("gsprec").resolve(reading)
-    name = f"unified-d{p['depth']}-a{p['decay']}"
-    system = fitted("gsprec", train, {name: leading(build(name, train), p["rank"])}, **reading)
-    for history in (train, both):
-        assert relative_error(scores_of(system, history), gsprec_scores(train, history, p)) < 1e-4
-
-
-def test_the_readings_of_gsprec_differ(train: Interactions) -> None:
-    base = CATALOG.model("gsprec").resolve({"rank": 12})
-    found = [
-        gsprec_scores(train, train, base | {"eq8": eq8, "eigenvalue_range": span})
-        for eq8 in ("literal", "balanced", "augmented")
-        for span in ("truncated", "full")
-    ]
-    found += [
-        gsprec_scores(train, train, base | one) for one in ({"user_similarity": "pgsp"}, {"low_cut": 0.3})
-    ]
-    for i, one in enumerate(found):
-        assert all(relative_error(one, other) > 1e-2 for other in found[i + 1 :])
-
-
-def test_gsprec_refuses_data_without_order(train: Interactions) -> None:
-    config = CATALOG.model("gsprec")
-    with pytest.raises(Refused, match="order"):
-        create(config, config.resolve({})).fit(Task(train, None, False, {}), Run())
 
 
 def test_a_spectrum_that_was_not_prepared_is_named(train: Interactions) -> None:

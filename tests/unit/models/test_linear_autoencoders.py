@@ -95,16 +95,6 @@ def test_xi_bounds_the_diagonal_and_where_nothing_reaches_it_the_model_is_dlae(t
     np.testing.assert_allclose(system.weights, free, atol=1e-6)
 
 
-@every_model
-def test_items_that_nobody_has_get_zeros(name: str) -> None:
-    holes = from_pairs(np.array([0, 0, 1, 1, 2]), np.array([0, 1, 1, 2, 0]), None, (4, 5))
-    system, _ = fit(name, holes)
-    scores = scores_of(system, holes)
-    assert np.isfinite(scores).all()
-    assert (scores[:, 3:] == 0).all()
-    assert (scores[3] == 0).all()
-
-
 # ------------------------------------------------------------------- memory and precision
 
 

@@ -13,7 +13,7 @@ from sklearn.linear_model import ElasticNet
 
 from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.layers import linear_autoencoder, neighbours
+from recspectra.layers import neighbours
 from recspectra.models import ials
 from recspectra.models.slim import gram_matrix, submatrix
 from recspectra.recommender import Refused, Run, Task, create
@@ -43,15 +43,6 @@ def pruned(columns: np.ndarray, k: int) -> np.ndarray:
 def x(train: Interactions) -> np.ndarray:
     return dense(train)
 
-
-@pytest.fixture(scope="module")
-def holes() -> Interactions:
-    """6 users x 5 items; user 5 and item 4 have nothing, items 0 and 1 have the same users."""
-    users, items = np.array([0, 0, 1, 1, 2, 3, 3, 4]), np.array([0, 1, 0, 1, 2, 2, 3, 3])
-    return from_pairs(users, items, None, (6, 5))
-
-
-NOTHING = from_pairs(np.zeros(0, dtype=int), np.zeros(0, dtype=int), None, (4, 3))
 
 # --------------------------------------------------------------------------- neighbours
 
@@ -136,21 +127,6 @@ def test_itemknn_is_its_formula(
     )  # fmt: skip
     assert np.diff(sp.csc_array(system.similarity).indptr).max() == 9
     np.testing.assert_allclose(scores_of(system, train), expected, rtol=1e-5, atol=1e-6)
-
-
-def test_similarities_of_three_items_by_hand() -> None:
-    part = from_pairs(np.array([0, 0, 1, 2, 2, 3]), np.array([0, 1, 0, 0, 1, 2]), None, (4, 3))
-
-    def similarity(**params: Any) -> float:
-        return float(fitted("itemknn", part, **params).similarity[0, 1])
-
-    # item 0 has 3 users, item 1 has 2, both have 2
-    assert similarity(similarity="cosine") == pytest.approx(2 / 6**0.5)
-    assert similarity(similarity="jaccard") == pytest.approx(2 / 3)
-    assert similarity(similarity="tversky") == pytest.approx(2 / 2.5)
-    assert similarity(similarity="asymmetric", asymmetry=1.0) == pytest.approx(2 / 3)
-    assert similarity(similarity="asymmetric", asymmetry=0.0) == pytest.approx(2 / 2)
-    assert similarity(similarity="jaccard", shrink=1.0) == pytest.approx(2 / 4)
 
 
 def test_the_tversky_index_of_weighted_sets_is_at_most_one() -> None:
@@ -334,67 +310,13 @@ def test_lengths_are_rounded_up_by_at_most_a_quarter() -> None:
     assert np.array_equal(ials.rounded(found), found)
 
 
-def test_a_user_of_ials_is_folded_in_the_same_way_in_every_batch(train: Interactions) -> None:
-    system = fitted("ials", train)
-    whole = system._solve(train.matrix, system.factors, system.values)
-    for user in (0, 17, 119):
-        alone = system._solve(train.matrix[[user]], system.factors, system.values)
-        assert np.array_equal(alone[0], whole[user])
-
-
 def test_another_seed_gives_other_factors_of_ials_but_nearly_the_same_lists(train: Interactions) -> None:
     one, two = (scores_of(fitted("ials", train, seed), train) for seed in (0, 1))
     assert not np.array_equal(one, two)
     assert np.corrcoef(one.ravel(), two.ravel())[0, 1] > 0.9
 
 
-# --------------------------------------------------------------------------------- ease
-
-
-def test_ease_is_its_formula_over_blocks(
-    train: Interactions, x: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(linear_autoencoder, "ROWS_AT_ONCE", 33)
-    p = np.linalg.inv(x.T @ x + 20 * np.eye(80))
-    expected = -p / np.diag(p)[None, :]
-    np.fill_diagonal(expected, 0)
-    np.testing.assert_allclose(fitted("ease", train, regularization=20.0).weights, expected, atol=1e-6)
-
-
-def test_a_matrix_that_ease_cannot_invert_is_an_error_that_says_what_to_do(train: Interactions) -> None:
-    with pytest.raises(np.linalg.LinAlgError, match="larger lambda"):
-        linear_autoencoder.inverse(np.asfortranarray([[1.0, 2.0], [2.0, 1.0]]))
-
-
-def test_trials_of_ease_and_slim_share_what_does_not_depend_on_the_penalty(train: Interactions) -> None:
-    cache: dict = {}
-    first = [scores_of(fitted(n, train, cache=cache), train) for n in ("ease", "slim")]
-    assert set(cache) == {("ease-gram",), ("slim-gram",), ("slim-candidates", 200)}
-    before = {key: id(value) for key, value in cache.items()}
-    fitted("ease", train, cache=cache, regularization=5.0)
-    fitted("slim", train, cache=cache, alpha=0.1)
-    again = [scores_of(fitted(n, train, cache=cache), train) for n in ("ease", "slim")]
-    assert {key: id(value) for key, value in cache.items()} == before
-    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
-
-
 # ---------------------------------------------------------------------------- bad input
-
-
-@pytest.mark.parametrize("name", SYSTEMS)
-def test_users_and_items_without_interactions_get_zeros(name: str, holes: Interactions) -> None:
-    scores = scores_of(fitted(name, holes), holes)
-    assert np.isfinite(scores).all()
-    assert (scores[5] == 0).all()
-    assert (scores[:, 4] == 0).all()
-    assert scores[2, 3] > scores[2, 0]  # items 2 and 3 share a user, 2 and 0 do not
-
-
-@pytest.mark.parametrize("name", SYSTEMS)
-def test_empty_training_data_give_zeros(name: str) -> None:
-    scores = scores_of(fitted(name, NOTHING), NOTHING)
-    assert scores.shape == (4, 3)
-    assert (scores == 0).all()
 
 
 @pytest.mark.parametrize("name", ["itemknn", "rp3beta", "slim"])

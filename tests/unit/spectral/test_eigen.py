@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import scipy.sparse as sp
 
 from recspectra.data.interactions import Interactions, from_pairs
+from recspectra.files import ArtifactError, write_npz
 from recspectra.spectral import eigen, solver_block
 from recspectra.spectral.eigen import TOLERANCE, SpectrumError, leading
 from recspectra.spectral.operators import Operator, build
@@ -360,3 +362,57 @@ def test_too_few_restarts_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_unknown_solver_is_refused(train: Interactions) -> None:
     with pytest.raises(SpectrumError, match="unknown solver 'magic'; known: auto, dense, block"):
         leading(build("item-similarity", train), 5, "magic")
+
+
+@pytest.mark.parametrize("solver", ["dense", "arpack"])
+def test_the_entry_of_largest_magnitude_is_positive(solver: str, tiny: dict[str, Interactions]) -> None:
+    vectors = leading(build("bipartite", tiny["train"]), 20, solver).vectors
+    assert (vectors[np.abs(vectors).argmax(axis=0), range(20)] > 0).all()
+
+
+def test_the_leading_pairs_do_not_depend_on_how_many_are_asked_for(tiny: dict[str, Interactions]) -> None:
+    operator = build("unified-d2-a0.4", tiny["train"])
+    few, many = leading(operator, 6, "arpack"), leading(operator, 30, "arpack").top(6)
+    assert np.allclose(few.values, many.values, atol=1e-6)
+    assert np.allclose(few.vectors, many.vectors, atol=1e-3)
+    assert many.rank == len(many.residuals) == many.vectors.shape[1] == 6
+
+
+@pytest.mark.parametrize(
+    ("size", "rank", "solver"),
+    [(4001, 8, "block"), (4001, 1, "block"), (4001, 1400, "dense"), (4000, 8, "dense"), (50, 3, "dense")],
+)
+def test_auto_picks_a_solver_by_size_and_rank(
+    monkeypatch: pytest.MonkeyPatch, size: int, rank: int, solver: str
+) -> None:
+    class Identity(Operator):
+        def __matmul__(self, block: np.ndarray) -> np.ndarray:
+            return block
+
+    def fake(name: str) -> Callable:
+        return lambda operator, rank, seed: (np.ones(rank), np.eye(size)[:, :rank], 1.0)
+
+    operator = Identity()
+    operator.size = size
+    monkeypatch.setattr(eigen, "SOLVERS", {name: fake(name) for name in eigen.SOLVERS})
+    assert leading(operator, rank).solver == solver
+
+
+def test_a_residual_that_is_too_large_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tiny: dict[str, Interactions]
+) -> None:
+    monkeypatch.setattr(eigen, "TOLERANCE", 1e-12)
+    with pytest.raises(SpectrumError, match=r"solver 'dense' left a residual of .* at rank 4"):
+        leading(build("item-similarity", tiny["train"]), 4, "dense")
+
+
+def test_spectra_come_back_from_disk(tmp_path: Path, tiny: dict[str, Interactions]) -> None:
+    spectrum = leading(build("item-similarity", tiny["train"]), 5)
+    spectrum.save(tmp_path / "s.npz")
+    again = Spectrum.load(tmp_path / "s.npz")
+    for name in ("values", "vectors", "residuals"):
+        assert np.array_equal(getattr(again, name), getattr(spectrum, name))
+    assert (again.lowest, again.solver, again.seconds) == (spectrum.lowest, "dense", spectrum.seconds)
+    write_npz(tmp_path / "s.npz", values=spectrum.values)
+    with pytest.raises(ArtifactError, match=r"s\.npz: array 'vectors' is missing"):
+        Spectrum.load(tmp_path / "s.npz")
