@@ -7,9 +7,8 @@
 Both sides train on the same interactions with the same sizes, rates and batches, each in
 a process of its own, one after the other. Times are medians over the epochs after the
 first. The recall shows that both learned the same: it is measured on validation after
-the same number of epochs. `ratio` is how many times faster this project is. BSARec, which RecBole
-lacks, stands beside RecBole's SASRec; WPGRec beside itself with its plain propagation, layer by
-layer, which needs no peer.
+the same number of epochs. `ratio` is how many times faster this project is. WPGRec stands beside
+itself with its plain propagation, layer by layer, which needs no peer.
 """
 
 import argparse
@@ -68,23 +67,11 @@ class Peer:
     histories: bool = False
 
 
-def layered(p: SimpleNamespace) -> dict[str, Any]:
-    """Return what graph models share."""
-    sizes = {"embedding_size": p.dimensions, "n_layers": p.layers}
-    return sizes | {"reg_weight": p.regularization, "require_pow": True}
-
-
 def attentive(p: SimpleNamespace) -> dict[str, Any]:
     """Return the sizes of a transformer."""
     sizes = {"hidden_size": p.dimensions, "n_layers": p.layers, "n_heads": p.heads, "inner_size": p.hidden}
     rates = {"hidden_dropout_prob": p.dropout, "attn_dropout_prob": p.dropout}
     return sizes | rates | {"MAX_ITEM_LIST_LENGTH": p.max_len, "loss_type": "CE"}
-
-
-def widths(text: str) -> list[int]:
-    """Return the hidden widths of DiffRec's network, `200-600` being those of its decoder."""
-    decoder = [int(w) for w in text.split("-")]
-    return decoder[:0:-1] + decoder
 
 
 def sampled(count: int) -> dict[str, Any]:
@@ -94,29 +81,15 @@ def sampled(count: int) -> dict[str, Any]:
 
 
 PAIRS = {"dimensions": 64, "batch_size": 2048, "learning_rate": 1e-3}
-GRAPH = PAIRS | {"layers": 3, "regularization": 1e-5}
-ROWS = {"hidden": 600, "dimensions": 64, "dropout": 0.5, "batch_size": 500, "learning_rate": 1e-3}
 
 PEERS = {
-    "mf": Peer("BPR", lambda p: {"embedding_size": p.dimensions}, PAIRS | {"regularization": 0.0}),
-    "lightgcn": Peer("LightGCN", layered, GRAPH),
-    "ngcf": Peer(
-        "NGCF",
+    "lightgcn": Peer(
+        "LightGCN",
         lambda p: {
-            "embedding_size": p.dimensions, "hidden_size_list": [p.dimensions] * p.layers,
-            "message_dropout": p.dropout, "reg_weight": p.regularization,
+            "embedding_size": p.dimensions, "n_layers": p.layers, "reg_weight": p.regularization,
+            "require_pow": True,
         },
-        GRAPH | {"dropout": 0.1},
-    ),
-    "sgl": Peer(
-        "SGL",
-        lambda p: layered(p) | {
-            "type": "ED", "drop_ratio": p.ratio, "ssl_tau": p.temperature, "ssl_weight": p.contrast_weight,
-        },
-        GRAPH | {
-            "view": "edges", "ratio": 0.1, "temperature": 0.5, "contrast_weight": 0.05, "contrast": "all",
-            "anchors": 2048, "profile": "learned",
-        },
+        PAIRS | {"layers": 3, "regularization": 1e-5},
     ),
     # Our negatives are shared by a batch, theirs are each pair's own.
     "simplex": Peer(
@@ -128,38 +101,17 @@ PEERS = {
         },
         PAIRS | {"negatives": 50, "negative_weight": 10.0, "regularization": 1e-5},
     ),
-    "multidae": Peer(
-        "MultiDAE",
-        lambda p: {
-            "mlp_hidden_size": [p.hidden], "latent_dimension": p.dimensions, "dropout_prob": p.dropout,
-        },
-        ROWS | {"code": "tanh", "regularization": 0.0},
-    ),
     "multivae": Peer(
         "MultiVAE",
         lambda p: {
             "mlp_hidden_size": [p.hidden], "latent_dimension": 2 * p.dimensions, "dropout_prob": p.dropout,
         },
-        ROWS | {"noise_std": 0.01, "anneal": "authors", "anneal_cap": 0.2},
-    ),
-    "diffrec": Peer(
-        "DiffRec",
-        lambda p: {
-            "dims_dnn": widths(p.dims), "embedding_size": p.time_dimensions, "steps": p.steps,
-            "noise_schedule": "linear-var", "noise_scale": p.scale, "noise_min": p.low,
-            "noise_max": p.high, "reweight": p.reweight,
+        {
+            "hidden": 600, "dimensions": 64, "dropout": 0.5, "batch_size": 500, "learning_rate": 1e-3,
+            "noise_std": 0.01, "anneal": "authors", "anneal_cap": 0.2,
         },
     ),
     "sasrec": Peer("SASRec", attentive, {"heads": 2, "windows": "every"}, sequential=True, histories=True),
-    "bsarec": Peer("SASRec", attentive, {"heads": 2, "windows": "every"}, sequential=True),
-    "gru4rec": Peer(
-        "GRU4Rec",
-        lambda p: {
-            "embedding_size": p.dimensions, "hidden_size": p.hidden, "num_layers": p.layers,
-            "dropout_prob": p.dropout, "MAX_ITEM_LIST_LENGTH": p.max_len, "loss_type": "CE",
-        },
-        {"windows": "every"}, sequential=True, histories=True,
-    ),
 }  # fmt: skip
 
 # Models whose fast path has a plain one beside it: what makes it plain.

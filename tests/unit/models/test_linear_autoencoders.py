@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 from plain_matrices import dense, scores_of
+from plain_matrices import fitted_and_log as fit
 
-from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.layers import linear_autoencoder
 from recspectra.layers.linear_autoencoder import column, inverse, weights_of
-from recspectra.recommender import Refused, Run, Task, create
+from recspectra.recommender import Refused
 
-CATALOG = Catalog(Path(__file__).resolve().parents[3])
 SYSTEMS = ("ease", "edlae", "dlae", "rlae")
 SINGLE = {"memory_gb": 0.0001}  # 80 x 80 entries of 12 bytes and the counts need 0.00012
 every_model = pytest.mark.parametrize("name", SYSTEMS)
-
-
-def fit(name: str, train: Interactions, **params: Any) -> tuple[Any, dict[str, Any]]:
-    config = CATALOG.model(name)
-    system = create(config, config.resolve(params))
-    return system, system.fit(Task(train, None, True), Run())
 
 
 def plain(x: np.ndarray, penalty: float, p: float, xi: float) -> np.ndarray:

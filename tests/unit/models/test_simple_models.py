@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from plain_matrices import dense, scores_of
+from plain_matrices import dense, fitted, fitted_and_log, relative_error, scores_of
 from sklearn.linear_model import ElasticNet
 
-from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.layers import neighbours
 from recspectra.models import ials
 from recspectra.models.slim import gram_matrix, submatrix
-from recspectra.recommender import Refused, Run, Task, create
-
-CATALOG = Catalog(Path(__file__).resolve().parents[3])
-SYSTEMS = ["itemknn", "rp3beta", "slim", "ials", "ease"]
-
-
-def fitted(name: str, train: Interactions, seed: int = 0, cache: dict | None = None, **params: Any) -> Any:
-    config = CATALOG.model(name)
-    system = create(config, config.resolve(params))
-    system.fit(Task(train, None, True, {}, {} if cache is None else cache), Run(seed=seed))
-    return system
+from recspectra.recommender import History, Refused
 
 
 def pruned(columns: np.ndarray, k: int) -> np.ndarray:
@@ -42,6 +30,35 @@ def pruned(columns: np.ndarray, k: int) -> np.ndarray:
 @pytest.fixture(scope="module")
 def x(train: Interactions) -> np.ndarray:
     return dense(train)
+
+
+# ------------------------------------------------------------------ popularity and EASE
+
+
+def test_popularity_counts_users(train: Interactions, both: Interactions) -> None:
+    found = scores_of(fitted("popularity", train), both)
+    assert np.array_equal(found, np.tile(dense(train).sum(axis=0), (120, 1)))
+
+
+@pytest.mark.parametrize("regularization", [3.0, 100.0])
+def test_ease_equals_a_ridge_regression_per_item_without_the_item_itself(
+    train: Interactions, both: Interactions, regularization: float
+) -> None:
+    x, weights = dense(train), np.zeros((80, 80))
+    for item in range(80):
+        others = np.delete(np.arange(80), item)
+        gram = x[:, others].T @ x[:, others] + regularization * np.eye(79)
+        weights[others, item] = np.linalg.solve(gram, x[:, others].T @ x[:, item])
+    found = scores_of(fitted("ease", train, regularization=regularization), both)
+    assert relative_error(found, dense(both) @ weights) < 1e-5
+
+
+def test_history_has_the_rows_of_its_users_in_their_order() -> None:
+    part = from_pairs(np.array([0, 0, 2, 2, 2]), np.array([3, 1, 0, 3, 2]), None, (3, 4))
+    history = History.of(part, np.array([2, 1, 0]))
+    assert np.array_equal(history.matrix.toarray(), [[1, 0, 1, 1], [0, 0, 0, 0], [0, 1, 0, 1]])
+    assert (history.indptr.tolist(), history.items.tolist()) == ([0, 3, 3, 5], [0, 3, 2, 3, 1])
+    assert History.of(part, np.array([], dtype=int)).indptr.tolist() == [0]
 
 
 # --------------------------------------------------------------------------- neighbours
@@ -222,11 +239,8 @@ def test_slim_shares_the_weight_of_items_with_the_same_users() -> None:
 
 
 def test_slim_says_how_many_regressions_did_not_converge(train: Interactions) -> None:
-    config = CATALOG.model("slim")
-
     def late(**params: Any) -> int:
-        system = create(config, config.resolve(params))
-        return system.fit(Task(train, None, True), Run())["not_converged"]
+        return fitted_and_log("slim", train, **params)[1]["not_converged"]
 
     assert late(max_iter=1, tolerance=1e-12) > 40
     assert late() == 0

@@ -1,46 +1,32 @@
-"""PGSP, SGFCF and the variants of GSPRec equal their formulas, written densely and plainly."""
+"""GF-CF, PGSP, SGFCF and the variants of GSPRec equal their formulas, written densely and plainly."""
 
 from __future__ import annotations
 
 import itertools
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from plain_matrices import both_sides, dense, leading_vectors, relative_error, scores_of, to_power
+from plain_matrices import (
+    CATALOG,
+    both_sides,
+    dense,
+    fitted,
+    leading_vectors,
+    relative_error,
+    scores_of,
+    task_of,
+    to_power,
+)
 
 from recspectra.config.base import ConfigError
-from recspectra.config.catalog import Catalog
 from recspectra.config.model import RunConfig, spectra_of
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.models import sgfcf as sgfcf_module
 from recspectra.models.sgfcf import homophily, over_row_sums, pair_share, raised, spread
 from recspectra.recommender import History, Refused, Run, Task, create
 from recspectra.spectral import operators
-from recspectra.spectral.eigen import leading
-from recspectra.spectral.operators import build
-
-CATALOG = Catalog(Path(__file__).resolve().parents[3])
-
-
-def task_of(name: str, train: Interactions, ordered: bool = True, **params: Any) -> Task:
-    """A task with the spectra that the model's YAML asks for."""
-    config = CATALOG.model(name)
-    run = RunConfig(model=name, params=config.resolve(params))
-    needs = [(o.partition("@")[0], r) for o, r in spectra_of(config, run)]
-    spectra = {operator: leading(build(operator, train), rank) for operator, rank in needs}
-    return Task(train, None, ordered, spectra)
-
-
-def fitted(name: str, train: Interactions, ordered: bool = True, **params: Any) -> Any:
-    config = CATALOG.model(name)
-    system = create(config, config.resolve(params))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        system.fit(task_of(name, train, ordered, **params), Run())
-    return system
 
 
 @pytest.fixture(params=[0.0, np.inf], ids=["dense-similarity", "sparse-similarity"])
@@ -48,6 +34,28 @@ def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     """Both ways to multiply by a similarity, whatever the data."""
     monkeypatch.setattr(operators, "SPARSE_SHARE", request.param)
     monkeypatch.setattr(sgfcf_module, "SPARSE_SHARE", request.param)
+
+
+# --------------------------------------------------------------------------------- GF-CF
+
+
+@pytest.mark.parametrize(("rank", "alpha"), [(7, 0.3), (30, 0.0), (80, 2.0)])
+def test_gfcf_equals_its_dense_filters(
+    train: Interactions, both: Interactions, rank: int, alpha: float
+) -> None:
+    x = dense(train)
+    d_user, d_item = x.sum(axis=1), x.sum(axis=0)
+    r = to_power(d_user, -0.5) @ x @ to_power(d_item, -0.5)
+    p = r.T @ r
+    _, v = leading_vectors(p, rank)
+    ideal = to_power(d_item, -0.5) @ v @ v.T @ to_power(d_item, 0.5)
+    found = scores_of(fitted("gfcf", train, rank=rank, alpha=alpha), both)
+    assert relative_error(found, dense(both) @ (p + alpha * ideal)) < 1e-4
+
+
+def test_a_spectrum_that_was_not_prepared_is_named(train: Interactions) -> None:
+    with pytest.raises(KeyError, match="spectrum 'item-similarity' was not prepared"):
+        create(CATALOG.model("gfcf"), CATALOG.model("gfcf").resolve({})).fit(Task(train, None, True), Run())
 
 
 # ---------------------------------------------------------------------------------- PGSP
