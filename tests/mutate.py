@@ -38,7 +38,7 @@ OPTIONS = ["-x", "-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider", "-
 # The modules, and the quick tests of each, those that are soonest done first.
 MODULES = {
     "evaluation/metrics": "ties metrics beyond_accuracy",
-    "fitting/ranking": "ties ranking fast_ranking",
+    "fitting/ranking": "ties fast_ranking",
     "evaluation/hits": "hits ties",
     "training/losses": "losses",
     "data/splits": "split_recipes folds_and_cuts splits",

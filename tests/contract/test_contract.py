@@ -58,6 +58,8 @@ SHORT = {name: {"epochs": 2} | ({"batch_size": 256} if name in OF_WINDOWS else {
 ONE = {"epochs": 1}  # where a run is to fail
 
 every_model = pytest.mark.parametrize("name", MODELS)
+# Where what is tested lies in no model: one of each kind, and those with a fit of their own.
+some_models = pytest.mark.parametrize("name", ["popularity", "higsp", "mf", "sdiff", "wpgrec"])
 
 
 def params_of(config: ModelConfig, **changes: Any) -> dict[str, Any]:
@@ -287,6 +289,32 @@ def test_the_same_seed_gives_the_same_scores(name: str, bench: Bench) -> None:
     assert np.array_equal(bench.scores(bench.fitted_shortly(name)), bench.scores(kept))
 
 
+SHARING = ["bspm", "dlae", "ease", "fagsp", "higsp", "markov", "sgfcf", "slim", "turbocf"]
+
+
+@pytest.mark.parametrize("name", SHARING)
+def test_trials_share_what_their_parameters_leave_as_it_is(name: str, bench: Bench) -> None:
+    """A trial after others scores as one that shares nothing, and computes nothing again."""
+    config, cache = CATALOG.model(name), {}
+    own = {"exponents": "individual", "power": 0.7}  # where there is something to share
+
+    def trial(known: dict[Any, Any], **changes: Any) -> np.ndarray:
+        params = params_of(config, **(own | changes))
+        spectra = bench.inputs(config, RunConfig(model=name, params=params)).spectra
+        system = create(config, params)
+        system.fit(Task(bench.data["train"], None, True, spectra, known), Run())
+        return bench.scores(system)
+
+    first = trial(cache)
+    shared = {key: id(value) for key, value in cache.items()}
+    assert shared
+    for param, space in config.search.items():
+        other = {param: 40 if "rank" in param else config.choices(param, space)[-1]}
+        assert np.array_equal(trial(cache, **other), trial({}, **other))
+    assert np.array_equal(trial(cache), first)
+    assert shared.items() <= {key: id(value) for key, value in cache.items()}.items()
+
+
 @pytest.mark.parametrize("name", TRAINED)
 def test_another_seed_gives_other_scores_of_a_trained_model(name: str, bench: Bench) -> None:
     one, two = (bench.fitted_shortly(name, seed) for seed in (0, 1))
@@ -368,14 +396,14 @@ def test_a_refit_has_no_validation_list_and_sees_the_validation_items(name: str,
     assert any(not np.array_equal(refit.lists[n], run.lists[n]) for n in LISTS)
 
 
-@every_model
+@some_models
 def test_checkpoints_are_gone_once_the_results_are_on_disk(name: str, bench: Bench) -> None:
     again = bench.written(name, "again")
     assert again.status == "ok"
     assert sorted(p.name for p in again.folder.iterdir()) == ["rankings.npz", "run.json"]
 
 
-@every_model
+@some_models
 def test_two_runs_write_the_same_rankings(name: str, bench: Bench) -> None:
     one, two = (bench.written(name, which).folder / "rankings.npz" for which in ("run", "again"))
     assert one.read_bytes() == two.read_bytes()
@@ -412,7 +440,7 @@ def test_a_run_beyond_its_time_ends_as_timeout(name: str, bench: Bench, tmp_path
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
-@every_model
+@some_models
 def test_a_run_beyond_its_memory_ends_as_oom(
     name: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -432,7 +460,7 @@ def test_a_run_beyond_its_memory_ends_as_oom(
     assert bench.execute(tmp_path / "high", name, budget={"memory_gb": 6.0}, **ONE)[0] == "ok"
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", ["mf", "sdiff", "wpgrec"])
 def test_memory_that_torch_does_not_get_ends_as_oom(
     name: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -448,7 +476,7 @@ def test_a_fit_that_explodes_ends_as_diverged(name: str, bench: Bench, tmp_path:
     assert_failed(bench.execute(tmp_path, name, learning_rate=1e30), "diverged", "nan")
 
 
-@every_model
+@some_models
 def test_scores_that_are_nan_end_as_diverged(
     name: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.files import read_json, read_npz
 from recspectra.fitting.fit import Job, execute
 from recspectra.fitting.scoring import NOT_LISTS
+from recspectra.recommender import History
 from recspectra.training.loop import TrainingLoop
 
 SHAPE = (150, 20)
@@ -82,6 +83,19 @@ def test_where_every_user_has_one_item_a_model_learns_or_is_skipped(
     else:
         assert status == "ok"
         assert moved == ([True] if name in TRAINED else [])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_users_and_items_without_interactions_spread_no_nan(name: str) -> None:
+    rng, parts = np.random.default_rng(3), {}
+    for part in ("train", "valid"):
+        users, items = np.nonzero(rng.random((38, 23)) < 0.2)  # nobody has items 23 and 24
+        parts[part] = from_pairs(users, items, rng.random(len(users)), (40, 25))
+    history = History.of(parts["train"], np.arange(40))
+    found = Bench(parts).fit(name, **SHORT[name], rank=4).score(np.arange(40), history)
+    assert np.isfinite(found).all()
+    if name in FROM_PAIRS:
+        assert not found[38:].any() and not found[:, 23:].any() and found[:38, :23].any()
 
 
 @pytest.mark.parametrize("name", ORDERED)

@@ -41,6 +41,8 @@ def fitted(
     # Few batches, two an epoch or more: every operation of the second device takes long.
     short = {"epochs": 2, "eval_every": 1, "batch_size": 1024 if name in OF_INTERACTIONS else 64}
     short |= {"batch_size": 256, "max_len": 6} if name in OF_WINDOWS else {}
+    # So few that what DGRec chooses and what importance sampling remembers count in the second epoch.
+    short |= {"neighbours": 3, "steps": 2}
     params = params_of(config, **(short | without | changes))
     inputs = bench.inputs(config, RunConfig(model=name, params=params))
     system = create(config, params)

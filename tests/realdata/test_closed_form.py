@@ -2,72 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
-from from_mirror import CATALOG, Pieces
+from from_mirror import CATALOG, Pieces, fitted, measured
 
-from recspectra.data.interactions import Interactions
-from recspectra.evaluation.hits import compare
-from recspectra.evaluation.metrics import METRICS
-from recspectra.fitting.scoring import rank
 from recspectra.models import higsp
-from recspectra.recommender import Recommender, Run, Task, create
-from recspectra.spectral.eigen import leading
-from recspectra.spectral.operators import build
-from recspectra.spectral.spectrum import Spectrum
-
-
-def fitted(name: str, dataset: str, train: Interactions, seed: int = 0, **params: Any) -> Recommender:
-    """A model with the published settings for a data set, and `params` on top."""
-    config = CATALOG.model(name)
-    resolved = config.resolve({**config.best.get(dataset, {}), **params})
-    spectra: dict[str, Spectrum] = {
-        need.operator: leading(build(need.operator, train), int(resolved["rank"])) for need in config.spectra
-    }
-    system = create(config, resolved)
-    system.fit(Task(train, None, True, spectra), Run(seed=seed))
-    return system
-
-
-def measured(
-    system: Recommender, pieces: Pieces, mask: str, metrics: tuple[str, ...], k: list[int]
-) -> list[float]:
-    """Mean over the users with test items, metric by metric; the history is train."""
-    train = pieces["train"]
-    masked = train.merged(pieces["valid"]) if mask == "train+valid" else train
-    ranked = compare(rank(system.score, train, [masked], max(k))[0][0], pieces["test"])
-    return [float(v) for metric in metrics for v in METRICS[metric](ranked, k).mean(axis=0)]
 
 
 def test_linkprop_on_ml_1m(ml1m: Pieces) -> None:
-    system = fitted("linkprop", "ml-1m.diffrec", ml1m["train"])
-    found = measured(system, ml1m, "train+valid", ("recall", "ndcg"), [10, 20])
+    system = fitted("linkprop", ml1m["train"], **CATALOG.model("linkprop").best["ml-1m.diffrec"])
+    found = measured(system, ml1m, "train", "train+valid", ("recall", "ndcg"), [10, 20])
     assert found == pytest.approx([0.1046, 0.1811, 0.0912, 0.1172], abs=1e-4)
 
 
 def test_higsp_on_ml_100k_is_that_of_its_authors(monkeypatch: pytest.MonkeyPatch, ml100k: Pieces) -> None:
     monkeypatch.setattr(higsp, "axis_seed", lambda *_: 2020)  # their seed: k-means then starts as theirs
-    system = fitted("higsp", "ml-100k.higsp", ml100k["train"])
-    found = measured(system, ml100k, "train", ("ndcg_set", "mrr_set"), [10, 20])
+    system = fitted("higsp", ml100k["train"], **CATALOG.model("higsp").best["ml-100k.higsp"])
+    found = measured(system, ml100k, "train", "train", ("ndcg_set", "mrr_set"), [10, 20])
     ndcg, mrr = np.reshape(found, (2, 2))
     assert [ndcg[0], mrr[1]] == pytest.approx([0.700, 0.578], abs=0.003)  # their program's
     assert [ndcg[0], mrr[0]] == pytest.approx([0.7021, 0.6380], abs=0.003)  # their table's
 
 
 def test_seeds_of_the_clustering_move_higsp_a_little(ml100k: Pieces) -> None:
-    train = ml100k["train"]
-    systems = [fitted("higsp", "ml-100k.higsp", train, seed) for seed in range(3)]
-    found = np.array([measured(s, ml100k, "train", ("ndcg_set", "mrr_set"), [20]) for s in systems])
-    assert (found.std(axis=0) > 0).all()
-    assert (found.std(axis=0) < 0.012).all()
+    best = CATALOG.model("higsp").best["ml-100k.higsp"]
+    systems = [fitted("higsp", ml100k["train"], seed=seed, **best) for seed in range(3)]
+    found = [measured(s, ml100k, "train", "train", ("ndcg_set", "mrr_set"), [20]) for s in systems]
+    assert (np.std(found, axis=0) > 0).all()
+    assert (np.std(found, axis=0) < 0.012).all()
 
 
 def test_fagsp_on_ml_100k_comes_near_its_published_row(ml100k: Pieces) -> None:
-    found = measured(
-        fitted("fagsp", "ml-100k.higsp", ml100k["train"]), ml100k, "train", ("ndcg_set", "mrr_set"), [10]
-    )
+    system = fitted("fagsp", ml100k["train"])
+    found = measured(system, ml100k, "train", "train", ("ndcg_set", "mrr_set"), [10])
     assert found == pytest.approx([0.7092, 0.6384], abs=0.015)  # settings there are not published
 
 
@@ -97,7 +64,6 @@ FIGURES = [
 def test_figures_of_another_program_on_ml_100k(
     name: str, params: dict, expected: list[float], ml100k: Pieces
 ) -> None:
-    system, both = fitted(name, "none", ml100k["train"], **params), ml100k["train"].merged(ml100k["valid"])
-    ranked = compare(rank(system.score, both, [both], 20)[0].lists, ml100k["test"])
-    found = [float(v) for m in ("ndcg", "recall") for v in METRICS[m](ranked, [10, 20]).mean(axis=0)]
+    system = fitted(name, ml100k["train"], **params)
+    found = measured(system, ml100k, "train+valid", "train+valid", ("ndcg", "recall"), [10, 20])
     assert found == pytest.approx(expected, abs=2e-4)

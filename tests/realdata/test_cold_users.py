@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from from_mirror import CATALOG, need
+from from_mirror import CATALOG, fitted, need
 
 from recspectra.config.dataset import SplitConfig
 from recspectra.data import filters
@@ -16,7 +16,6 @@ from recspectra.data.splits import split, statistics
 from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
 from recspectra.fitting.scoring import rank
-from recspectra.recommender import Run, Task, create
 
 
 def test_popularity_wins_on_cold_users_alone(mirror: Path) -> None:
@@ -32,10 +31,7 @@ def test_popularity_wins_on_cold_users_alone(mirror: Path) -> None:
     train, test = pieces["train"], pieces["test"]
     means = {}
     for name in ("popularity", "ease"):
-        model = CATALOG.model(name)
-        system = create(model, model.resolve({}))
-        system.fit(Task(train, pieces["valid"], True), Run())
-        ranked = compare(rank(system.score, train, [train], 20)[0].lists, test)
+        ranked = compare(rank(fitted(name, train).score, train, [train], 20)[0].lists, test)
         values = METRICS["recall"](ranked, [20])[:, 0]
         warm = warm_users(train)[ranked.users]
         assert warm.sum() == 98

@@ -29,7 +29,7 @@ def values(
     system: str, params: dict, pieces: dict[str, Interactions], protocol: ProtocolConfig
 ) -> dict[str, list[float]]:
     """Fit on train and measure as a protocol says."""
-    spectra = {"item-similarity": leading(ItemSimilarity(pieces["train"]), 1, "arpack")} if params else {}
+    spectra = {"item-similarity": leading(ItemSimilarity(pieces["train"]), 1)} if params else {}
     model = create(CATALOG.model(system), params)
     model.fit(Task(pieces["train"], pieces["valid"], True, spectra), Run())
     both = pieces["train"].merged(pieces["valid"])

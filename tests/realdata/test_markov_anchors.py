@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from from_mirror import CATALOG, prepared
+from from_mirror import CATALOG, fitted, part, prepared
 
 from recspectra.evaluation.hits import compare
 from recspectra.evaluation.metrics import METRICS
 from recspectra.fitting.scoring import rank
-from recspectra.recommender import Run, Task, create
 
 K = [5, 10, 20]
 
@@ -32,10 +31,8 @@ CASES = [(name, mix) for name, anchors in ANCHORS.items() for mix in anchors]
 @pytest.mark.parametrize(("name", "mix"), CASES)
 def test_the_defaults_are_the_anchors(name: str, mix: float, mirror: Path) -> None:
     pieces, protocol = prepared(name, mirror), CATALOG.protocol("wpgrec")
-    model = CATALOG.model("markov")
-    system = create(model, model.resolve({"mix": mix}))
-    system.fit(Task(pieces["train"], pieces["valid"], CATALOG.dataset(name).ordered), Run())
-    both = pieces["train"].merged(pieces["valid"])  # shown and masked, as the protocol says
+    system = fitted("markov", pieces["train"], CATALOG.dataset(name).ordered, mix=mix)
+    both = part(pieces, "train+valid")  # shown and masked, as the protocol says
     assert protocol.ties == "half"
     lists, positions, _ = rank(system.score, both, [both], max(K))[0]
     ranked = compare(lists, pieces["test"], positions)

@@ -3,46 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from from_mirror import CATALOG, Pieces, need
+from from_mirror import CATALOG, Pieces, fitted, measured, need, part
 
-from recspectra.data.interactions import Interactions
 from recspectra.data.readers import read
 from recspectra.data.tables import check_duplicates
-from recspectra.evaluation.hits import compare
-from recspectra.evaluation.metrics import METRICS
 from recspectra.files import sha256
-from recspectra.fitting.scoring import rank
-from recspectra.recommender import Recommender, Run, Task, create
-from recspectra.spectral.eigen import leading
-from recspectra.spectral.operators import build
-from recspectra.spectral.spectrum import Spectrum
-
-
-def part(pieces: Pieces, name: str) -> Interactions:
-    return pieces["train"].merged(pieces["valid"]) if name == "train+valid" else pieces["train"]
-
-
-def fitted(
-    name: str, train: Interactions, spectra: dict[str, Spectrum] | None = None, **params: Any
-) -> Recommender:
-    config = CATALOG.model(name)
-    system = create(config, config.resolve(params))
-    system.fit(Task(train, None, True, spectra or {}), Run())
-    return system
-
-
-def measured(
-    system: Recommender, pieces: Pieces, history: str, mask: str, metrics: tuple[str, ...], k: list[int]
-) -> list[float]:
-    """Mean over the users with test items, metric by metric."""
-    lists = rank(system.score, part(pieces, history), [part(pieces, mask)], max(k))[0][0]
-    ranked = compare(lists, pieces["test"])
-    return [float(v) for metric in metrics for v in METRICS[metric](ranked, k).mean(axis=0)]
-
 
 # --------------------------------------------------------------------------------- data
 
@@ -101,8 +69,7 @@ def test_popularity_on_ml_100k_is_the_row_that_gsprec_printed(ml100k: Pieces) ->
 
 
 def test_gfcf_on_ml_100k_under_the_evaluator_of_higsp(ml100k: Pieces) -> None:
-    spectra = {"item-similarity": leading(build("item-similarity", ml100k["train"]), 80)}
-    system = fitted("gfcf", ml100k["train"], spectra, rank=80, alpha=0.3)
+    system = fitted("gfcf", ml100k["train"], rank=80, alpha=0.3)
     found = measured(system, ml100k, "train", "train", ("ndcg_set", "mrr_set"), [5, 10, 20])
     assert found == pytest.approx([0.6967, 0.6819, 0.6625, 0.6414, 0.6027, 0.5717], abs=0.003)
 
@@ -133,7 +100,6 @@ def test_ease_on_ml_1m(
 
 
 def test_gfcf_on_ml_1m(ml1m: Pieces) -> None:
-    spectra = {"item-similarity": leading(build("item-similarity", ml1m["train"]), 128)}
-    system = fitted("gfcf", ml1m["train"], spectra, rank=128, alpha=0.1)
+    system = fitted("gfcf", ml1m["train"], rank=128, alpha=0.1)
     found = measured(system, ml1m, "train", "train+valid", SDIFF_METRICS, [10, 20])
     assert found == pytest.approx([0.0957, 0.1625, 0.0844, 0.1062], abs=5e-4)

@@ -10,15 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from from_mirror import CATALOG, Pieces
-
-from recspectra.evaluation.hits import compare
-from recspectra.evaluation.metrics import METRICS
-from recspectra.fitting.scoring import rank
-from recspectra.recommender import Run, Task, create
-from recspectra.spectral.eigen import leading
-from recspectra.spectral.operators import build
-from recspectra.spectral.spectrum import Spectrum
+from from_mirror import Pieces, fitted, measured
 
 SIGNED = {"eps": 0.5, "alpha": 19.0, "gamma": 0.5, "row_sums": "signed"}
 INDIVIDUAL = {"exponents": "individual", "beta_low": 1.0, "beta_high": 1.3}
@@ -58,28 +50,12 @@ OFFICIAL: list[tuple[str, dict[str, Any], list[float]]] = [
 ROUNDED = 1.5e-4  # one unit in the fourth digit, and half a unit of rounding
 
 
-@pytest.fixture(scope="module")
-def spectra(ml100k: Pieces) -> dict[str, Spectrum]:
-    """The spectra of all rows, each at the largest rank that one of them asks for."""
-    ranks: dict[str, int] = {}
-    for name, params, _ in OFFICIAL:
-        config = CATALOG.model(name)
-        resolved = config.resolve(params)
-        for need in config.spectra:
-            operator = need.operator.format(**resolved)
-            ranks[operator] = max(ranks.get(operator, 0), resolved["rank"])
-    return {name: leading(build(name, ml100k["train"]), size) for name, size in ranks.items()}
-
-
 @pytest.mark.parametrize(
     ("name", "params", "official"), OFFICIAL, ids=[f"{name}-{params['rank']}" for name, params, _ in OFFICIAL]
 )
 def test_figures_are_those_of_official_code(
-    name: str, params: dict[str, Any], official: list[float], ml100k: Pieces, spectra: dict[str, Spectrum]
+    name: str, params: dict[str, Any], official: list[float], ml100k: Pieces
 ) -> None:
-    config, train = CATALOG.model(name), ml100k["train"]
-    system = create(config, config.resolve(params))
-    system.fit(Task(train, None, True, spectra), Run())
-    ranked = compare(rank(system.score, train, [train], 10)[0][0], ml100k["test"])
-    found = [float(METRICS[metric](ranked, [10]).mean(axis=0)[0]) for metric in ("ndcg", "ndcg_set")]
+    system = fitted(name, ml100k["train"], **params)
+    found = measured(system, ml100k, "train", "train", ("ndcg", "ndcg_set"), [10])
     assert found[: len(official)] == pytest.approx(official, abs=ROUNDED)

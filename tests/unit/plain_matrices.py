@@ -1,12 +1,45 @@
-"""What tests of models share: scores of all users, and the matrices of formulas, formed plainly."""
+"""What tests of models share: fitted models, scores of all users, and the matrices of formulas."""
 
 from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
+from recspectra.config.catalog import Catalog
+from recspectra.config.model import RunConfig, spectra_of
 from recspectra.data.interactions import Interactions
-from recspectra.recommender import History, Recommender
+from recspectra.recommender import History, Recommender, Run, Task, create
+from recspectra.spectral.eigen import leading
+from recspectra.spectral.operators import build
+
+CATALOG = Catalog(Path(__file__).resolve().parents[2])
+
+
+def task_of(name: str, train: Interactions, ordered: bool = True, **params: Any) -> Task:
+    """A task with the spectra that the model's YAML asks for."""
+    config = CATALOG.model(name)
+    needs = spectra_of(config, RunConfig(model=name, params=config.resolve(params)))
+    plain = [(operator.partition("@")[0], rank) for operator, rank in needs]
+    return Task(train, None, ordered, {operator: leading(build(operator, train), r) for operator, r in plain})
+
+
+def fitted_and_log(
+    name: str, train: Interactions, seed: int = 0, ordered: bool = True, **params: Any
+) -> tuple[Any, dict[str, Any]]:
+    """A fitted model and the log of its fit."""
+    system = create(CATALOG.model(name), CATALOG.model(name).resolve(params))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return system, system.fit(task_of(name, train, ordered, **params), Run(seed=seed))
+
+
+def fitted(name: str, train: Interactions, seed: int = 0, ordered: bool = True, **params: Any) -> Any:
+    """A fitted model."""
+    return fitted_and_log(name, train, seed, ordered, **params)[0]
 
 
 def scores_of(model: Recommender, history: Interactions) -> np.ndarray:

@@ -7,14 +7,11 @@
 Both sides train on the same interactions with the same sizes, rates and batches, each in
 a process of its own, one after the other. Times are medians over the epochs after the
 first. The recall shows that both learned the same: it is measured on validation after
-the same number of epochs. `ratio` is how many times faster this project is. BSARec, which RecBole
-lacks, stands beside RecBole's SASRec; WPGRec beside itself with its plain propagation, layer by
-layer, which needs no peer. `wpgrec-filters` is that propagation alone, forward and backward, for
-as many batches as an epoch has: the rest of an epoch is the same on both sides.
+the same number of epochs. `ratio` is how many times faster this project is. WPGRec stands beside
+itself with its plain propagation, layer by layer, which needs no peer.
 """
 
 import argparse
-import csv
 import json
 import math
 import os
@@ -29,19 +26,14 @@ from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
-import torch
-
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog
 from recspectra.data import export
 from recspectra.data.ids import Ids
 from recspectra.data.interactions import Interactions
 from recspectra.data.tables import PARTS
-from recspectra.files import atomic
 from recspectra.fitting.scoring import Inputs
 from recspectra.fitting.validation import validator
-from recspectra.layers.wpgrec_cached import Kept, filtered_as_kept
-from recspectra.layers.wpgrec_graph import Cross, Replaced, layer_by_layer
 from recspectra.recommender import Run, Scorer, Task, create
 from recspectra.running import cli
 from recspectra.runtime import limit_threads
@@ -75,23 +67,11 @@ class Peer:
     histories: bool = False
 
 
-def layered(p: SimpleNamespace) -> dict[str, Any]:
-    """Return what graph models share."""
-    sizes = {"embedding_size": p.dimensions, "n_layers": p.layers}
-    return sizes | {"reg_weight": p.regularization, "require_pow": True}
-
-
 def attentive(p: SimpleNamespace) -> dict[str, Any]:
     """Return the sizes of a transformer."""
     sizes = {"hidden_size": p.dimensions, "n_layers": p.layers, "n_heads": p.heads, "inner_size": p.hidden}
     rates = {"hidden_dropout_prob": p.dropout, "attn_dropout_prob": p.dropout}
     return sizes | rates | {"MAX_ITEM_LIST_LENGTH": p.max_len, "loss_type": "CE"}
-
-
-def widths(text: str) -> list[int]:
-    """Return the hidden widths of DiffRec's network, `200-600` being those of its decoder."""
-    decoder = [int(w) for w in text.split("-")]
-    return decoder[:0:-1] + decoder
 
 
 def sampled(count: int) -> dict[str, Any]:
@@ -101,29 +81,15 @@ def sampled(count: int) -> dict[str, Any]:
 
 
 PAIRS = {"dimensions": 64, "batch_size": 2048, "learning_rate": 1e-3}
-GRAPH = PAIRS | {"layers": 3, "regularization": 1e-5}
-ROWS = {"hidden": 600, "dimensions": 64, "dropout": 0.5, "batch_size": 500, "learning_rate": 1e-3}
 
 PEERS = {
-    "mf": Peer("BPR", lambda p: {"embedding_size": p.dimensions}, PAIRS | {"regularization": 0.0}),
-    "lightgcn": Peer("LightGCN", layered, GRAPH),
-    "ngcf": Peer(
-        "NGCF",
+    "lightgcn": Peer(
+        "LightGCN",
         lambda p: {
-            "embedding_size": p.dimensions, "hidden_size_list": [p.dimensions] * p.layers,
-            "message_dropout": p.dropout, "reg_weight": p.regularization,
+            "embedding_size": p.dimensions, "n_layers": p.layers, "reg_weight": p.regularization,
+            "require_pow": True,
         },
-        GRAPH | {"dropout": 0.1},
-    ),
-    "sgl": Peer(
-        "SGL",
-        lambda p: layered(p) | {
-            "type": "ED", "drop_ratio": p.ratio, "ssl_tau": p.temperature, "ssl_weight": p.contrast_weight,
-        },
-        GRAPH | {
-            "view": "edges", "ratio": 0.1, "temperature": 0.5, "contrast_weight": 0.05, "contrast": "all",
-            "anchors": 2048, "profile": "learned",
-        },
+        PAIRS | {"layers": 3, "regularization": 1e-5},
     ),
     # Our negatives are shared by a batch, theirs are each pair's own.
     "simplex": Peer(
@@ -135,43 +101,21 @@ PEERS = {
         },
         PAIRS | {"negatives": 50, "negative_weight": 10.0, "regularization": 1e-5},
     ),
-    "multidae": Peer(
-        "MultiDAE",
-        lambda p: {
-            "mlp_hidden_size": [p.hidden], "latent_dimension": p.dimensions, "dropout_prob": p.dropout,
-        },
-        ROWS | {"code": "tanh", "regularization": 0.0},
-    ),
     "multivae": Peer(
         "MultiVAE",
         lambda p: {
             "mlp_hidden_size": [p.hidden], "latent_dimension": 2 * p.dimensions, "dropout_prob": p.dropout,
         },
-        ROWS | {"noise_std": 0.01, "anneal": "authors", "anneal_cap": 0.2},
-    ),
-    "diffrec": Peer(
-        "DiffRec",
-        lambda p: {
-            "dims_dnn": widths(p.dims), "embedding_size": p.time_dimensions, "steps": p.steps,
-            "noise_schedule": "linear-var", "noise_scale": p.scale, "noise_min": p.low,
-            "noise_max": p.high, "reweight": p.reweight,
+        {
+            "hidden": 600, "dimensions": 64, "dropout": 0.5, "batch_size": 500, "learning_rate": 1e-3,
+            "noise_std": 0.01, "anneal": "authors", "anneal_cap": 0.2,
         },
     ),
     "sasrec": Peer("SASRec", attentive, {"heads": 2, "windows": "every"}, sequential=True, histories=True),
-    "bsarec": Peer("SASRec", attentive, {"heads": 2, "windows": "every"}, sequential=True),
-    "gru4rec": Peer(
-        "GRU4Rec",
-        lambda p: {
-            "embedding_size": p.dimensions, "hidden_size": p.hidden, "num_layers": p.layers,
-            "dropout_prob": p.dropout, "MAX_ITEM_LIST_LENGTH": p.max_len, "loss_type": "CE",
-        },
-        {"windows": "every"}, sequential=True, histories=True,
-    ),
 }  # fmt: skip
 
 # Models whose fast path has a plain one beside it: what makes it plain.
 REFERENCES = {"wpgrec": {"propagation": "layers"}}
-FILTERS = "wpgrec-filters"
 
 
 class Stopwatch:
@@ -231,42 +175,6 @@ def own(catalog: Catalog, name: str, args: argparse.Namespace) -> dict[str, Any]
             "parameters": parameters}  # fmt: skip
 
 
-def filters(catalog: Catalog, args: argparse.Namespace) -> dict[str, Any]:
-    """Filter batches of users as WPGRec does in training, forward and backward; return the seconds.
-
-    Summaries of all other users are constants, as they are from the cache. Only the time counts:
-    that both ways give the same numbers is tested elsewhere.
-    """
-    limit_threads(args.threads)
-    p = SimpleNamespace(**catalog.model("wpgrec").resolve({}))
-    train = Interactions.load(args.data / "train.npz")
-    cross, bands, d = Cross(train, "cpu"), 2**p.levels, p.dimensions
-    generator = torch.Generator().manual_seed(0)
-
-    def drawn(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=generator) / math.sqrt(d)
-
-    others = drawn(train.n_users, bands, d)
-    items, theta = drawn(train.n_items, d), drawn(bands, p.graph_layers, p.order + 1, d, d)
-    started = time.perf_counter()
-    kept = Kept.of(cross, others, p.graph_layers * p.order)  # once an epoch
-    once, seconds = time.perf_counter() - started, []
-    for _ in range(args.epochs):
-        users = torch.randperm(train.n_users, generator=generator)[: p.batch_size]
-        summaries, rows = drawn(len(users), bands, d), cross.rows(users)
-        wanted = [x.requires_grad_() for x in (summaries, items, theta)]
-        started = time.perf_counter()
-        graph = Replaced(cross, users, rows)
-        if args.reference:
-            found = layer_by_layer(graph, summaries, others, items, theta)
-        else:
-            found = filtered_as_kept(graph, summaries, kept, items, theta)
-        torch.autograd.grad(sum(x.square().sum() for x in found), wanted)
-        seconds.append(time.perf_counter() - started)
-    batches = p.samples * math.ceil(train.n_users / p.batch_size)
-    return {"seconds": [batches * x + (0.0 if args.reference else once) for x in seconds]}
-
-
 def resolved(catalog: Catalog, name: str, data: Path) -> dict[str, Any]:
     """Return the parameters of a model for the comparison.
 
@@ -322,7 +230,7 @@ def compared(catalog: Catalog, name: str, folder: Path, args: argparse.Namespace
     """Return one row: ours, and the peer's where there is one."""
     row: dict[str, Any] = {"model": name}
     sides = {"ours": lambda: process([sys.executable, *sys.argv, "--only", name], args.threads)}
-    if name in REFERENCES or name == FILTERS:
+    if name in REFERENCES:
         plain = [sys.executable, *sys.argv, "--only", name, "--reference"]
         sides["peer"] = lambda: process(plain, args.threads)
     elif args.peer and name in PEERS:
@@ -357,8 +265,6 @@ def line(row: dict[str, Any]) -> str:
 
 def reason_to_skip(catalog: Catalog, name: str, data: Path) -> str | None:
     """Return why a model cannot be timed here."""
-    if name == FILTERS:
-        name = "wpgrec"
     if name not in catalog.names("models"):
         return "there is no such model"
     if catalog.model(name).kind != "trained":
@@ -370,53 +276,42 @@ def reason_to_skip(catalog: Catalog, name: str, data: Path) -> str | None:
     return None
 
 
-def rows(catalog: Catalog, args: argparse.Namespace) -> list[dict[str, Any]]:
+def print_rows(catalog: Catalog, args: argparse.Namespace) -> None:
     """Measure all models, printing each as it is done."""
-    found = []
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         if args.peer:
             pieces = {part: Interactions.load(args.data / f"{part}.npz") for part in PARTS}
             ids = Ids.load(args.data / "ids.parquet")
             folder = export.recbole(pieces, ids, args.data.name, folder)[0].parent
-        for name in args.models or [*PEERS, *REFERENCES, FILTERS]:
+        for name in args.models or [*PEERS, *REFERENCES]:
             reason = reason_to_skip(catalog, name, args.data)
             row = {"model": name, "skipped": reason} if reason else compared(catalog, name, folder, args)
-            found.append(row)
             print(line(row), flush=True)
-    return found
 
 
 def run() -> None:
-    """Print one line a model, and write --output."""
+    """Print one line a model."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True, help="results/data/DATASET")
     parser.add_argument("--peer", help="a Python that has RecBole; without it our times alone are printed")
     parser.add_argument(
-        "--models", nargs="*", help=f"of {', '.join([*PEERS, *REFERENCES, FILTERS])}; all of them by default"
+        "--models", nargs="*", help=f"of {', '.join([*PEERS, *REFERENCES])}; all of them by default"
     )
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--output", type=Path, help="a CSV file")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     parser.add_argument("--reference", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     catalog = cli.catalog()
     if args.only:
-        found = filters(catalog, args) if args.only == FILTERS else own(catalog, args.only, args)
-        print(json.dumps(found))
+        print(json.dumps(own(catalog, args.only, args)))
         return
     print(f"{args.data.name}, {args.epochs} epochs, {args.threads} threads")
     print(" " * 15 + "".join(f"{h:>12}" for h in HEAD))
-    table = rows(catalog, args)
-    if args.output:
-        columns = ["model", *FORMATS, "skipped"]
-        with atomic(args.output) as path, path.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.DictWriter(stream, columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(table)
+    print_rows(catalog, args)
 
 
 if __name__ == "__main__":

@@ -80,6 +80,21 @@ def test_every_mask_gets_the_bytes_of_the_reference(
     assert scores.tobytes() == before.tobytes()
 
 
+FLOATS = st.one_of(
+    st.sampled_from([0.0, -0.0, 1.0, -1.0, float("inf"), float("-inf")]), st.floats(width=32, allow_nan=False)
+)
+
+
+@given(st.data())
+def test_any_scores_any_mask_any_k(data: st.DataObject) -> None:
+    b, n = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 9))
+    cells = st.lists(st.lists(FLOATS, min_size=n, max_size=n), min_size=b, max_size=b)
+    flags = st.lists(st.lists(st.booleans(), min_size=n, max_size=n), min_size=b, max_size=b)
+    scores, mask = np.array(data.draw(cells), dtype=np.float32), np.array(data.draw(flags))
+    seen, k = sp.csr_array(mask.astype(np.float32)), data.draw(st.integers(1, 12))
+    same(rankings(scores, [seen], k)[0], plain_ranking(scores, seen, k))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("n", "k"), [(3000, 50), (3000, 20), (3001, 1), (50, 50), (51, 50)])
 def test_rows_as_long_as_those_of_data_sets(kind: str, n: int, k: int) -> None:

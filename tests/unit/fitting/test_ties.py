@@ -51,21 +51,6 @@ def test_one_target_metrics_with_half_ties_match_a_plain_rank() -> None:
         assert METRICS["mrr"](ranked, [k])[:, 0] == pytest.approx(found / ranks)
 
 
-def test_without_ties_positions_are_places() -> None:
-    scores = np.random.default_rng(0).permutation(400).reshape(10, 40).astype(np.float32)
-    ranking = top_with_ties(scores, sp.csr_array((10, 40)), 20)
-    assert (ranking.positions == np.arange(1, 21)).all()
-    assert not len(ranking.cuts.rows)
-    assert np.array_equal(smaller_ids_first(ranking), ranking.lists)
-
-
-def test_smaller_ids_first_reverses_groups_only() -> None:
-    scores = np.array([[1.0, 3.0, 3.0, 2.0, 3.0]], dtype=np.float32)
-    ranking = top_with_ties(scores, sp.csr_array((1, 5)), 5)
-    assert ranking.lists.tolist() == [[4, 2, 1, 3, 0]]
-    assert smaller_ids_first(ranking).tolist() == [[1, 2, 4, 3, 0]]
-
-
 def sorted_rows(scores: np.ndarray, hidden: np.ndarray, depth: int, sign: int) -> list[list[int]]:
     """Candidates sorted in full by score, equal scores by id: `sign` 1 has smaller ids first, -1 larger."""
     rows = []

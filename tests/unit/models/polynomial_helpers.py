@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 from numpy.polynomial import Polynomial
 
-from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions
 from recspectra.models import fagsp, linkprop
-from recspectra.recommender import History, Recommender, Run, Task, create
 from recspectra.spectral import polynomials
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build, degrees, normalised, power
@@ -22,7 +17,6 @@ from recspectra.spectral.polynomials import (
     in_complement,
 )
 
-CATALOG = Catalog(Path(__file__).resolve().parents[3])
 NOTHING = np.zeros((0, 0), dtype=np.float32)
 SHARPEN = in_complement(Polynomial([0.0, 1.0]) * Polynomial([1.0, -0.7, 0.3]) ** 3)
 POLYNOMIALS = {
@@ -38,23 +32,6 @@ POLYNOMIALS = {
     "first power left out": np.array([0.2, 0.0, 0.0, -1.0, 0.5]),
 }
 every_polynomial = pytest.mark.parametrize("coefficients", POLYNOMIALS.values(), ids=list(POLYNOMIALS))
-
-
-def fit(
-    name: str, train: Interactions, cache: dict | None = None, seed: int = 0, **params: Any
-) -> Recommender:
-    config = CATALOG.model(name)
-    resolved = config.resolve(params)
-    names = [need.operator for need in config.spectra]
-    spectra = {n: leading(build(n, train), int(resolved["rank"])) for n in names}
-    system = create(config, resolved)
-    system.fit(Task(train, None, True, spectra, {} if cache is None else cache), Run(seed=seed))
-    return system
-
-
-def scores(system: Recommender, shown: Interactions) -> np.ndarray:
-    users = np.arange(shown.n_users)
-    return system.score(users, History.of(shown, users))
 
 
 def dense_p(train: Interactions) -> np.ndarray:

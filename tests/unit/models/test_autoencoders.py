@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import cross_entropy
 
 from recspectra.config.catalog import Catalog
-from recspectra.data.interactions import Interactions, from_pairs
+from recspectra.data.interactions import Interactions
 from recspectra.layers.autoencoder import Autoencoder
 from recspectra.models.cdae import RowsAndNegatives
 from recspectra.models.codigem import CODIGEM
@@ -21,10 +21,6 @@ from recspectra.recommender import History, Run, Task, create
 from recspectra.training.batches import UserRows
 from recspectra.training.losses import (
     gaussian_divergence,
-    logistic,
-    multinomial,
-    sampled_logistic,
-    squared_tanh,
 )
 from recspectra.training.rows import RowsLayer, SparseRows
 
@@ -134,61 +130,6 @@ def test_a_layer_takes_sparse_and_dense_rows_alike() -> None:
     rows, layer = random_rows(), RowsLayer(14, 6)
     assert torch.allclose(layer(rows), layer(rows.dense()), atol=1e-6)
     assert layer.weight.abs().max() <= (6.0 / 20.0) ** 0.5
-
-
-# ------------------------------------------------------------------------------- losses
-
-
-def plain_multinomial(scores: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    return cross_entropy(scores, x)
-
-
-def plain_logistic(scores: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    return binary_cross_entropy_with_logits(scores, x, reduction="sum") / len(x)
-
-
-def plain_squared_tanh(scores: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    return 0.5 * ((torch.tanh(scores) - x) ** 2).sum() / len(x)
-
-
-@pytest.mark.parametrize("chunk", [0, 1, 4])
-@pytest.mark.parametrize(
-    ("fast", "plain"),
-    [(multinomial, plain_multinomial), (logistic, plain_logistic), (squared_tanh, plain_squared_tanh)],
-)
-def test_losses_of_rows_are_the_plain_ones_with_their_gradients(fast: Any, plain: Any, chunk: int) -> None:
-    rows, inputs = random_rows(weighted=False), leaves((9, 5), (14, 5), (14,))
-    hidden, weight, bias = inputs
-    expected = plain(hidden @ weight.T + bias, rows.dense())
-    assert_same_values_and_gradients(fast(hidden, weight, bias, rows, chunk), expected, inputs)
-
-
-def test_large_scores_do_not_overflow() -> None:
-    rows, (hidden, weight) = random_rows(weighted=False), leaves((9, 5), (14, 5))
-    for loss in (multinomial, logistic, squared_tanh):
-        value = loss(1e4 * hidden, weight, torch.zeros(14), rows)
-        assert torch.isfinite(
-            torch.stack([value, *(g.abs().max() for g in torch.autograd.grad(value, weight))])
-        ).all()
-
-
-def test_the_sampled_loss_counts_entries_and_their_negatives() -> None:
-    rows, inputs = random_rows(weighted=False), leaves((9, 5), (14, 5), (14,))
-    hidden, weight, bias = inputs
-    negatives = torch.randint(14, (len(rows.columns), 3), generator=generator())
-    scores, owners = hidden @ weight.T + bias, rows.owners.long()
-    right = torch.sigmoid(scores[owners, rows.columns.long()]).log().sum()
-    wrong = torch.sigmoid(-scores[owners[:, None], negatives]).log().sum()
-    fast = sampled_logistic(hidden, weight, bias, rows, negatives)
-    assert_same_values_and_gradients(fast, -(right + wrong) / 9, inputs)
-
-
-def test_the_divergence_is_that_of_two_normal_distributions() -> None:
-    mean, log_variance = leaves((6, 4), (6, 4))
-    normal = torch.distributions.Normal(mean, (0.5 * log_variance).exp())
-    standard = torch.distributions.Normal(torch.zeros(()), torch.ones(()))
-    expected = torch.distributions.kl_divergence(normal, standard).sum(dim=1).mean()
-    assert_same_values_and_gradients(gaussian_divergence(mean, log_variance), expected, [mean, log_variance])
 
 
 # ------------------------------------------------------------------------------ models
@@ -341,12 +282,6 @@ def test_beta_of_the_authors_takes_200000_steps_to_reach_one(tiny: dict[str, Int
         assert float(system.weight()) == pytest.approx(beta)
 
 
-def test_the_step_count_of_multivae_is_saved_with_the_module(tiny: dict[str, Interactions]) -> None:
-    system = made("multivae", tiny["train"])
-    system.loss(batch_of(system, tiny["train"]), generator())
-    assert int(system.module.state_dict()["steps"]) == 1
-
-
 def test_noise_of_multivae_scales_with_its_standard_deviation(tiny: dict[str, Interactions]) -> None:
     codes = {}
     for std in (0.0, 1.0, 2.0):
@@ -410,22 +345,6 @@ def test_noise_at_scoring_belongs_to_the_user_and_the_seed(tiny: dict[str, Inter
     assert np.allclose(noisy.score(*shown(tiny["train"], [9])), scores[2:], atol=1e-6)
     noisy.noise_seed = np.int64(1)
     assert not np.allclose(noisy.score(users, history), scores, atol=1e-4)
-
-
-@every_model
-def test_training_lowers_the_loss(name: str, tiny: dict[str, Interactions]) -> None:
-    config = Catalog(Path(__file__).resolve().parents[3]).model(name)
-    small = {"epochs": 8, "batch_size": 40, "learning_rate": 3e-3, "dropout": 0.0, "anneal_cap": 0.0}
-    system = create(config, config.resolve({k: v for k, v in small.items() if k in config.params}))
-    curve = system.fit(Task(tiny["train"], None, True), Run())["loss_curve"]
-    assert curve[-1] < 0.95 * curve[0]
-
-
-@every_model
-def test_users_without_training_rows_are_scored(name: str) -> None:
-    data = from_pairs(np.array([0, 0, 2]), np.array([1, 2, 3]), np.arange(3.0), (4, 6))
-    system = made(name, data)
-    assert np.isfinite(system.score(*shown(data, [1, 3]))).all()
 
 
 def test_codigem_learns_with_adamax_as_its_authors_do() -> None:

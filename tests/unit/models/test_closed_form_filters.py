@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from numpy.polynomial.chebyshev import chebval
-from plain_matrices import dense, leading_vectors, relative_error, scores_of, to_power
-from polynomial_helpers import fit
+from plain_matrices import dense, fitted, leading_vectors, relative_error, scores_of, to_power
 
-from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.models import turbocf
 from recspectra.models.chebycf import plateau, series
 from recspectra.recommender import Refused
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
-
-CATALOG = Catalog(Path(__file__).resolve().parents[3])
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +59,7 @@ def test_values_at_the_roots_are_interpolated_and_those_at_the_extrema_are_not()
 def test_chebycf_is_its_formula(
     order: int, points: str, train: Interactions, both: Interactions, x: np.ndarray, p: np.ndarray
 ) -> None:
-    system = fit("chebycf", train, order=order, flatness=2.5, rank=9, alpha=0.3, beta=0.4, points=points)
+    system = fitted("chebycf", train, order=order, flatness=2.5, rank=9, alpha=0.3, beta=0.4, points=points)
     values, vectors = np.linalg.eigh(p)
     filtered = (vectors * chebval(1 - 2 * values, series(order, 2.5, points))) @ vectors.T
     _, low = leading_vectors(p, 9)
@@ -77,7 +71,7 @@ def test_chebycf_is_its_formula(
 def test_high_orders_of_the_series_stay_exact_in_single_precision(
     train: Interactions, x: np.ndarray, p: np.ndarray
 ) -> None:
-    system = fit("chebycf", train, order=32, flatness=10.0, rank=1, alpha=0.0, beta=0.0)
+    system = fitted("chebycf", train, order=32, flatness=10.0, rank=1, alpha=0.0, beta=0.0)
     values, vectors = np.linalg.eigh(p)
     wanted = x @ (vectors * chebval(1 - 2 * values, series(32, 10.0, "extrema"))) @ vectors.T
     assert relative_error(scores_of(system, train), wanted) < 1e-5
@@ -102,37 +96,17 @@ def test_turbocf_is_its_formula(
     x: np.ndarray, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(turbocf, "DENSE_SHARE", share)
-    system = fit("turbocf", train, alpha=alpha, power=power, filter=order)
+    system = fitted("turbocf", train, alpha=alpha, power=power, filter=order)
     assert system.q.shape == ((0, 0) if power == 1 else (80, 80))
     assert sp.issparse(system.q) is (power == 1 or share == 1.0)
     assert relative_error(scores_of(system, both), plain_turbocf(x, dense(both), alpha, power, order)) < 1e-5
 
 
-def test_turbocf_at_power_one_is_linkprop(train: Interactions) -> None:
-    linear = fit("linkprop", train, beta=0.4, gamma=1.2, delta=0.4)
-    found = scores_of(fit("turbocf", train, alpha=0.6), train)
-    assert relative_error(found, scores_of(linear, train)) < 1e-5
-
-
-def test_the_power_is_one_of_entries_and_no_filter_of_a_spectrum(x: np.ndarray) -> None:
-    q = plain_turbocf(x, np.eye(80), 0.5, 0.5, 1)
-    assert np.linalg.eigvalsh(q).max() > 2.0
-    assert np.linalg.eigvalsh(plain_turbocf(x, np.eye(80), 0.5, 1.0, 1)).max() == pytest.approx(1.0)
-
-
-def test_trials_of_turbocf_share_the_graph_and_leave_it_as_it_is(train: Interactions) -> None:
-    cache: dict = {}
-    first = scores_of(fit("turbocf", train, cache, power=0.7), train)
-    fit("turbocf", train, cache, power=1.4)
-    assert set(cache) == {("turbocf", 0.5)}
-    assert np.array_equal(scores_of(fit("turbocf", train, cache, power=0.7), train), first)
-
-
 def test_a_graph_of_turbocf_that_does_not_fit_is_refused() -> None:
     row = Interactions(np.array([0, 94_949]), np.arange(94_949, dtype=np.int32), None, 94_949)
     with pytest.raises(Refused, match=r"Turbo-CF needs about 134.3 GB .* memory_gb = 16"):
-        fit("turbocf", row, power=0.7)
-    fit("turbocf", row)  # at power 1 nothing is formed
+        fitted("turbocf", row, power=0.7)
+    fitted("turbocf", row)  # at power 1 nothing is formed
 
 
 # -------------------------------------------------------------------------------- SVD-AE
@@ -144,7 +118,7 @@ def test_svdae_is_the_solution_of_smallest_norm(
     r = to_power(x.sum(axis=1), -0.5) @ x @ to_power(x.sum(axis=0), -0.5)
     u, s, vt = np.linalg.svd(r, full_matrices=False)
     weights = vt[:12].T @ np.diag(1 / s[:12]) @ u[:, :12].T @ x
-    system = fit("svdae", train, rank=12)
+    system = fitted("svdae", train, rank=12)
     assert relative_error(scores_of(system, train), u[:, :12] @ u[:, :12].T @ x) < 1e-5  # of the fitted users
     shown = dense(both)
     inputs = to_power(shown.sum(axis=1), -0.5) @ shown @ to_power(x.sum(axis=0), -0.5)
@@ -154,7 +128,7 @@ def test_svdae_is_the_solution_of_smallest_norm(
 def test_svdae_leaves_out_what_has_no_singular_value() -> None:
     users, items = np.repeat(np.arange(6), 3), np.tile(np.arange(3), 6)
     equal = from_pairs(users, items, None, (6, 4))  # of rank 1
-    found = scores_of(fit("svdae", equal, rank=4), equal)
+    found = scores_of(fitted("svdae", equal, rank=4), equal)
     assert np.allclose(found, [[1.0, 1.0, 1.0, 0.0]], atol=1e-5)
 
 
@@ -178,49 +152,13 @@ def test_the_spectral_ridge_is_its_formula(
     p: np.ndarray,
 ) -> None:  # fmt: skip
     vectors = leading(build("item-similarity", train), 14).vectors.astype(np.float64)
-    system = fit("spectral_ridge", train, rank=14, regularization=penalty, dropout=share, theta=theta)
+    system = fitted("spectral_ridge", train, rank=14, regularization=penalty, dropout=share, theta=theta)
     wanted = dense(both) @ plain_ridge(x, vectors, penalty, share, theta)
     assert relative_error(scores_of(system, both), wanted) < 1e-5
 
 
-def test_with_all_eigenvectors_the_spectral_ridge_is_dlae(train: Interactions) -> None:
-    control = fit("spectral_ridge", train, rank=80, regularization=20.0, dropout=0.4, theta=0.0)
-    full = fit("dlae", train, regularization=20.0, dropout=0.4)
-    assert relative_error(scores_of(control, train), scores_of(full, train)) < 1e-4
-
-
-def test_without_noise_the_spectral_ridge_is_the_ideal_filter(train: Interactions) -> None:
-    control = fit("spectral_ridge", train, rank=11, regularization=0.0, dropout=0.0, theta=0.5)
-    found = scores_of(control, train)
-    ideal = scores_of(fit("gfcf", train, rank=11, alpha=1.0), train) - scores_of(
-        fit("gfcf", train, rank=11, alpha=0.0), train
-    )
-    assert relative_error(found, ideal) < 1e-5
-
-
 def test_a_span_beyond_the_data_is_no_error(train: Interactions) -> None:
     few = from_pairs(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 2]), None, (3, 6))
-    found = scores_of(fit("spectral_ridge", few, rank=6, regularization=0.0, dropout=0.0), few)
+    found = scores_of(fitted("spectral_ridge", few, rank=6, regularization=0.0, dropout=0.0), few)
     assert np.isfinite(found).all()
     assert np.allclose(found, dense(few), atol=1e-4)  # W is the identity on what X reaches
-
-
-# ---------------------------------------------------------------------------- bad input
-
-
-@pytest.mark.parametrize(
-    ("name", "params"),
-    [
-        ("chebycf", {"rank": 3}),
-        ("turbocf", {"alpha": 0.6, "filter": 2}),
-        ("turbocf", {"alpha": 0.6, "power": 0.7, "filter": 3}),
-        ("svdae", {"rank": 3}),
-        ("spectral_ridge", {"rank": 3}),
-    ],
-)
-def test_a_degree_of_zero_spreads_no_nan(name: str, params: dict) -> None:
-    holes = from_pairs(np.array([0, 0, 1, 1, 2]), np.array([0, 1, 1, 2, 0]), None, (4, 5))
-    found = scores_of(fit(name, holes, **params), holes)
-    assert np.isfinite(found).all()
-    assert np.abs(found[:3, :3]).min() > 0
-    assert (found[3] == 0).all() and (found[:, 3:] == 0).all()

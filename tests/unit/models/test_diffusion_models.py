@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ import torch
 
 from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.layers.trained import Trained
 from recspectra.models.diffrec import (
     DiffRec,
     hidden_widths,
@@ -107,11 +105,6 @@ def test_uniform_sampling_remembers_nothing() -> None:
     assert not sampler.counts.any()
     assert torch.allclose(odds, torch.ones(50))
     assert set(times.tolist()) == set(range(5))
-
-
-def test_an_unknown_way_of_sampling_is_named() -> None:
-    with pytest.raises(ValueError, match="'often'"):
-        TimeSampler(5, "often")
 
 
 # ------------------------------------------------------------------- DiffRec: schedule
@@ -425,33 +418,6 @@ def test_hidden_entries_reach_the_blurred_row_but_not_the_condition(
 
 
 # ------------------------------------------------------------------------ interruption
-
-
-@pytest.mark.parametrize("name", ["diffrec", "giffcf"])
-def test_a_killed_run_ends_with_the_same_bytes(
-    name: str, catalog: Catalog, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The losses that importance sampling remembers are part of the checkpoint."""
-    settings = Trained._settings
-    monkeypatch.setattr(Trained, "_settings", lambda self: replace(settings(self), checkpoint_seconds=-1.0))
-    changes = {"epochs": 4, "steps": 2}
-    whole = fitted(catalog, task, name, **changes)
-    kind, calls = type(whole), []
-    loss = kind.loss
-
-    def dying(self: Recommender, *given: Any) -> torch.Tensor:
-        calls.append(0)
-        if len(calls) == 11:  # in the third epoch of four batches each
-            raise KeyboardInterrupt
-        return loss(self, *given)
-
-    run = Run(checkpoints=tmp_path)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(kind, "loss", dying)
-        fitted(catalog, task, name, run, **changes)
-    resumed = fitted(catalog, task, name, run, **changes)
-    expected = whole.state()
-    assert all(np.array_equal(value, expected[key]) for key, value in resumed.state().items())
 
 
 def test_giffcf_in_the_span_is_giffcf_projected(catalog: Catalog, task: Task) -> None:

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from plain_matrices import fitted, scores_of
 from polynomial_helpers import (
     both_ways,
     close,
     dense_p,
-    fit,
     force,
     ideal,
-    scores,
     value,
 )
 
@@ -42,16 +41,11 @@ def test_linkprop_is_its_formula(
     monkeypatch: pytest.MonkeyPatch, way: bool, train: Interactions, both: Interactions
 ) -> None:
     force(monkeypatch, way)
-    system = fit("linkprop", train, beta=0.3, gamma=0.8, delta=0.6)
+    system = fitted("linkprop", train, beta=0.3, gamma=0.8, delta=0.6)
     assert bool(system.middle.size) is way
     x, shown = train.matrix.toarray(), both.matrix.toarray()
     wanted = linkprop_reference(x, shown, *degrees(train.matrix), (0.3, 0.8, 0.6))
-    assert close(scores(system, both), wanted)
-
-
-def test_linkprop_holds_the_linear_part_of_gfcf(train: Interactions) -> None:
-    linear = fit("gfcf", train, rank=1, alpha=0.0)
-    assert close(scores(fit("linkprop", train, beta=0.5, gamma=1.0, delta=0.5), train), scores(linear, train))
+    assert close(scores_of(system, both), wanted)
 
 
 def test_linkprop_multi_adds_the_best_links_to_the_degrees(train: Interactions) -> None:
@@ -65,12 +59,12 @@ def test_linkprop_multi_adds_the_best_links_to_the_degrees(train: Interactions) 
         added = found >= np.sort(found.ravel())[-count] * (1 - 2.0**-14)
         d_user, d_item = x.sum(1) + added.sum(1), x.sum(0) + added.sum(0)
     keys = dict(zip(("beta", "gamma", "delta"), exponents, strict=True))
-    system = fit("linkprop", train, rounds=2, top=top, alpha=alpha, **keys)
-    found, wanted = scores(system, train), linkprop_reference(x, x, d_user, d_item, exponents)
+    system = fitted("linkprop", train, rounds=2, top=top, alpha=alpha, **keys)
+    found, wanted = scores_of(system, train), linkprop_reference(x, x, d_user, d_item, exponents)
     # A link more or less in a degree of dozens: pairs in the last bin of the histogram.
     assert np.median(np.abs(found - wanted) / wanted.max()) < 1e-3
     assert np.abs(found / wanted.max() - wanted / wanted.max()).max() < 0.02
-    plain = scores(fit("linkprop", train, **keys), train)
+    plain = scores_of(fitted("linkprop", train, **keys), train)
     assert np.abs(plain - wanted).max() / wanted.max() > 0.02
 
 
@@ -83,9 +77,9 @@ def test_links_of_the_last_bin_are_chosen_together() -> None:
 def test_linkprop_batches_of_links_make_no_difference(
     monkeypatch: pytest.MonkeyPatch, train: Interactions
 ) -> None:
-    whole = fit("linkprop", train, rounds=1, top=0.05)
+    whole = fitted("linkprop", train, rounds=1, top=0.05)
     monkeypatch.setattr(linkprop, "BATCH_SCORES", 80 * 7)
-    assert np.array_equal(fit("linkprop", train, rounds=1, top=0.05).item_in, whole.item_in)
+    assert np.array_equal(fitted("linkprop", train, rounds=1, top=0.05).item_in, whole.item_in)
 
 
 # ---------------------------------------------------------------------------------- BSPM
@@ -120,7 +114,7 @@ def test_bspm_solves_the_equations(
     way: bool, solver: str, merge: str, combine: bool, steps: int,
 ) -> None:  # fmt: skip
     force(monkeypatch, way)
-    system = fit(
+    system = fitted(
         "bspm", train, rank=10, beta=0.3, solver=solver, merge=merge, combine=combine, sharpen_time=2.2,
         sharpen_steps=steps,
     )  # fmt: skip
@@ -129,7 +123,7 @@ def test_bspm_solves_the_equations(
         train, both.matrix.toarray(), time=2.2, steps=steps, solver=solver, merge=merge, combine=combine,
         beta=0.3, rank=10,
     )  # fmt: skip
-    assert close(scores(system, both), wanted)
+    assert close(scores_of(system, both), wanted)
 
 
 def test_many_steps_approach_the_exponential() -> None:
@@ -160,14 +154,16 @@ def test_higsp_is_its_formula(
 ) -> None:
     force(monkeypatch, way)
     monkeypatch.setattr(higsp, "middle_is_faster", lambda *_: middle)
-    system = fit("higsp", train, rank=9, alpha1=0.2, alpha2=0.6, order_cluster=3, order_global=7, clusters=4)
+    system = fitted(
+        "higsp", train, rank=9, alpha1=0.2, alpha2=0.6, order_cluster=3, order_global=7, clusters=4
+    )
     assert bool(system.dense.size) is way
     assert bool(system.middles.size) is middle
     assert len(np.unique(system.labels)) == 4
     wanted = higsp_reference(
         train, both.matrix.toarray(), system.labels, rank=9, alpha1=0.2, alpha2=0.6, k1=3, k2=7
     )
-    assert close(scores(system, both), wanted)
+    assert close(scores_of(system, both), wanted)
 
 
 @pytest.mark.parametrize("clustering", ["kmeans", "gmm-diag", "gmm-full"])
@@ -193,14 +189,6 @@ def test_more_clusters_than_users_and_equal_users_are_no_error(recwarn: Any) -> 
     x = sp.csr_array(np.ones((4, 5)))
     assert np.array_equal(np.unique(higsp.clusters(x, 9, "kmeans", 0, 16.0)), [0])
     assert np.array_equal(higsp.clusters(x, 1, "kmeans", 0, 16.0), np.zeros(4))
-
-
-def test_the_clustering_is_shared_by_trials(monkeypatch: pytest.MonkeyPatch, train: Interactions) -> None:
-    cache: dict = {}
-    first = fit("higsp", train, cache, rank=8, clusters=3)
-    monkeypatch.setattr(higsp, "clusters", pytest.fail)  # must not be called
-    again = fit("higsp", train, cache, rank=8, clusters=3, alpha1=0.9)
-    assert np.array_equal(first.labels, again.labels)
 
 
 def test_a_mixture_that_does_not_fit_is_refused() -> None:
@@ -236,14 +224,14 @@ def test_fagsp_is_its_formula_with_the_matrix_of_users(
 ) -> None:
     force(monkeypatch, way)
     monkeypatch.setattr(fagsp, "ENTRIES_AT_ONCE", 500)
-    system = fit(
+    system = fitted(
         "fagsp", train, rank_high=12, rank=9, alpha1=0.6, alpha2=0.4, order_item=5, order_user=7,
         quantile=0.83, null_space=null_space,
     )  # fmt: skip
     assert bool(system.dense_items.size) is bool(system.dense_users.size) is way
     high = fagsp.lowest(train.matrix, 12, null_space == "drop")[1]
     wanted = fagsp_reference(train, high, rank=9, alpha1=0.6, alpha2=0.4, o1=5, o2=7, q=0.83)
-    assert close(scores(system, train), wanted)
+    assert close(scores_of(system, train), wanted)
 
 
 def test_the_lowest_vectors_are_those_of_the_thin_decomposition() -> None:
@@ -313,10 +301,10 @@ def test_a_fitted_model_raises_what_exceeds_exact_quantiles() -> None:
     x = small_z(401)
     users = np.repeat(np.arange(401), np.diff(x.indptr))
     train = from_pairs(users, x.indices, None, x.shape)
-    system = fit("fagsp", train, rank_high=20, rank=9, alpha1=0.6, alpha2=0.4, order_item=5, order_user=7)
+    system = fitted("fagsp", train, rank_high=20, rank=9, alpha1=0.6, alpha2=0.4, order_item=5, order_user=7)
     high = fagsp.lowest(train.matrix, 20, True)[1]
     wanted = fagsp_reference(train, high, rank=9, alpha1=0.6, alpha2=0.4, o1=5, o2=7, q=0.7)
-    assert close(scores(system, train), wanted)
+    assert close(scores_of(system, train), wanted)
 
 
 def test_leading_vectors_of_few_and_of_many() -> None:
@@ -339,11 +327,11 @@ def test_fagsp_refuses_what_does_not_fit(train: Interactions) -> None:
     with pytest.raises(Refused, match=r"needs about 201.5 GB .* memory_gb = 16"):
         fagsp.check_memory(94_949, 16.0)
     with pytest.raises(Refused, match="memory_gb"):
-        fit("fagsp", train, memory_gb=1e-6)
+        fitted("fagsp", train, memory_gb=1e-6)
 
 
 def test_another_history_is_weighted_and_filtered_anew(train: Interactions) -> None:
-    system = fit("fagsp", train, rank_high=10, rank=8)
+    system = fitted("fagsp", train, rank_high=10, rank=8)
     one = from_pairs(np.array([0, 0]), np.array([3, 9]), np.zeros(2), (train.n_users, train.n_items))
     other = from_pairs(np.array([5, 5]), np.array([3, 9]), np.zeros(2), (train.n_users, train.n_items))
     found = system.score(np.array([0]), History.of(one, np.array([0])))

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 from plain_matrices import dense, scores_of
+from plain_matrices import fitted_and_log as fit
 
-from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.layers import linear_autoencoder
 from recspectra.layers.linear_autoencoder import column, inverse, weights_of
-from recspectra.recommender import Refused, Run, Task, create
+from recspectra.recommender import Refused
 
-CATALOG = Catalog(Path(__file__).resolve().parents[3])
 SYSTEMS = ("ease", "edlae", "dlae", "rlae")
 SINGLE = {"memory_gb": 0.0001}  # 80 x 80 entries of 12 bytes and the counts need 0.00012
 every_model = pytest.mark.parametrize("name", SYSTEMS)
-
-
-def fit(name: str, train: Interactions, **params: Any) -> tuple[Any, dict[str, Any]]:
-    config = CATALOG.model(name)
-    system = create(config, config.resolve(params))
-    return system, system.fit(Task(train, None, True), Run())
 
 
 def plain(x: np.ndarray, penalty: float, p: float, xi: float) -> np.ndarray:
@@ -93,16 +83,6 @@ def test_xi_bounds_the_diagonal_and_where_nothing_reaches_it_the_model_is_dlae(t
     system, log = fit("rlae", train, regularization=20.0, xi=1.01 * largest)
     assert log["at_bound"] == 0.0
     np.testing.assert_allclose(system.weights, free, atol=1e-6)
-
-
-@every_model
-def test_items_that_nobody_has_get_zeros(name: str) -> None:
-    holes = from_pairs(np.array([0, 0, 1, 1, 2]), np.array([0, 1, 1, 2, 0]), None, (4, 5))
-    system, _ = fit(name, holes)
-    scores = scores_of(system, holes)
-    assert np.isfinite(scores).all()
-    assert (scores[:, 3:] == 0).all()
-    assert (scores[3] == 0).all()
 
 
 # ------------------------------------------------------------------- memory and precision

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from numpy.polynomial import Polynomial
-from plain_matrices import similarity_product
 from polynomial_helpers import (
     NOTHING,
     close,
@@ -68,11 +67,6 @@ def test_the_width_of_blocks_changes_nothing(
     monkeypatch.setattr(polynomials, "NARROW", 1)
     assert cache_width(r.shape) == 7
     assert np.array_equal(Filter(r, complement(4), NOTHING)(rows), whole)
-
-
-def test_the_plain_product_with_the_similarity_is_right(train: Interactions, r: sp.csr_array) -> None:
-    rows = train.matrix[:9].astype(np.float32)
-    assert close(similarity_product(r, rows), rows @ dense_p(train))
 
 
 def test_powers_are_formed_once(

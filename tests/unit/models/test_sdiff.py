@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -167,23 +166,6 @@ def test_sdiff_samples_as_algorithm_2(
     assert relative_error(scores_of(system, both), expected) < 1e-4
 
 
-def test_guidance_0_uses_the_conditional_estimate_alone(train: Interactions, item_spectrum: dict) -> None:
-    system = sdiff(train, item_spectrum, guidance=0.0)
-    signal, condition = torch.randn(5, 12), torch.randn(5, 12)
-    with torch.no_grad():
-        given = system.module(signal, condition, torch.full((5,), 0.4))
-        assert torch.equal(system._guided(signal, condition, 0.4), given)
-
-
-def test_guidance_mixes_both_estimates(train: Interactions, item_spectrum: dict) -> None:
-    system = sdiff(train, item_spectrum, guidance=0.25)
-    signal, condition = torch.randn(5, 12), torch.randn(5, 12)
-    with torch.no_grad():
-        given = system.module(signal, condition, torch.full((5,), 0.4))
-        free = system.module(signal, torch.zeros(5, 12), torch.full((5,), 0.4))
-        assert torch.allclose(system._guided(signal, condition, 0.4), 0.75 * given + 0.25 * free, atol=1e-6)
-
-
 class Recorder(torch.nn.Module):
     """Stands in for the denoiser: keeps what it is given and answers 0."""
 
@@ -315,7 +297,9 @@ def test_kept_interactions_give_the_rows_without_the_others(train: Interactions)
     keep[int(batch.offsets[-1]) :] = False  # nor does the last one
     table = torch.randn(train.n_items, 5)
     found = kept(batch, keep).project(table)
-    assert torch.equal(found, batch.project(table, keep.to(torch.float32)))
+    owners = torch.repeat_interleave(torch.arange(len(batch.users)), batch.lengths)
+    expected = torch.zeros_like(found).index_add_(0, owners[keep], table[batch.items[keep]])
+    assert torch.allclose(found, expected, atol=1e-5)
     assert not found[:2].any()
     assert not found[-1].any()
 
@@ -381,40 +365,3 @@ def test_the_denoiser_has_as_many_hidden_layers_as_it_is_told(layers: int, activ
 def test_the_time_code_is_made_of_time_or_step_or_nothing(time_code: str, shown: float) -> None:
     system = fresh(time_code=time_code, tau=2.0, steps=4)
     assert system._shown(torch.tensor([0.5])).item() == pytest.approx(shown)
-
-
-def test_without_noise_inference_is_the_same_for_every_seed(train: Interactions, item_spectrum: dict) -> None:
-    for noise in (True, False):
-        system = sdiff(train, item_spectrum, inference_noise=noise)
-        first = scores_of(system, train)
-        system.noise_seed = np.array(99)
-        assert np.array_equal(scores_of(system, train), first) == (not noise)
-
-
-class Killed(Exception):
-    pass
-
-
-def test_training_that_was_killed_ends_with_the_same_bytes(
-    train: Interactions, item_spectrum: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = SDiff._settings
-    monkeypatch.setattr(SDiff, "_settings", lambda self: replace(settings(self), checkpoint_seconds=-1.0))
-    task = Task(train, None, True, item_spectrum)
-    whole = fresh(epochs=4)
-    whole.fit(task, Run())
-    cut, steps, loss = fresh(epochs=4), [], SDiff.loss
-
-    def dying(self: SDiff, *args: Any) -> torch.Tensor:
-        steps.append(1)
-        if len(steps) == 8:  # in the third epoch of three batches
-            raise Killed
-        return loss(self, *args)
-
-    monkeypatch.setattr(SDiff, "loss", dying)
-    with pytest.raises(Killed):
-        cut.fit(task, Run(checkpoints=tmp_path))
-    again = fresh(epochs=4)
-    again.fit(task, Run(checkpoints=tmp_path))
-    assert len(steps) < 8 + 4 * 3
-    assert all(np.array_equal(a, again.state()[k]) for k, a in whole.state().items())

@@ -15,11 +15,9 @@ from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.layers import sequential
 from recspectra.layers.sequential import Dropout, Frame, attended
-from recspectra.layers.trained import Trained
 from recspectra.models import bsarec, fearec, fmlprec, tgsrec, waverec
 from recspectra.models.bert4rec import masked
 from recspectra.recommender import History, Refused, Run, Task, create
-from recspectra.training.loop import LoopSettings
 from recspectra.training.sampling import Complement
 from recspectra.training.sequences import Sequences
 
@@ -161,25 +159,6 @@ def test_short_windows_learn_and_score(name: str, max_len: int, train: Interacti
     system.fit(Task(train, None, True), Run())
     nobody = from_pairs(np.array([1]), np.array([4]), None, train.shape)
     assert np.isfinite(system.score(np.arange(3), History.of(nobody, np.arange(3)))).all()
-
-
-@every_model
-def test_an_interrupted_run_ends_with_the_same_bytes(
-    name: str, train: Interactions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    few = from_pairs(train.users[:300], train.items[:300], None, train.shape)
-    monkeypatch.setattr(
-        Trained, "_settings", lambda self: LoopSettings(self.params.epochs, checkpoint_seconds=-1.0)
-    )
-
-    def weights(epochs: int, folder: Path | None) -> bytes:
-        system = built(name, few, epochs=epochs, max_len=6, layers=1)
-        torch.manual_seed(epochs)  # whatever was drawn before must not matter
-        system.fit(Task(few, None, True), Run(checkpoints=folder))
-        return b"".join(v.tobytes() for v in system.state().values())
-
-    weights(2, tmp_path)
-    assert weights(3, tmp_path) == weights(3, None)
 
 
 def test_heads_that_do_not_divide_the_dimensions_are_refused(train: Interactions) -> None:

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from plain_matrices import dense, scores_of
+from plain_matrices import dense, fitted, fitted_and_log, relative_error, scores_of
 from sklearn.linear_model import ElasticNet
 
-from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.layers import linear_autoencoder, neighbours
+from recspectra.layers import neighbours
 from recspectra.models import ials
 from recspectra.models.slim import gram_matrix, submatrix
-from recspectra.recommender import Refused, Run, Task, create
-
-CATALOG = Catalog(Path(__file__).resolve().parents[3])
-SYSTEMS = ["itemknn", "rp3beta", "slim", "ials", "ease"]
-
-
-def fitted(name: str, train: Interactions, seed: int = 0, cache: dict | None = None, **params: Any) -> Any:
-    config = CATALOG.model(name)
-    system = create(config, config.resolve(params))
-    system.fit(Task(train, None, True, {}, {} if cache is None else cache), Run(seed=seed))
-    return system
+from recspectra.recommender import History, Refused
 
 
 def pruned(columns: np.ndarray, k: int) -> np.ndarray:
@@ -44,14 +32,34 @@ def x(train: Interactions) -> np.ndarray:
     return dense(train)
 
 
-@pytest.fixture(scope="module")
-def holes() -> Interactions:
-    """6 users x 5 items; user 5 and item 4 have nothing, items 0 and 1 have the same users."""
-    users, items = np.array([0, 0, 1, 1, 2, 3, 3, 4]), np.array([0, 1, 0, 1, 2, 2, 3, 3])
-    return from_pairs(users, items, None, (6, 5))
+# ------------------------------------------------------------------ popularity and EASE
 
 
-NOTHING = from_pairs(np.zeros(0, dtype=int), np.zeros(0, dtype=int), None, (4, 3))
+def test_popularity_counts_users(train: Interactions, both: Interactions) -> None:
+    found = scores_of(fitted("popularity", train), both)
+    assert np.array_equal(found, np.tile(dense(train).sum(axis=0), (120, 1)))
+
+
+@pytest.mark.parametrize("regularization", [3.0, 100.0])
+def test_ease_equals_a_ridge_regression_per_item_without_the_item_itself(
+    train: Interactions, both: Interactions, regularization: float
+) -> None:
+    x, weights = dense(train), np.zeros((80, 80))
+    for item in range(80):
+        others = np.delete(np.arange(80), item)
+        gram = x[:, others].T @ x[:, others] + regularization * np.eye(79)
+        weights[others, item] = np.linalg.solve(gram, x[:, others].T @ x[:, item])
+    found = scores_of(fitted("ease", train, regularization=regularization), both)
+    assert relative_error(found, dense(both) @ weights) < 1e-5
+
+
+def test_history_has_the_rows_of_its_users_in_their_order() -> None:
+    part = from_pairs(np.array([0, 0, 2, 2, 2]), np.array([3, 1, 0, 3, 2]), None, (3, 4))
+    history = History.of(part, np.array([2, 1, 0]))
+    assert np.array_equal(history.matrix.toarray(), [[1, 0, 1, 1], [0, 0, 0, 0], [0, 1, 0, 1]])
+    assert (history.indptr.tolist(), history.items.tolist()) == ([0, 3, 3, 5], [0, 3, 2, 3, 1])
+    assert History.of(part, np.array([], dtype=int)).indptr.tolist() == [0]
+
 
 # --------------------------------------------------------------------------- neighbours
 
@@ -136,21 +144,6 @@ def test_itemknn_is_its_formula(
     )  # fmt: skip
     assert np.diff(sp.csc_array(system.similarity).indptr).max() == 9
     np.testing.assert_allclose(scores_of(system, train), expected, rtol=1e-5, atol=1e-6)
-
-
-def test_similarities_of_three_items_by_hand() -> None:
-    part = from_pairs(np.array([0, 0, 1, 2, 2, 3]), np.array([0, 1, 0, 0, 1, 2]), None, (4, 3))
-
-    def similarity(**params: Any) -> float:
-        return float(fitted("itemknn", part, **params).similarity[0, 1])
-
-    # item 0 has 3 users, item 1 has 2, both have 2
-    assert similarity(similarity="cosine") == pytest.approx(2 / 6**0.5)
-    assert similarity(similarity="jaccard") == pytest.approx(2 / 3)
-    assert similarity(similarity="tversky") == pytest.approx(2 / 2.5)
-    assert similarity(similarity="asymmetric", asymmetry=1.0) == pytest.approx(2 / 3)
-    assert similarity(similarity="asymmetric", asymmetry=0.0) == pytest.approx(2 / 2)
-    assert similarity(similarity="jaccard", shrink=1.0) == pytest.approx(2 / 4)
 
 
 def test_the_tversky_index_of_weighted_sets_is_at_most_one() -> None:
@@ -246,11 +239,8 @@ def test_slim_shares_the_weight_of_items_with_the_same_users() -> None:
 
 
 def test_slim_says_how_many_regressions_did_not_converge(train: Interactions) -> None:
-    config = CATALOG.model("slim")
-
     def late(**params: Any) -> int:
-        system = create(config, config.resolve(params))
-        return system.fit(Task(train, None, True), Run())["not_converged"]
+        return fitted_and_log("slim", train, **params)[1]["not_converged"]
 
     assert late(max_iter=1, tolerance=1e-12) > 40
     assert late() == 0
@@ -334,67 +324,13 @@ def test_lengths_are_rounded_up_by_at_most_a_quarter() -> None:
     assert np.array_equal(ials.rounded(found), found)
 
 
-def test_a_user_of_ials_is_folded_in_the_same_way_in_every_batch(train: Interactions) -> None:
-    system = fitted("ials", train)
-    whole = system._solve(train.matrix, system.factors, system.values)
-    for user in (0, 17, 119):
-        alone = system._solve(train.matrix[[user]], system.factors, system.values)
-        assert np.array_equal(alone[0], whole[user])
-
-
 def test_another_seed_gives_other_factors_of_ials_but_nearly_the_same_lists(train: Interactions) -> None:
     one, two = (scores_of(fitted("ials", train, seed), train) for seed in (0, 1))
     assert not np.array_equal(one, two)
     assert np.corrcoef(one.ravel(), two.ravel())[0, 1] > 0.9
 
 
-# --------------------------------------------------------------------------------- ease
-
-
-def test_ease_is_its_formula_over_blocks(
-    train: Interactions, x: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(linear_autoencoder, "ROWS_AT_ONCE", 33)
-    p = np.linalg.inv(x.T @ x + 20 * np.eye(80))
-    expected = -p / np.diag(p)[None, :]
-    np.fill_diagonal(expected, 0)
-    np.testing.assert_allclose(fitted("ease", train, regularization=20.0).weights, expected, atol=1e-6)
-
-
-def test_a_matrix_that_ease_cannot_invert_is_an_error_that_says_what_to_do(train: Interactions) -> None:
-    with pytest.raises(np.linalg.LinAlgError, match="larger lambda"):
-        linear_autoencoder.inverse(np.asfortranarray([[1.0, 2.0], [2.0, 1.0]]))
-
-
-def test_trials_of_ease_and_slim_share_what_does_not_depend_on_the_penalty(train: Interactions) -> None:
-    cache: dict = {}
-    first = [scores_of(fitted(n, train, cache=cache), train) for n in ("ease", "slim")]
-    assert set(cache) == {("ease-gram",), ("slim-gram",), ("slim-candidates", 200)}
-    before = {key: id(value) for key, value in cache.items()}
-    fitted("ease", train, cache=cache, regularization=5.0)
-    fitted("slim", train, cache=cache, alpha=0.1)
-    again = [scores_of(fitted(n, train, cache=cache), train) for n in ("ease", "slim")]
-    assert {key: id(value) for key, value in cache.items()} == before
-    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
-
-
 # ---------------------------------------------------------------------------- bad input
-
-
-@pytest.mark.parametrize("name", SYSTEMS)
-def test_users_and_items_without_interactions_get_zeros(name: str, holes: Interactions) -> None:
-    scores = scores_of(fitted(name, holes), holes)
-    assert np.isfinite(scores).all()
-    assert (scores[5] == 0).all()
-    assert (scores[:, 4] == 0).all()
-    assert scores[2, 3] > scores[2, 0]  # items 2 and 3 share a user, 2 and 0 do not
-
-
-@pytest.mark.parametrize("name", SYSTEMS)
-def test_empty_training_data_give_zeros(name: str) -> None:
-    scores = scores_of(fitted(name, NOTHING), NOTHING)
-    assert scores.shape == (4, 3)
-    assert (scores == 0).all()
 
 
 @pytest.mark.parametrize("name", ["itemknn", "rp3beta", "slim"])

@@ -1,46 +1,32 @@
-"""PGSP, SGFCF and the variants of GSPRec equal their formulas, written densely and plainly."""
+"""GF-CF, PGSP, SGFCF and the variants of GSPRec equal their formulas, written densely and plainly."""
 
 from __future__ import annotations
 
 import itertools
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from plain_matrices import both_sides, dense, leading_vectors, relative_error, scores_of, to_power
+from plain_matrices import (
+    CATALOG,
+    both_sides,
+    dense,
+    fitted,
+    leading_vectors,
+    relative_error,
+    scores_of,
+    task_of,
+    to_power,
+)
 
 from recspectra.config.base import ConfigError
-from recspectra.config.catalog import Catalog
 from recspectra.config.model import RunConfig, spectra_of
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.models import sgfcf as sgfcf_module
 from recspectra.models.sgfcf import homophily, over_row_sums, pair_share, raised, spread
 from recspectra.recommender import History, Refused, Run, Task, create
 from recspectra.spectral import operators
-from recspectra.spectral.eigen import leading
-from recspectra.spectral.operators import build
-
-CATALOG = Catalog(Path(__file__).resolve().parents[3])
-
-
-def task_of(name: str, train: Interactions, ordered: bool = True, **params: Any) -> Task:
-    """A task with the spectra that the model's YAML asks for."""
-    config = CATALOG.model(name)
-    run = RunConfig(model=name, params=config.resolve(params))
-    needs = [(o.partition("@")[0], r) for o, r in spectra_of(config, run)]
-    spectra = {operator: leading(build(operator, train), rank) for operator, rank in needs}
-    return Task(train, None, ordered, spectra)
-
-
-def fitted(name: str, train: Interactions, ordered: bool = True, **params: Any) -> Any:
-    config = CATALOG.model(name)
-    system = create(config, config.resolve(params))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        system.fit(task_of(name, train, ordered, **params), Run())
-    return system
 
 
 @pytest.fixture(params=[0.0, np.inf], ids=["dense-similarity", "sparse-similarity"])
@@ -48,6 +34,28 @@ def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     """Both ways to multiply by a similarity, whatever the data."""
     monkeypatch.setattr(operators, "SPARSE_SHARE", request.param)
     monkeypatch.setattr(sgfcf_module, "SPARSE_SHARE", request.param)
+
+
+# --------------------------------------------------------------------------------- GF-CF
+
+
+@pytest.mark.parametrize(("rank", "alpha"), [(7, 0.3), (30, 0.0), (80, 2.0)])
+def test_gfcf_equals_its_dense_filters(
+    train: Interactions, both: Interactions, rank: int, alpha: float
+) -> None:
+    x = dense(train)
+    d_user, d_item = x.sum(axis=1), x.sum(axis=0)
+    r = to_power(d_user, -0.5) @ x @ to_power(d_item, -0.5)
+    p = r.T @ r
+    _, v = leading_vectors(p, rank)
+    ideal = to_power(d_item, -0.5) @ v @ v.T @ to_power(d_item, 0.5)
+    found = scores_of(fitted("gfcf", train, rank=rank, alpha=alpha), both)
+    assert relative_error(found, dense(both) @ (p + alpha * ideal)) < 1e-4
+
+
+def test_a_spectrum_that_was_not_prepared_is_named(train: Interactions) -> None:
+    with pytest.raises(KeyError, match="spectrum 'item-similarity' was not prepared"):
+        create(CATALOG.model("gfcf"), CATALOG.model("gfcf").resolve({})).fit(Task(train, None, True), Run())
 
 
 # ---------------------------------------------------------------------------------- PGSP
@@ -82,12 +90,6 @@ def test_pgsp_equals_its_formulas(
     system = fitted("pgsp", train, **p)
     for history in (train, both):
         assert relative_error(scores_of(system, history), pgsp_scores(train, history, p)) < 1e-4
-
-
-def test_the_readings_of_pgsp_differ(train: Interactions) -> None:
-    p = CATALOG.model("pgsp").resolve({"rank": 9})
-    one, other = (pgsp_scores(train, train, p | {"linear": way}) for way in ("balanced", "plain"))
-    assert relative_error(one, other) > 1e-2
 
 
 @pytest.mark.parametrize("name", ["pgsp", "sgfcf"])
@@ -211,23 +213,11 @@ def test_homophily_of_columns_without_pairs_is_0() -> None:
     assert pair_share(part.matrix).tolist() == pytest.approx([1.0, 1 / 3, 0.0, 0.0])
 
 
-def test_homophily_is_shared_by_the_trials_of_a_tuning_job(
-    train: Interactions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = []
-    monkeypatch.setattr(sgfcf_module, "homophily", lambda matrix: calls.append(1) or homophily(matrix))
-    config, task = CATALOG.model("sgfcf"), task_of("sgfcf", train, rank=8)
-    for beta in (1.5, 1.9):
-        params = config.resolve({"rank": 8, "exponents": "individual", "beta_high": beta})
-        create(config, params).fit(task, Run())
-    assert calls == [1]
-
-
-# ------------------------------------------------------------------- variants of GSPRec
+# -------------------------------------------------------------------------------- GSPRec
 
 
 def gsprec_scores(train: Interactions, history: Interactions, p: dict[str, Any]) -> np.ndarray:
-    """Y of Eqs. 2 to 11, where the sum of Eq. 2 may be empty."""
+    """Y of Eqs. 2 to 11 with every matrix formed, C_U included; the sum of Eq. 2 may be empty."""
     x, shown, s = dense(train), dense(history), np.zeros((train.n_items, train.n_items))
     for user in range(train.n_users):
         for first, second in zip(train.sequence(user)[:-1], train.sequence(user)[1:], strict=True):
@@ -239,10 +229,13 @@ def gsprec_scores(train: Interactions, history: Interactions, p: dict[str, Any])
     all_values = np.linalg.eigvalsh(graph) if p["eigenvalue_range"] == "full" else values
     position = (all_values.max() - values) / np.ptp(all_values)
     g = np.diag(np.exp(-((position - p["center"]) ** 2) / p["width"]))
-    x_u, d_i = to_power(x.sum(axis=1), -0.5) @ x, x.sum(axis=0)
+    d_i = x.sum(axis=0)
+    of_items = to_power(d_i, -0.5 if p["user_similarity"] == "pgsp" else 0.0)
+    x_u, shown_u = (to_power(a.sum(axis=1), -0.5) @ a @ of_items for a in (x, shown))
     d_b = np.concatenate([(x_u @ x_u.T).sum(axis=0), d_i])
-    x_b = np.hstack([to_power(shown.sum(axis=1), -0.5) @ shown @ x_u.T, shown])
-    low = (x_b @ to_power(d_b, -0.5) @ u @ u.T @ to_power(d_b, 0.5))[:, m:]
+    x_b = np.hstack([shown_u @ x_u.T, shown])  # [C_U, X]
+    passed = np.diag(position <= p["low_cut"] + 1e-9)
+    low = (x_b @ to_power(d_b, -0.5) @ u @ passed @ u.T @ to_power(d_b, 0.5))[:, m:]
     right = to_power(d_i, -0.5 if p["eq8"] == "literal" else 0.5)
     band = shown @ to_power(d_i, -0.5) @ u[m:] @ g @ u[m:].T @ right
     if p["eq8"] == "augmented":
@@ -250,22 +243,27 @@ def gsprec_scores(train: Interactions, history: Interactions, p: dict[str, Any])
     return p["phi"] * band + (1.0 - p["phi"]) * low
 
 
-VARIANTS = {
-    "NB": {"phi": 0.0},
-    "NL": {"phi": 1.0},
-    "NS": {"depth": 0},
-    "SE": {"depth": 1},
+GSPREC = {
+    "default": {"rank": 12, "phi": 0.5},
+    "other": {"rank": 25, "phi": 0.9, "center": 0.6, "width": 0.3, "depth": 3, "decay": 0.25},
+    "pgsp": {"rank": 25, "phi": 0.3, "user_similarity": "pgsp"},
+    "pgsp-cut": {"rank": 25, "phi": 0.3, "user_similarity": "pgsp", "low_cut": 0.4},
+    "NB": {"rank": 14, "center": 0.4, "phi": 0.0},
+    "NL": {"rank": 14, "center": 0.4, "phi": 1.0},
+    "NS": {"rank": 14, "center": 0.4, "depth": 0},
+    "SE": {"rank": 14, "center": 0.4, "depth": 1},
 }
 
 
+@pytest.mark.parametrize("settings", GSPREC.values(), ids=list(GSPREC))
+@pytest.mark.parametrize("eigenvalue_range", ["truncated", "full"])
 @pytest.mark.parametrize("eq8", ["literal", "balanced", "augmented"])
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_variants_equal_the_equations_without_their_part(
-    train: Interactions, both: Interactions, variant: str, eq8: str
+def test_gsprec_equals_its_equations_in_every_reading(
+    train: Interactions, both: Interactions, eq8: str, eigenvalue_range: str, settings: dict[str, Any]
 ) -> None:
-    settings = {"rank": 14, "eq8": eq8, "center": 0.4, **VARIANTS[variant]}
-    p = CATALOG.model("gsprec").resolve(settings)
-    system = fitted("gsprec", train, **settings)
+    reading = settings | {"eq8": eq8, "eigenvalue_range": eigenvalue_range}
+    p = CATALOG.model("gsprec").resolve(reading)
+    system = fitted("gsprec", train, **reading)
     for history in (train, both):
         assert relative_error(scores_of(system, history), gsprec_scores(train, history, p)) < 1e-4
 

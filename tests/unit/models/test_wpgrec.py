@@ -12,7 +12,6 @@ import pytest
 import torch
 from ragged import ragged
 
-from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.layers.wpgrec_graph import (
@@ -301,13 +300,6 @@ def test_the_gate_penalty_has_the_sign_that_its_name_says(built: Make, train: In
 # --------------------------------------------------------------------------- bad input
 
 
-def test_wavelets_and_lengths_that_do_not_exist_are_refused_by_the_configuration() -> None:
-    with pytest.raises(ConfigError, match="coif9"):
-        CONFIG.resolve({"wavelet": "coif9"})
-    with pytest.raises(ConfigError, match="max_len"):
-        CONFIG.resolve({"max_len": 0})
-
-
 def test_a_depth_beyond_the_sequences_is_refused(built: Make) -> None:
     with pytest.raises(Refused, match="levels 3 of wavelet 'coif5' is too deep: its filters span 204"):
         built(wavelet="coif5", levels=3)
@@ -318,15 +310,6 @@ def test_matrices_that_do_not_fit_are_refused(built: Make) -> None:
         built(max_len=512, levels=5)
 
 
-def test_data_without_order_or_pairs_are_refused(train: Interactions) -> None:
-    system = WPGRec(CONFIG.resolve(SMALL))
-    with pytest.raises(Refused, match="order"):
-        system.fit(Task(train, None, False), Run())
-    single = from_pairs(np.arange(3), np.arange(3), None, (3, 3))
-    with pytest.raises(Refused, match="two interactions"):
-        system.fit(Task(single, None, True), Run())
-
-
 def test_items_that_were_not_fitted_are_refused(built: Make, train: Interactions) -> None:
     system = built()
     system._ready()
@@ -334,38 +317,6 @@ def test_items_that_were_not_fitted_are_refused(built: Make, train: Interactions
     wrong = replace(history, items=np.where(history.items == 3, 18, history.items))
     with pytest.raises(Refused, match=r"outside \[0, 18\)"):
         system.score(np.arange(25), wrong)
-
-
-@pytest.mark.parametrize("tokens", [0, 2])
-def test_users_without_history_and_items_without_users_get_finite_scores(
-    built: Make, train: Interactions, tokens: int
-) -> None:
-    few = replace(train, items=np.minimum(train.items, 15))  # items 16 and 17 are new
-    system = built(few, tokens=tokens, levels=1)
-    system._ready()
-    nobody = from_pairs(np.array([3]), np.array([17]), None, few.shape)
-    assert np.isfinite(system.score(np.arange(25), histories(nobody))).all()
-    loss = system.batch_loss(first_batch(system, few), noise(), False)
-    assert torch.isfinite(gradients(system, loss)).all()
-
-
-def test_a_fit_that_is_interrupted_and_resumed_ends_with_the_same_parameters(
-    train: Interactions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = WPGRec._settings
-    monkeypatch.setattr(WPGRec, "_settings", lambda self: replace(settings(self), checkpoint_seconds=-1.0))
-
-    def fit(epochs: int, folder: Path | None) -> WPGRec:
-        system = WPGRec(CONFIG.resolve(SMALL | {"epochs": epochs, "dropout": 0.2}))
-        system.fit(Task(train, None, True), Run(checkpoints=folder))
-        return system
-
-    whole = fit(4, None)
-    fit(2, tmp_path)
-    resumed = fit(4, tmp_path)
-    for name, value in whole.module.state_dict().items():
-        assert torch.equal(resumed.module.state_dict()[name], value)
-    assert resumed.notes == whole.notes and whole.notes["gradient_cosine"][0][0] == 1
 
 
 def test_the_log_has_what_the_gate_sees_and_gives(built: Make, train: Interactions) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +13,16 @@ import pytest
 import scipy.sparse as sp
 
 from recspectra.data.interactions import Interactions, from_pairs
+from recspectra.files import ArtifactError, write_npz
 from recspectra.spectral import eigen, solver_block
 from recspectra.spectral.eigen import TOLERANCE, SpectrumError, leading
 from recspectra.spectral.operators import Operator, build
-from recspectra.spectral.solver_block import largest_missed
 from recspectra.spectral.solvers import residual_scale
 from recspectra.spectral.spectrum import Spectrum
 
 NAMES = ["item-similarity", "bipartite", "unified-d2-a0.4"]
 FAMILIES = [*NAMES, "item-similarity-u0.3", "generalised-e0.3-a2.0", "augmented", "unified-d0-a0.4"]
-SOLVERS = ["block", "arpack", "torch-cpu"]
+SOLVERS = ["block", "torch-cpu"]
 
 
 @pytest.fixture(autouse=True)
@@ -198,21 +199,6 @@ def test_values_repeated_more_often_than_a_block_is_wide(values: np.ndarray, ran
     equal(found, values)
 
 
-@pytest.mark.parametrize("name", ["item-similarity", "bipartite"])
-def test_single_vectors_that_miss_copies_are_refused(name: str) -> None:
-    part = graph(12, 8, 3)
-    with pytest.raises(SpectrumError, match="'arpack' (misses a leading pair at rank 30|failed)"):
-        leading(build(name, copies(part, 60)), 30, "arpack")
-
-
-def test_what_pairs_leave_out_is_measured() -> None:
-    values = np.r_[np.ones(30), evenly(0, 0.9, 470)]
-    operator, units = diagonal(values), np.eye(500)
-    few = np.r_[0:29, 499]  # a copy of 1 less, the next largest in its place
-    assert largest_missed(operator, values[:30], units[:, :30], 0) == pytest.approx(0.0, abs=1e-9)
-    assert largest_missed(operator, values[few], units[:, few], 0) == pytest.approx(1 - values[499], abs=1e-9)
-
-
 @pytest.mark.parametrize("rank", [20, 128])
 def test_the_block_solver_is_as_exact_as_float32_can_tell(rank: int) -> None:
     """Residuals of 5e-5, small against a spectrum, are large against its gaps: metrics move by .002."""
@@ -220,22 +206,6 @@ def test_the_block_solver_is_as_exact_as_float32_can_tell(rank: int) -> None:
     found = leading(diagonal(values), rank)
     assert found.solver == "block"
     assert found.residuals.max() <= 1e-5
-
-
-class Counted(Matrix):
-    """An operator that counts its products."""
-
-    products = 0
-
-    def __matmul__(self, block: np.ndarray) -> np.ndarray:
-        self.products += 1
-        return super().__matmul__(block)
-
-
-def test_arpack_needs_few_products_where_many_eigenvalues_are_near_zero() -> None:
-    counted = Counted(sp.csr_array(sp.diags_array(np.linspace(0.0, 1.0, 600) ** 4)), (0.0, 1.0))
-    assert leading(counted, 8, "arpack").lowest == pytest.approx(0.0, abs=1e-4)
-    assert counted.products < 1000
 
 
 @pytest.mark.parametrize("solver", ["block", "torch-cpu", "dense"])
@@ -297,7 +267,7 @@ def test_lapack_takes_over_when_the_basis_would_fill_the_space(solver: str) -> N
 # ------------------------------------------------------------- determinism, precision, devices
 
 
-@pytest.mark.parametrize("solver", ["block", "torch-cpu", "arpack"])
+@pytest.mark.parametrize("solver", SOLVERS)
 def test_same_seed_same_bytes(solver: str, train: Interactions) -> None:
     operator = build("unified-d2-a0.4", train)
     first, again, other = (leading(operator, 20, solver, seed) for seed in (3, 3, 4))
@@ -360,3 +330,57 @@ def test_too_few_restarts_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_unknown_solver_is_refused(train: Interactions) -> None:
     with pytest.raises(SpectrumError, match="unknown solver 'magic'; known: auto, dense, block"):
         leading(build("item-similarity", train), 5, "magic")
+
+
+@pytest.mark.parametrize("solver", ["dense", "block"])
+def test_the_entry_of_largest_magnitude_is_positive(solver: str, tiny: dict[str, Interactions]) -> None:
+    vectors = leading(build("bipartite", tiny["train"]), 20, solver).vectors
+    assert (vectors[np.abs(vectors).argmax(axis=0), range(20)] > 0).all()
+
+
+def test_the_leading_pairs_do_not_depend_on_how_many_are_asked_for(tiny: dict[str, Interactions]) -> None:
+    operator = build("unified-d2-a0.4", tiny["train"])
+    few, many = leading(operator, 6, "block"), leading(operator, 30, "block").top(6)
+    assert np.allclose(few.values, many.values, atol=1e-6)
+    assert np.allclose(few.vectors, many.vectors, atol=1e-3)
+    assert many.rank == len(many.residuals) == many.vectors.shape[1] == 6
+
+
+@pytest.mark.parametrize(
+    ("size", "rank", "solver"),
+    [(4001, 8, "block"), (4001, 1, "block"), (4001, 1400, "dense"), (4000, 8, "dense"), (50, 3, "dense")],
+)
+def test_auto_picks_a_solver_by_size_and_rank(
+    monkeypatch: pytest.MonkeyPatch, size: int, rank: int, solver: str
+) -> None:
+    class Identity(Operator):
+        def __matmul__(self, block: np.ndarray) -> np.ndarray:
+            return block
+
+    def fake(name: str) -> Callable:
+        return lambda operator, rank, seed: (np.ones(rank), np.eye(size)[:, :rank], 1.0)
+
+    operator = Identity()
+    operator.size = size
+    monkeypatch.setattr(eigen, "SOLVERS", {name: fake(name) for name in eigen.SOLVERS})
+    assert leading(operator, rank).solver == solver
+
+
+def test_a_residual_that_is_too_large_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tiny: dict[str, Interactions]
+) -> None:
+    monkeypatch.setattr(eigen, "TOLERANCE", 1e-12)
+    with pytest.raises(SpectrumError, match=r"solver 'dense' left a residual of .* at rank 4"):
+        leading(build("item-similarity", tiny["train"]), 4, "dense")
+
+
+def test_spectra_come_back_from_disk(tmp_path: Path, tiny: dict[str, Interactions]) -> None:
+    spectrum = leading(build("item-similarity", tiny["train"]), 5)
+    spectrum.save(tmp_path / "s.npz")
+    again = Spectrum.load(tmp_path / "s.npz")
+    for name in ("values", "vectors", "residuals"):
+        assert np.array_equal(getattr(again, name), getattr(spectrum, name))
+    assert (again.lowest, again.solver, again.seconds) == (spectrum.lowest, "dense", spectrum.seconds)
+    write_npz(tmp_path / "s.npz", values=spectrum.values)
+    with pytest.raises(ArtifactError, match=r"s\.npz: array 'vectors' is missing"):
+        Spectrum.load(tmp_path / "s.npz")

@@ -25,9 +25,12 @@ from recspectra.spectral.operators import (
     RowSimilarity,
     UnifiedGraph,
     build,
+    degrees,
     generalised,
     normalised,
+    power,
     spectral_radius,
+    transition_graph,
 )
 from recspectra.spectral.torch_operators import to_torch
 
@@ -175,6 +178,7 @@ def test_names_carry_parameters() -> None:
         ("generalised-e-0.5-a0", "exponent -0.5 and shift 0 must be at least 0"),
         ("generalised-e0.5-a-1", "shift -1"),
         ("unified-d2-a0.4.4", "operator 'unified-d2-a0.4.4': '0.4.4' is not a number"),
+        ("unified-d2", "unknown operator 'unified-d2'; known: item-similarity"),
         ("augmented-2", "unknown operator 'augmented-2'; known: item-similarity"),
     ],
 )
@@ -208,6 +212,25 @@ def test_another_precision_leaves_the_operator_as_it_was(tiny: dict[str, Interac
     after = pieces(operator)
     assert before.keys() == after.keys()
     assert all(np.array_equal(before[k], after[k]) and after[k].dtype == np.float64 for k in before)
+
+
+def test_transitions_follow_time_and_not_item_ids() -> None:
+    users, items, times = np.zeros(3, int), np.array([0, 1, 2]), np.array([5.0, 9.0, 7.0])
+    found = transition_graph(from_pairs(users, items, times, (1, 3))).toarray()
+    assert np.array_equal(found, [[0, 0, 1], [0, 0, 1], [1, 1, 0]])
+
+
+@pytest.mark.parametrize(("depth", "decay"), [(0, 0.4), (2, 0.0), (2, 1.0), (2, -0.1)])
+def test_unified_graph_refuses_parameters_out_of_bounds(depth: int, decay: float) -> None:
+    with pytest.raises(OperatorError, match="depth"):
+        UnifiedGraph(HOLES, depth, decay)
+
+
+def test_degrees_and_their_powers() -> None:
+    users, items = degrees(of_rows([[0, 1, 2], [], [2]], 4).matrix)
+    assert (users.tolist(), items.tolist()) == ([3, 0, 1], [1, 1, 2, 0])
+    assert power(items, -0.5).tolist() == pytest.approx([1, 1, 0.5**0.5, 0])
+    assert power(items, 0.5).tolist() == pytest.approx([1, 1, 2**0.5, 0])
 
 
 # --------------------------------------------------------------------------------- torch

@@ -74,29 +74,22 @@ def test_infonce_is_over_cosines_of_all_rows_of_the_other_view() -> None:
 # ----------------------------------------------------------------------- full softmax
 
 
-@pytest.mark.parametrize("chunk", [0, 1, 2, 7, 50])
+@pytest.mark.parametrize("room", [3, 9, 18, 63, 1000])  # scores: less than one row of 9, one, two, all
 @pytest.mark.parametrize("learned", ["both", "hidden", "table", "none"])
-def test_the_full_softmax_is_the_mean_cross_entropy(chunk: int, learned: str) -> None:
+def test_the_full_softmax_is_the_mean_cross_entropy(
+    room: int, learned: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(losses, "SOFTMAX_SCORES", {"cpu": room})
     hidden, table = leaves((7, 4), (9, 4))
     hidden.requires_grad_(learned in ("both", "hidden"))
     table.requires_grad_(learned in ("both", "table"))
     targets = torch.tensor([0, 8, 3, 3, 1, 0, 5])
     plain = -log_softmax(hidden @ table.T, 1)[torch.arange(7), targets].mean()
-    found = losses.full_softmax(hidden, table, targets, chunk)
+    found = losses.full_softmax(hidden, table, targets)
     if learned == "none":
         torch.testing.assert_close(found, plain)
     else:
         assert_equal(found, plain, [x for x in (hidden, table) if x.requires_grad])
-
-
-def test_the_full_softmax_takes_a_row_at_a_time_where_memory_has_room_for_no_more(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    hidden, table = leaves((7, 4), (9, 4))
-    targets = torch.tensor([0, 8, 3, 3, 1, 0, 5])
-    whole = losses.full_softmax(hidden, table, targets)
-    monkeypatch.setattr(losses, "SOFTMAX_SCORES", {"cpu": 3})
-    assert_equal(losses.full_softmax(hidden, table, targets), whole, [hidden, table])
 
 
 @pytest.mark.parametrize("learned", [True, False])
@@ -135,7 +128,7 @@ def plain_squared_tanh(scores: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     return 0.5 * ((torch.tanh(scores) - x) ** 2).sum() / len(x)
 
 
-@pytest.mark.parametrize("chunk", [0, 1, 4, 6, 50])
+@pytest.mark.parametrize("room", [3, 8, 17, 48, 1000])  # scores: less than one row of 8, one, two, all
 @pytest.mark.parametrize(
     ("fast", "plain"),
     [
@@ -144,19 +137,13 @@ def plain_squared_tanh(scores: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         (losses.squared_tanh, plain_squared_tanh),
     ],
 )
-def test_losses_of_weighted_rows_equal_their_formulas(fast: Loss, plain: Loss, chunk: int) -> None:
+def test_losses_of_weighted_rows_equal_their_formulas(
+    fast: Loss, plain: Loss, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(losses, "ROW_SCORES", {"cpu": room})
     rows, inputs = rows_with_weights(), leaves((6, 3), (8, 3), (8,))
     hidden, weight, bias = inputs
-    expected = plain(hidden @ weight.T + bias, rows.dense())
-    assert_equal(fast(hidden, weight, bias, rows, chunk), expected, inputs)
-
-
-@pytest.mark.parametrize("loss", [losses.multinomial, losses.logistic, losses.squared_tanh])
-def test_losses_of_rows_take_what_memory_has_room_for(loss: Loss, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows, inputs = rows_with_weights(), leaves((6, 3), (8, 3), (8,))
-    for room in (3, 17, 1000):  # scores: less than one row of 8, two rows, all
-        monkeypatch.setattr(losses, "ROW_SCORES", {"cpu": room})
-        assert_equal(loss(*inputs, rows), loss(*inputs, rows, 6), inputs)
+    assert_equal(fast(*inputs, rows), plain(hidden @ weight.T + bias, rows.dense()), inputs)
 
 
 def test_the_multinomial_loss_bears_scores_that_overflow_an_exponential() -> None:

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from recspectra.data.interactions import Interactions, from_pairs
-from recspectra.training.losses import full_softmax
 from recspectra.training.sequences import SequenceBatch, Sequences, left_padded
 
 LENGTHS = [0, 1, 2, 7, 3, 13, 5, 4, 9, 2, 1, 6]
@@ -126,13 +125,6 @@ def test_data_without_a_pair_of_items_give_no_batches(bucket: bool) -> None:
         assert served(Sequences(single, 5, 4, "cpu", targets, bucket=bucket)) == []
 
 
-@pytest.mark.parametrize("changes", [{"max_len": 0}, {"targets": "next"}, {"windows": "none"}])
-def test_bad_arguments_are_named(ragged: Interactions, changes: dict) -> None:
-    given = {"train": ragged, "max_len": 5, "batch_size": 4, "device": "cpu"} | changes
-    with pytest.raises(ValueError, match=next(iter(changes))):
-        Sequences(**given)
-
-
 # --------------------------------------------------------------------------- left_padded
 
 
@@ -152,37 +144,3 @@ def test_left_padding_of_empty_histories_is_padding() -> None:
 def test_an_id_out_of_range_is_an_error(items: list[int]) -> None:
     with pytest.raises(ValueError, match="outside"):
         left_padded(np.array([0, 1]), np.array(items), 3, 9)
-
-
-def test_a_length_of_zero_is_an_error() -> None:
-    with pytest.raises(ValueError, match="max_len is 0"):
-        left_padded(np.array([0, 1]), np.array([1]), 0, 9)
-
-
-# -------------------------------------------------------------------------- full softmax
-
-
-@pytest.mark.parametrize("chunk", [0, 1, 5, 100])
-def test_the_full_softmax_and_its_gradients_equal_the_cross_entropy(chunk: int) -> None:
-    generator = torch.Generator().manual_seed(0)
-    hidden = (3.0 * torch.randn(23, 6, generator=generator)).requires_grad_()
-    table = torch.randn(31, 6, generator=generator).requires_grad_()
-    targets = torch.randint(31, (23,), generator=generator)
-    plain = torch.nn.functional.cross_entropy(hidden @ table.T, targets)
-    found = full_softmax(hidden, table, targets, chunk)
-    assert torch.allclose(found, plain, rtol=1e-5)
-    wanted = torch.autograd.grad(2.0 * plain, (hidden, table))
-    for a, b in zip(torch.autograd.grad(2.0 * found, (hidden, table)), wanted, strict=True):
-        assert torch.allclose(a, b, atol=1e-6)
-    with torch.no_grad():
-        assert torch.allclose(full_softmax(hidden, table, targets, chunk), plain, rtol=1e-5)
-
-
-def test_the_full_softmax_bears_large_scores_and_no_rows() -> None:
-    hidden = torch.tensor([[1e4, 0.0], [0.0, -1e4]], requires_grad=True)
-    table = torch.tensor([[1.0, 0.0], [0.0, 1.0]], requires_grad=True)
-    loss = full_softmax(hidden, table, torch.tensor([1, 1]))
-    loss.backward()
-    assert loss == 1e4
-    assert torch.isfinite(hidden.grad).all()
-    assert full_softmax(torch.zeros(0, 2, requires_grad=True), table, torch.zeros(0, dtype=torch.int64)) == 0

@@ -341,17 +341,15 @@ def test_the_order_of_users_depends_on_the_generator_alone(tiny: dict[str, Inter
     assert first == again != other
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-def test_projection_equals_the_matrix_product(tiny: dict[str, Interactions], weighted: bool) -> None:
+def test_projection_equals_the_matrix_product(tiny: dict[str, Interactions]) -> None:
     train, generator = tiny["train"], torch.Generator().manual_seed(0)
     batch = UserRows(train, 1000, "cpu").rows(torch.tensor([7, 3, 3, 110]))
     table = torch.randn(train.n_items, 5, generator=generator)
-    weights_of = torch.rand(len(batch.items), generator=generator) if weighted else None
     x = torch.zeros(4, train.n_items)
     ends = [*batch.offsets.tolist()[1:], len(batch.items)]
     for row, (start, end) in enumerate(zip(batch.offsets.tolist(), ends, strict=True)):
-        x[row, batch.items[start:end]] = 1.0 if weights_of is None else weights_of[start:end]
-    assert torch.allclose(batch.project(table, weights_of), x @ table, atol=1e-5)
+        x[row, batch.items[start:end]] = 1.0
+    assert torch.allclose(batch.project(table), x @ table, atol=1e-5)
 
 
 def test_rows_of_users_without_interactions_project_to_zero(rows: Interactions) -> None:

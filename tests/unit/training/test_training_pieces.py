@@ -20,7 +20,7 @@ from recspectra.recommender import Run, Task, create
 from recspectra.spectral.torch_operators import tensor
 from recspectra.training import sampling
 from recspectra.training.loop import OPTIMISERS, LoopSettings, TrainingLoop
-from recspectra.training.losses import bpr, half_squares
+from recspectra.training.losses import bpr
 from recspectra.training.sampling import Complement, PairBatch, Pairs
 
 SEEN = np.array(
@@ -143,11 +143,6 @@ def test_epochs_depend_on_the_generator_alone(tiny: dict) -> None:
     assert not torch.equal(one.users, other.users) and not torch.equal(one.negatives, other.negatives)
 
 
-def test_another_way_to_sample_is_refused(small: Interactions) -> None:
-    with pytest.raises(ValueError, match="'item'"):
-        Pairs(small, 10, "cpu", by="item")
-
-
 # ------------------------------------------------------------------------- graph products
 
 
@@ -247,19 +242,9 @@ def test_an_isolated_node_is_alone_with_its_self_loop(small: Interactions) -> No
 # --------------------------------------------------------------------------------- losses
 
 
-def test_bpr_is_the_mean_of_the_negative_log_likelihood() -> None:
-    positive, negative = torch.tensor([1.0, -2.0]), torch.tensor([[0.5, 3.0, 1.0], [0.0, -2.0, 1.0]])
-    chance = 1 / (1 + np.exp(-(positive[:, None] - negative).double().numpy()))
-    assert float(bpr(positive, negative)) == pytest.approx(-np.log(chance).mean(), rel=1e-6)
-
-
 def test_bpr_of_huge_differences_is_finite() -> None:
     assert float(bpr(torch.tensor([-1e4]), torch.tensor([[1e4]]))) == pytest.approx(2e4)
     assert float(bpr(torch.tensor([1e4]), torch.tensor([[-1e4]]))) == 0.0
-
-
-def test_half_squares_divides_by_the_rows_of_the_first_block() -> None:
-    assert float(half_squares(torch.full((4, 2), 2.0), torch.ones(8, 3))) == (32 + 24) / 8
 
 
 def plain_pair_loss(tables: list[torch.Tensor], batch: PairBatch, params: PairParams) -> torch.Tensor:
@@ -320,17 +305,6 @@ def test_lightgcn_is_the_mean_of_all_powers_of_the_graph(tiny: dict) -> None:
     expected = powers @ system.module.weight.detach().numpy()
     found = np.concatenate([system.user_vectors, system.item_vectors])
     np.testing.assert_allclose(found, expected, atol=1e-6)
-
-
-def test_lightgcn_without_layers_is_matrix_factorisation(tiny: dict) -> None:
-    catalog, found = Catalog(Path(__file__).resolve().parents[3]), []
-    shared = {"dimensions": 8, "epochs": 2, "batch_size": 200, "learning_rate": 0.01, "negatives": 2}
-    shared |= {"regularization": 0.01, "init_std": 0.1, "sampling": "interaction"}
-    for name, more in (("mf", {}), ("lightgcn", {"layers": 0})):
-        system = create(catalog.model(name), catalog.model(name).resolve(shared | more))
-        system.fit(Task(tiny["train"], None, True), Run(seed=3))
-        found.append(np.concatenate([system.user_vectors, system.item_vectors]))
-    np.testing.assert_allclose(*found, atol=1e-5)  # one sums a row's two gradients in one go
 
 
 # ------------------------------------------------------------------------- optimiser kernels

@@ -8,16 +8,15 @@ import numpy as np
 
 from recspectra.devices import NODES
 from recspectra.spectral.operators import Operator
-from recspectra.spectral.solver_block import MISSED, block, block_on, largest_missed
-from recspectra.spectral.solvers import SpectrumError, arpack, dense, residual_scale
+from recspectra.spectral.solver_block import block, block_on
+from recspectra.spectral.solvers import SpectrumError, dense, residual_scale
 from recspectra.spectral.spectrum import Spectrum
 
 DENSE_LIMIT = NODES  # up to this size LAPACK on the formed matrix is affordable, and it is exact
 TOLERANCE = 1e-4  # largest residual norm that is accepted, against `residual_scale`
 
 
-SOLVERS = {"dense": dense, "block": block, "arpack": arpack, "torch-cuda": block_on("cuda")}
-UNSURE = ("arpack",)  # may leave out copies of a multiple eigenvalue: checked afterwards
+SOLVERS = {"dense": dense, "block": block, "torch-cuda": block_on("cuda")}
 
 __all__ = ["SOLVERS", "SpectrumError", "exact", "leading"]
 
@@ -38,9 +37,9 @@ def leading(
         Anything with `size`, `interval` (it holds the spectrum) and `@`.
     rank : int
         Number of pairs; more than the size gives all of them.
-    solver : {"auto", "dense", "block", "arpack", "torch-cuda"}
+    solver : {"auto", "dense", "block", "torch-cuda"}
         `auto` takes `dense` up to size 4,000 or for more than a third of all pairs, else `block`, on
-        a GPU `torch-cuda`, which is the same with tensors; `arpack` is a peer for benchmarks.
+        a GPU `torch-cuda`, which is the same with tensors.
     seed : int
         Seed of the start vectors.
     device : str
@@ -49,15 +48,14 @@ def leading(
     Raises
     ------
     SpectrumError
-        A residual exceeds `TOLERANCE` times `residual_scale` of the operator's norm, a pair is
-        missing, or the solver is unknown, unfit or did not converge.
+        A residual exceeds `TOLERANCE` times `residual_scale` of the operator's norm, or the solver is
+        unknown, unfit or did not converge.
 
     Notes
     -----
     The pairs are complete: an eigenvalue appears as often as it has eigenvectors, one for each
     component of a graph at the least. `dense` finds all; `block` checks what it left out and goes on
-    until nothing is; what `arpack` found is checked, and refused if it lacks a pair. Residuals do not
-    show that.
+    until nothing is. Residuals do not show that.
 
     Residuals that are small against the spectrum can be large against its gaps, and then move
     metrics. With a residual r at the rank asked for, and float32 vectors as stored, on HiGSP's ML-100K
@@ -96,8 +94,6 @@ def leading(
     started = time.perf_counter()
     values, vectors, lowest = SOLVERS[solver](operator, rank, seed)
     seconds = time.perf_counter() - started
-    if solver in UNSURE:
-        _refuse_missing_pairs(operator, values, vectors, solver, seed)
     vectors = _signed(vectors).astype(np.float32)
     values, residuals = _rayleigh(operator, vectors)
     norm = max(float(np.abs(values).max(initial=0.0)), abs(lowest))
@@ -110,19 +106,6 @@ def leading(
     order = np.argsort(-values, kind="stable")
     vectors = np.ascontiguousarray(vectors[:, order])
     return Spectrum(values[order], vectors, residuals[order], lowest, solver, seconds)
-
-
-def _refuse_missing_pairs(
-    operator: Operator, values: np.ndarray, vectors: np.ndarray, solver: str, seed: int
-) -> None:
-    """Raise if a leading pair is not among those given; residuals do not show that."""
-    scale = residual_scale(float(np.abs(values).max(initial=0.0)) or 1.0)
-    missed = largest_missed(operator, values, vectors, seed)
-    if missed > 2 * MISSED * scale:
-        raise SpectrumError(
-            f"solver '{solver}' misses a leading pair at rank {len(values)} (an eigenvalue is {missed:.1e} "
-            f"too small), most likely a copy of a multiple eigenvalue; use solver 'block' or 'dense'"
-        )
 
 
 def _rayleigh(operator: Operator, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -95,41 +95,6 @@ def block_lanczos(operator: Operator, rank: int, seed: int, arrays: NumpyArrays 
     )
 
 
-def largest_missed(operator: Operator, values: np.ndarray, vectors: np.ndarray, seed: int) -> float:
-    """Return by how much an eigenvalue grows if what the pairs leave out may come in.
-
-    It is 0 up to rounding where they are the leading pairs, whoever found them.
-
-    Parameters
-    ----------
-    operator : Operator
-        A.
-    values : float64 array, shape (r,)
-        Eigenvalues, in any order.
-    vectors : array, shape (size, r)
-        Orthonormal eigenvectors.
-    seed : int
-        Seed of the random blocks.
-    """
-    arrays, rank, width = NumpyArrays(np.float64), len(values), 16
-    if operator.size < rank + 4 * width:
-        formed = operator.formed()
-        return float((np.linalg.eigvalsh((formed + formed.T) / 2)[-rank:] - np.sort(values)).max())
-    rng, apply = np.random.default_rng(seed), arrays.operator(operator)
-    nodes, counts = _density(apply, arrays, operator.size, rng)
-    norm = _norm(nodes)
-    low = operator.interval[0] - 1e-4 * norm
-    chosen = _Filter.above(rank, SPARE * rank + 8, nodes, counts, low, GROWTH)
-    capacity = min(rank + 20 * width, operator.size - 2 * width)
-    basis = _Basis(arrays, lambda b: chosen(apply, b), operator.size, capacity, width, rng)
-    order = np.argsort(values)
-    basis.restart(chosen.gains(values[order]), vectors[:, order].astype(np.float64), fresh=True)
-    basis.grow((capacity - rank) // width, rank)
-    _, mix, _ = basis.ritz()
-    grown, _, _ = _rotated(apply, basis.vectors(mix[:, -rank:]), arrays)
-    return float((grown - values[order]).max())
-
-
 class _Search:
     """The leading pairs of A from a basis of p(A)."""
 

@@ -38,11 +38,9 @@ class RowBatch:
         """Items of each row, shape (b,)."""
         return torch.diff(self.indptr)
 
-    def project(self, table: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
-        """Return (weighted) sums of table rows, shape (b, table.shape[1]): x @ table."""
-        return torch.nn.functional.embedding_bag(
-            self.items, table, self.offsets, mode="sum", per_sample_weights=weights
-        )
+    def project(self, table: torch.Tensor) -> torch.Tensor:
+        """Return sums of table rows, shape (b, table.shape[1]): x @ table."""
+        return torch.nn.functional.embedding_bag(self.items, table, self.offsets, mode="sum")
 
 
 class UserRows:

@@ -31,8 +31,6 @@ class TimeSampler(nn.Module):
 
     def __init__(self, steps: int, by: str) -> None:
         super().__init__()
-        if by not in ("importance", "uniform"):
-            raise ValueError(f"by: {by!r} is neither 'importance' nor 'uniform'")
         self.by = by
         self.register_buffer("losses", torch.zeros(steps, KEPT))  # the latest is on the right
         self.register_buffer("counts", torch.zeros(steps, dtype=torch.int64))

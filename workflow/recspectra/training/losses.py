@@ -26,15 +26,13 @@ def bpr(positive: torch.Tensor, negative: torch.Tensor) -> torch.Tensor:
 
 def half_squares(*blocks: torch.Tensor) -> torch.Tensor:
     """Return half the sum of squares of all entries, divided by the rows of the first block."""
-    return sum((block**2).sum() for block in blocks) / (2.0 * len(blocks[0]))
+    return squares(*blocks) / (2.0 * len(blocks[0]))
 
 
-def full_softmax(
-    hidden: torch.Tensor, item_table: torch.Tensor, targets: torch.Tensor, chunk: int = 0
-) -> torch.Tensor:
+def full_softmax(hidden: torch.Tensor, item_table: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Return the mean cross-entropy of targets under a softmax over all items.
 
-    L = 1/p sum_r (log sum_j exp <h_r, e_j> - <h_r, e_{y_r}>). Scores exist for `chunk` rows
+    L = 1/p sum_r (log sum_j exp <h_r, e_j> - <h_r, e_{y_r}>). Scores exist for few rows
     at a time; their gradients are taken on the way, so nothing is computed twice.
 
     Parameters
@@ -45,15 +43,13 @@ def full_softmax(
         Item vectors e.
     targets : int64 tensor, shape (p,)
         Item ids y in [0, n).
-    chunk : int
-        Rows scored at once; 0 chooses by memory.
 
     Returns
     -------
     tensor, shape ()
         Zero where there are no rows.
     """
-    size = chunk or max(1, SOFTMAX_SCORES.get(hidden.device.type, 64_000_000) // max(1, len(item_table)))
+    size = max(1, SOFTMAX_SCORES.get(hidden.device.type, 64_000_000) // max(1, len(item_table)))
     return _FullSoftmax.apply(hidden, item_table, targets, size)
 
 
@@ -166,11 +162,11 @@ def weighted_logistic(
 
 
 def multinomial(
-    hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, rows: SparseRows, chunk: int = 0
+    hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, rows: SparseRows
 ) -> torch.Tensor:
     """Return the mean over rows of -sum_i x_i log softmax(s)_i for scores s = W h + b.
 
-    Scores exist for `chunk` rows at a time and their gradients are taken on the way, here
+    Scores exist for few rows at a time and their gradients are taken on the way, here
     and in the other losses of this section.
 
     Parameters
@@ -181,24 +177,22 @@ def multinomial(
         W and b of the last layer, as `torch.nn.Linear` keeps them.
     rows : SparseRows, shape (b, n)
         Targets x.
-    chunk : int
-        Rows scored at once; 0 chooses by memory.
     """
-    return _of_rows(_multinomial, hidden, weight, bias, rows, chunk)
+    return _of_rows(_multinomial, hidden, weight, bias, rows)
 
 
 def logistic(
-    hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, rows: SparseRows, chunk: int = 0
+    hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, rows: SparseRows
 ) -> torch.Tensor:
     """Return the mean over rows of sum_i (log(1 + exp s_i) - x_i s_i); see `multinomial`."""
-    return _of_rows(_logistic, hidden, weight, bias, rows, chunk)
+    return _of_rows(_logistic, hidden, weight, bias, rows)
 
 
 def squared_tanh(
-    hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, rows: SparseRows, chunk: int = 0
+    hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, rows: SparseRows
 ) -> torch.Tensor:
     """Return the mean over rows of sum_i (tanh(s_i) - x_i)^2 / 2; see `multinomial`."""
-    return _of_rows(_squared_tanh, hidden, weight, bias, rows, chunk)
+    return _of_rows(_squared_tanh, hidden, weight, bias, rows)
 
 
 ROW_SCORES = {"cpu": 4_000_000, "cuda": 64_000_000}  # at once
@@ -206,10 +200,9 @@ Pointwise = Callable[[torch.Tensor, SparseRows], tuple[torch.Tensor, torch.Tenso
 
 
 def _of_rows(
-    pointwise: Pointwise, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor,
-    rows: SparseRows, chunk: int,
+    pointwise: Pointwise, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, rows: SparseRows
 ) -> torch.Tensor:  # fmt: skip
-    size = chunk or max(1, ROW_SCORES.get(hidden.device.type, 64_000_000) // rows.width)
+    size = max(1, ROW_SCORES.get(hidden.device.type, 64_000_000) // rows.width)
     return _RowLoss.apply(hidden, weight, bias, rows, pointwise, size)
 
 

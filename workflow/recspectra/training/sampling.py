@@ -51,8 +51,6 @@ class Pairs:
     def __init__(
         self, train: Interactions, batch_size: int, device: str, negatives: int = 1, by: str = "interaction"
     ) -> None:
-        if by not in ("interaction", "user"):
-            raise ValueError(f"by: {by!r} is neither 'interaction' nor 'user'")
         self.users = torch.as_tensor(train.users, device=device)
         self.items = torch.as_tensor(train.items.astype("int64"), device=device)
         self.starts = torch.tensor(train.indptr[:-1], device=device)

@@ -15,7 +15,6 @@ import torch
 
 from recspectra.data.interactions import Interactions
 
-TARGETS = ("last", "all", "prefix")
 POOL = 64  # batches that are sorted by length together
 
 
@@ -69,21 +68,12 @@ class Sequences:
         Whether to put rows of similar length together and to trim what is padding in all
         of them. Batches then have about the same number of targets, so that the mean over
         a batch gives every target the same weight.
-
-    Raises
-    ------
-    ValueError
-        `max_len` is below 1, or `targets` or `windows` is unknown.
     """
 
     def __init__(
         self, train: Interactions, max_len: int, batch_size: int, device: str, targets: str = "last",
         windows: str = "recent", bucket: bool = False,
     ) -> None:  # fmt: skip
-        if max_len < 1:
-            raise ValueError(f"max_len is {max_len}; a history needs at least 1 item")
-        if targets not in TARGETS or windows not in ("recent", "every"):
-            raise ValueError(f"targets: {targets!r} or windows: {windows!r} is unknown")
         self.items = torch.as_tensor(train.items.astype("int64"), device=device)
         self.pad, self.max_len, self.batch_size = train.n_items, max_len, batch_size
         self.targets, self.bucket = targets, bucket
@@ -182,10 +172,8 @@ def left_padded(indptr: Any, items: Any, max_len: int, pad: int) -> torch.Tensor
     Raises
     ------
     ValueError
-        `max_len` is below 1, or an id is not in [0, pad).
+        An id is not in [0, pad).
     """
-    if max_len < 1:
-        raise ValueError(f"max_len is {max_len}; a history needs at least 1 item")
     indptr, items = torch.as_tensor(indptr).long(), torch.as_tensor(items).long()
     if len(items) and (int(items.min()) < 0 or int(items.max()) >= pad):
         raise ValueError(f"item ids run from {items.min()} to {items.max()}, outside [0, {pad})")

@@ -9,8 +9,6 @@ import torch
 from recspectra.data.interactions import Interactions
 from recspectra.layers.graph import SparseMatrix
 
-KINDS = ("edges", "nodes", "walk")
-
 
 def dropped(block: torch.Tensor, rate: float, generator: torch.Generator) -> torch.Tensor:
     """Return the block with entries set to 0 at the rate, the others divided by 1 - rate."""
@@ -44,8 +42,6 @@ class Thinner:
     def __init__(
         self, train: Interactions, kind: str, ratio: float, layers: int, device: str | torch.device = "cpu"
     ) -> None:
-        if kind not in KINDS:
-            raise ValueError(f"kind: {kind!r} is none of {', '.join(KINDS)}")
         matrix = train.matrix
         self.shape, self.kind, self.ratio, self.layers, self.device = train.shape, kind, ratio, layers, device
         self.users = np.repeat(np.arange(train.n_users, dtype=np.int32), np.diff(matrix.indptr))

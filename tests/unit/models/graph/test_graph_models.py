@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from functools import partial
-from pathlib import Path
-
 import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-from graph_helpers import SMALL, Fitted, adjacency_of, free, products
+from graph_helpers import Fitted, adjacency_of, free, products
 from plain_matrices import scores_of
 from scipy.special import eval_jacobi
 
-from recspectra.config.catalog import Catalog
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.layers.graph import bipartite
 from recspectra.models.dgrec import cover, diverse, similarities
 from recspectra.models.impgcn import copies, kmeans
 from recspectra.models.jgcf import GAIN, jacobi
 from recspectra.models.ngcf import adjacency
-from recspectra.recommender import Recommender, Run, Task, create
-from recspectra.training.loop import LoopSettings
+from recspectra.recommender import Recommender, Task
 from recspectra.training.losses import infonce
 from recspectra.training.views import Thinner, dropped
 
@@ -188,19 +183,6 @@ def test_only_a_walk_has_another_graph_in_each_layer(tiny: dict[str, Interaction
     views = {k: Thinner(tiny["train"], k, 0.3, 2)(torch.Generator()) for k in ("edges", "nodes", "walk")}
     same = {k: torch.equal(first @ block, second @ block) for k, (first, second) in views.items()}
     assert same == {"edges": True, "nodes": True, "walk": False}
-
-
-def test_an_unknown_kind_of_view_is_refused(tiny: dict[str, Interactions]) -> None:
-    with pytest.raises(ValueError, match="'edge' is none of edges"):
-        Thinner(tiny["train"], "edge", 0.1, 1)
-
-
-def test_infonce_is_the_cross_entropy_of_cosines() -> None:
-    torch.manual_seed(0)
-    anchors, others, places = torch.randn(6, 4), torch.randn(9, 4), torch.tensor([3, 0, 8, 8, 1, 5])
-    cosines = torch.cosine_similarity(anchors[:, None], others[None], dim=2)
-    expected = torch.nn.functional.cross_entropy(cosines / 0.2, places)
-    assert torch.allclose(infonce(anchors, others, places, 0.2), expected, atol=1e-6)
 
 
 def test_sgl_adds_the_contrast_of_two_views(fitted: Fitted, tiny: dict[str, Interactions]) -> None:
@@ -376,39 +358,3 @@ def test_kmeans_does_not_start_a_group_from_a_point_without_direction() -> None:
     points = torch.from_numpy(np.vstack([rng.uniform(0.1, 1, (50, 8)), np.zeros((1, 8))])).float()
     found = kmeans(points, torch.zeros(51, dtype=torch.int64), 3)
     assert len(torch.unique(found[:50])) == 3
-
-
-# ------------------------------------------------------------------------------- resuming
-
-
-@pytest.mark.parametrize("name", ["sgl", "dgrec", "impgcn"])
-def test_what_is_drawn_or_selected_between_epochs_survives_an_interruption(
-    name: str,
-    catalog: Catalog,
-    tiny: dict[str, Interactions],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(
-        "recspectra.layers.trained.LoopSettings", partial(LoopSettings, checkpoint_seconds=-1)
-    )
-    config = catalog.model(name)
-    changes = {"refresh_every": 2, "neighbours": 3} if name == "dgrec" else {}
-    task = Task(tiny["train"], None, True)
-
-    def fit(folder: Path | None, broken: bool = False) -> np.ndarray:
-        system = create(config, config.resolve(SMALL | {"epochs": 6} | changes))
-        if broken:
-            loss, calls = system.loss, []
-            system.loss = lambda *given: loss(*given) if len(calls) < 8 and not calls.append(1) else _stop()
-        system.fit(task, Run(seed=0, checkpoints=folder))
-        return scores_of(system, tiny["train"])
-
-    with pytest.raises(KeyboardInterrupt):
-        fit(tmp_path, broken=True)
-    assert (tmp_path / "checkpoint.safetensors").is_file()
-    assert np.array_equal(fit(tmp_path), fit(None))
-
-
-def _stop() -> None:
-    raise KeyboardInterrupt
