@@ -17,9 +17,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "workflow" / "recspectra"
 
 FLOORS = {
-    "config": 1, "files": 1, "paths": 1, "registry": 1, "identity": 1, "planning": 1, "runtime": 1,
-    "devices": 1, "running": 1, "data": 2, "spectral": 2, "recommender": 3, "training": 3, "layers": 3,
-    "models": 3, "fitting": 4, "evaluation": 5, "reporting": 6, "api": 6, "papers": 7,
+    "config": 1, "files": 1, "paths": 1, "registry": 1, "identity": 1, "code_hashes": 1, "planning": 1,
+    "runtime": 1, "devices": 1, "running": 1, "data": 2, "spectral": 2, "recommender": 3, "training": 3,
+    "layers": 3, "models": 3, "fitting": 4, "evaluation": 5, "reporting": 6, "api": 6, "papers": 7,
     "__main__": 7,
 }  # fmt: skip
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")

@@ -31,12 +31,13 @@ from harness import (
 )
 
 from recspectra import planning, runtime
+from recspectra.code_hashes import spectrum_code
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog
 from recspectra.config.dataset import DatasetConfig
 from recspectra.data import splits
 from recspectra.data.readers import read
-from recspectra.identity import data_digest, spectrum_code
+from recspectra.identity import data_digest
 from recspectra.planning.place import check_checkout
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build

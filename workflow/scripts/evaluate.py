@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+from recspectra.code_hashes import fit_code, import_code
 from recspectra.config.scale import Choice
 from recspectra.config.yaml_io import validate
 from recspectra.data.ids import Ids
@@ -11,7 +12,7 @@ from recspectra.data.interactions import Interactions
 from recspectra.evaluation.import_lists import doubts_of_runs
 from recspectra.evaluation.measure import measure
 from recspectra.files import read_json, write_json, write_text
-from recspectra.identity import check_made_from, data_digest, fit_code, import_code
+from recspectra.identity import check_made_from, data_digest
 from recspectra.running import cli
 
 HERE = Path(__file__).parent  # rankings of other code than its scripts' are refused

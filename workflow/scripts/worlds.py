@@ -4,11 +4,11 @@ import argparse
 import json
 from pathlib import Path
 
+from recspectra.code_hashes import fit_code, import_code
 from recspectra.config.scale import Choice
 from recspectra.config.yaml_io import validate
 from recspectra.evaluation.worlds import read_pieces, score
 from recspectra.files import atomic, read_json
-from recspectra.identity import fit_code, import_code
 from recspectra.paths import Paths
 from recspectra.running import cli
 

@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 import yaml
 
+from recspectra.code_hashes import fit_code
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog
 from recspectra.config.planned import Study
 from recspectra.config.scale import Caps, Choice, Scale, caps_text
 from recspectra.config.settings import load_settings
-from recspectra.identity import fit_code
 from recspectra.planning import load as load_plan
 from recspectra.planning import records
 from recspectra.reporting.footnotes import spent, tuned
