@@ -74,13 +74,14 @@ def test_make_says_what_a_study_would_run(target: str) -> None:
     assert "--dry" in make(target, "DRY=1") and "--dry" not in make(target)
 
 
-def test_a_dry_run_names_runs_and_makes_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "workflow/scripts/run.py"), "study", "--study=quickstart", "--dry"]
-    done = subprocess.run(
-        [*command, "--models=ease,gfcf"], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
+def test_a_dry_run_names_runs_counts_jobs_and_makes_nothing(finished: Finished) -> None:
+    project = finished.project
+    done = project.script("run", project.root, "study", "--study=quickstart", "--dry", "--models=ease,gfcf")
+    assert done.returncode == 0, done.stderr
     models = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("synthetic ")}
-    assert models == {"ease", "gfcf"} and not (tmp_path / "results").exists()
+    assert models == {"ease", "gfcf"} and not (project.root / "results").exists()
+    (counts,) = [line for line in done.stderr.splitlines() if " jobs to do: " in line]
+    assert counts.startswith("12 jobs to do: ") and "fit 4, " in counts and "Job stats" not in done.stderr
 
 
 @needs_make

@@ -248,6 +248,7 @@ def test_nothing_is_forgotten_while_a_workflow_runs(
     for what in ("timeout", "damaged"):
         with pytest.raises(ArtifactError, match="nothing was forgotten"):
             redo(what, results, CATALOG, Workflow(command))
+        assert redo(what, results, CATALOG, Workflow(command), dry=True) == 0
     assert files() == before and called() == []
 
 
