@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +14,6 @@ from recspectra.config.base import ConfigError, safe_name
 from recspectra.config.catalog import Catalog
 from recspectra.reporting import reference
 from recspectra.reporting.results import StudyError
-from recspectra.running import command, redo
 
 EVIL = ["../../../outside", "{tmp}/outside", "..", ".", "a/b", "a\n", "", ".hidden", "-rf", "x" * 65, "a b"]
 METRICS = "dataset,model,variant,key,seed,protocol,fit,history,mask,users,metric,k,value,status\n"
@@ -84,26 +82,6 @@ def test_names_are_names() -> None:
     for name in (*EVIL, None, 3, ["a"]):
         with pytest.raises(ConfigError, match="^here: "):
             safe_name(name, "here")
-
-
-@pytest.mark.parametrize(
-    "path", ["../outside", "/outside", "results/../outside", "results", "results/reference"]
-)
-def test_what_a_results_folder_says_is_pending_stays_inside(
-    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "outside").mkdir()
-    (tmp_path / "outside" / "kept").touch()
-    work = tmp_path / "work"
-    (work / "results" / "reference" / "kept").mkdir(parents=True)
-    monkeypatch.chdir(work)
-    path = path.replace("/outside", f"{tmp_path}/outside") if path.startswith("/") else path
-    entry = {"paths": [path], "studies": {}, "removed": False}
-    (work / "results" / ".redo.json").write_text(json.dumps({"ease": entry}))
-    workflow = command.Workflow([sys.executable, "-c", ""])
-    with pytest.raises(ConfigError, match="nothing was forgotten"):
-        redo.redo("ease", Path("results"), Catalog(ROOT), workflow)
-    assert (tmp_path / "outside" / "kept").exists() and (work / "results/reference/kept").is_dir()
 
 
 @pytest.mark.parametrize("name", ["Quickstart", "QUICKSTART", "First-Light"])

@@ -141,12 +141,15 @@ def test_a_write_that_fails_half_way_leaves_nothing(tmp_path: Path, file_limit: 
     assert files_below(tmp_path) == []
 
 
-def test_a_disk_that_fills_up_at_the_flush_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(handle: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO])
+def test_a_disk_that_refuses_at_the_flush_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(handle: int) -> None:
+        raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(artifacts.os, "fsync", full)
-    with pytest.raises(ArtifactError, match=r"a\.txt: cannot be written \(No space left"):
+    monkeypatch.setattr(artifacts.os, "fsync", refuse)
+    with pytest.raises(ArtifactError, match=rf"a\.txt: cannot be written \({os.strerror(code)}\)"):
         write_text(tmp_path / "a.txt", "x")
     assert files_below(tmp_path) == []
 

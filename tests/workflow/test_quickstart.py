@@ -98,38 +98,6 @@ def test_make_quickstart_runs_the_study_and_prints_its_summary() -> None:
     ]  # fmt: skip
 
 
-# A word that make or a shell would run.
-HARM = ["$(shell touch {file})", "$(touch {file})", "`touch {file}`", '"; touch {file}; "',
-        "'; touch {file}; '", "$$(touch {file})", "${{x:={file}}}", "{file} # x", "a b;{{}}*?~"]  # fmt: skip
-
-
-@needs_make
-@pytest.mark.parametrize("by", ["command line", "environment"])
-@pytest.mark.parametrize("word", HARM)
-def test_make_hands_words_on_as_they_are_and_runs_none(word: str, by: str, tmp_path: Path) -> None:
-    (tmp_path / "bin").mkdir()
-    harmed, seen = tmp_path / "harmed", tmp_path / "seen"
-    python = tmp_path / "bin" / "python"
-    python.write_text(f"#!/bin/sh\nprintf '%s\\0' \"$@\" > {seen}\n", encoding="utf-8")
-    python.chmod(0o755)
-    caps = ("scale", "trials", "seeds", "epochs", "minutes")
-    names = ("what", "study", "mirror", *caps, "datasets", "models", "groups", "keep", "cores", "gpus")
-    words = {name: word.format(file=harmed) for name in names}
-    given = {name.upper(): value for name, value in words.items()}
-    given["MODEL_GROUPS"] = given.pop("GROUPS")  # GROUPS is a variable of bash
-    listed = [f"{name}={value}" for name, value in given.items()] if by == "command line" else []
-    variables = {"PATH": os.environ["PATH"]} | (given if by == "environment" else {})
-    for target, handed in {"study": names[1:], "compare": ("study",), "redo": names}.items():
-        done = subprocess.run(
-            [MAKE, "-o", ".venv/installed", f"BIN={python.parent}", target, *listed],
-            cwd=ROOT, env=variables, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        found = [word for word in seen.read_text(encoding="utf-8").split("\0") if word.startswith("--")]
-        assert sorted(found) == sorted(f"--{name}={words[name]}" for name in handed)
-        assert not harmed.exists()
-
-
 @needs_make
 def test_make_takes_the_python_that_it_is_given_as_one_word(tmp_path: Path) -> None:
     """A path with a blank works; what a shell would run does not run."""

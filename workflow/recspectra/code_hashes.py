@@ -14,9 +14,12 @@ import hashlib
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from recspectra.files import PACKAGE, PACKAGE_DIR
+
+if TYPE_CHECKING:
+    from recspectra.config.model import RunConfig
 
 # These carry configuration, files and words, not numbers; what a job takes from them is in its
 # parameters. Counting them would refit everything when a schema gains a key or a message a word.
@@ -333,3 +336,10 @@ def import_code(script: Path) -> str:
 def tune_code(model: str, script: Path) -> str:
     """Return the hash of the code that a model's tuning runs through; computed once a process."""
     return code_hash(f"{PACKAGE}.models.{model}", f"{PACKAGE}.fitting.tune", scripts=[script])
+
+
+def run_code(run: RunConfig, scripts: Path) -> str:
+    """Return the hash of the code that made a run: a fit, or the import of lists; `scripts` is its folder."""
+    if run.imported:
+        return import_code(scripts / "import_lists.py")
+    return fit_code(run.model, scripts / "fit.py")

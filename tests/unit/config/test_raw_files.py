@@ -13,10 +13,6 @@ import pytest
 
 from recspectra import planning
 from recspectra.config.base import ConfigError
-from recspectra.config.catalog import Catalog
-from recspectra.config.raw_files import raw_files
-from recspectra.data.interactions import DataError
-from recspectra.data.sources import check_raw
 from recspectra.files import write_json
 from recspectra.planning import records
 
@@ -78,15 +74,6 @@ def test_fetch_checks_what_any_dataset_of_the_file_states(
     assert (project / "results/raw/shared/a.csv").read_bytes() == ROWS
 
 
-def test_a_file_has_the_checksums_and_the_address_of_all_its_datasets(write: Write, project: Path) -> None:
-    write("xa", md5=RIGHT["md5"])
-    write("xb", url="https://example.org/a.csv")
-    write("xc", sha256=RIGHT["sha256"])
-    found = raw_files(Catalog(project))["shared", "a.csv"]
-    assert (found.file.sha256, found.file.md5) == (RIGHT["sha256"], RIGHT["md5"])
-    assert (found.dataset, found.file.url, found.problem) == ("xb", "https://example.org/a.csv", "")
-
-
 @pytest.mark.parametrize("kind", ["sha256", "md5"])
 def test_checksums_that_contradict_each_other_stop_the_workflow(
     write: Write, project: Path, monkeypatch: pytest.MonkeyPatch, kind: str
@@ -102,19 +89,3 @@ def test_checksums_that_contradict_each_other_stop_the_workflow(
     records.check_copies(planning.load(project, {}, ["snakemake"]), ["quickstart"])  # it has none of them
     done = fetch(project, "xb")
     assert done.returncode == 1 and "xa.yaml" in done.stderr and "xc.yaml" in done.stderr
-
-
-@pytest.mark.parametrize("kind", ["sha256", "md5"])
-def test_prepare_checks_what_its_dataset_states(write: Write, project: Path, kind: str) -> None:
-    write("xb", **{kind: WRONG[kind]})
-    words = ["--dataset", "xb", "--output", "made.npz", "--raw", "raw"]
-    (project / "raw" / "shared").mkdir(parents=True)
-    (project / "raw" / "shared" / "a.csv").write_bytes(ROWS)  # fetched when no checksum was known
-    done = script(project, "prepare", *words)
-    assert done.returncode == 1 and f"expected {WRONG[kind]}" in done.stderr
-    assert not (project / "made.npz").exists()
-    with pytest.raises(DataError, match=r"dataset 'xb', file 'a\.csv': .* fetch it again"):
-        check_raw(Catalog(project).dataset("xb"), project / "raw" / "shared")
-    write("xb", **{kind: RIGHT[kind]})
-    done = script(project, "prepare", *words)
-    assert done.returncode == 0, done.stderr

@@ -329,10 +329,8 @@ class Plan:
         return [str(HERE.part(dataset, part)) for part in parts]
 
     def run_code(self, run: RunConfig) -> str:
-        """Return the hash of the code that made a run: a fit, or the import of lists."""
-        if run.imported:
-            return self.import_code
-        return code_hashes.fit_code(run.model, self._scripts / "fit.py")
+        """Return the hash of the code that made a run."""
+        return code_hashes.run_code(run, self._scripts)
 
     # -------------------------------------------------------------- lists from elsewhere
 
