@@ -11,7 +11,7 @@ from recspectra.data.interactions import Interactions
 # Each takes 2 to 35 seconds of a core, for searches, eigenpairs, drawn studies, plans and many processes.
 SLOW = (
     "test_tune test_eigen test_report test_first_page test_claims test_claims_of_settings test_made_from "
-    "test_raw_files test_bands test_scale test_mutate test_redo test_preview test_where_fits_run test_tables "
+    "test_bands test_scale test_mutate test_redo test_preview test_where_fits_run test_tables "
     "test_figure_kinds test_drawn_study test_simultaneous test_text_stays_text test_notebook "
     "test_published test_crate test_orders test_validation test_gpu_table test_device_ranking test_compared "
     "test_made_with test_redo_continues test_scheduler_requests test_light_scripts test_standings "
