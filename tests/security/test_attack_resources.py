@@ -146,10 +146,8 @@ def _model(**changes: Any) -> ModelConfig:
 @pytest.mark.parametrize("key", ["operator", "rank"])
 def test_a_template_has_no_widths(key: str, text: str) -> None:
     need = {"operator": "item-similarity", "rank": "{rank}"}
-    if text == "{rank:}":
-        assert _model(spectra=[need | {key: text}])
-        return
-    with pytest.raises(ValueError, match="cannot be filled in|names"):
+    assert _model(spectra=[need])
+    with pytest.raises(ValueError, match="cannot be filled in"):
         _model(spectra=[need | {key: text}])
 
 

@@ -21,11 +21,11 @@ from recspectra.config.base import SAFE_NAME, ConfigError, check_known, nearest
 from recspectra.config.dataset import DatasetConfig, read_dataset
 from recspectra.config.lists import ListsEntry
 from recspectra.config.model import ModelConfig
-from recspectra.config.narrowed import find_left_out, words_of
+from recspectra.config.narrowed import find_left_out, narrow, words_of
 from recspectra.config.planned import Study
 from recspectra.config.scale import Choice, Scale, ScaleConfig
 from recspectra.config.statements import STATEMENTS, Known, Statement, read_statements
-from recspectra.config.study import DEFAULT, ProtocolConfig, StudyConfig, narrow
+from recspectra.config.study import DEFAULT, ProtocolConfig, StudyConfig
 from recspectra.config.yaml_io import read_yaml, validate
 from recspectra.files import open_regular
 from recspectra.identity import FileDigests
