@@ -99,15 +99,13 @@ def test_a_study_does_not_take_the_name_of_a_rule(name: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("word", ["a{x}b", "{dataset}", "a{b", "{}", "{{x}}"])
-def test_braces_in_the_path_of_own_data_are_said(word: str, tmp_path: Path) -> None:
-    config = tmp_path / "project" / "config"
-    _linked(config)
+def test_braces_in_the_path_of_own_data_are_said(word: str, project: Path, tmp_path: Path) -> None:
     data = tmp_path / word / "my.csv"
     data.parent.mkdir()
     data.write_text("user,item\n1,2\n")
-    write_yaml(config / "datasets" / "mine.yaml", {"name": "mine", "path": str(data)})
+    write_yaml(project / "config/datasets/mine.yaml", {"name": "mine", "path": str(data)})
     with pytest.raises(ConfigError, match=r"path: .* holds a brace"):
-        Catalog(tmp_path / "project").dataset("mine")
+        Catalog(project).dataset("mine")
 
 
 @pytest.mark.parametrize("name", ["{x}", "a b", "$(touch harmed)", "a\nb", "-x"])
@@ -138,12 +136,3 @@ def test_a_damaged_file_of_any_name_is_said(name: str, tmp_path: Path) -> None:
     done = REPO.script("redo", tmp_path, *words, RECSPECTRA_ROOT=str(ROOT))
     assert done.returncode != 0 and "Traceback" not in done.stderr + done.stdout
     assert path.read_text() == "damaged" and not list(tmp_path.rglob("harmed"))
-
-
-def _linked(config: Path) -> None:
-    """Make a folder of configuration with what is shipped, all but the datasets by links."""
-    config.mkdir(parents=True)
-    for folder in (ROOT / "config").iterdir():
-        if folder.name != "datasets":
-            (config / folder.name).symlink_to(folder)
-    (config / "datasets").mkdir()

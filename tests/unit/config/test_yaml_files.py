@@ -116,7 +116,7 @@ def test_the_shipped_files_mean_what_they_meant(path: Path) -> None:
         )
         return float(value) if is_number and value[0] != "e" else value
 
-    old = number(yaml.safe_load(path.read_text(encoding="utf-8")))
+    old = number(yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader))  # ten times as fast
     assert json.dumps(read_yaml(path)) == json.dumps(old)
 
 
