@@ -71,7 +71,7 @@ class LogHandler(LogHandlerBase):
     def emit(self, record: LogRecord) -> None:
         """Take in one event."""
         event = getattr(record, "event", None)
-        if self.common_settings.dryrun and Quietness.ALL in self.common_settings.quiet:
+        if self.common_settings.dryrun and Quietness.ALL in (self.common_settings.quiet or ()):
             self._print(self._counted(event, record))
         elif self.common_settings.dryrun:
             self._print(self._formatted(record))
