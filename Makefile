@@ -12,7 +12,7 @@ STUDY ?= quickstart
 DATA ?=
 # Of the field's standard tables: what a core runs in about an hour, with the settings of the authors.
 SOON := popularity,itemknn,rp3beta,gfcf,turbocf,pgsp,bspm,chebycf,sgfcf
-# What `make redo` forgets. DRY=1 only says what that would be; of a study, what would run.
+# What `make redo` forgets. DRY=1 only says what that would be; of a study, what would run, in how many jobs.
 WHAT ?=
 DRY ?=
 # What pip downloads must be what `make lock` saw. HASHES=no is for an index whose files are its own.

@@ -17,7 +17,7 @@ from recspectra.running import locks
 from recspectra.running import messages
 from recspectra.running import names
 from recspectra.running import slurm
-from recspectra.identity import code_hash, fit_code, spectrum_code, tune_code
+from recspectra.code_hashes import code_hash, fit_code, spectrum_code, tune_code
 from recspectra.config.base import ConfigError
 from snakemake.logging import logger
 

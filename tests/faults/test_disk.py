@@ -142,17 +142,3 @@ def test_a_mirror_that_disappears_midway_is_named_and_fetched_from_later(
     fetched = [words for words in finished_jobs(again.stderr) if words.startswith("fetch")]
     assert len(fetched) == 3 - len(kept)
     figure(f"{len(kept)} of 3 files kept, {len(fetched)} fetched once it was back")
-
-
-def test_a_file_that_shrinks_in_the_mirror_is_refused(
-    mirrored: tuple[Path, Path], project: Project, tmp_path: Path, figure: Callable
-) -> None:
-    mirror, study = mirrored
-    (mirror / "valid.csv").write_bytes((mirror / "valid.csv").read_bytes()[:-100])
-    work = tmp_path / "work"
-    options = ["--config", f"study={study}", f"mirror={mirror}"]
-    done = project.snakemake(work, *options)
-    assert done.returncode != 0
-    assert "'valid.csv'" in done.stderr and "sha256" in done.stderr and "Traceback" not in done.stderr
-    assert "valid.csv" not in files_below(work / "results/raw/parts")
-    figure("named with both checksums")

@@ -83,15 +83,6 @@ def test_snakemake_does_not_write_through_the_links_of_a_packed_folder(tmp_path:
     assert private.read_text() == PRIVATE and not (work / "results").exists()
 
 
-def test_the_lock_of_the_workflow_follows_no_link(tmp_path: Path, private: Path) -> None:
-    (tmp_path / "results").mkdir()
-    (tmp_path / "results" / locks.NAME).symlink_to(private)
-    with pytest.raises(locks.Busy, match="is a link"):
-        locks.hold(tmp_path / "results")
-    assert not locks._holder(tmp_path / "results" / locks.NAME)
-    assert private.read_text() == PRIVATE
-
-
 @pytest.mark.parametrize("name", ["x.csv", ".x.csv.part", "x.csv.part"])
 def test_an_atomic_write_replaces_a_link(name: str, tmp_path: Path, private: Path) -> None:
     for path in {tmp_path / "x.csv", tmp_path / name}:
@@ -99,22 +90,6 @@ def test_an_atomic_write_replaces_a_link(name: str, tmp_path: Path, private: Pat
     files.write_text(tmp_path / "x.csv", "new")
     assert private.read_text() == PRIVATE
     assert not (tmp_path / "x.csv").is_symlink() and (tmp_path / "x.csv").read_text() == "new"
-
-
-@pytest.mark.parametrize("mask", [0o022, 0o077, 0o027, 0o002])
-def test_modes_follow_the_umask(mask: int, tmp_path: Path) -> None:
-    before = os.umask(mask)
-    try:
-        files.write_text(tmp_path / "x.json", "{}")
-        (tmp_path / "mirror").mkdir()
-        (tmp_path / "mirror" / "a.csv").write_text("1,2\n")
-        (tmp_path / "mirror" / "a.csv").chmod(0o777)
-        dataset = _dataset("a.csv")
-        fetch(dataset, dataset.source.files[0], tmp_path / "mirror", tmp_path / "raw" / "a.csv")
-    finally:
-        os.umask(before)
-    for path in (tmp_path / "x.json", tmp_path / "raw" / "a.csv"):
-        assert path.stat().st_mode & 0o777 == 0o666 & ~mask
 
 
 def test_a_planted_lock_of_a_device_is_not_followed(tmp_path: Path, private: Path) -> None:
@@ -279,11 +254,6 @@ def test_a_damaged_parquet_file_is_named(content: bytes, tmp_path: Path) -> None
     for read_it in (results.read_parquet, lambda path: user_values._by_run(path, {"metric": "ndcg"})):
         with pytest.raises(StudyError, match=r"beauty\.parquet: truncated or corrupted .*; delete it"):
             read_it(path)
-
-
-def test_a_study_that_is_a_pipe_is_refused(tmp_path: Path) -> None:
-    done = REPO.snakemake(tmp_path / "work", "--config", f"study={special(tmp_path / 'mine.yaml', 'pipe')}")
-    assert done.returncode == 1 and "is not a regular file" in done.stderr
 
 
 def test_a_file_that_is_one_is_read(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +14,6 @@ from recspectra.config.base import ConfigError, safe_name
 from recspectra.config.catalog import Catalog
 from recspectra.reporting import reference
 from recspectra.reporting.results import StudyError
-from recspectra.running import command, redo
 
 EVIL = ["../../../outside", "{tmp}/outside", "..", ".", "a/b", "a\n", "", ".hidden", "-rf", "x" * 65, "a b"]
 METRICS = "dataset,model,variant,key,seed,protocol,fit,history,mask,users,metric,k,value,status\n"
@@ -86,26 +84,6 @@ def test_names_are_names() -> None:
             safe_name(name, "here")
 
 
-@pytest.mark.parametrize(
-    "path", ["../outside", "/outside", "results/../outside", "results", "results/reference"]
-)
-def test_what_a_results_folder_says_is_pending_stays_inside(
-    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "outside").mkdir()
-    (tmp_path / "outside" / "kept").touch()
-    work = tmp_path / "work"
-    (work / "results" / "reference" / "kept").mkdir(parents=True)
-    monkeypatch.chdir(work)
-    path = path.replace("/outside", f"{tmp_path}/outside") if path.startswith("/") else path
-    entry = {"paths": [path], "studies": {}, "removed": False}
-    (work / "results" / ".redo.json").write_text(json.dumps({"ease": entry}))
-    workflow = command.Workflow([sys.executable, "-c", ""])
-    with pytest.raises(ConfigError, match="nothing was forgotten"):
-        redo.redo("ease", Path("results"), Catalog(ROOT), workflow)
-    assert (tmp_path / "outside" / "kept").exists() and (work / "results/reference/kept").is_dir()
-
-
 @pytest.mark.parametrize("name", ["Quickstart", "QUICKSTART", "First-Light"])
 def test_a_study_does_not_take_the_folder_of_another_by_case(name: str, tmp_path: Path) -> None:
     file = write_yaml(tmp_path / "mine.yaml", STUDY | {"name": name, "datasets": ["synthetic"]})
@@ -121,15 +99,13 @@ def test_a_study_does_not_take_the_name_of_a_rule(name: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("word", ["a{x}b", "{dataset}", "a{b", "{}", "{{x}}"])
-def test_braces_in_the_path_of_own_data_are_said(word: str, tmp_path: Path) -> None:
-    config = tmp_path / "project" / "config"
-    _linked(config)
+def test_braces_in_the_path_of_own_data_are_said(word: str, project: Path, tmp_path: Path) -> None:
     data = tmp_path / word / "my.csv"
     data.parent.mkdir()
     data.write_text("user,item\n1,2\n")
-    write_yaml(config / "datasets" / "mine.yaml", {"name": "mine", "path": str(data)})
+    write_yaml(project / "config/datasets/mine.yaml", {"name": "mine", "path": str(data)})
     with pytest.raises(ConfigError, match=r"path: .* holds a brace"):
-        Catalog(tmp_path / "project").dataset("mine")
+        Catalog(project).dataset("mine")
 
 
 @pytest.mark.parametrize("name", ["{x}", "a b", "$(touch harmed)", "a\nb", "-x"])
@@ -160,12 +136,3 @@ def test_a_damaged_file_of_any_name_is_said(name: str, tmp_path: Path) -> None:
     done = REPO.script("redo", tmp_path, *words, RECSPECTRA_ROOT=str(ROOT))
     assert done.returncode != 0 and "Traceback" not in done.stderr + done.stdout
     assert path.read_text() == "damaged" and not list(tmp_path.rglob("harmed"))
-
-
-def _linked(config: Path) -> None:
-    """Make a folder of configuration with what is shipped, all but the datasets by links."""
-    config.mkdir(parents=True)
-    for folder in (ROOT / "config").iterdir():
-        if folder.name != "datasets":
-            (config / folder.name).symlink_to(folder)
-    (config / "datasets").mkdir()

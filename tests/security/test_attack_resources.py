@@ -62,16 +62,26 @@ BOMBS = {
 }
 
 
-@pytest.mark.parametrize("bomb", BOMBS)
-def test_yaml_neither_nests_nor_grows_without_end(bomb: str, tmp_path: Path) -> None:
+READ = """
+import sys
+from recspectra.config.yaml_io import ConfigError, read_yaml
+for path in sys.argv[1:]:
+    try:
+        read_yaml(path)
+    except ConfigError as error:
+        print(error)
+"""
+
+
+def test_yaml_neither_nests_nor_grows_without_end(tmp_path: Path) -> None:
     """In a process of its own: the old code ended it by SIGSEGV, or never."""
-    content, said = BOMBS[bomb]
-    (tmp_path / "x.yaml").write_text(content)
-    code = "from recspectra.config.yaml_io import read_yaml\nread_yaml('x.yaml')"
-    command = [sys.executable, "-c", code]
+    for name, (content, _) in BOMBS.items():
+        (tmp_path / f"{name}.yaml").write_text(content)
+    command = [sys.executable, "-c", READ, *(f"{name}.yaml" for name in BOMBS)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=50)
-    assert done.returncode == 1
-    assert "ConfigError: x.yaml: " in done.stderr and said in done.stderr
+    assert done.returncode == 0, done.stderr
+    for line, (name, (_, said)) in zip(done.stdout.splitlines(), BOMBS.items(), strict=True):
+        assert line.startswith(f"{name}.yaml: ") and said in line
 
 
 def test_yaml_of_everyday_size_is_read(tmp_path: Path) -> None:
@@ -136,10 +146,8 @@ def _model(**changes: Any) -> ModelConfig:
 @pytest.mark.parametrize("key", ["operator", "rank"])
 def test_a_template_has_no_widths(key: str, text: str) -> None:
     need = {"operator": "item-similarity", "rank": "{rank}"}
-    if text == "{rank:}":
-        assert _model(spectra=[need | {key: text}])
-        return
-    with pytest.raises(ValueError, match="cannot be filled in|names"):
+    assert _model(spectra=[need])
+    with pytest.raises(ValueError, match="cannot be filled in"):
         _model(spectra=[need | {key: text}])
 
 
@@ -296,17 +304,17 @@ def test_rows_that_lead_beyond_their_items(rows: str, tmp_path: Path) -> None:
 # --------------------------------------------------------------------------------------- memory
 
 
-@pytest.mark.parametrize("name", cli.LIMITED)
-def test_a_job_that_needs_more_than_is_free_says_so(name: str, tmp_path: Path) -> None:
+def test_a_job_that_needs_more_than_is_free_says_so(tmp_path: Path) -> None:
     code = (
-        f"import sys; sys.argv = ['/x/{name}.py']\nfrom recspectra.running import cli\n"
+        f"import sys; sys.argv = ['/x/{cli.LIMITED[0]}.py']\nfrom recspectra.running import cli\n"
         "cli._free_gb = lambda: 1.0\nimport numpy\ncli.main(lambda: numpy.ones(2**30).sum())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50)
     assert done.returncode == 1 and done.stderr.startswith(
         "error: out of memory: this needs more than the 1.0 GB"
     )
-    assert "Traceback" not in done.stderr and (ROOT / "workflow" / "scripts" / f"{name}.py").is_file()
+    assert "Traceback" not in done.stderr
+    assert all((ROOT / "workflow" / "scripts" / f"{name}.py").is_file() for name in cli.LIMITED)
 
 
 def test_parquet_words_that_repeat_end_as_out_of_memory(tmp_path: Path) -> None:

@@ -18,21 +18,19 @@ from recspectra.config.catalog import Catalog
 from recspectra.config.dataset import SourceFile
 from recspectra.config.raw_files import files_of, raw_file, raw_files
 from recspectra.data import download
+from recspectra.planning import records
 
 ROWS = "".join(f"{user},{item},{user + item}\n" for user in range(8) for item in range(12)).encode()
 SHA256, MD5 = hashlib.sha256(ROWS).hexdigest(), hashlib.md5(ROWS).hexdigest()
+RIGHT = {"sha256": SHA256, "md5": MD5}
 REAL, EVIL = "https://real.example/a.csv", "https://evil.example/a.csv"
 Write = Callable[..., Path]
 
 
 @pytest.fixture
-def write(tmp_path: Path) -> Write:
+def write(small_project: Path, tmp_path: Path) -> Write:
     """Write a dataset whose only file is that of the others; give what it says of the file."""
-    config = tmp_path / "config"
-    config.mkdir()
-    for folder in (ROOT / "config").iterdir():
-        if folder.name != "datasets":
-            (config / folder.name).symlink_to(folder)
+    config = (small_project / "config").rename(tmp_path / "config")
 
     def write(name: str, **file: Any) -> Path:
         source = {"name": "shared", "licence": "-", "citation": "-", "files": [{"path": "a.csv", **file}]}
@@ -77,7 +75,7 @@ def test_the_limits_of_a_download_are_the_strictest(write: Write, tmp_path: Path
 def test_prepare_checks_what_any_dataset_knows(kind: str, evil: str, write: Write, tmp_path: Path) -> None:
     """The file in `results/raw` is somebody else's; the dataset that reads it knows no checksum."""
     write(evil)
-    write("mine", **{kind: {"sha256": SHA256, "md5": MD5}[kind]})
+    write("mine", **{kind: RIGHT[kind]})
     raw = tmp_path / "results" / "raw" / "shared" / "a.csv"
     raw.parent.mkdir(parents=True)
     words = ["--dataset", evil, "--output", "out.npz"]
@@ -100,6 +98,34 @@ def test_another_version_that_one_dataset_knows_is_none_for_the_others(
     assert raw_file(Catalog(tmp_path), "shared", "a.csv").file.git is None
     write("mine", sha256=SHA256, git="1" * 40)
     assert raw_file(Catalog(tmp_path), "shared", "a.csv").file.git == "1" * 40
+
+
+@pytest.mark.parametrize("kind", RIGHT)
+@pytest.mark.parametrize("asking", ["mine", "zzz"])
+def test_fetch_checks_what_any_dataset_states(kind: str, asking: str, write: Write, tmp_path: Path) -> None:
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror" / "a.csv").write_bytes(ROWS)
+    write("mine")
+    words = ["--dataset", asking, "--path", "a.csv", "--mirror", "mirror", "--output", "raw/a.csv"]
+    for stated in ("0" * len(RIGHT[kind]), RIGHT[kind]):
+        write("zzz", **{kind: stated})
+        done = REPO.script("fetch", tmp_path, *words, RECSPECTRA_ROOT=str(tmp_path))
+        assert (done.returncode == 0) == (stated == RIGHT[kind]) == (tmp_path / "raw/a.csv").exists()
+        assert done.returncode == 0 or f"{kind} {RIGHT[kind]}, expected {stated}" in done.stderr
+
+
+@pytest.mark.parametrize("kind", RIGHT)
+def test_checksums_that_contradict_each_other_stop_the_workflow(
+    kind: str, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, stated in (("aaa", {kind: RIGHT[kind]}), ("mine", {}), ("zzz", {kind: "0" * len(RIGHT[kind])})):
+        write(name, **stated)
+    plan = planning.load(tmp_path, {}, [])
+    records.check_copies(plan, ["quickstart"])  # it has none of them
+    for name in ("aaa", "mine", "zzz"):
+        with pytest.raises(ConfigError, match=rf"'shared', file 'a\.csv': its {kind} is .*aaa.* but .*zzz"):
+            records.check_copies(plan, [f"results/data/{name}/stats.json"])
 
 
 def test_prepare_refuses_datasets_that_contradict_each_other(write: Write, tmp_path: Path) -> None:

@@ -14,48 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 from harness import REPO, write_yaml
 
-from recspectra.config.base import ConfigError
 from recspectra.config.dataset import DatasetConfig
-from recspectra.config.yaml_io import read_yaml
 from recspectra.data.interactions import DataError
 from recspectra.data.readers import read
 from recspectra.running import cli
-
-YAML = {
-    '!!bool "x"': "not of type bool",
-    "!!int x": "not of type int",
-    "!!float x": "not of type float",
-    "!!null x": "not of type null",
-    "!!timestamp x": "tag .* is not allowed",
-    '!!binary "@@@"': "tag .* is not allowed",
-    "!!set {a}": "tag .* is not allowed",
-    "!!map [a]": "not a mapping",
-    "!!seq {a: b}": "not a list",
-    "!!str {a: b}": "not valid YAML",
-    "9" * 5000: "not valid YAML",
-    "1e999": "too large",
-    "{[a]: b}": "a key must be a plain word",
-    "{1: b}": "a key must be text",
-    "\0": "not valid YAML",
-    "*nowhere": "undefined alias",
-    "'\\": "not valid YAML",
-    '"\\ud800"': "not valid YAML",
-}
-
-
-@pytest.mark.parametrize("text", YAML, ids=range(len(YAML)))
-def test_odd_yaml(text: str, tmp_path: Path) -> None:
-    (tmp_path / "x.yaml").write_text(f"a: {text}\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match=rf"x\.yaml: .*{YAML[text]}"):
-        read_yaml(tmp_path / "x.yaml")
-
-
-@pytest.mark.parametrize("content", [b"\xff\xfe\0", b"\x80", b"a: \xed\xa0\x80"])
-def test_yaml_that_is_no_text(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "x.yaml").write_bytes(content)
-    with pytest.raises(ConfigError, match=r"x\.yaml: "):
-        read_yaml(tmp_path / "x.yaml")
-
 
 # ---------------------------------------------------------------------------------------- data
 

@@ -11,7 +11,7 @@ from recspectra.data.interactions import Interactions
 # Each takes 2 to 35 seconds of a core, for searches, eigenpairs, drawn studies, plans and many processes.
 SLOW = (
     "test_tune test_eigen test_report test_first_page test_claims test_claims_of_settings test_made_from "
-    "test_raw_files test_bands test_scale test_mutate test_redo test_preview test_where_fits_run test_tables "
+    "test_bands test_scale test_mutate test_redo test_preview test_where_fits_run test_tables "
     "test_figure_kinds test_drawn_study test_simultaneous test_text_stays_text test_notebook "
     "test_published test_crate test_orders test_validation test_gpu_table test_device_ranking test_compared "
     "test_made_with test_redo_continues test_scheduler_requests test_light_scripts test_standings "
@@ -21,10 +21,20 @@ SLOW = (
 )
 
 
+def is_slow(path: Path) -> bool:
+    """Whether `make test-fast` leaves a module out."""
+    return path.stem in SLOW.split() and Path(__file__).parent in path.parents
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even read slow modules where none of their tests would run: that takes seconds."""
+    return True if config.option.markexpr == "not slow" and is_slow(collection_path) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave slow modules out of `make test-fast`."""
+    """Mark the tests of slow modules."""
     for item in items:
-        if item.path.stem in SLOW.split() and Path(__file__).parent in item.path.parents:
+        if is_slow(item.path):
             item.add_marker(pytest.mark.slow)
 
 

@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recspectra import code_hashes
 from recspectra import files as artifacts
-from recspectra import identity
+from recspectra.code_hashes import code_hash
 from recspectra.config.catalog import Catalog
 from recspectra.data.splits import moment
 from recspectra.files import (
@@ -32,7 +33,6 @@ from recspectra.files import (
     write_npz,
     write_text,
 )
-from recspectra.identity import code_hash
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "workflow" / "recspectra"
@@ -141,12 +141,15 @@ def test_a_write_that_fails_half_way_leaves_nothing(tmp_path: Path, file_limit: 
     assert files_below(tmp_path) == []
 
 
-def test_a_disk_that_fills_up_at_the_flush_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(handle: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO])
+def test_a_disk_that_refuses_at_the_flush_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(handle: int) -> None:
+        raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(artifacts.os, "fsync", full)
-    with pytest.raises(ArtifactError, match=r"a\.txt: cannot be written \(No space left"):
+    monkeypatch.setattr(artifacts.os, "fsync", refuse)
+    with pytest.raises(ArtifactError, match=rf"a\.txt: cannot be written \({os.strerror(code)}\)"):
         write_text(tmp_path / "a.txt", "x")
     assert files_below(tmp_path) == []
 
@@ -275,15 +278,15 @@ def mini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name, text in MINI.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    monkeypatch.setattr(identity, "PACKAGE_DIR", tmp_path)
+    monkeypatch.setattr(code_hashes, "PACKAGE_DIR", tmp_path)
     forget()
     yield tmp_path
     forget()
 
 
 def forget() -> None:
-    identity._summary.cache_clear()
-    identity._module_path.cache_clear()
+    code_hashes._summary.cache_clear()
+    code_hashes._module_path.cache_clear()
 
 
 def hash_now(*modules: str, scripts: tuple[Path, ...] = ()) -> str:
@@ -333,20 +336,24 @@ def test_a_script_and_what_it_imports_count(mini: Path, tmp_path: Path) -> None:
     assert len({before, after, hash_now(scripts=(script,))}) == 3
 
 
-def test_an_edit_of_the_eigensolver_reruns_no_fit_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Names of the modules that hashes of code were taken of."""
+    found, summary = set(), code_hashes._summary
+    monkeypatch.setattr(code_hashes, "_summary", lambda path, *of: found.add(path.stem) or summary(path, *of))
+    return found
+
+
+def test_an_edit_of_the_eigensolver_reruns_no_fit_by_itself(hashed: set[str]) -> None:
     """A fit reads eigenpairs from a file: it is made again when that file is."""
-    hashed, summary = set(), identity._summary
-    monkeypatch.setattr(identity, "_summary", lambda path, *of: hashed.add(path.stem) or summary(path, *of))
     scripts = [PACKAGE.parent / "scripts" / f"{name}.py" for name in ("fit", "tune")]
     code_hash("recspectra.models.gsprec", "recspectra.models.sgfcf", scripts=scripts)
     assert {"spectrum", "operators"} <= hashed
     assert not hashed & {"eigen", "solver_block", "solvers"}
 
 
-def test_how_a_date_becomes_the_moment_of_a_cut_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_how_a_date_becomes_the_moment_of_a_cut_counts(hashed: set[str]) -> None:
     """The schema of a dataset counts in no hash, but what says where a split is cut does."""
-    hashed, summary = set(), identity._summary
-    monkeypatch.setattr(identity, "_summary", lambda path, *of: hashed.add(path.stem) or summary(path, *of))
     code_hash("recspectra.data.splits")
     assert moment.__module__.rpartition(".")[2] in hashed
 

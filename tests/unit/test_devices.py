@@ -149,14 +149,3 @@ def test_the_folder_of_locks_is_the_users_own(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(ArtifactError, match="not your own folder"):
         devices.lock_folder({})
     assert devices.lock_folder({devices.LOCKS: str(tmp_path / "shared")}) == tmp_path / "shared"
-
-
-def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "_held", [])
-    private = tmp_path / "private"
-    private.write_text("kept")
-    (tmp_path / "7.0").symlink_to(private)
-    variables = {"CUDA_VISIBLE_DEVICES": "7", devices.LOCKS: str(tmp_path)}
-    with pytest.raises(OSError):
-        devices.take(variables, wait_seconds=0.01)
-    assert private.read_text() == "kept"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recspectra import identity, planning
+from recspectra import code_hashes, planning
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog
 from recspectra.files import write_json, write_npz
@@ -155,7 +155,7 @@ def test_a_run_of_other_code_or_data_is_refused_where_snakemake_forgot_it(
     planned = next(r for r in made.studies["s"].runs if r.dataset == "mine")
     write_json("results/data/mine/stats.json", {"made_with": made.made_with("mine"), "digests": {"fit": "d"}})
     place = f"results/runs/mine/ease/{planned.run.key}/seed-{planned.seed}/run.json"
-    code = identity.fit_code("ease", project / "workflow/scripts/fit.py")
+    code = code_hashes.fit_code("ease", project / "workflow/scripts/fit.py")
     for found, fine in (({"code": code, "data": "d"}, True), ({"code": code, "data": "e"}, False),
                         ({"code": "x", "data": "d"}, False)):  # fmt: skip
         write_json(place, found)

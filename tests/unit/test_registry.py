@@ -13,13 +13,13 @@ import pandas as pd
 import pytest
 
 from recspectra import papers, planning, registry
+from recspectra.code_hashes import function_hash
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog
 from recspectra.config.planned import Study
 from recspectra.config.study import FigureConfig, StudyConfig
 from recspectra.config.yaml_io import validate
 from recspectra.evaluation.measure import run_records
-from recspectra.identity import function_hash
 from recspectra.reporting import figures, results
 from recspectra.reporting.gather import gather
 from recspectra.reporting.results import StudyResults

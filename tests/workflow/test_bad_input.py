@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 from harness import (
@@ -26,17 +24,17 @@ from harness import (
     files_below,
     one_error,
     rows,
-    unfinished,
     write_yaml,
 )
 
-from recspectra import planning, runtime
+from recspectra import runtime
+from recspectra.code_hashes import spectrum_code
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog
 from recspectra.config.dataset import DatasetConfig
 from recspectra.data import splits
 from recspectra.data.readers import read
-from recspectra.identity import data_digest, spectrum_code
+from recspectra.identity import data_digest
 from recspectra.planning.place import check_checkout
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build
@@ -44,117 +42,7 @@ from recspectra.spectral.operators import build
 SHIPPED = TINY_STUDY | {"name": "mine", "datasets": ["synthetic"]}
 
 
-def message_of(study: dict[str, Any] | str, place: Path) -> tuple[Path, str]:
-    """Load a study; return its file and the error."""
-    file = place / "mine.yaml"
-    file.write_text(study if isinstance(study, str) else yaml.safe_dump(study), encoding="utf-8")
-    with pytest.raises(ConfigError) as caught:
-        Catalog(ROOT).study(str(file))
-    return file, str(caught.value)
-
-
 # ------------------------------------------------------------------------------ studies
-
-WRONG_STUDIES: dict[str, tuple[Callable[[dict], Any], list[str]]] = {
-    "unknown key": (
-        lambda s: s["models"][1].update(parms={}),
-        ["models[1].parms", "unknown key", "allowed: ", "did you mean 'params'?"],
-    ),
-    "unknown key at the top": (
-        lambda s: s.update(seed=[0]),
-        ["seed: unknown key", "allowed: ", "did you mean 'seeds'?"],
-    ),
-    "wrong type": (lambda s: s.update(seeds=["zero"]), ["seeds[0]", "integer", "'zero'"]),
-    "number as text": (
-        lambda s: s["models"][1]["params"].update(regularization="30"),
-        ["models[1]", "'regularization'", "not of type float"],
-    ),
-    "unknown model": (
-        lambda s: s["models"][3].update(model="gsprek"),
-        ["models[3]", "unknown model 'gsprek'", "known: ", "did you mean 'gsprec'?"],
-    ),
-    "unknown dataset": (
-        lambda s: s.update(datasets=["syntetic"]),
-        ["datasets", "unknown dataset 'syntetic'", "known: ", "did you mean 'synthetic'?"],
-    ),
-    "unknown protocol": (
-        lambda s: s.update(protocols=["standart"]),
-        ["protocols", "unknown protocol 'standart'", "did you mean 'standard'?"],
-    ),
-    "unknown metric": (
-        lambda s: s["tables"][0].update(metrics=["ndgc"]),
-        ["tables[0]", "metric 'ndgc'", "recall, ndcg", "did you mean 'ndcg'?"],
-    ),
-    "unknown hyperparameter": (
-        lambda s: s["models"][3]["params"].update(centre=0.2),
-        ["models[3]", "unknown parameter 'centre'", "allowed: ", "did you mean 'center'?"],
-    ),
-    "unknown choice": (
-        lambda s: s["models"][3]["params"].update(eq8="balance"),
-        ["models[3]", "'eq8'", "'literal'", "did you mean 'balanced'?"],
-    ),
-    "sweep out of bounds": (
-        lambda s: s["models"][5]["sweep"].update(center=[0.2, 1.5]),
-        ["models[5].sweep", "'center'", "1.5 is out of bounds", "<= 1"],
-    ),
-    "unknown group in a figure": (
-        lambda s: s["figures"][0].update(group="sweeps"),
-        ["figures[0]", "no model is in group 'sweeps'", "did you mean 'sweep'?"],
-    ),
-    "a name that leaves the folder": (lambda s: s.update(name="../outside"), ["name", "pattern"]),
-    "one label for two models": (
-        lambda s: s["models"].append({"model": "gsprec", "params": {"rank": 8}}),
-        ["'gsprec'", "share the variant 'default'", "another `variant`"],
-    ),
-}
-
-
-@pytest.mark.parametrize("name", WRONG_STUDIES)
-def test_wrong_study(name: str, tmp_path: Path) -> None:
-    change, expected = WRONG_STUDIES[name]
-    file, message = message_of(changed(SHIPPED, change), tmp_path)
-    assert str(file) in message
-    for part in expected:
-        assert part in message
-
-
-def test_the_study_is_right_before_it_is_made_wrong(tmp_path: Path) -> None:
-    file = write_yaml(tmp_path / "mine.yaml", SHIPPED)
-    assert planning.load(ROOT, {"study": str(file)}, []).default == "mine"
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("name: mine\ntitle: [never closed\n", ["not valid YAML", "line 3"]),
-        ("name: mine\nname: mine\n", ["not valid YAML", "'name' is written twice", "line 2"]),
-        ("- a\n- list\n", ["must hold a mapping"]),
-        ("", ["must hold a mapping"]),
-        ("!!python/object/apply:os.system ['true']\n", ["not valid YAML"]),
-    ],
-    ids=["not closed", "key twice", "list", "empty", "code"],
-)
-def test_broken_yaml(text: str, expected: list[str], tmp_path: Path) -> None:
-    file, message = message_of(text, tmp_path)
-    for part in (str(file), *expected):
-        assert part in message
-
-
-@pytest.mark.parametrize(
-    ("setting", "expected"),
-    [
-        ({"study": "quikstart"}, ["unknown study 'quikstart'", "first-light", "did you mean 'quickstart'?"]),
-        ({"study": "/nowhere/mine.yaml"}, ["/nowhere/mine.yaml: file not found"]),
-        ({"budget": {"minutes": 0}}, ["(and --config)", "budget.minutes", "greater than 0"]),
-        ({"budget": {"minute": 1}}, ["budget.minute: unknown key", "did you mean 'minutes'?"]),
-        ({"device": "gpu"}, ["device", "'auto', 'cpu' or 'cuda'", "'gpu'"]),
-    ],
-)
-def test_wrong_setting(setting: dict[str, Any], expected: list[str]) -> None:
-    with pytest.raises(ConfigError) as caught:
-        planning.load(ROOT, setting, [])
-    for part in expected:
-        assert part in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -184,8 +72,9 @@ def test_snakemake_shows_the_message_and_writes_nothing(
     assert not (tmp_path / "work" / "results").exists()
 
 
-@pytest.mark.parametrize("options", [["--cores", "1"], ["--dry-run"], ["--lint"]], ids=lambda o: o[0])
-@pytest.mark.parametrize("profile", [True, False], ids=["profile", "plain"])
+@pytest.mark.parametrize(
+    ("options", "profile"), [(["--cores", "1"], True), (["--dry-run"], False), (["--lint"], False)]
+)
 def test_our_messages_come_without_a_frame(profile: bool, options: list[str], tmp_path: Path) -> None:
     done = REPO.snakemake(tmp_path / "work", *options, "--config", "study=quickstrat", profile=profile)
     assert done.returncode == 1
@@ -229,13 +118,6 @@ def test_a_folder_that_snakemake_takes_for_a_pattern_is_refused() -> None:
     for name in ("a{b}", "a<b>"):
         with pytest.raises(ConfigError, match="move it"):
             check_checkout(Path("/home") / name / "recspectra")
-
-
-def test_broken_file_among_the_shipped_studies(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "config", tmp_path / "config")
-    (tmp_path / "config" / "studies" / "zz.yaml").write_text("name: {", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"zz\.yaml: not valid YAML"):
-        planning.load(tmp_path, {}, [])
 
 
 # ------------------------------------------------------------------------------ artefacts
@@ -306,12 +188,6 @@ def test_truncated_artefact_is_named(data: Path, script: str, file: str) -> None
     assert not (data / "made").exists() or files_below(data / "made") == {}
 
 
-def test_pickled_artefact_is_refused(data: Path) -> None:
-    file = data / "results/data/tiny/train.npz"
-    np.savez(file, indptr=np.array([{"an": "object"}], dtype=object))
-    one_error(fit(data), "results/data/tiny/train.npz", "truncated or corrupted")
-
-
 def test_truncated_rankings_are_named(data: Path) -> None:
     study = SHIPPED | {
         "datasets": ["tiny"],
@@ -340,32 +216,6 @@ def test_truncated_rankings_are_named(data: Path) -> None:
 # ------------------------------------------------------------------------------ full disk
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a file system of 128 KiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(folder)]
-    if os.geteuid() or not shutil.which("mount"):
-        pytest.skip("mounting a small file system needs root and `mount`")
-    if (done := subprocess.run(command, capture_output=True, text=True, check=False)).returncode:
-        pytest.skip(f"a small file system cannot be mounted here: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-def test_full_disk_leaves_no_rankings(data: Path, small_disk: Path) -> None:
-    (small_disk / "filler").write_bytes(os.urandom(100 * 1024))
-    done = fit(data, small_disk / "run")
-    one_error(done, str(small_disk / "run" / "rankings.npz"), "No space left on device", "free space")
-    assert unfinished(small_disk) == []
-    assert "run/rankings.npz" not in files_below(small_disk)
-    (small_disk / "filler").unlink()
-    again = fit(data, small_disk / "run")
-    assert again.returncode == 0, again.stderr
-    assert "run/rankings.npz" in files_below(small_disk)
-
-
 def test_file_size_limit_leaves_no_rankings(data: Path) -> None:
     """The same without root: the model refuses files above a few KiB."""
     limit = 8 * 1024
@@ -383,31 +233,6 @@ def test_file_size_limit_leaves_no_rankings(data: Path) -> None:
     one_error(done, "run/rankings.npz", "File too large")
     assert set(files_below(data / "run")) == {"run.json"}
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != limit
-
-
-def test_a_file_in_the_place_of_a_folder_is_named(data: Path) -> None:
-    (data / "taken").write_text("a file where the folder should be", encoding="utf-8")
-    done = fit(data, "taken/run")
-    one_error(done, "taken/run/run.json", "cannot be written")
-    assert (data / "taken").is_file()
-
-
-def test_read_only_folder_is_named(data: Path) -> None:
-    (data / "closed").mkdir(mode=0o555)
-    if os.access(data / "closed", os.W_OK):
-        pytest.skip("root may write into a folder that is read-only; see the next test")
-    done = fit(data, "closed/run")
-    one_error(done, "closed/run/run.json", "cannot be written (Permission denied)", "permissions")
-    assert files_below(data / "closed") == {}
-
-
-def test_read_only_disk_is_named(data: Path, small_disk: Path) -> None:
-    """The same for root, who may write into any folder but not onto such a disk."""
-    command = ["mount", "-o", "remount,ro", str(small_disk)]
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
-    done = fit(data, small_disk / "run")
-    one_error(done, str(small_disk / "run" / "run.json"), "cannot be written (Read-only file system)")
-    assert files_below(small_disk) == {}
 
 
 # ------------------------------------------------------------------------- failed as a result

@@ -11,7 +11,6 @@ import pytest
 import yaml
 from harness import (
     REPO,
-    changed,
     digests,
     files_below,
     one_error,
@@ -96,29 +95,6 @@ def test_wrong_checksum_is_refused(place: Path, damage: str) -> None:
     one_error(done, "'rows'", "'deep/ratings.csv'", "sha256", "fetch it again")
     assert digests(file.parent)["ratings.csv"] in done.stderr
     assert files_below(place / "raw") == {}
-
-
-@pytest.mark.parametrize(
-    ("row", "expected"),
-    [
-        ("3,-4,5,100", ["column 'item'", "'-4' is negative"]),
-        ("3,4,nan,100", ["column 'rating'", "'nan' is not finite"]),
-        ("3,4,5", ["3 columns, expected 4"]),
-    ],
-)
-def test_bad_rows_name_file_line_and_column(place: Path, row: str, expected: list[str]) -> None:
-    put_rows(place, "\n".join([*ROWS[:10], row, *ROWS[10:]]))
-    one_error(prepare(place), "deep/ratings.csv, line 11", *expected)
-    assert not (place / "made").exists() or files_below(place / "made") == {}
-
-
-def test_an_empty_part_of_a_split_is_refused(place: Path) -> None:
-    config = place / "config" / "datasets" / "rows.yaml"
-    dataset = yaml.safe_load(config.read_text(encoding="utf-8"))
-    write_yaml(config, changed(dataset, lambda d: d["split"].update(valid=0.3, test=0.01)))
-    assert prepare(place).returncode == 0
-    one_error(split(place), "'rows'", "the test part of the split is empty")
-    assert not (place / "data").exists() or files_below(place / "data") == {}
 
 
 def test_snakemake_shows_what_is_missing_from_the_mirror(tmp_path: Path) -> None:

@@ -102,19 +102,6 @@ def test_dry_run_imports_no_numerical_library(tmp_path: Path) -> None:
     assert not (tmp_path / "results").exists()
 
 
-def test_planning_imports_no_numerical_library() -> None:
-    code = (
-        "import sys; from pathlib import Path; from recspectra import planning; "
-        f"plan = planning.load(Path({str(ROOT)!r}), {{}}, []); plan.drawn(plan.default); "
-        "print(*{name.partition('.')[0] for name in sys.modules})"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=REPO.environment(), capture_output=True, text=True, check=True
-    )
-    assert "pydantic" in done.stdout.split()
-    assert not NUMERICAL & set(done.stdout.split())
-
-
 def test_package_is_that_of_the_checkout() -> None:
     code = "import recspectra; print(recspectra.__file__)"
     done = subprocess.run(

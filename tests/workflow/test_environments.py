@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from harness import REPO, ROOT
+from harness import ROOT
 from snakemake.settings.types import DeploymentMethod
 
 from recspectra.planning.place import uses_environments
@@ -129,12 +129,6 @@ def test_interpreter_follows_the_deployment() -> None:
     assert answer(DeploymentMethod.CONDA)
     assert not answer()
     assert not answer(DeploymentMethod.ENV_MODULES)
-
-
-def test_lint_has_no_remark(tmp_path: Path) -> None:
-    done = REPO.snakemake(tmp_path, "--lint", profile=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "good condition" in done.stdout + done.stderr
 
 
 # ----------------------------------------------------------------------------------- profile

@@ -9,7 +9,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -204,41 +203,3 @@ def test_killing_the_fit_alone_fails_the_job_and_keeps_its_progress(
     assert done.returncode == 0, done.stderr
     assert resumed(folder)
     same_results(folder, whole)
-
-
-def test_a_broken_checkpoint_is_left_aside(trial: Trial, whole: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "work"
-    shutil.copytree(trial.base, folder)
-    fit = next(job for job in trial.project.planned(folder, *trial.arguments) if job.rule == "fit")
-    place = folder / re.search(r"--checkpoints (\S+)", fit.command)[1]
-    place.mkdir(parents=True)
-    (place / "checkpoint.safetensors").write_bytes(b"\x40\0\0\0\0\0\0\0{ cut off")
-    done = trial.again(folder)
-    assert done.returncode == 0, done.stderr
-    same_results(folder, whole)
-
-
-def test_a_kill_while_rankings_are_written_leaves_no_rankings(finished: Finished, tmp_path: Path) -> None:
-    """The process stops between writing the temporary file and renaming it."""
-    wrapper = (
-        "import runpy, sys, time; import recspectra.files as a; "
-        "a._flush = lambda path: time.sleep(600 if 'rankings' in path.name else 0); "
-        "runpy.run_path(sys.argv.pop(1), run_name='__main__')"
-    )
-    script = str(finished.project.root / "workflow" / "scripts" / "fit.py")
-    run = json.dumps({"model": "popularity", "params": {}, "top": 20})
-    arguments = ["--data", "results/data/tiny", "--run", run, "--folder", str(tmp_path / "run")]
-    process = subprocess.Popen(
-        [sys.executable, "-c", wrapper, script, *arguments],
-        cwd=finished.folder, env=finished.project.environment(), stderr=subprocess.PIPE,
-    )  # fmt: skip
-    wait_for(lambda: [name for name in unfinished(tmp_path) if "rankings" in name], process)
-    process.kill()
-    process.communicate(timeout=60)
-    left = files_below(tmp_path / "run")
-    assert "rankings.npz" not in left and "run.json" in left
-    assert len(unfinished(tmp_path)) == 1
-    done = finished.project.script("fit", finished.folder, *arguments)
-    assert done.returncode == 0, done.stderr
-    with np.load(tmp_path / "run" / "rankings.npz") as archive:
-        assert str(archive["status"]) == "ok"

@@ -74,13 +74,14 @@ def test_make_says_what_a_study_would_run(target: str) -> None:
     assert "--dry" in make(target, "DRY=1") and "--dry" not in make(target)
 
 
-def test_a_dry_run_names_runs_and_makes_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "workflow/scripts/run.py"), "study", "--study=quickstart", "--dry"]
-    done = subprocess.run(
-        [*command, "--models=ease,gfcf"], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
+def test_a_dry_run_names_runs_counts_jobs_and_makes_nothing(finished: Finished) -> None:
+    project = finished.project
+    done = project.script("run", project.root, "study", "--study=quickstart", "--dry", "--models=ease,gfcf")
+    assert done.returncode == 0, done.stderr
     models = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("synthetic ")}
-    assert models == {"ease", "gfcf"} and not (tmp_path / "results").exists()
+    assert models == {"ease", "gfcf"} and not (project.root / "results").exists()
+    (counts,) = [line for line in done.stderr.splitlines() if " jobs to do: " in line]
+    assert counts.startswith("12 jobs to do: ") and "fit 4, " in counts and "Job stats" not in done.stderr
 
 
 @needs_make
@@ -95,38 +96,6 @@ def test_make_quickstart_runs_the_study_and_prints_its_summary() -> None:
     assert snakemake("datasets", "3", "2", {})[4:] == [
         "--profile", "workflow/profiles/default", "--resources", "gpu=2", "--cores", "3", "datasets",
     ]  # fmt: skip
-
-
-# A word that make or a shell would run.
-HARM = ["$(shell touch {file})", "$(touch {file})", "`touch {file}`", '"; touch {file}; "',
-        "'; touch {file}; '", "$$(touch {file})", "${{x:={file}}}", "{file} # x", "a b;{{}}*?~"]  # fmt: skip
-
-
-@needs_make
-@pytest.mark.parametrize("by", ["command line", "environment"])
-@pytest.mark.parametrize("word", HARM)
-def test_make_hands_words_on_as_they_are_and_runs_none(word: str, by: str, tmp_path: Path) -> None:
-    (tmp_path / "bin").mkdir()
-    harmed, seen = tmp_path / "harmed", tmp_path / "seen"
-    python = tmp_path / "bin" / "python"
-    python.write_text(f"#!/bin/sh\nprintf '%s\\0' \"$@\" > {seen}\n", encoding="utf-8")
-    python.chmod(0o755)
-    caps = ("scale", "trials", "seeds", "epochs", "minutes")
-    names = ("what", "study", "mirror", *caps, "datasets", "models", "groups", "keep", "cores", "gpus")
-    words = {name: word.format(file=harmed) for name in names}
-    given = {name.upper(): value for name, value in words.items()}
-    given["MODEL_GROUPS"] = given.pop("GROUPS")  # GROUPS is a variable of bash
-    listed = [f"{name}={value}" for name, value in given.items()] if by == "command line" else []
-    variables = {"PATH": os.environ["PATH"]} | (given if by == "environment" else {})
-    for target, handed in {"study": names[1:], "compare": ("study",), "redo": names}.items():
-        done = subprocess.run(
-            [MAKE, "-o", ".venv/installed", f"BIN={python.parent}", target, *listed],
-            cwd=ROOT, env=variables, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        found = [word for word in seen.read_text(encoding="utf-8").split("\0") if word.startswith("--")]
-        assert sorted(found) == sorted(f"--{name}={words[name]}" for name in handed)
-        assert not harmed.exists()
 
 
 @needs_make

@@ -242,13 +242,6 @@ def test_values_chosen_on_another_split_are_refused(place: Place) -> None:
     assert not (place.folder / "run").exists()
 
 
-def test_an_own_file_with_other_content_and_an_older_time_is_noticed(made: Place, own_file: Path) -> None:
-    """As `cp -p` and `rsync -a` do."""
-    own_file.write_text("user,item,time\n" + rows_of(3), encoding="utf-8")
-    os.utime(own_file, (10**9, 10**9))
-    assert set(by_rule(made.planned(made.best))) == {"prepare", "split", "tune"}
-
-
 def test_an_own_file_of_equal_size_and_time_is_noticed(made: Place, own_file: Path) -> None:
     before, times = own_file.read_text(encoding="utf-8"), own_file.stat()
     user, rest = before.split("\n")[1].split(",", 1)

@@ -15,6 +15,7 @@ from harness import TINY_FITS, TINY_STUDY, Finished, Job, by_rule, changed, edit
 PACKAGE = Path("workflow/recspectra")
 DRAWN = {"draw_tables_tiny-study", "draw_figures_tiny-study", "report", "all"}
 AFTER_FITS = {"evaluate", "collect", *DRAWN}
+BEHIND_A_SPLIT = {"spectrum", "fit", "gather", *AFTER_FITS}
 
 
 def plan(finished: Finished, *options: str) -> list[Job]:
@@ -71,135 +72,89 @@ def test_words_new_files_settings_and_a_new_clone_rerun_nothing(finished: Finish
     assert sorted(by_rule(more).elements()) == sorted(["evaluate", "collect", "gather", "gather", *others])
 
 
-def test_code_of_one_model_reruns_its_fits(finished: Finished) -> None:
-    file = finished.project.root / PACKAGE / "models" / "gsprec.py"
-    with edited(file, "(1.0 - p.phi)", "(1.0 - 1.0 * p.phi)"):
+HEAD = "from __future__ import annotations\n"
+LINE = f"{HEAD}\nEDITED = True\n"
+DATASET = Path("config/datasets/tiny.yaml")
+EDITS: dict[str, tuple[Path, str, str, dict[str, int], set[str]]] = {  # fits by model, and all rules
+    "a model": (
+        PACKAGE / "models/gsprec.py", "(1.0 - p.phi)", "(1.0 - 1.0 * p.phi)",
+        {"gsprec": TINY_FITS["gsprec"]}, {"fit", "gather", *AFTER_FITS},
+    ),
+    "the training loop": (
+        PACKAGE / "training/loop.py", "best_metric: float = -1.0", "best_metric: float = -2.0",
+        {"sdiff": TINY_FITS["sdiff"]}, {"fit", "gather", *AFTER_FITS},
+    ),
+    # A module that all fits run through.
+    "the ranking": (PACKAGE / "fitting/ranking.py", HEAD, LINE, TINY_FITS, {"fit", "gather", *AFTER_FITS}),
+    "a metric": (PACKAGE / "evaluation/metrics.py", HEAD, LINE, {}, AFTER_FITS),
+    "a figure": (PACKAGE / "reporting/figures/lines.py", HEAD, LINE, {}, DRAWN),
+    "a paper's label": (PACKAGE / "papers/sdiff_snr.py", '"diffusion step"', '"step"', {}, DRAWN),
+    "a paper's numbers": (
+        PACKAGE / "papers/sdiff_snr.py", "STEPS = 1000", "STEPS = 900", {}, {"gather", *DRAWN},
+    ),
+    # Of a measurement that the study does not have.
+    "another paper": (PACKAGE / "papers/sdiff.py", "PER_USER = 10 ", "PER_USER = 11 ", {}, set()),
+    "a dataset's title": (
+        DATASET, "title: Tiny planted data", "title: Other words\nnotes: [A note.]",
+        {}, AFTER_FITS - {"evaluate"},
+    ),
+    "a dataset's split": (DATASET, "valid: 0.1", "valid: 0.15", TINY_FITS, {"split", *BEHIND_A_SPLIT}),
+    "a dataset's filter": (
+        DATASET, "ordered: true", "ordered: true\nfilter: {k_core_users: 2}",
+        TINY_FITS, {"prepare", "split", *BEHIND_A_SPLIT},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edit_reruns_what_it_may_change_alone(finished: Finished, edit: str) -> None:
+    path, old, new, fits, rules = EDITS[edit]
+    with edited(finished.project.root / path, old, new):
         jobs = plan(finished)
-    assert fitted(jobs) == {"gsprec": TINY_FITS["gsprec"]}
-    assert set(by_rule(jobs)) == {"fit", "gather", *AFTER_FITS}
-
-
-def test_code_of_the_training_loop_reruns_trained_models(finished: Finished) -> None:
-    file = finished.project.root / PACKAGE / "training" / "loop.py"
-    with edited(file, "best_metric: float = -1.0", "best_metric: float = -2.0"):
-        jobs = plan(finished)
-    assert fitted(jobs) == {"sdiff": TINY_FITS["sdiff"]}
-    assert set(by_rule(jobs)) == {"fit", "gather", *AFTER_FITS}
-
-
-def test_code_of_the_metrics_reruns_no_fit(finished: Finished) -> None:
-    file = finished.project.root / PACKAGE / "evaluation" / "metrics.py"
-    with added_line(file, "EDITED = True"):
-        jobs = plan(finished)
-    assert set(by_rule(jobs)) == AFTER_FITS
-
-
-def test_code_of_the_figures_reruns_the_drawing_alone(finished: Finished) -> None:
-    with added_line(finished.project.root / PACKAGE / "reporting" / "figures" / "lines.py", "EDITED = True"):
-        jobs = plan(finished)
-    assert set(by_rule(jobs)) == DRAWN
-
-
-@pytest.mark.parametrize(
-    ("module", "old", "new", "rules"),
-    [
-        ("sdiff_snr", '"diffusion step"', '"step"', DRAWN),  # a label of the SNR figure
-        ("sdiff_snr", "STEPS = 1000", "STEPS = 900", {"gather", *DRAWN}),  # what the SNR figure is drawn from
-        ("sdiff", "PER_USER = 10 ", "PER_USER = 11 ", set()),  # of a measurement that the study does not have
-    ],
-)
-def test_code_of_a_paper_reruns_what_it_made_alone(
-    finished: Finished, module: str, old: str, new: str, rules: set[str]
-) -> None:
-    with edited(finished.project.root / PACKAGE / "papers" / f"{module}.py", old, new):
-        jobs = plan(finished)
-    assert set(by_rule(jobs)) == rules
-    assert by_rule(jobs)["gather"] == ("gather" in rules)
-
-
-def test_code_of_the_ranking_reruns_every_fit(finished: Finished) -> None:
-    """The other side: a module that all fits run through does count."""
-    with added_line(finished.project.root / PACKAGE / "fitting" / "ranking.py", "EDITED = True"):
-        assert fitted(plan(finished)) == TINY_FITS
-
-
-@contextlib.contextmanager
-def added_line(path: Path, line: str) -> Iterator[None]:
-    """Add a line of code at the end of a module, and take it away."""
-    before = path.read_text(encoding="utf-8")
-    path.write_text(before + f"\n\n{line}\n", encoding="utf-8")
-    try:
-        yield
-    finally:
-        path.write_text(before, encoding="utf-8")
+    assert fitted(jobs) == fits and set(by_rule(jobs)) == rules
 
 
 # ------------------------------------------------------------------------ configuration
 
 
-def test_a_hyperparameter_reruns_that_model_alone(finished: Finished) -> None:
-    def change(study: dict[str, Any]) -> None:
-        study["models"][1]["params"]["regularization"] = 31.0
+def add_a_seed(study: dict[str, Any]) -> None:
+    study["seeds"] = [0, 1]
 
+
+def add_a_point(study: dict[str, Any]) -> None:
+    study["models"][5]["sweep"]["center"].append(0.6)
+
+
+def change_a_hyperparameter(study: dict[str, Any]) -> None:
+    study["models"][1]["params"]["regularization"] = 31.0
+
+
+def change_words(study: dict[str, Any]) -> None:
+    study["models"][0]["variant"] = "another label"
+    study["tables"][0]["title"] = "Another title"
+
+
+def write_the_same_otherwise(study: dict[str, Any]) -> None:
+    """Keys in another order, a whole number where a float is meant."""
+    study["models"][4]["params"] = dict(reversed(study["models"][4]["params"].items()))
+    study["models"][1]["params"]["regularization"] = 30
+
+
+@pytest.mark.parametrize(
+    ("change", "fits", "rules"),
+    [
+        (add_a_seed, TINY_FITS, {"fit", *AFTER_FITS}),
+        (add_a_point, {"gsprec": 1}, {"fit", "gather", *AFTER_FITS}),
+        (change_a_hyperparameter, {"ease": 2}, {"fit", *AFTER_FITS}),
+        (change_words, {}, AFTER_FITS),
+        (write_the_same_otherwise, {}, {"collect", *DRAWN}),
+    ],
+)
+def test_a_change_of_the_study_fits_what_is_new_alone(
+    finished: Finished, change: Callable[[dict[str, Any]], None], fits: dict[str, int], rules: set[str]
+) -> None:
     with study_changed(finished, change):
         jobs = plan(finished)
-    assert fitted(jobs) == {"ease": 2}
-    assert set(by_rule(jobs)) == {"fit", *AFTER_FITS}
-
-
-def test_a_point_more_on_a_sweep_fits_that_point_alone(finished: Finished) -> None:
-    with study_changed(finished, lambda s: s["models"][5]["sweep"]["center"].append(0.6)):
-        jobs = plan(finished)
-    assert fitted(jobs) == {"gsprec": 1}
-    assert "spectrum" not in by_rule(jobs)
-
-
-def test_a_seed_more_fits_that_seed_alone(finished: Finished) -> None:
-    with study_changed(finished, lambda s: s.update(seeds=[0, 1])):
-        jobs = plan(finished)
-    assert fitted(jobs) == TINY_FITS
-    assert {job.wildcards["seed"] for job in jobs if job.rule == "fit"} == {"1"}
-
-
-def test_labels_and_titles_fit_nothing(finished: Finished) -> None:
-    def change(study: dict[str, Any]) -> None:
-        study["models"][0]["variant"] = "another label"
-        study["tables"][0]["title"] = "Another title"
-
-    with study_changed(finished, change):
-        jobs = plan(finished)
-    assert set(by_rule(jobs)) == AFTER_FITS
-
-
-def test_order_of_keys_and_whole_floats_change_nothing(finished: Finished) -> None:
-    def change(study: dict[str, Any]) -> None:
-        study["models"][4]["params"] = dict(reversed(study["models"][4]["params"].items()))
-        study["models"][1]["params"]["regularization"] = 30
-
-    with study_changed(finished, change):
-        assert not fitted(plan(finished))
-
-
-@pytest.mark.parametrize("key", ["title", "notes"])
-def test_words_about_a_dataset_fit_nothing(finished: Finished, key: str) -> None:
-    file = finished.project.root / "config" / "datasets" / "tiny.yaml"
-    new = {"title": "title: Other words", "notes": "title: Tiny planted data\nnotes: [A note.]"}[key]
-    with edited(file, "title: Tiny planted data", new):
-        jobs = plan(finished)
-    assert set(by_rule(jobs)) == AFTER_FITS - {"evaluate"}
-
-
-def test_a_new_split_reruns_everything_behind_it(finished: Finished) -> None:
-    file = finished.project.root / "config" / "datasets" / "tiny.yaml"
-    with edited(file, "valid: 0.1", "valid: 0.15"):
-        jobs = plan(finished)
-    assert fitted(jobs) == TINY_FITS
-    assert "prepare" not in by_rule(jobs)
-
-
-def test_a_filter_reruns_everything_behind_it(finished: Finished) -> None:
-    file = finished.project.root / "config" / "datasets" / "tiny.yaml"
-    with edited(file, "ordered: true", "ordered: true\nfilter: {k_core_users: 2}"):
-        jobs = plan(finished)
-    assert fitted(jobs) == TINY_FITS
-    assert by_rule(jobs)["prepare"] == by_rule(jobs)["split"] == 1
+    assert fitted(jobs) == fits and set(by_rule(jobs)) == rules
+    seeds = {job.wildcards["seed"] for job in jobs if job.rule == "fit"}
+    assert seeds <= {"1" if change is add_a_seed else "0"}

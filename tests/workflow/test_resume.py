@@ -27,11 +27,12 @@ import pytest
 import torch
 from harness import ROOT
 
+from recspectra.code_hashes import spectrum_code
 from recspectra.config.catalog import Catalog
 from recspectra.config.model import RunConfig, needed_spectra
 from recspectra.data.interactions import Interactions
 from recspectra.files import read_npz
-from recspectra.identity import data_digest, spectrum_code
+from recspectra.identity import data_digest
 from recspectra.recommender import create
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import build

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import sqlite3
-import subprocess
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from harness import REPO, TINY_STUDY, Finished, Project, by_rule, finished_jobs, wait_for, write_yaml
+from harness import REPO, TINY_STUDY, Finished, Project, by_rule, finished_jobs, write_yaml
 
 SDIFF = {"rank": 16, "hidden": 32, "batch_size": 50, "epochs": 60, "eval_every": 20, "patience": 50}
 TRIALS = 6
@@ -52,17 +48,6 @@ def trials(folder: Path, model: str) -> pd.DataFrame:
     return pd.read_csv(path).drop(columns="seconds")
 
 
-def stored(folder: Path) -> int:
-    """How many trials of S-Diff are in the SQLite file."""
-    for path in folder.glob("results/tuning/tiny/sdiff/*/*.sqlite"):
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as file:
-            try:
-                return file.execute("select count(*) from trials").fetchone()[0]
-            except sqlite3.OperationalError:
-                return 0
-    return 0
-
-
 def test_one_tuning_job_serves_a_model_and_its_ablation(whole: Path, project: Project, study: Path) -> None:
     assert len(list(whole.glob("results/tuning/tiny/gsprec/*"))) == 1
     records = [json.loads(p.read_text()) for p in whole.glob("results/runs/tiny/gsprec/*/seed-0/run.json")]
@@ -99,35 +84,6 @@ def test_a_larger_budget_tunes_again_and_fits_again(
         project.planned(whole, "tuned", "--config", f"study={tmp_path / 'tuned.yaml'}", "scale=paper")
     )
     assert (jobs["tune"], jobs["fit"], jobs.get("spectrum", 0)) == (2, 3, 0)
-
-
-def test_a_killed_search_loses_the_running_trial_at_most(
-    whole: Path, project: Project, study: Path, tmp_path: Path
-) -> None:
-    (best,) = whole.glob("results/tuning/tiny/sdiff/*/best.json")
-    target = str(best.relative_to(whole))
-    started = subprocess.Popen(
-        project.command(tmp_path, target, "--config", f"study={study}", "scale=paper"),
-        env=project.environment(), start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    wait_for(lambda: stored(tmp_path) >= 2, started)
-    os.killpg(started.pid, signal.SIGKILL)
-    started.wait()
-    kept = stored(tmp_path)
-    assert 2 <= kept < TRIALS
-    assert not (tmp_path / target).exists()
-    assert (
-        project.snakemake(
-            tmp_path, target, "--config", f"study={study}", "scale=paper", "--unlock"
-        ).returncode
-        == 0
-    )
-    done = project.snakemake(tmp_path, target, "--config", f"study={study}", "scale=paper")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert stored(tmp_path) == TRIALS
-    assert trials(tmp_path, "sdiff").equals(trials(whole, "sdiff"))
-    assert (tmp_path / target).read_bytes() == best.read_bytes()
 
 
 def test_a_model_is_not_tuned_without_need(tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recspectra.code_hashes import code_hash, function_hash
 from recspectra.config.base import ConfigError, check_known
 from recspectra.files import PACKAGE
-from recspectra.identity import code_hash, function_hash, hash_of
+from recspectra.identity import hash_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

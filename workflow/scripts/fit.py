@@ -5,6 +5,7 @@ import json
 import os
 from pathlib import Path
 
+from recspectra.code_hashes import fit_code, spectrum_code, tune_code
 from recspectra.config.base import ConfigError
 from recspectra.config.model import Budget, RunConfig, needed_spectra
 from recspectra.config.scale import NO_CAPS, Caps
@@ -13,7 +14,7 @@ from recspectra.data.interactions import Interactions
 from recspectra.files import read_json
 from recspectra.fitting.fit import Job, execute
 from recspectra.fitting.scoring import Inputs, device_for, read_spectra
-from recspectra.identity import check_code, check_made_from, fit_code, spectrum_code, tune_code
+from recspectra.identity import check_code, check_made_from
 from recspectra.running import cli
 from recspectra.runtime import limit_threads
 

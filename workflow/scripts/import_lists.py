@@ -4,13 +4,14 @@ import argparse
 import json
 from pathlib import Path
 
+from recspectra.code_hashes import import_code
 from recspectra.config.model import RunConfig
 from recspectra.config.yaml_io import validate
 from recspectra.data.ids import Ids
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.import_lists import Import, import_lists
 from recspectra.files import ArtifactError, sha256
-from recspectra.identity import fit_digest, import_code
+from recspectra.identity import fit_digest
 from recspectra.running import cli
 
 

@@ -11,7 +11,7 @@ from recspectra.running import cli, command, costs
 def run() -> None:
     """Build a study and print its summary, or another target; exit with Snakemake's status.
 
-    `--dry` prints a study's runs and what was measured of them instead.
+    `--dry` prints a study's runs, what was measured of them, and how many jobs of each stage are to do.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("target", choices=["study", "datasets", "report", "figures"])
@@ -23,11 +23,13 @@ def run() -> None:
     words |= command.config(args)
     given = {key: value for key, value in words.items() if value}
     plan = planning.load(cli.catalog().root, given, [])
-    if args.dry:
-        print(costs.format_work(costs.count_work([plan.studies[plan.default]], Path("results"))))
-        return
     target = "" if args.target == "study" else args.target
-    if status := command.run(command.snakemake(target, args.cores, args.gpus, words)):
+    build = command.snakemake(target, args.cores, args.gpus, words)
+    if args.dry:
+        work = costs.count_work([plan.studies[plan.default]], Path("results"))
+        print(costs.format_work(work), flush=True)
+        sys.exit(command.run([*build, "--dry-run", "--quiet", "all"]))
+    if status := command.run(build):
         sys.exit(status)
     if args.target == "study":
         print((command.STUDIES / plan.default / "summary.txt").read_text(encoding="utf-8"))

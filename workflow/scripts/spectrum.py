@@ -4,8 +4,9 @@ import argparse
 import os
 from pathlib import Path
 
+from recspectra.code_hashes import spectrum_code
 from recspectra.data.interactions import Interactions
-from recspectra.identity import data_digest, spectrum_code
+from recspectra.identity import data_digest
 from recspectra.running import cli
 from recspectra.runtime import limit_threads, pick_device
 from recspectra.spectral.eigen import exact, leading

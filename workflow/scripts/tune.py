@@ -5,13 +5,13 @@ import json
 import os
 from pathlib import Path
 
+from recspectra.code_hashes import spectrum_code, tune_code
 from recspectra.config.model import Budget, TuneConfig, tuning_spectra
 from recspectra.config.scale import NO_CAPS, Caps
 from recspectra.config.yaml_io import validate
 from recspectra.data.interactions import Interactions
 from recspectra.fitting.scoring import Inputs, device_for, read_spectra
 from recspectra.fitting.tune import TuneJob, trials_file, tune, write_tuning
-from recspectra.identity import spectrum_code, tune_code
 from recspectra.running import cli
 from recspectra.runtime import Progress, limit_threads
 

@@ -18,6 +18,7 @@ from logging import WARNING, LogRecord
 from pathlib import Path
 
 from snakemake.logging import DefaultFormatter
+from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
@@ -70,7 +71,9 @@ class LogHandler(LogHandlerBase):
     def emit(self, record: LogRecord) -> None:
         """Take in one event."""
         event = getattr(record, "event", None)
-        if self.common_settings.dryrun:
+        if self.common_settings.dryrun and Quietness.ALL in (self.common_settings.quiet or ()):
+            self._print(self._counted(event, record))
+        elif self.common_settings.dryrun:
             self._print(self._formatted(record))
         elif event == LogEvent.JOB_INFO:
             self.names[record.jobid] = record.rule_msg or record.rule_name
@@ -86,6 +89,14 @@ class LogHandler(LogHandlerBase):
             self._print(self._formatted(record))
             if explained := _explained(getattr(record, "exception", None)):
                 self._print(f"RecSpectra: {explained}")
+
+    def _counted(self, event: LogEvent | None, record: LogRecord) -> str:
+        """Return how many jobs of each stage a quiet dry run would do, said once, and what goes wrong."""
+        if event != LogEvent.RUN_INFO:
+            return self._formatted(record) if _worth_showing(event, record) else ""
+        stages = {name: count for name, count in record.stats.items() if name not in ("all", "total")}
+        said, self.total = bool(self.total), sum(stages.values())
+        return "" if said else f"{self.total} jobs to do: {', '.join(f'{n} {c}' for n, c in stages.items())}"
 
     def _formatted(self, record: LogRecord) -> str:
         """Return a message with what Snakemake adds, such as the log of a job."""

@@ -162,6 +162,8 @@ def test_raw_files_must_stay_inside_the_mirror(dataset_config: Callable[..., Any
     source = {"name": "s", "licence": "-", "citation": "-", "files": [{"path": path, "sha256": "0" * 64}]}
     with pytest.raises(ConfigError, match=r"source\.files\[0\]"):
         dataset_config(source=source)
+    with pytest.raises(ConfigError, match=r"source\.name: "):
+        dataset_config(source=source | {"name": path, "files": []})
 
 
 @pytest.mark.parametrize("path", ["a" * 300, "deep/" + "a" * 201 + "/b.csv"])

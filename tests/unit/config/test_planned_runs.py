@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recspectra.config.base import ConfigError
@@ -122,6 +122,7 @@ SCALARS = st.one_of(
 )
 
 
+@settings(max_examples=20)
 @given(st.dictionaries(st.text(min_size=1, max_size=6), SCALARS, max_size=5))
 def test_a_run_survives_its_json_with_the_same_key(params: dict) -> None:
     run = a_run(params=params)

@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 import yaml
 
+from recspectra.code_hashes import fit_code
 from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog
 from recspectra.config.planned import Study
 from recspectra.config.scale import Caps, Choice, Scale, caps_text
 from recspectra.config.settings import load_settings
-from recspectra.identity import fit_code
 from recspectra.planning import load as load_plan
 from recspectra.planning import records
 from recspectra.reporting.footnotes import spent, tuned
@@ -240,6 +240,24 @@ def test_models_and_datasets_are_asked_for_on_the_command_line() -> None:
         load_plan(ROOT, {"datasets": ["last"]}, ["snakemake", "anchors"])
     with pytest.raises(ConfigError, match=r"models: 'gfc' takes part in none of: anchors .* mean 'gfcf'"):
         load_plan(ROOT, {"models": ["gfc"]}, ["snakemake", "anchors"])
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "ml-1m",
+            r"'ml-1m' of gsprec needs ml-1m\.zip, which is neither in the mirror .* nor in ",
+        ),
+        ("./my.yaml", r"'\./my\.yaml' takes part in none of: gsprec .*goes to config/datasets/NAME\.yaml"),
+    ],
+)
+def test_a_dataset_that_cannot_take_part_is_told_what_to_do(
+    name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=said):
+        load_plan(ROOT, {"study": "gsprec", "datasets": [name], "mirror": str(tmp_path)}, [])
 
 
 def test_the_plan_gives_a_fit_its_caps_and_the_text_that_it_was_made_with(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -41,42 +42,22 @@ def read(text: str, folder: Path) -> Any:
     return read_yaml(written(folder, f"a: {text}\n"))["a"]
 
 
-# What YAML 1.1 (PyYAML) makes of it stands in the comments.
 @pytest.mark.parametrize(
-    ("text", "write"),
+    "text",
     [
-        ("010", '10, or "010"'),  # 8
-        ("-010", '-10, or "-010"'),  # -8
-        ("007", '7, or "007"'),  # 7, for a name 007
-        ("08", '8, or "08"'),  # a text
-        ("0o10", '8, or "0o10"'),  # a text
-        ("0x1F", '31, or "0x1F"'),  # 31
-        ("0b11", '3, or "0b11"'),  # 3
-        ("1_000", '1000, or "1_000"'),  # 1000
-        ("1_000.5", '1000.5, or "1_000.5"'),  # 1000.5
-        ("1:30", '"1:30" for the text'),  # 90
-        ("1:30.5", '"1:30.5" for the text'),  # 90.5
-        ("12:30:45", '"12:30:45" for the text'),  # 45045
-        ("yes", 'true, or "yes"'),  # True
-        ("Off", 'false, or "Off"'),  # False
-        ("no", 'false, or "no"'),  # False
-        ("ON", 'true, or "ON"'),  # True
-        ("2020-01-01", '"2020-01-01" for the text'),  # a date
-        ("2020-01-01 10:00:00", '"2020-01-01 10:00:00" for the text'),  # a time
-        (".inf", "a finite one"),
-        ("-.INF", "a finite one"),
-        (".nan", "a finite one"),
+        "010", "-010", "007", "08", "0o10", "0x1F", "0b11", "1_000", "1_000.5", "1:30", "1:30.5", "12:30:45",
+        "yes", "Off", "no", "ON", "2020-01-01", "2020-01-01 10:00:00", ".inf", "-.INF", ".nan",
     ],
-)
-def test_a_spelling_with_two_meanings_is_refused_where_it_stands(
-    text: str, write: str, tmp_path: Path
-) -> None:
+)  # fmt: skip
+def test_a_spelling_with_two_meanings_is_refused_where_it_stands(text: str, tmp_path: Path) -> None:
     for place, key in (("b: [1, {place}]", r"b\[1\]"), ("b: {{c: {place}}}", r"b\.c")):
         path = tmp_path / "some.yaml"
         path.write_text("a: 1\n" + place.format(place=text) + "\n", encoding="utf-8")
-        with pytest.raises(ConfigError, match=rf"some\.yaml: {key} \(line 2\): ") as caught:
+        said = (
+            rf"some\.yaml: {key} \(line 2\): {re.escape(text)} means .*; write \"{re.escape(text)}\" for the"
+        )
+        with pytest.raises(ConfigError, match=said):
             read_yaml(path)
-        assert f": {text} is" in str(caught.value) and f"; write {write}" in str(caught.value)
     assert read(json.dumps(text), tmp_path) == text
 
 
@@ -101,7 +82,9 @@ def test_all_unclear_values_of_a_file_are_named(tmp_path: Path) -> None:
         ("!!binary aGk=", ConfigError), ("!!set {b}", ConfigError), ("1e999", ConfigError),
         ("!unclear 3", ConfigError), ("{1: b}", ConfigError), ("{true: b}", ConfigError),
         ("{~: b}", ConfigError), ("!!python/object/apply:os.system ['touch HACKED']", ConfigError),
-        ("!!python/name:os.system", ConfigError), ("!mine 3", ConfigError),
+        ("!!python/name:os.system", ConfigError), ("!mine 3", ConfigError), ('!!bool "x"', ConfigError),
+        ("!!map [a]", ConfigError), ("!!seq {a: b}", ConfigError), ("!!str {a: b}", ConfigError),
+        ("{[a]: b}", ConfigError), ("*nowhere", ConfigError),
     ],
 )  # fmt: skip
 def test_what_has_one_meaning_is_read_as_that(text: str, value: Any, tmp_path: Path) -> None:
@@ -133,7 +116,7 @@ def test_the_shipped_files_mean_what_they_meant(path: Path) -> None:
         )
         return float(value) if is_number and value[0] != "e" else value
 
-    old = number(yaml.safe_load(path.read_text(encoding="utf-8")))
+    old = number(yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader))  # ten times as fast
     assert json.dumps(read_yaml(path)) == json.dumps(old)
 
 
@@ -145,8 +128,11 @@ def test_a_key_that_is_written_twice_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["a: [1", "a: b: c", "\ta: 1", "a: \x00", "a: 2023-13-45", "? [a]\n: 1", "- 1\n- 2", "", "just text"],
-)
+    [
+        "a: [1", "a: b: c", "\ta: 1", "a: \x00", "a: 2023-13-45", "? [a]\n: 1", "- 1\n- 2", "", "just text",
+        "a: " + "9" * 5000,
+    ],
+)  # fmt: skip
 def test_what_is_no_mapping_in_yaml_is_refused_with_the_file(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match=r"some\.yaml: "):
         read_yaml(written(tmp_path, text))
@@ -316,13 +302,6 @@ def test_two_files_with_one_name_are_both_named(project: Path, tmp_path: Path) -
     assert "config/studies/copy.yaml: name is 'quickstart' (config/studies/quickstart.yaml" in str(
         caught.value
     )
-
-
-def test_a_file_with_another_ending_is_named(project: Path) -> None:
-    path = project / "config" / "datasets" / "synthetic.yaml"
-    path.rename(path.with_suffix(".yml"))
-    with pytest.raises(ConfigError, match=r"unknown dataset 'synthetic'; .*rename .*synthetic\.yml to"):
-        Catalog(project).dataset("synthetic")
 
 
 def test_a_tab_and_a_mapping_that_is_none_are_named(tmp_path: Path) -> None:

@@ -248,7 +248,7 @@ def test_pads_come_last_in_set_order() -> None:
     ordered = np.take_along_axis(rows, set_order(rows), axis=1)
     assert ordered[0].tolist() == [*{40, 8}, -1, -1]
     assert ordered[1].tolist() == [-1] * 4
-    assert ordered[2].tolist() == [*{16, 8, 0, 1}]
+    assert ordered[2].tolist() == [*set(rows[2].tolist())]  # a set of constants in a .pyc has another order
 
 
 @given(st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=40, unique=True))

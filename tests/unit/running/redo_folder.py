@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +75,7 @@ def files() -> set[str]:
 
 def called() -> list[list[str]]:
     path = Path("called")
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [line.split("\0")[:-1] for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def mine() -> list[str]:

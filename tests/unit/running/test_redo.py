@@ -32,50 +32,30 @@ from recspectra.running import locks
 from recspectra.running.command import Workflow
 from recspectra.running.redo import redo
 
-
-def test_a_seed_of_a_run_takes_its_refit_along(results: Path, command: list[str]) -> None:
-    gone = forgets(command, str(folder("mf-0")))
-    assert gone == run_files("mf-0", "mf-both-0") | shown("quickstart", "synthetic")
-    assert called() == [["--cores", "1", "quickstart", "--config", "datasets=[synthetic]"]]
-
-
-def test_a_key_takes_all_its_seeds(results: Path, command: list[str]) -> None:
-    gone = forgets(command, str(folder("mf-0").parent))
-    assert gone == run_files("mf-0", "mf-1", "mf-both-0") | shown("quickstart", "synthetic")
-
-
-def test_a_model_takes_its_runs_searches_and_checkpoints(results: Path, command: list[str]) -> None:
-    gone = forgets(command, "ease")
-    search = {f"results/tuning/synthetic/ease/{SEARCH.key}/best.json"}
-    assert gone == run_files("tuned") | search | shown("quickstart", "synthetic")
+QUICKSTART = ["--cores", "1", "quickstart", "--config", "datasets=[synthetic]"]
+SEARCHED = f"results/tuning/synthetic/ease/{SEARCH.key}"
+MADE = ("data/ml-1m/stats.json", "measured/ml-1m/s.csv", "datasets/datasets.csv", RAW,
+        "interactions/ml-1m.npz", "spectra/ml-1m/s.npz")  # fmt: skip
+TAKEN: dict[str, tuple[str, list[str], list[str]]] = {  # what is named, runs, other files
+    "a seed takes its refit": (str(folder("mf-0")), ["mf-0", "mf-both-0"], []),
+    "a key takes its seeds": (str(folder("mf-0").parent), ["mf-0", "mf-1", "mf-both-0"], []),
+    "a model takes its searches": ("ease", ["tuned"], [f"{SEARCHED}/best.json"]),
+    "a status takes its runs": ("timeout", ["mf-0", "mf-both-0"], []),
+    "another status": ("skipped", ["mf-both-0"], []),
+    "a status takes searches that found nothing for it": ("oom", ["tuned"], [f"{SEARCHED}/best.json"]),
+    "a search takes the runs that it chose for": (SEARCHED, ["tuned"], [f"{SEARCHED}/best.json"]),
+    "a dataset takes what was made from it": ("ml-1m", ["elsewhere"], [f"results/{name}" for name in MADE]),
+}
 
 
-def test_a_dataset_takes_all_that_was_made_from_it(results: Path, command: list[str]) -> None:
-    gone = forgets(command, "ml-1m")
-    made = {"data/ml-1m/stats.json", "measured/ml-1m/s.csv", "datasets/datasets.csv", RAW}
-    made |= {"interactions/ml-1m.npz", "spectra/ml-1m/s.npz"}
-    assert gone == {f"results/{name}" for name in made} | run_files("elsewhere") | shown("mine", "ml-1m")
-
-
-@pytest.mark.parametrize(
-    ("status", "names"), [("timeout", ["mf-0", "mf-both-0"]), ("skipped", ["mf-both-0"])]
-)
-def test_a_status_takes_all_runs_that_ended_so(
-    status: str, names: list[str], results: Path, command: list[str]
+@pytest.mark.parametrize("case", TAKEN)
+def test_what_is_named_goes_with_all_that_was_drawn_from_it(
+    case: str, results: Path, command: list[str]
 ) -> None:
-    assert forgets(command, status) == run_files(*names) | shown("quickstart", "synthetic")
-
-
-def test_a_status_takes_searches_that_found_nothing_for_it(results: Path, command: list[str]) -> None:
-    search = {f"results/tuning/synthetic/ease/{SEARCH.key}/best.json"}
-    assert forgets(command, "oom") == run_files("tuned") | search | shown("quickstart", "synthetic")
-
-
-def test_a_search_takes_the_runs_that_it_chose_values_for(results: Path, command: list[str]) -> None:
-    search = f"results/tuning/synthetic/ease/{SEARCH.key}"
-    assert forgets(command, search) == run_files("tuned") | {f"{search}/best.json"} | shown(
-        "quickstart", "synthetic"
-    )
+    what, runs, others = TAKEN[case]
+    drawn = shown("mine", "ml-1m") if what == "ml-1m" else shown("quickstart", "synthetic")
+    assert forgets(command, what) == run_files(*runs) | {*others} | drawn
+    assert called()[-1:] == [QUICKSTART if what != "ml-1m" else mine()]
 
 
 def test_a_run_that_was_deleted_by_hand_is_still_known_by_the_studies(
@@ -85,7 +65,7 @@ def test_a_run_that_was_deleted_by_hand_is_still_known_by_the_studies(
         (folder("popular") / name).unlink()
     gone = forgets(command, str(folder("popular")))
     assert shown("quickstart", "synthetic") | shown("mine", "synthetic") <= gone
-    assert called() == [mine(), ["--cores", "1", "quickstart", "--config", "datasets=[synthetic]"]]
+    assert called() == [mine(), QUICKSTART]
 
 
 def test_each_study_runs_with_its_own_datasets_and_choices(results: Path, command: list[str]) -> None:
@@ -248,6 +228,7 @@ def test_nothing_is_forgotten_while_a_workflow_runs(
     for what in ("timeout", "damaged"):
         with pytest.raises(ArtifactError, match="nothing was forgotten"):
             redo(what, results, CATALOG, Workflow(command))
+        assert redo(what, results, CATALOG, Workflow(command), dry=True) == 0
     assert files() == before and called() == []
 
 

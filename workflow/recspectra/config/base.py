@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import math
+import os
 import re
 from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -128,3 +131,15 @@ def nearest(word: Any, words: Any) -> str:
         lower[w] for w in difflib.get_close_matches(str(word).casefold(), lower, n=1, cutoff=0.5)
     ]
     return f"; did you mean '{match[0]}'?" if match else ""
+
+
+def places_of(own: str, folder: Path) -> tuple[str, ...]:
+    """Return where a user's file may lie, as absolute paths: below a folder, then below the working folder.
+
+    Links stay as they are: what the user reads is what the user wrote.
+    """
+    expanded = Path(own)
+    with contextlib.suppress(RuntimeError):  # there is no such user
+        expanded = expanded.expanduser()
+    places = (os.path.normpath(Path.cwd() / base / expanded) for base in (folder, Path.cwd()))
+    return tuple(dict.fromkeys(places))

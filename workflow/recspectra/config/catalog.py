@@ -21,11 +21,11 @@ from recspectra.config.base import SAFE_NAME, ConfigError, check_known, nearest
 from recspectra.config.dataset import DatasetConfig, read_dataset
 from recspectra.config.lists import ListsEntry
 from recspectra.config.model import ModelConfig
-from recspectra.config.narrowed import find_left_out, words_of
+from recspectra.config.narrowed import find_left_out, narrow, words_of
 from recspectra.config.planned import Study
 from recspectra.config.scale import Choice, Scale, ScaleConfig
 from recspectra.config.statements import STATEMENTS, Known, Statement, read_statements
-from recspectra.config.study import DEFAULT, ProtocolConfig, StudyConfig, narrow
+from recspectra.config.study import DEFAULT, ProtocolConfig, StudyConfig
 from recspectra.config.yaml_io import read_yaml, validate
 from recspectra.files import open_regular
 from recspectra.identity import FileDigests
@@ -70,7 +70,7 @@ class Catalog:
                 own = "; one of your own stands in config/datasets/NAME.yaml" if kind == "datasets" else ""
                 raise ConfigError(
                     f"{where + ': ' if where else ''}unknown {kind[:-1]} '{name}'; "
-                    f"known: {', '.join(known)}{nearest(name, known)}{self._other_ending(kind, name)}{own}"
+                    f"known: {', '.join(known)}{nearest(name, known)}{own}"
                 )
             path = self.root / "config" / kind / f"{name}.yaml"
             origin = f"config/{kind}/{name}.yaml"
@@ -93,11 +93,6 @@ class Catalog:
         return ConfigError(
             f"config/{kind}/{file}.yaml: name is '{name}'{taken}, but must be the file's name '{file}'"
         )
-
-    def _other_ending(self, kind: str, name: str) -> str:
-        """Return what to do where a file is there but does not end in .yaml, or an empty text."""
-        there = {path.stem for path in self._folder(kind).glob("*.yml")}
-        return f"; rename config/{kind}/{name}.yml to {name}.yaml" if name in there else ""
 
     def dataset(self, name: str, where: str = "") -> DatasetConfig:
         """Return the dataset, or the fold of a dataset, called `name`."""
@@ -158,7 +153,6 @@ class Catalog:
             raise ConfigError(
                 f"unknown study '{name_or_path}'; known: {', '.join(known)} "
                 f"(or the path of a YAML file){nearest(name_or_path, known)}"
-                f"{self._other_ending('studies', name_or_path)}"
             )
         return path
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, PrivateAttr, field_validator, model_serializer, model_validator
 
 from recspectra.config import inter_files
-from recspectra.config.base import SAFE_NAME, ConfigError, Scalar, Strict, check_known
+from recspectra.config.base import SAFE_NAME, ConfigError, Scalar, Strict, check_known, places_of
 from recspectra.config.moments import moment
 from recspectra.config.yaml_io import read_yaml, validate
 
@@ -372,7 +370,7 @@ def read_dataset(path: Path, origin: str) -> DatasetConfig:
     own = data.get("path")
     if not isinstance(own, str) or not own:
         return validate(DatasetConfig, data, origin)
-    places = _places_of(own, path.parent)
+    places = places_of(own, path.parent)
     found = next((place for place in places if _is_file(place, origin)), places[0])
     config = validate(DatasetConfig, {**data, "path": found}, origin)
     config._places = places
@@ -385,16 +383,6 @@ def _is_file(place: str, origin: str) -> bool:
     except OSError as error:  # the name is too long, a folder may not be entered
         shown = place if len(place) <= LONGEST_NAME else f"{place[:LONGEST_NAME]}..."
         raise ConfigError(f"{origin}: path: {shown} cannot be looked for ({error.strerror})") from None
-
-
-def _places_of(own: str, folder: Path) -> tuple[str, ...]:
-    """Return where a user's file may lie, as absolute paths."""
-    expanded = Path(own)
-    with contextlib.suppress(RuntimeError):  # there is no such user
-        expanded = expanded.expanduser()
-    # Links stay as they are: what the user reads is what the user wrote.
-    places = (os.path.normpath(Path.cwd() / base / expanded) for base in (folder, Path.cwd()))
-    return tuple(dict.fromkeys(places))
 
 
 def _reads_times(data: Mapping[str, Any], inter: bool) -> bool:

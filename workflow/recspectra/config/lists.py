@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -190,16 +189,6 @@ def name_from(title: str) -> str:
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:64]
     return f"lists_{name}"[:64] if name[:1].isdigit() else name
-
-
-def places_of(path: str, folder: Path) -> tuple[str, ...]:
-    """Return where a file may lie: below the study's folder, then below the working folder."""
-    expanded = Path(path)
-    with contextlib.suppress(RuntimeError):  # there is no such user
-        expanded = expanded.expanduser()
-    return tuple(
-        dict.fromkeys(os.path.normpath(Path.cwd() / base / expanded) for base in (folder, Path.cwd()))
-    )
 
 
 def found_at(places: tuple[str, ...]) -> str:

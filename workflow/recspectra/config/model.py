@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-import string
+import re
 import sys
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -66,6 +66,10 @@ class SearchRange(Strict):
         return self
 
 
+TEMPLATE = re.compile(r"[^{}]*(?:\{[a-z]\w*\}[^{}]*)*")
+FIELD = re.compile(r"\{(\w+)\}")
+
+
 class SpectrumNeed(Strict):
     """A spectrum that a model asks for; `{param}` is filled from its parameters."""
 
@@ -124,33 +128,17 @@ class ModelConfig(Strict):
 
     def _check_spectrum(self, need: SpectrumNeed, where: str) -> None:
         """Refuse a spectrum that is named after no parameter, or whose rank is not a whole number."""
-        self._filled_by_defaults(need.operator, f"{where}.operator")
-        rank, names = self._filled_by_defaults(need.rank, f"{where}.rank")
-        whole = rank.isascii() and rank.isdigit() and int(rank) > 0
-        if not (whole and all(self.params[name].type == "int" for name in names)):
+        for key, text in (("operator", need.operator), ("rank", need.rank)):
+            if not TEMPLATE.fullmatch(text):  # a width of 2000000000 would fill the memory
+                raise ValueError(f"{where}.{key}: '{text}' cannot be filled in; write `{{name}}` alone")
+            said = f"{where}.{key}: the model has no parameter '{{name}}'; it has {{known}}"
+            check_known(FIELD.findall(text), self.params, said, ValueError)
+        whole = [f"{{{name}}}" for name, spec in self.params.items() if spec.type == "int"]
+        if need.rank not in whole and not re.fullmatch("[1-9][0-9]*", need.rank):
             raise ValueError(
-                f"{where}.rank: '{need.rank}' gives '{rank}', not a whole number of at least 1; write one, "
-                "or `{name}` of a parameter of type int"
+                f"{where}.rank: '{need.rank}' is not a whole number of at least 1; write one, or one of "
+                f"{', '.join(whole)}"
             )
-
-    def _filled_by_defaults(self, template: str, where: str) -> tuple[str, list[str]]:
-        """Return a template filled with the defaults, and the parameters that it names."""
-        try:
-            fields = [field for field in string.Formatter().parse(template) if field[1] is not None]
-        except ValueError as error:
-            raise ValueError(f"{where}: '{template}' cannot be read: {error}") from None
-        names = [name for _, name, _, _ in fields]
-        for name in names:
-            if name not in self.params:
-                raise ValueError(
-                    f"{where}: '{template}' names '{{{name}}}', but the model has no such parameter; "
-                    f"it has {', '.join(self.params) or 'none'}{nearest(name, self.params)}"
-                )
-        if any(form or change for _, _, form, change in fields):  # a width of 2000000000 fills the memory
-            raise ValueError(
-                f"{where}: '{template}' cannot be filled in: write `{{name}}`, nothing behind it"
-            )
-        return template.format(**{name: self.params[name].default for name in names}), names
 
     def _check_positive(self, name: str) -> None:
         """Refuse values that are tried first and have no logarithm."""
@@ -367,7 +355,7 @@ def plain_operator(name: str) -> str:
 
 def _filled(template: str, values: dict[str, list[Scalar]]) -> list[str]:
     """Return a template filled with every combination of the values that it names."""
-    names = [field for _, field, _, _ in string.Formatter().parse(template) if field]
+    names = FIELD.findall(template)
     if (count := math.prod(len(values[name]) for name in names)) > MOST_SPECTRA:
         raise ConfigError(f"'{template}' names {count:,} spectra; at most {MOST_SPECTRA:,} are possible")
     points = itertools.product(*(values[name] for name in names))

@@ -1,13 +1,24 @@
-"""What a study leaves out because its user named some of its datasets, models or groups."""
+"""The part of a study that its user asks for by datasets, models or groups, and what it leaves out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from itertools import islice
+from typing import Any
 
 from recspectra.config.base import Strict
+from recspectra.config.lists import ListsEntry
 from recspectra.config.scale import Choice
-from recspectra.config.study import DRAWN, OF_SETTINGS, ClaimConfig, StudyConfig, fits_of, labels_of
+from recspectra.config.study import (
+    DRAWN,
+    OF_SETTINGS,
+    ClaimConfig,
+    ModelEntry,
+    StudyConfig,
+    fits_of,
+    groups_of,
+    labels_of,
+)
 
 WORDS = {"datasets": "DATASETS", "models": "MODELS", "groups": "MODEL_GROUPS"}  # as `make` knows them
 MOST_LABELS = 10_000  # of one entry; a longer sweep is refused where it is run
@@ -103,3 +114,69 @@ def _judged(config: StudyConfig, claim: ClaimConfig, dataset: str) -> dict[tuple
     entries = [e for e in entries if dataset in (e.datasets or config.datasets)]
     pairs = ((m, e) for e in entries for m in e.models if m == claim.model or claim.kind not in OF_SETTINGS)
     return dict.fromkeys((m, label) for m, e in pairs for label in islice(labels_of(e), MOST_LABELS))
+
+
+# ---------------------------------------------------------------------------- what is left of it
+
+
+def narrow(
+    config: StudyConfig, datasets: Collection[str], models: Collection[str] = (), groups: Collection[str] = ()
+) -> StudyConfig:
+    """Return a study on some of its datasets and, where any are named, with some of its models or groups.
+
+    Tables, figures and claims keep the datasets on which one of their groups has a run. One without any, or
+    about a model that takes no part, goes. One that names an unknown group or dataset stays, to be refused.
+    """
+    absent = set(config.datasets) - set(datasets)
+    kept = config.model_copy(update={"datasets": [d for d in config.datasets if d not in absent]})
+    taking_part = [entry for entry in config.models if not groups or entry.group in groups]
+    entries = [_on_part(entry, absent, models) for entry in taking_part]
+    update: dict[str, Any] = {"models": [entry for entry in entries if entry]}
+    places: dict[str, set[str]] = {}
+    for entry in update["models"]:
+        places.setdefault(entry.group, set()).update(entry.datasets or kept.datasets)
+    known = {entry.group for entry in config.models}, set(config.datasets)
+    for kind in DRAWN:
+        parts = [
+            item
+            if set(groups_of(item)) - known[0] or set(item.datasets or []) - known[1]
+            else _where_it_has_runs(item, kept.datasets, places)
+            for item in (_with_models(item, models) for item in getattr(config, kind))
+            if item
+        ]
+        update[kind] = [item for item in parts if item]
+    return kept.model_copy(update=update)
+
+
+def _on_part(
+    entry: ModelEntry | ListsEntry, absent: Collection[str], models: Collection[str]
+) -> ModelEntry | ListsEntry | None:
+    """Return an entry without absent datasets and other models than `models`; None if nothing is left."""
+    left = [name for name in entry.models if not models or name in models]
+    on = None if entry.datasets is None else [name for name in entry.datasets if name not in absent]
+    if not left or on == []:
+        return None
+    if isinstance(entry, ListsEntry):
+        return entry.model_copy(update={"datasets": on})
+    models = left if isinstance(entry.model, list) else entry.model
+    return entry.model_copy(update={"model": models, "datasets": on})
+
+
+def _with_models(item: Any, models: Collection[str]) -> Any:
+    """Return a drawn item; None if it needs other models than `models` (all, if it is empty)."""
+    rivals = set(getattr(item, "rivals", []))
+    other = getattr(item, "model", None) and item.model not in models
+    return None if models and (other or (rivals and not rivals & set(models))) else item
+
+
+def _where_it_has_runs(item: Any, datasets: list[str], places: dict[str, set[str]]) -> Any:
+    """Return an item on those of its datasets on which one of its groups has a run; None if on none."""
+    named, own = groups_of(item), [name for name in item.datasets or datasets if name in datasets]
+    there = set().union(*(places.get(group, set()) for group in named)) if named else set(own)
+    kept = [name for name in own if name in there]
+    if not kept:
+        return None
+    update: dict[str, Any] = {} if kept == (item.datasets or datasets) else {"datasets": kept}
+    if set(named) - set(places):
+        update["groups"] = [group for group in named if group in places]
+    return item.model_copy(update=update)

@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recspectra.config.base import ConfigError, check_known
+from recspectra.config.base import ConfigError, check_known, places_of
 from recspectra.config.drawings import Drawings
-from recspectra.config.lists import ListFile, ListsEntry, found_at, places_of
+from recspectra.config.lists import ListFile, ListsEntry, found_at
 from recspectra.config.model import BY_RECALL, LISTS, ModelConfig, PlannedRun, RunConfig, TuneConfig
 from recspectra.config.narrowed import LeftOut
 from recspectra.config.scale import Scale

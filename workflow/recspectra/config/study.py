@@ -1,4 +1,4 @@
-"""Schemas of `config/protocols/*.yaml` and `config/studies/*.yaml`, and which part of a study is run."""
+"""Schemas of `config/protocols/*.yaml` and `config/studies/*.yaml`."""
 
 from __future__ import annotations
 
@@ -460,72 +460,6 @@ class StudyConfig(Strict):
         if isinstance(self.seeds, list):
             return self.seeds
         return self.seeds.get(dataset, self.seeds[DEFAULT])
-
-
-# ------------------------------------------------------------------------- parts of a study
-
-
-def narrow(
-    config: StudyConfig, datasets: Collection[str], models: Collection[str] = (), groups: Collection[str] = ()
-) -> StudyConfig:
-    """Return a study on some of its datasets and, where any are named, with some of its models or groups.
-
-    Tables, figures and claims keep the datasets on which one of their groups has a run. One without any, or
-    about a model that takes no part, goes. One that names an unknown group or dataset stays, to be refused.
-    """
-    absent = set(config.datasets) - set(datasets)
-    kept = config.model_copy(update={"datasets": [d for d in config.datasets if d not in absent]})
-    taking_part = [entry for entry in config.models if not groups or entry.group in groups]
-    entries = [_on_part(entry, absent, models) for entry in taking_part]
-    update: dict[str, Any] = {"models": [entry for entry in entries if entry]}
-    places: dict[str, set[str]] = {}
-    for entry in update["models"]:
-        places.setdefault(entry.group, set()).update(entry.datasets or kept.datasets)
-    known = {entry.group for entry in config.models}, set(config.datasets)
-    for kind in DRAWN:
-        parts = [
-            item
-            if set(groups_of(item)) - known[0] or set(item.datasets or []) - known[1]
-            else _where_it_has_runs(item, kept.datasets, places)
-            for item in (_with_models(item, models) for item in getattr(config, kind))
-            if item
-        ]
-        update[kind] = [item for item in parts if item]
-    return kept.model_copy(update=update)
-
-
-def _on_part(
-    entry: ModelEntry | ListsEntry, absent: Collection[str], models: Collection[str]
-) -> ModelEntry | ListsEntry | None:
-    """Return an entry without absent datasets and other models than `models`; None if nothing is left."""
-    left = [name for name in entry.models if not models or name in models]
-    on = None if entry.datasets is None else [name for name in entry.datasets if name not in absent]
-    if not left or on == []:
-        return None
-    if isinstance(entry, ListsEntry):
-        return entry.model_copy(update={"datasets": on})
-    models = left if isinstance(entry.model, list) else entry.model
-    return entry.model_copy(update={"model": models, "datasets": on})
-
-
-def _with_models(item: Any, models: Collection[str]) -> Any:
-    """Return a drawn item; None if it needs other models than `models` (all, if it is empty)."""
-    rivals = set(getattr(item, "rivals", []))
-    other = getattr(item, "model", None) and item.model not in models
-    return None if models and (other or (rivals and not rivals & set(models))) else item
-
-
-def _where_it_has_runs(item: Any, datasets: list[str], places: dict[str, set[str]]) -> Any:
-    """Return an item on those of its datasets on which one of its groups has a run; None if on none."""
-    named, own = groups_of(item), [name for name in item.datasets or datasets if name in datasets]
-    there = set().union(*(places.get(group, set()) for group in named)) if named else set(own)
-    kept = [name for name in own if name in there]
-    if not kept:
-        return None
-    update: dict[str, Any] = {} if kept == (item.datasets or datasets) else {"datasets": kept}
-    if set(named) - set(places):
-        update["groups"] = [group for group in named if group in places]
-    return item.model_copy(update=update)
 
 
 def groups_of(item: Any) -> list[str]:

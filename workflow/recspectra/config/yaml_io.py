@@ -29,20 +29,15 @@ _MEANINGS = {
     "merge": r"<<",
 }
 # What readers of YAML 1.1, of YAML 1.2 and people understand differently: refused, never guessed.
-_INFINITE = r"(?i:[-+]?\.inf|\.nan)"
-_AMBIGUOUS = {
-    "is true or false in YAML 1.1 and text in YAML 1.2": r"(?i:yes|no|on|off)",
-    "is octal in YAML 1.1 and decimal in YAML 1.2": r"[-+]?0[0-9_]+",
-    "is not written in decimal digits": r"[-+]?0(?:[xX][0-9a-fA-F_]*|[oO][0-9_]*|[bB][01_]*)",
-    "is a number in YAML 1.1 and text in YAML 1.2": (
-        r"[-+]?(?=[0-9._]*_)[0-9][0-9_]*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?"
-    ),
-    "is a number of base 60 in YAML 1.1 and text in YAML 1.2": (
-        r"[-+]?[0-9][0-9_]*(?::[0-9]+)+(?:\.[0-9_]*)?"
-    ),
-    "is a date in YAML 1.1 and text in YAML 1.2": r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt\s].*)?",
-    "is no finite number": _INFINITE,
-}
+_AMBIGUOUS = (
+    r"(?i:yes|no|on|off)",  # truth values, or texts
+    r"[-+]?0[0-9_]+",  # octal, or decimal
+    r"[-+]?0(?:[xX][0-9a-fA-F_]*|[oO][0-9_]*|[bB][01_]*)",
+    r"[-+]?(?=[0-9._]*_)[0-9][0-9_]*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?",  # 1_000: a number, or a text
+    r"[-+]?[0-9][0-9_]*(?::[0-9]+)+(?:\.[0-9_]*)?",  # 1:30: a number of base 60, or a text
+    r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt\s].*)?",  # a date, or a text
+    r"(?i:[-+]?\.inf|\.nan)",
+)
 _STANDARD = "tag:yaml.org,2002:"
 _UNCLEAR = "!unclear"
 
@@ -79,24 +74,12 @@ class _Unclear(Exception):
 
 def _why(text: str) -> str:
     """Return why a spelling is refused and what to write, or an empty text."""
-    why = next((why for why, pattern in _AMBIGUOUS.items() if re.fullmatch(pattern, str(text))), "")
-    return why and f"{text} {why}; write {_instead(text)}"
-
-
-def _instead(text: str) -> str:
-    """Return what to write for an unclear spelling: the value that may be meant, or text in quotes."""
-    quoted, plain = json.dumps(text), text.replace("_", "")
-    if text.lower() in ("yes", "no", "on", "off"):
-        return f"{'true' if text.lower() in ('yes', 'on') else 'false'}, or {quoted} for the text"
-    if re.fullmatch(r"[-+]?0[0-9]+", plain):
-        return f"{int(plain)}, or {quoted} for the text"
-    if re.fullmatch(r"[-+]?0[xXoObB][0-9a-fA-F]+", plain):
-        return f"{int(plain, 0)}, or {quoted} for the text"
-    if re.fullmatch(_INFINITE, text):
-        return "a finite one"
-    if plain != text and re.fullmatch(r"[-+]?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?", plain):
-        return f"{plain}, or {quoted} for the text"
-    return f"{quoted} for the text"
+    if not re.fullmatch("|".join(_AMBIGUOUS), str(text)):
+        return ""
+    return (
+        f"{text} means different things to different readers of YAML; write {json.dumps(text)} for the text, "
+        "true or false, or a finite number in plain decimal digits"
+    )
 
 
 def _problem(node: yaml.Node, text: str) -> yaml.MarkedYAMLError:
@@ -156,7 +139,7 @@ for _kind, _first in {"null": "~nN", "bool": "tTfF", "int": _NUMBER, "float": _N
         _STANDARD + _kind, re.compile(rf"(?:{_MEANINGS[_kind]})\Z"), list(_first) + [""] * (_kind == "null")
     )
 _Loader.add_implicit_resolver(
-    _UNCLEAR, re.compile(rf"(?:{'|'.join(_AMBIGUOUS.values())})\Z"), list(_NUMBER + "yYnNoO")
+    _UNCLEAR, re.compile(rf"(?:{'|'.join(_AMBIGUOUS)})\Z"), list(_NUMBER + "yYnNoO")
 )
 for _kind, _construct in {
     "null": _scalar("null", lambda text: None),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recspectra.code_hashes import code_hash
 from recspectra.config.base import ConfigError
 from recspectra.config.model import ModelConfig
 from recspectra.data.interactions import Interactions, from_pairs
@@ -29,7 +30,6 @@ from recspectra.files import (
     read_member,
 )
 from recspectra.fitting.scoring import top_scored
-from recspectra.identity import code_hash
 from recspectra.recommender import Recommender, create
 
 if TYPE_CHECKING:  # schemas of studies, and pandas: a fit needs neither

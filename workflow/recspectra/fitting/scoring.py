@@ -60,7 +60,7 @@ def read_spectra(
     fitted : Interactions
         What the operators are built from.
     code : str, optional
-        Hash of the code that solves for eigenpairs (`identity.spectrum_code`); not compared without it.
+        Hash of the code that solves for eigenpairs (`code_hashes.spectrum_code`); not compared without it.
     """
     data = data_digest(fitted) if needs else ""
     return {o.partition("@")[0]: Spectrum.load(folder / f"{o}-r{r}.npz", data, code) for o, r in needs}

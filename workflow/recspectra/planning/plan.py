@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from recspectra import devices, identity, registry
+from recspectra import code_hashes, devices, identity, registry
 from recspectra.config.base import ConfigError, is_safe
 from recspectra.config.catalog import Catalog
 from recspectra.config.dataset import SHORT_FORM
@@ -167,12 +167,12 @@ class Plan:
     def prepare_code(self) -> str:
         """Hash of the code that reads and filters."""
         modules = ("recspectra.data.readers", "recspectra.data.tables")
-        return identity.code_hash(*modules, scripts=[self._scripts / "prepare.py"])
+        return code_hashes.code_hash(*modules, scripts=[self._scripts / "prepare.py"])
 
     @property
     def split_code(self) -> str:
         """Hash of the code that splits."""
-        return identity.code_hash("recspectra.data.splits", scripts=[self._scripts / "split.py"])
+        return code_hashes.code_hash("recspectra.data.splits", scripts=[self._scripts / "split.py"])
 
     def made_with(self, dataset: str) -> dict[str, str]:
         """Return what a prepared dataset says of itself in `stats.json`: hashes of what it was made with."""
@@ -330,10 +330,8 @@ class Plan:
         return [str(HERE.part(dataset, part)) for part in parts]
 
     def run_code(self, run: RunConfig) -> str:
-        """Return the hash of the code that made a run: a fit, or the import of lists."""
-        if run.imported:
-            return self.import_code
-        return identity.fit_code(run.model, self._scripts / "fit.py")
+        """Return the hash of the code that made a run."""
+        return code_hashes.run_code(run, self._scripts)
 
     # -------------------------------------------------------------- lists from elsewhere
 
@@ -359,7 +357,7 @@ class Plan:
     @property
     def import_code(self) -> str:
         """Hash of the code that reads and checks lists from elsewhere."""
-        return identity.import_code(self._scripts / "import_lists.py")
+        return code_hashes.import_code(self._scripts / "import_lists.py")
 
     # ------------------------------------------------------------------- resources
 

@@ -16,6 +16,7 @@ from recspectra.config.settings import check_texts, load_settings
 from recspectra.files import read_json
 from recspectra.planning.plan import HERE, Plan, Present, how_it_is_read, mirror_of
 
+OWN = "; a file of your own goes to config/datasets/NAME.yaml, and its NAME under `datasets` of a study"
 RESERVED = {
     "all", "fetch", "prepare", "split", "datasets", "spectrum", "fit", "tune", "measure", "gather",
     "evaluate", "worlds", "collect", "draw", "report", "figures", "import_lists",
@@ -62,9 +63,9 @@ def load(root: Path, overrides: Mapping[str, Any], argv: Sequence[str]) -> Plan:
     named = [name for name in studies if name in argv[1:]]
     asked = [studies[study] for study in named or [chosen.name]]
     for name in settings.datasets or ():
-        also = "; optional datasets take part where their files are"
+        _check_files(name, asked, present)
         known = {s.name: [*s.config.datasets, *folds.group(s.config.datasets)] for s in asked}
-        _check_asked("datasets", name, known, also)
+        _check_asked("datasets", name, known, OWN)
     for name in settings.models or ():
         _check_asked("models", name, {s.name: [m for e in s.config.models for m in e.models] for s in asked})
     for name in settings.groups or ():
@@ -81,6 +82,20 @@ def _check_case(chosen: Study, studies: Mapping[str, Study]) -> None:
             raise ConfigError(
                 f"{chosen.origin}: name: {study.origin} is a study called '{name}', which is the same folder "
                 "on some disks; give yours another name"
+            )
+
+
+def _check_files(name: str, studies: list[Study], present: Present) -> None:
+    """Refuse an optional dataset that was asked for and whose files are not there."""
+    for study in studies:
+        parts = [one for one in study.config.optional_datasets if name in (one, *folds.group([one]))]
+        if missing := present.missing(parts[0]) if parts else []:
+            source = present.catalog.dataset(parts[0]).source
+            place = f"the mirror {present.mirror}" if present.mirror else "a mirror (none is given)"
+            raise ConfigError(
+                f"--config datasets: '{name}' of {study.name} needs {', '.join(missing)}, which is neither "
+                f"in {place} nor in {HERE.raw(source.name)}. Put it into the folder that MIRROR=/path names; "
+                f"where to get it: {source.fetch or source.homepage or 'not known'}"
             )
 
 

@@ -11,8 +11,9 @@ import pandas as pd
 
 from recspectra import registry
 from recspectra.config.model import LISTS
+from recspectra.config.narrowed import narrow
 from recspectra.config.scale import CAPPED, Scale
-from recspectra.config.study import ModelEntry, TableConfig, narrow
+from recspectra.config.study import ModelEntry, TableConfig
 from recspectra.config.yaml_io import validate
 from recspectra.data import reach_words
 from recspectra.reporting.audit import bound

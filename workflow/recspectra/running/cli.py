@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +17,8 @@ from recspectra.running import interrupts, terminal
 
 if TYPE_CHECKING:
     from recspectra.config.catalog import Catalog
+    from recspectra.config.planned import Study
+    from recspectra.config.scale import Choice
 
 LEAST_GB = 2.0  # a smaller limit would count what Python's libraries reserve and never use
 LIMITED = (
@@ -107,6 +111,25 @@ def _of_a_database(error: BaseException | None) -> str:
             )
         error = error.__cause__ or error.__context__
     return ""
+
+
+def add_study(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the jobs of a study: which it is, and what was chosen of it."""
+    parser.add_argument("--study", required=True, help="name or path of a study")
+    parser.add_argument(
+        "--choice", default="{}", help="JSON: scale, trials, seeds, epochs, minutes, models, ..."
+    )
+
+
+def study_of(args: argparse.Namespace, dataset: str = "") -> tuple[Study, Choice]:
+    """Return the study that the options of `add_study` name, or its part on one dataset, and the choice."""
+    from recspectra.config.scale import Choice
+    from recspectra.config.yaml_io import validate
+
+    choice = validate(Choice, json.loads(args.choice), "--choice")
+    if dataset:
+        choice = choice.model_copy(update={"datasets": [dataset]})
+    return catalog().study(args.study, choice.datasets or [], choice), choice
 
 
 def catalog() -> Catalog:

@@ -62,7 +62,7 @@ def redo(
     settings = load_settings(catalog.root, given)
     catalog.scale(settings.chosen)
     mirror = planning.mirror_of(settings)
-    if locks.busy(results):
+    if not dry and locks.busy(results):
         raise ArtifactError(f"{NOTHING}: {locks.explanation(results)}")
     if what == DAMAGED:
         return _redo_damaged(results, workflow, own, dry)

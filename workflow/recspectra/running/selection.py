@@ -18,8 +18,9 @@ from recspectra.config.base import ConfigError, nearest
 from recspectra.config.catalog import Catalog
 from recspectra.config.dataset import SourceFile
 from recspectra.config.model import RunConfig
-from recspectra.files import ArtifactError, git_id, read_json
+from recspectra.files import git_id
 from recspectra.paths import Paths
+from recspectra.planning.plan import read_record
 
 DAMAGED = "damaged"
 STATUSES = ("capped", "timeout", "oom", "diverged", "skipped")
@@ -296,11 +297,7 @@ def _run_of(record: Path) -> Run:
 
 def read(path: Path) -> dict[str, Any]:
     """Return a record; an empty one if it is damaged."""
-    try:
-        found = read_json(path)
-    except ArtifactError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    return read_record(path) or {}
 
 
 def _config(record: Path) -> RunConfig | None:
