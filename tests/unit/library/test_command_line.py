@@ -33,6 +33,12 @@ def test_an_empty_user_is_not_everybody(users: str, ask: Callable[..., None]) ->
         ask("--users", users)
 
 
+def test_a_number_has_no_underscores(ask: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        ask("--all", "--k", "1_0")
+    assert "'1_0' is no whole number" in capsys.readouterr().err
+
+
 def test_an_id_with_a_comma_is_named_by_itself(
     ask: Callable[..., None], capsys: pytest.CaptureFixture
 ) -> None:
@@ -57,6 +63,7 @@ HISTORIES = [
     (b"user,item\na,\n", "number 1 is missing"),
     (b"user,item,time\na,film 1,10\na,film 2,\n", "column 'time', row 2: the value is missing"),
     (b"user,item,time\na,film 1,10\na,film 2,x\n", "column 'time', row 2: 'x'"),
+    (b'user,item\n"a\rb",film 1\n', "history: user .* holds a line break"),
     (b"who,item\na,film 1\n", "no column 'user'; it has who, item"),
 ]
 
@@ -83,12 +90,16 @@ def test_times_of_a_file_are_numbers(ask: Callable[..., None], capsys: pytest.Ca
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "parquet"])
-def test_ids_come_back_from_a_written_file(ending: str, ask: Callable[..., None]) -> None:
-    odd = ["@alice", "-minus", "=1+1", "'quoted", 'q"x', "می\u200cخواهم", "a, b", "007"]
+def test_ids_come_back_from_a_written_file(
+    ending: str, ask: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = ["@alice", "-minus", "=1+1", "'quoted", 'q"x', "می\u200cخواهم", "a, b", "007", "-1", "p;q", '"lead']
     pairs = [(user, f"i{step}") for user in odd for step in range(10)]
     rs.fit("popularity", rs.read(pd.DataFrame(pairs, columns=["user", "item"]))).save("m.rs")
     ask("--all", "--seen", "--out", f"lists.{ending}")
     assert set(rs.read_lists(f"lists.{ending}").ids.users) == set(odd)
+    told = capsys.readouterr().err
+    assert ("a spreadsheet may run ids such as '-minus'" in told) == (ending != "parquet")
 
 
 def test_a_tab_in_an_id_cannot_stand_in_a_tsv(ask: Callable[..., None]) -> None:

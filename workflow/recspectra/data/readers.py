@@ -22,7 +22,7 @@ from recspectra.config import inter_files
 from recspectra.config.base import check_known
 from recspectra.config.dataset import ROLES, DatasetConfig, SourceFile
 from recspectra.data import alignment, synthetic
-from recspectra.data.columns import IdColumn, NumberColumn, TimeColumn
+from recspectra.data.columns import NUMBER, IdColumn, NumberColumn, TimeColumn
 from recspectra.data.gather import Gathered
 from recspectra.data.interactions import DataError
 from recspectra.data.tables import PARTS, Account, InteractionTable, concatenate
@@ -177,7 +177,7 @@ def _gather(
 ) -> InteractionTable:  # fmt: skip
     """Read all records of a text file; `places` says in which column (from 0) a role stands."""
     columns: dict[str, Any] = {}
-    if header and all(_is_number(header[places[role]]) for role in ("user", "item")):
+    if header and all(NUMBER.fullmatch(header[places[role]]) for role in ("user", "item")):
         header = ()  # pandas calls columns 0 and 1, which user 0 and item 1 are as well
     for role, place in places.items():
         if role in ("user", "item"):
@@ -465,7 +465,7 @@ def _why_absent(
         return _separator_hint(found)
     if any(f'"{column}"' in present for column in wanted.values()):
         return "; the names are in quotes, which tab-separated files do not have: write it without quotes"
-    if not set(wanted.values()) & set(present) and any(_is_number(cell) for cell in present):
+    if not set(wanted.values()) & set(present) and any(NUMBER.fullmatch(cell) for cell in present):
         return "; if the first line holds data, write `header: false` and number the columns from 1"
     return ""
 
@@ -477,14 +477,6 @@ def _separator_hint(separator: str) -> str:
 
 def _shown(separator: str) -> str:
     return {"\t": "tab", " ": "blank"}.get(separator, f"'{separator}'")
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
 
 
 def _numbered(
