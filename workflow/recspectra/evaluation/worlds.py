@@ -18,12 +18,13 @@ from recspectra.config.scale import USABLE
 from recspectra.config.study import QUARTERS, View
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.hits import RankedLists, compare
+from recspectra.evaluation.measure import read_rankings
 from recspectra.evaluation.metrics import METRICS
 from recspectra.evaluation.per_user import Members
 from recspectra.evaluation.turning import COLUMNS, DIMENSIONS, RUN
-from recspectra.files import read_json, read_npz
+from recspectra.files import read_json
 from recspectra.fitting.ranking import Ranking, from_arrays, list_name, smaller_ids_first
-from recspectra.identity import check_code, check_made_from, data_digest
+from recspectra.identity import check_made_from, data_digest
 from recspectra.paths import Paths
 
 VIEWS = (
@@ -148,17 +149,13 @@ def score(
     Raises
     ------
     ArtifactError
-        Rankings are missing, damaged, of another split or of other code.
+        Rankings are missing, damaged, or of another run, split or code.
     """
     truth = Truth.of(pieces["test"])
     groups = Groups.of(pieces["train"], truth.users)
     runs: dict[tuple, list[pd.Series]] = {}
     for item in {(p.run.model, p.variant, p.run.key, p.run.fit, p.seed): p for p in planned}.values():
-        folder = paths.planned(item)
-        lists = read_npz(folder / "rankings.npz")
-        check_made_from(folder / "rankings.npz", str(lists.get("data", "")), data, folder)
-        if code is not None:
-            check_code(folder / "rankings.npz", str(lists.get("code", "")), code(item.run.model), folder)
+        lists = read_rankings(item, paths.root, data, code)
         if str(lists["status"]) in USABLE:
             place = item.dataset, item.run.model, item.variant, item.run.key, item.run.fit
             runs.setdefault(place, []).append(pd.Series(worlds_of(lists, truth, groups)))
