@@ -319,3 +319,30 @@ def test_what_a_fit_is_given_does_not_tell_where_test_rows_lie(
     assert (pieces["train"].times is None) == (times is None)
     unordered = dataset_config(split={"recipe": "random-user"}, ordered=False)
     assert all(p.times is None and p.preceding is None for p in splits.split(whole, unordered)[0].values())
+
+
+# ------------------------------------------------------------------------------ what is refused
+
+
+def test_users_that_are_dropped_are_said_and_their_items_go(dataset_config: MakeConfig) -> None:
+    users, items = np.array([0, 0, 0, 1, 1, 2, 2, 2]), np.array([0, 1, 2, 3, 4, 0, 1, 2])
+    table = InteractionTable(users, items, np.arange(8.0), None, None)
+    pieces, said = splits.split(table, dataset_config(split={"recipe": "leave-one-out"}))
+    assert said == ["dropped 1 users with fewer than three interactions"]
+    assert pieces["train"].shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("users", "items", "recipe", "message"),
+    [
+        ([0] * 6, range(6), "random", "at least two of each"),
+        (range(6), [0] * 6, "random", "at least two of each"),
+        ([0, 1] * 3, range(6), "temporal", "needs time stamps"),
+    ],
+)
+def test_data_that_cannot_be_split_are_refused(
+    users: object, items: object, recipe: str, message: str, dataset_config: MakeConfig
+) -> None:
+    table = InteractionTable(np.array(list(users)), np.array(list(items)), None, None, None)
+    with pytest.raises(DataError, match=message):
+        splits.split(table, dataset_config(split={"recipe": recipe, "test": 0.3, "valid": 0.3}))
