@@ -8,6 +8,7 @@ raises `DataError` with file and line.
 from __future__ import annotations
 
 import csv
+import functools
 import inspect
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -111,16 +112,10 @@ def _check_regular(dataset: str, path: Path) -> None:
 
 def _check_reader(dataset: str, name: str, options: Mapping[str, Any]) -> None:
     """Refuse a reader that does not exist and an option that it does not have."""
-    check_known(
-        [name], READERS, f"dataset '{dataset}': unknown reader '{{name}}'; known: {{known}}", DataError
-    )
-    _check_options(dataset, name, options)
-
-
-def _check_options(dataset: str, name: str, options: Mapping[str, Any]) -> None:
-    """Refuse an option that the reader does not have."""
-    known = [n for n in inspect.signature(READERS[name]).parameters if n not in ("path", "file")]
+    said = f"dataset '{dataset}': unknown reader '{{name}}'; known: {{known}}"
+    check_known([name], READERS, said, DataError)
     kinds = get_type_hints(READERS[name])
+    known = [n for n in inspect.signature(READERS[name]).parameters if n not in ("path", "file")]
     said = f"dataset '{dataset}': reader '{name}' has no option '{{name}}'; known: {{known}}"
     check_known(options, known, said, DataError)
     for option, value in options.items():
@@ -368,18 +363,8 @@ def read_table(
     if ending.endswith((".parquet", ".pq")):
         return _parquet(path, file, names, missing)
     chosen = separator or ("\t" if ending.endswith((".tsv", ".inter")) else ",")
-    rows = records(path, file, chosen)
-    present = _first_row(path, file, rows)
-    if header:
-        places = _places(path, file, names, present, chosen)
-    else:
-        places = _numbered(path, file, names, present, chosen)
-        rows = records(path, file, chosen)  # once more, from the top
-    names_row = present if header else ()
-    table = _gather(path, file, rows, places, len(present), missing, header=names_row)
-    _need_rows(path, table, header)
-    shown = _named(places, names_row)
-    return _laid_out(table, f"text, separator {_shown(chosen)}{'' if header else ', no header'}", shown)
+    form = f"text, separator {_shown(chosen)}{'' if header else ', no header'}"
+    return _read_columns(path, file, lambda _: names, chosen, header, missing, form)
 
 
 def read_inter(
@@ -398,14 +383,26 @@ def read_inter(
     named are RecBole's own (`user_id`, `item_id`, and where they are there `rating`, `timestamp`).
     """
     given = {"user": user_column, "item": item_column, "rating": rating_column, "time": time_column}
-    _check_distinct(path, {role: column for role, column in given.items() if column})
+    given = {role: column for role, column in given.items() if column}
+    _check_distinct(path, given)
+    names_in = functools.partial(inter_files.columns_of, given)
+    return _read_columns(path, file, names_in, separator, True, missing, "RecBole's .inter, separator tab")
+
+
+def _read_columns(
+    path: Path, file: SourceFile | None, names_in: Callable[[list[str]], Mapping[str, Any]], separator: str,
+    header: bool, missing: str, form: str,
+) -> InteractionTable:  # fmt: skip
+    """Read a text with a column for each role; `names_in` says which, given the cells of the first line."""
     rows = records(path, file, separator)
     present = _first_row(path, file, rows)
-    names = inter_files.columns_of({role: column for role, column in given.items() if column}, present)
-    places = _places(path, file, names, present, separator)
-    table = _gather(path, file, rows, places, len(present), missing, header=present)
-    _need_rows(path, table, header=True)
-    return _laid_out(table, "RecBole's .inter, separator tab", _named(places, present))
+    find = _places if header else _numbered
+    places = find(path, file, names_in(present), present, separator)
+    rows = rows if header else records(path, file, separator)  # once more, from the top
+    names_row = present if header else ()
+    table = _gather(path, file, rows, places, len(present), missing, header=names_row)
+    _need_rows(path, table, header)
+    return _laid_out(table, form, _named(places, names_row))
 
 
 def _named(places: Mapping[str, int], names: Sequence[str]) -> dict[str, str]:
