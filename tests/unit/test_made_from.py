@@ -22,7 +22,7 @@ from recspectra.data.interactions import Interactions
 from recspectra.data.splits import split, statistics
 from recspectra.data.tables import InteractionTable
 from recspectra.evaluation.measure import measure, run_records
-from recspectra.files import ArtifactError, read_json, read_npz, sha256, write_json
+from recspectra.files import ArtifactError, read_json, read_npz, sha256, write_json, write_npz
 from recspectra.fitting.fit import Job, execute, made_from
 from recspectra.fitting.scoring import Inputs, read_spectra
 from recspectra.fitting.tune import TuneJob, trials_file
@@ -289,6 +289,39 @@ def test_rankings_and_records_of_another_split_are_refused(
     lists, record = read_npz(folder / "rankings.npz"), read_json(folder / "run.json")
     assert str(lists["data"]) == record["data"] == now
     assert str(lists["code"]) == record["code"] == "code"
+
+
+@pytest.mark.parametrize("changes", [{"params": {"count": "users"}}, {"seed": 1}], ids=["key", "seed"])
+def test_files_of_another_run_are_refused(
+    changes: dict, tiny: dict[str, Interactions], tmp_path: Path
+) -> None:
+    """Rankings that were swapped between two runs of one model stood under each other's name."""
+    model, inputs = CATALOG.model("popularity"), Inputs(tiny["train"], tiny["valid"], True, {})
+    planned = []
+    for given in ({}, changes):
+        params = given.get("params", {})
+        config = RunConfig(model="popularity", class_name=model.class_name, params=params, top=20)
+        seed = given.get("seed", 0)
+        item = PlannedRun(dataset="tiny", run=config, variant="default", group="main", seed=seed)
+        job = Job("tiny", model, config, {}, seed, "cpu", 1, Budget(), "code")
+        execute(job, inputs, Paths(tmp_path).planned(item))
+        planned.append(item)
+    protocol = CATALOG.protocol("standard")
+    for name in ("rankings.npz", "run.json"):
+        one, other = (Paths(tmp_path).planned(item) / name for item in planned)
+        one.rename(tmp_path / name)
+        other.rename(one)
+        (tmp_path / name).rename(other)
+    what = r"holds the lists of run .*, seed .*`make redo WHAT=.*seed-0`"
+    with pytest.raises(ArtifactError, match=r"rankings\.npz: " + what):
+        measure(planned, [(protocol, protocol.views)], tiny, tmp_path, inputs.digest)
+    with pytest.raises(ArtifactError, match=r"run\.json: is not of run .*, seed 0"):
+        run_records(planned, {"popularity": model}, tmp_path, {"tiny": inputs.digest})
+    with np.load(Paths(tmp_path).planned(planned[0]) / "rankings.npz") as archive:
+        plain = {name: array for name, array in archive.items() if name not in ("key", "seed")}
+    for item in planned:  # as an earlier version wrote them
+        write_npz(Paths(tmp_path).planned(item) / "rankings.npz", **plain)
+    assert len(measure(planned, [(protocol, protocol.views)], tiny, tmp_path, inputs.digest).rows)
 
 
 # --------------------------------------------------------------------------------- class

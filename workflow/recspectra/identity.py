@@ -47,6 +47,7 @@ class Part(Protocol):
     indptr: np.ndarray
     items: np.ndarray
     times: np.ndarray | None
+    preceding: np.ndarray | None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -54,9 +55,10 @@ class Part(Protocol):
 
 
 def data_digest(part: Part) -> str:
-    """Return the sha256 of the content of one part: rows, items, times and shape, not of its file."""
+    """Return the sha256 of the content of one part: rows, items, order and shape, not of its file."""
     arrays = {"indptr": part.indptr, "items": part.items, "shape": _shape(part)}
-    return sha256_of_arrays(arrays if part.times is None else arrays | {"times": part.times})
+    optional = {"times": part.times, "preceding": part.preceding}
+    return sha256_of_arrays(arrays | {k: array for k, array in optional.items() if array is not None})
 
 
 def _shape(part: Part) -> Any:

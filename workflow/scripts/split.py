@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from recspectra.data import reach_words, splits
-from recspectra.data.leaks import describe, has_times, leaks
+from recspectra.data.leaks import describe, leaks
 from recspectra.data.tables import InteractionTable
 from recspectra.running import cli
 
@@ -23,7 +23,7 @@ def run() -> None:
     pieces, ids, said = splits.split_with_ids(table, dataset)
     stats = splits.statistics(dataset, pieces) | table.account.statistics()
     stats["digests"]["ids"] = ids.digest
-    stats["leaks"] = leaks(pieces, has_times(dataset, table))
+    stats["leaks"] = leaks(pieces)
     stats["made_with"] = json.loads(args.made_with)
     said += [*splits.check_counts(dataset, stats), *reach_words.describe(stats), *describe(stats["leaks"])]
     ids.save(args.folder / "ids.parquet")

@@ -82,9 +82,10 @@ def test_command_line_values_override_the_settings_file() -> None:
     assert load_settings(ROOT, {}).study == "quickstart"
 
 
-def test_infinite_budget_is_refused() -> None:
+@pytest.mark.parametrize("minutes", [float("inf"), "1_0"])
+def test_a_budget_that_is_no_number_is_refused(minutes: object) -> None:
     with pytest.raises(ConfigError, match=r"budget\.minutes"):
-        load_settings(ROOT, {"budget": {"minutes": float("inf")}})
+        load_settings(ROOT, {"budget": {"minutes": minutes}})
 
 
 # --------------------------------------------------------------------------------- names

@@ -10,12 +10,13 @@ import pytest
 from recspectra.config.base import ConfigError
 from recspectra.config.dataset import DatasetConfig
 from recspectra.data import splits
-from recspectra.data.alignment import TEST, TRAIN, in_order_of, times_by_part
+from recspectra.data.alignment import TEST, in_order_of
 from recspectra.data.interactions import DataError, from_pairs
 from recspectra.data.readers import read
 from recspectra.data.tables import InteractionTable, check_duplicates
 
 USERS, ITEMS = 60, 40
+TRAIN = 0
 
 
 def random_table(seed: int) -> InteractionTable:
@@ -84,25 +85,8 @@ def test_nothing_of_the_test_pairs_is_looked_at() -> None:
     rows = [p not in of_test for p in zip(other.users.tolist(), other.items.tolist(), strict=True)]
     without = InteractionTable(other.users[rows], other.items[rows], None, None, None)
     assert 0 < len(without) < len(other)
-    assert np.array_equal(in_order_of(table, without).times, in_order_of(table, other).times)
-
-
-def test_times_by_part_on_a_known_case() -> None:
-    users = np.array([0, 0, 0, 0, 0, 0, 1, 1])
-    place = np.array([9, 3, 5, 4, 1, 2, 0, 1])
-    parts = np.array([0, 0, 1, 1, 2, 1, 1, 2], dtype=np.int8)
-    # User 0 by place: row 5 (valid), 1 (train), 3 and 2 (valid), 0 (train); then 4 (test).
-    expected = [2, 1, 1 + 4 / 6, 1 + 3 / 6, 3, 1 / 6, 0.5, 1]
-    assert times_by_part(users, place, parts) == pytest.approx(expected)
-
-
-def test_times_of_train_do_not_tell_where_held_out_pairs_lie() -> None:
-    users, parts = np.zeros(6, dtype=int), np.array([0, 0, 0, 1, 2, 2], dtype=np.int8)
-    first = times_by_part(users, np.array([0, 1, 2, 3, 4, 5]), parts)
-    other = times_by_part(users, np.array([1, 3, 5, 4, 2, 0]), parts)
-    assert first[:3].tolist() == other[:3].tolist() == [1, 2, 3]
-    assert first[4:].tolist() == other[4:].tolist()
-    assert first[3] > 3 > other[3] > 2
+    orders = [np.lexsort((in_order_of(table, o).times, table.users)) for o in (without, other)]
+    assert np.array_equal(*orders)
 
 
 def test_a_source_that_does_not_fit_is_refused() -> None:
@@ -161,6 +145,7 @@ def test_a_dataset_takes_its_order_from_another_file(
     pieces, _ = splits.split(table, config)
     assert [pieces["train"].sequence(u).tolist() for u in (0, 1)] == [[1, 0], [0, 2]]
     assert pieces["train"].merged(pieces["valid"]).sequence(0).tolist() == [2, 1, 0]
+    assert all(piece.times is None for piece in pieces.values())  # places in another file are no times
 
 
 def test_errors_name_the_dataset_and_the_file_of_the_order(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recspectra.config.base import ConfigError
-from recspectra.config.catalog import Catalog
 from recspectra.config.dataset import DatasetConfig, SplitConfig
 from recspectra.config.yaml_io import validate
 from recspectra.data import splits
 from recspectra.data.interactions import DataError, Interactions
-from recspectra.data.leaks import OF_TIME, describe, has_times, leaks
+from recspectra.data.leaks import OF_TIME, describe, leaks
 from recspectra.data.tables import InteractionTable
 
 TRAIN, VALID, TEST, DROPPED = 0, 1, 2, -1
@@ -175,7 +173,7 @@ def plain_leaks(found: dict[str, Interactions]) -> dict[str, float]:
 @pytest.mark.parametrize("recipe", ["temporal-global", "temporal-user", "leave-n-out", "k-fold", "random"])
 def test_leaks_are_those_of_a_plain_count(recipe: str) -> None:
     found = pieces(table(), recipe)
-    told = leaks(found, timed=True)
+    told = leaks(found)
     assert {name: told[name] for name in OF_TIME} == pytest.approx(plain_leaks(found))
     assert told["test_in_train"] == told["valid_in_train"] == told["test_in_valid"] == 0
     if recipe == "temporal-global":
@@ -192,15 +190,9 @@ def test_without_times_nothing_is_said_of_time_and_overlaps_are_counted() -> Non
     both = InteractionTable(
         np.append(whole.users, whole.users[some]), np.append(whole.items, whole.items[some]), None, None, None
     )
-    told = leaks(pieces(both, "random", ordered=False), timed=False)
+    told = leaks(pieces(both, "random", ordered=False))
     assert all(told[name] is None for name in OF_TIME) and describe(told) == []
     assert told["test_in_train"] > 0
-
-
-def test_places_taken_from_another_file_are_no_times(root: Path) -> None:
-    timed = table()
-    assert has_times(dataset("random"), timed) and not has_times(dataset("random"), table(timed=False))
-    assert not has_times(Catalog(root).dataset("amazon-beauty.higsp-ordered"), timed)
 
 
 # ------------------------------------------------------------------------------ refusals

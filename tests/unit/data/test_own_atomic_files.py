@@ -29,6 +29,8 @@ def test_a_recbole_file_without_times_is_not_ordered(tmp_path: Path) -> None:
     assert (config.ordered, config.split.recipe) == (False, "random-user")
     assert read(config, Path("unused")).times is None
     assert own(path, {}, ordered=True, split={"recipe": "leave-one-out"}).ordered
+    rated = table_of(tmp_path, "c.inter", INTER.replace("date", "rating"), {})
+    assert (rated.ratings.tolist(), rated.times) == ([9, 2, 5, 1], None)
     packed = text_file(tmp_path, "b.inter.gz", gzip.compress(INTER.replace("date", "timestamp").encode()))
     assert own(packed, {}).ordered
     assert not own(tmp_path / "absent.inter", {}).ordered

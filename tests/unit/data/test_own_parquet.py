@@ -100,6 +100,7 @@ def test_ids_of_any_type_are_whole_numbers_or_texts(tmp_path: Path, ids: pa.Arra
         ({"user_id": pa.array([1], pa.timestamp("s"))}, "holds timestamp"),
         ({"user_id": [[1], [2]]}, "holds list"),
         ({"user_id": pa.array([None, None])}, "row 1, column 'user': the value is missing; 2 rows"),
+        ({"timestamp": [5.0, np.nan]}, "row 2, column 'time': the value is missing; 1 row has"),
         ({"user_id": ["a", " "]}, "row 2, column 'user': the value is missing"),
         ({"timestamp": [True]}, "column 'time': the column holds bool"),
         ({"timestamp": [1.0, np.inf]}, "row 2, column 'time': inf is not finite"),

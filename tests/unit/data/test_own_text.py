@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,13 @@ from recspectra.config.dataset import DatasetConfig, SourceFile
 from recspectra.config.yaml_io import validate
 from recspectra.data.interactions import DataError
 from recspectra.data.readers import read, read_netflix, read_sequences
+
+
+def test_path_and_columns_are_enough(tmp_path: Path) -> None:
+    timed, untimed = own(tmp_path / "a.csv"), own(tmp_path / "a.csv", PAIRS)
+    assert (timed.split.recipe, timed.ordered) == ("temporal-user", True)
+    assert (untimed.split.recipe, untimed.ordered) == ("random-user", False)
+
 
 # ------------------------------------------------------------------------------- quotes
 
@@ -64,9 +72,11 @@ def test_quotes_around_names_in_a_tab_separated_file_are_named(tmp_path: Path) -
         ("x,x,user_id,item_id,timestamp\n0,0,1,10,5\n0,0,2,11,6\n", COLUMNS),
         ('a,user_id,item_id,timestamp\n"one\ntwo",1,10,5\n"x ""y"", z",2,11,6\n', COLUMNS),
         (b"\xef\xbb\xbf\"user_id\",item_id,timestamp\n1,10,5\n2,11,6\n", COLUMNS),
+        ("x,user_id,item_id,y,timestamp\r\na,1,10,b,5\r\nc,2,11,d,6\r\n", COLUMNS),
     ],
     ids=["R", "comma in a name", "quotes in a name", "blanks around names", "trailing separator",
-         "blank lines first", "lone CR", "unused names twice", "quoted line break", "BOM and quote"],
+         "blank lines first", "lone CR", "unused names twice", "quoted line break", "BOM and quote",
+         "CRLF and other columns"],
 )  # fmt: skip
 def test_csv_is_that_of_rfc_4180(tmp_path: Path, content: str | bytes, columns: dict[str, str]) -> None:
     table = table_of(tmp_path, "a.csv", content, columns)
@@ -159,6 +169,12 @@ def test_numbers_are_read_as_programs_write_them(tmp_path: Path, cell: str) -> N
 @pytest.mark.parametrize(
     ("name", "content", "why"),
     [
+        (
+            "a.csv",
+            HEAD.replace("item_id", "item") + "1,2,3\n",
+            "no column 'item_id' for item; columns: user_id",
+        ),
+        ("a.csv", HEAD.replace("item_id", "item") + "1,2,3\n", "did you mean 'item'"),
         ("a.csv", (HEAD + "1,2,3\n").encode("utf-16"), "UTF-16; save it as UTF-8"),
         ("a.csv", (HEAD + "1,2,3\n").encode("utf-16-le"), "line 1: a NUL byte"),
         ("a.csv", (HEAD + "1,2,3\nJos\u00e9,2,3\n").encode("latin-1"), "line 3: not UTF-8"),
@@ -169,6 +185,11 @@ def test_numbers_are_read_as_programs_write_them(tmp_path: Path, cell: str) -> N
         ("a.csv", HEAD + "\n\n", "a header and no rows"),
         ("a.csv", b"BZh91AY&SY", "bzip2; unpack it"),
         ("a.csv.gz", b"user_id,item_id\n1,2\n", "gzip file is truncated or damaged"),
+        (
+            "a.csv.gz",
+            gzip.compress((HEAD + "1,2,3\n" * 5000).encode())[:60],
+            "gzip file is truncated or damaged",
+        ),
         ("a.csv", "user_id,user_id,item_id,timestamp\n1,1,2,3\n", "'user_id' for user stands there 2 times"),
         ("a.csv", "1,10,5\n1,11,6\n", "`header: false`"),
         ("a.parquet", b"PAR1 and no more", "no readable Parquet file"),
@@ -178,6 +199,21 @@ def test_files_that_are_not_what_they_seem_are_named(
     tmp_path: Path, name: str, content: str | bytes, why: str
 ) -> None:
     assert why in complaint(tmp_path, name, content)
+
+
+def test_a_member_of_a_zip_is_read_in_place_and_nothing_leaves_the_archive(
+    tmp_path: Path, dataset_config: Callable[..., DatasetConfig]
+) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("../evil.txt", "outside")
+        archive.writestr("ml/ratings.dat", "1::10::4::5\n1::11::3::6\n2::10::5::7\n")
+    files = [{"path": "a.zip", "member": "ml/ratings.dat"}]
+    config = dataset_config(
+        source={"name": "z", "licence": "-", "citation": "-", "files": files},
+        reader={"format": "delimited", "options": {"separator": "::"}},
+    )
+    assert read(config, tmp_path).items.tolist() == [10, 11, 10]
+    assert not list(tmp_path.parent.rglob("evil.txt"))
 
 
 def test_a_zip_archive_is_to_be_unpacked(tmp_path: Path) -> None:
@@ -234,6 +270,7 @@ def test_columns_without_header_are_counted_from_one(tmp_path: Path) -> None:
         ({"columns": {"user": 1}, "header": False}, "numbers of user and item must be given"),
         ({"columns": {"user": "u", "item": "u"}}, "two roles have the same column"),
         ({"columns": {"user": "u", "item": ""}}, "columns: 'item': must not be empty"),
+        ({"columns": {"user": "u", "item": "i", "stars": "r"}}, "unknown 'stars'"),
         ({"separator": ""}, "separator: must not be empty"),
         ({"separator": '"'}, "cannot separate"),
         ({"missing": "skip"}, "missing: "),
@@ -262,10 +299,11 @@ def test_keys_of_the_short_form_need_a_path() -> None:
 
 
 def test_blank_lines_of_netflix_files_are_counted_and_lines_named(tmp_path: Path) -> None:
-    path = text_file(tmp_path, "n.txt", "7:\n\n5,3,2005-09-06\n6,5,2005-05-13\n")
+    path = text_file(tmp_path, "n.txt", "7:\n\n5,3,2005-09-06\n6,5,2005-05-13\n8:\n5,4,2005-10-19\n")
     table = read_netflix(path, SourceFile(path="n.txt"))
-    assert (table.users.tolist(), table.account.dropped) == ([5, 6], {"blank line": 1})
-    assert table.account.rows_read == 2
+    assert (table.users.tolist(), table.account.dropped) == ([5, 6, 5], {"blank line": 1})
+    assert (table.items.tolist(), table.account.rows_read) == ([7, 7, 8], 3)
+    assert table.times[0] == pd.Timestamp("2005-09-06").timestamp()
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from recspectra.config.base import ConfigError
 from recspectra.config.catalog import Catalog
 from recspectra.config.model import ModelConfig, ParamSpec
-from recspectra.config.study import StudyConfig
 from recspectra.config.yaml_io import validate
 from recspectra.recommender import ContractError, Recommender, create
 
@@ -85,8 +83,3 @@ def test_a_choice_must_be_one_of_its_choices() -> None:
     spec = ParamSpec(type="choice", default="a", choices=["a", "b"])
     assert spec.check("b") is None
     assert spec.check("c") == "'c' is not one of ['a', 'b']"
-
-
-def test_schema_keys_and_their_defaults_are_strict() -> None:
-    with pytest.raises(ConfigError, match="top level|required"):
-        validate(StudyConfig, {}, "x")

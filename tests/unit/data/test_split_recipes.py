@@ -185,14 +185,6 @@ def test_train_and_the_validation_drawn_from_it_are_the_train_file(
         assert found.tolist() == expected.tolist() if ordered else set(found) == set(expected)
 
 
-def test_places_of_validation_rows_cannot_be_seen_in_the_times_of_train(dataset_config: MakeConfig) -> None:
-    config = dataset_config(split={"recipe": "shipped", "valid": 0.4}, ordered=True)
-    train = splits.split(two_parts(), config)[0]["train"]
-    for user in range(20):
-        times = train.times[train.indptr[user] : train.indptr[user + 1]]
-        assert times.tolist() == list(range(1, len(times) + 1))
-
-
 def test_files_with_a_validation_part_need_no_draw_and_those_without_are_told_of_it(
     dataset_config: MakeConfig,
 ) -> None:
@@ -286,36 +278,71 @@ def test_counts_that_differ_are_refused_all_at_once(dataset_config: MakeConfig) 
     assert "users: found 120, expected 119; test: found 100, expected 90" in str(caught.value)
 
 
-# ------------------------------------------------------------------ order without times
+# --------------------------------------------------------------- order where times say little
 
 
-@pytest.mark.parametrize("recipe", ["random", "random-user", "temporal-user", "leave-one-out"])
-def test_train_and_validation_together_keep_the_order_of_the_file(
-    dataset_config: Callable[..., DatasetConfig], recipe: str
+@pytest.mark.parametrize("times", ["none", "some equal", "all equal"])
+@pytest.mark.parametrize("recipe", ["random", "random-user", "k-fold", "temporal-user", "leave-one-out"])
+def test_parts_together_stand_in_the_order_of_time_and_then_of_the_file(
+    dataset_config: MakeConfig, recipe: str, times: str
 ) -> None:
-    """Rows that are ordered without times give the parts and histories of the same rows with times."""
+    """Held-out rows of a drawn split stood behind those of train with the same time."""
     rng = np.random.default_rng(8)
-    users = rng.permutation(np.arange(240) % 8)
-    items = rng.permutation(240)  # no pair twice
-    config = dataset_config(split={"recipe": recipe})
-    timed, untimed = (
-        splits.split(InteractionTable(users, items, times, None, None), config)[0]
-        for times in (np.arange(240.0), None)
-    )
-    for name in splits.PARTS:
-        assert np.array_equal(timed[name].items, untimed[name].items)
-    merged = [pieces["train"].merged(pieces["valid"]) for pieces in (timed, untimed)]
-    assert np.array_equal(merged[0].items, merged[1].items)
-    assert np.array_equal(merged[0].indptr, merged[1].indptr)
+    users, items = rng.permutation(np.arange(240) % 8), rng.permutation(240)  # no pair twice
+    known = {"none": None, "some equal": rng.integers(0, 9, 240) * 1.0, "all equal": np.full(240, 5.0)}
+    table = InteractionTable(users, items, known[times], None, None)
+    pieces, _ = splits.split(table, dataset_config(split={"recipe": recipe}))
+    union = pieces["train"].merged(pieces["valid"])
+    whole = union.merged(pieces["test"])
+    for user in range(8):
+        expected = items[by_time(table, np.flatnonzero(users == user))].tolist()
+        assert whole.sequence(user).tolist() == expected
+        kept = set(union.sequence(user).tolist())
+        assert union.sequence(user).tolist() == [item for item in expected if item in kept]
+    assert (whole.times is None) == (times == "none")
 
 
-def test_the_order_of_train_does_not_tell_where_held_out_rows_lie(
-    dataset_config: Callable[..., DatasetConfig],
+@pytest.mark.parametrize("times", [None, np.full(240, 5.0)], ids=["none", "equal"])
+def test_what_a_fit_is_given_does_not_tell_where_test_rows_lie(
+    dataset_config: MakeConfig, times: np.ndarray | None
 ) -> None:
-    users, items = np.arange(240) % 8, np.arange(240) % 50
+    users, items = np.arange(240) % 8, np.arange(240)
     config = dataset_config(split={"recipe": "random-user"})
-    train = splits.split(InteractionTable(users, items, None, None, None), config)[0]["train"]
-    assert train.times.tolist() == [1 + place for length in train.lengths for place in range(length)]
+    whole = InteractionTable(users, items, times, None, None)
+    pieces, _ = splits.split(whole, config)
+    train, valid = (set(pieces[name].items.tolist()) for name in ("train", "valid"))
+    expected = [
+        sum(other in train for other in items[(users == user) & (items < item)])
+        for user in range(8) for item in sorted(valid & set(items[users == user].tolist()))
+    ]  # fmt: skip
+    assert pieces["valid"].preceding.tolist() == expected and pieces["train"].preceding is None
+    assert (pieces["train"].times is None) == (times is None)
     unordered = dataset_config(split={"recipe": "random-user"}, ordered=False)
-    pieces, _ = splits.split(InteractionTable(users, items, None, None, None), unordered)
-    assert all(piece.times is None for piece in pieces.values())
+    assert all(p.times is None and p.preceding is None for p in splits.split(whole, unordered)[0].values())
+
+
+# ------------------------------------------------------------------------------ what is refused
+
+
+def test_users_that_are_dropped_are_said_and_their_items_go(dataset_config: MakeConfig) -> None:
+    users, items = np.array([0, 0, 0, 1, 1, 2, 2, 2]), np.array([0, 1, 2, 3, 4, 0, 1, 2])
+    table = InteractionTable(users, items, np.arange(8.0), None, None)
+    pieces, said = splits.split(table, dataset_config(split={"recipe": "leave-one-out"}))
+    assert said == ["dropped 1 users with fewer than three interactions"]
+    assert pieces["train"].shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("users", "items", "recipe", "message"),
+    [
+        ([0] * 6, range(6), "random", "at least two of each"),
+        (range(6), [0] * 6, "random", "at least two of each"),
+        ([0, 1] * 3, range(6), "temporal", "needs time stamps"),
+    ],
+)
+def test_data_that_cannot_be_split_are_refused(
+    users: object, items: object, recipe: str, message: str, dataset_config: MakeConfig
+) -> None:
+    table = InteractionTable(np.array(list(users)), np.array(list(items)), None, None, None)
+    with pytest.raises(DataError, match=message):
+        splits.split(table, dataset_config(split={"recipe": recipe, "test": 0.3, "valid": 0.3}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
@@ -90,23 +91,18 @@ def mean(values: list[float]) -> float:
     return sum(values) / len(values) if values else 0.0
 
 
-def test_novelty_is_the_mean_self_information(case: Case) -> None:
+PLAIN: dict[str, Callable[[list[set[int]], list[int]], float]] = {
+    "novelty": lambda train, row: mean([information(train, item) for item in row]),
+    "average_popularity": lambda train, row: mean([float(len(holders(train, item))) for item in row]),
+    "diversity": lambda train, row: mean([1 - alike(train, a, b) for a, b in combinations(row, 2)]),
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_what_looks_at_more_than_hits_is_a_mean_over_items_or_pairs(name: str, case: Case) -> None:
     ranked, train, lists = case
-    expected = [[mean([information(train, i) for i in row[:k]]) for k in CUTS] for row in lists]
-    assert METRICS["novelty"](ranked, CUTS) == pytest.approx(np.array(expected))
-
-
-def test_average_popularity_counts_the_users_of_items(case: Case) -> None:
-    ranked, train, lists = case
-    expected = [[mean([float(len(holders(train, i))) for i in row[:k]]) for k in CUTS] for row in lists]
-    assert METRICS["average_popularity"](ranked, CUTS) == pytest.approx(np.array(expected))
-
-
-def test_diversity_is_the_mean_dissimilarity_of_pairs(case: Case) -> None:
-    ranked, train, lists = case
-    expected = [[mean([1 - alike(train, a, b) for a, b in combinations(row[:k], 2)]) for k in CUTS]
-                for row in lists]  # fmt: skip
-    assert METRICS["diversity"](ranked, CUTS) == pytest.approx(np.array(expected), abs=1e-12)
+    expected = [[PLAIN[name](train, row[:k]) for k in CUTS] for row in lists]
+    assert METRICS[name](ranked, CUTS) == pytest.approx(np.array(expected), abs=1e-12)
 
 
 def test_coverage_and_gini_are_of_all_lists(case: Case) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from recspectra.data.interactions import Interactions, from_pairs
+from recspectra.evaluation import hits
 from recspectra.evaluation.hits import RankedLists, compare, discounts
 from recspectra.fitting.validation import mean_recall
 
@@ -17,13 +18,19 @@ LISTS = np.array([[5, 2, 0], [1, 2, 3], [4, 3, -1], [0, 1, -1]], dtype=np.int32)
 POSITIONS = np.array([[1, 2, 2], [1, 2, 3], [1, 2, 3], [2, 2, 3]], dtype=np.int32)
 
 
+@pytest.fixture(params=[10**9, -1], ids=["dense", "sparse"], autouse=True)
+def look_up(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to look hits up: in a dense matrix, and among sorted keys."""
+    monkeypatch.setattr(hits, "DENSE", request.param)
+
+
 @pytest.fixture
-def ranked() -> RankedLists:
+def ranked(look_up: None) -> RankedLists:
     return compare(LISTS, TRUTH)
 
 
 @pytest.fixture
-def tied() -> RankedLists:
+def tied(look_up: None) -> RankedLists:
     """The same lists, where items of equal score stand at their middle position."""
     return compare(LISTS, TRUTH, POSITIONS)
 
@@ -72,10 +79,6 @@ def test_lists_without_places_have_no_hits() -> None:
 def test_mean_recall_is_over_users_with_targets() -> None:
     assert mean_recall(LISTS, TRUTH) == pytest.approx((1.0 + 0.0 + 1.0) / 3)
     assert mean_recall(LISTS[:, :2], TRUTH) == pytest.approx((0.5 + 0.0 + 1.0) / 3)
-
-
-def test_reordered_lists_are_kept_once_a_cut_off(ranked: RankedLists) -> None:
-    assert ranked.reordered == {} and ranked.reordered is ranked.reordered
 
 
 @pytest.mark.parametrize("n_users", [1, 2])

@@ -106,8 +106,9 @@ def test_the_file_holds_what_was_measured_metric_by_metric(tmp_path: Path, truth
     for item in items:
         write_lists(tmp_path, item)
     found = measure(items, [(protocol(), VIEWS)], truth, tmp_path, SPLIT)
-    found.users.write(tmp_path / "kept.parquet", np.arange(USERS).astype(str))
+    found.users.write(tmp_path / "kept.parquet", np.array([f"00{user}" for user in range(USERS)]))
     whole = pd.read_parquet(tmp_path / "kept.parquet")
+    assert (whole["user_id"] == "00" + whole["user"].astype(str)).all()
     pd.testing.assert_frame_equal(whole.drop(columns="user_id").astype(str), found.users.frame().astype(str))
     file = parquet.ParquetFile(tmp_path / "kept.parquet")
     assert file.num_row_groups == 9 * 2
@@ -128,6 +129,8 @@ def test_a_failed_run_has_rows_without_values_and_no_users(tmp_path: Path, truth
     found = measure([item], [(protocol(), VIEWS)], truth, tmp_path, SPLIT)
     assert len(found.rows) == 2 * 9 and set(found.rows["status"]) == {"oom"}
     assert found.rows["value"].isna().all() and found.users.frame().empty
+    found.users.write(tmp_path / "kept.parquet", np.arange(USERS).astype(str))
+    assert pd.read_parquet(tmp_path / "kept.parquet").empty
 
 
 def measured_on(target: str, fit: str, place: Path, truth: dict) -> Measured:

@@ -8,15 +8,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import pytrec_eval
-from hypothesis import given
-from hypothesis import strategies as st
 
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.evaluation.hits import RankedLists, compare
 from recspectra.evaluation.metrics import ACCURACY as METRICS
 from recspectra.evaluation.metrics import set_order
 from recspectra.fitting.scoring import rank
-from recspectra.fitting.validation import mean_recall
 
 CUTS = [1, 2, 5, 10, 20, 50]
 List, Targets = list[int], set[int]
@@ -134,43 +131,15 @@ def test_metric_equals_its_definition(name: str, ranked: RankedLists, example: t
     assert np.abs(values - expected).max() < 1e-9
 
 
-def test_every_metric_of_lists_and_targets_has_a_definition_in_loops() -> None:
-    assert set(METRICS) == set(PLAIN)
-
-
 def test_cut_offs_may_come_in_any_order(ranked: RankedLists) -> None:
     for metric in METRICS.values():
         assert np.array_equal(metric(ranked, [20, 5]), metric(ranked, [5, 20])[:, ::-1])
-
-
-def test_users_without_targets_are_left_out(ranked: RankedLists, example: tuple) -> None:
-    _, targets, _ = example
-    assert ranked.users.tolist() == [u for u, t in enumerate(targets) if t]
-    assert 0 not in ranked.users
-
-
-def test_a_target_that_is_listed_twice_counts_once() -> None:
-    truth = from_pairs(np.array([0, 0, 0]), np.array([1, 1, 2]), None, (1, 4))
-    ranked = compare(np.array([[1, 3]], dtype=np.int32), truth)
-    assert METRICS["recall"](ranked, [2]).item() == 0.5
-
-
-def test_a_pad_is_no_hit_even_when_the_last_item_of_the_user_before_is_a_target() -> None:
-    truth = from_pairs(np.array([0, 1]), np.array([3, 0]), None, (2, 4))
-    ranked = compare(np.array([[0, 1], [-1, -1]], dtype=np.int32), truth)
-    assert not ranked.hits.any()
 
 
 def test_nobody_with_targets_gives_no_rows() -> None:
     truth = from_pairs(np.empty(0, int), np.empty(0, int), None, (3, 4))
     ranked = compare(np.zeros((3, 2), dtype=np.int32), truth)
     assert METRICS["ndcg"](ranked, [1, 2]).shape == (0, 2)
-
-
-def test_mean_recall_is_the_mean_of_recall_at_full_depth(ranked: RankedLists, example: tuple) -> None:
-    lists, targets, n_items = example
-    expected = METRICS["recall"](ranked, [50]).mean()
-    assert mean_recall(lists, truth_of(targets, n_items)) == pytest.approx(expected, abs=1e-12)
 
 
 # ---------------------------------------------------------------------------- trec_eval
@@ -213,34 +182,11 @@ def test_metric_equals_trec_eval(
 # --------------------------------------------------------------------------- set order
 
 
-def literal_order(row: np.ndarray) -> list[int]:
-    """Positions in the order in which CPython iterates the set."""
-    place = {int(item): column for column, item in enumerate(row)}
-    return [place[int(item)] for item in set(row.tolist())]
-
-
-def colliding(rng: np.random.Generator, k: int, modulus: int) -> np.ndarray:
-    """k distinct ids up to 10^6 that are equal modulo the size of a hash table."""
-    start = rng.integers(modulus)
-    return start + modulus * rng.permutation(min(10**6 // modulus, 4 * k))[:k]
-
-
-@pytest.mark.parametrize("k", [*range(1, 101), 200, 307, 900])
-def test_set_order_is_that_of_cpython(k: int) -> None:
-    rng = np.random.default_rng(k)
-    rows = [rng.choice(10**6 + 1, size=k, replace=False) for _ in range(6)]
-    rows += [rng.choice(max(2 * k, 8), size=k, replace=False) for _ in range(4)]
-    rows += [colliding(rng, k, modulus) for modulus in (32, 128, 1024, 1 << 9) for _ in range(2)]
-    rows += [np.arange(k)[::-1], 10**6 - np.arange(k)]
-    items = np.stack(rows).astype(np.int32)
-    assert set_order(items).tolist() == [literal_order(row) for row in items]
-
-
-@pytest.mark.parametrize("k", [4, 5, 19, 20, 77])
-def test_a_set_of_numpy_integers_has_the_same_order(k: int) -> None:
-    row = np.random.default_rng(k).choice(10**6, size=k, replace=False)
-    as_numpy = [int(item) for item in set(row)]
-    assert row[set_order(row[None, :])[0]].tolist() == as_numpy
+def test_set_order_is_that_of_the_published_evaluators_python() -> None:
+    """Written down once (CPython 3.11): numbers hang on it, whatever Python measures them."""
+    rows = np.array([[40, 8, 900, 33, 5], [16, 8, 0, 1, 24], [10**6, 64, 32, 96, 128]], dtype=np.int32)
+    ordered = np.take_along_axis(rows, set_order(rows), axis=1)
+    assert ordered.tolist() == [[33, 900, 5, 40, 8], [0, 1, 8, 16, 24], [10**6, 32, 64, 96, 128]]
 
 
 def test_pads_come_last_in_set_order() -> None:
@@ -251,54 +197,7 @@ def test_pads_come_last_in_set_order() -> None:
     assert ordered[2].tolist() == [*set(rows[2].tolist())]  # a set of constants in a .pyc has another order
 
 
-@given(st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=40, unique=True))
-def test_set_order_holds_for_any_ids(row: list[int]) -> None:
-    items = np.array([row], dtype=np.int32)
-    assert items[0][set_order(items)[0]].tolist() == list(set(row))
-
-
-# -------------------------------------------------------------------------- properties
-
-
-@st.composite
-def rankings(draw: st.DrawFn) -> RankedLists:
-    n_items = draw(st.integers(2, 14))
-    depth = draw(st.integers(1, n_items))
-    rows, targets = [], []
-    for _ in range(draw(st.integers(1, 4))):
-        listed = draw(st.permutations(range(n_items)))[: draw(st.integers(0, depth))]
-        rows.append([*listed, *[-1] * (depth - len(listed))])
-        targets.append(draw(st.sets(st.integers(0, n_items - 1), min_size=1)))
-    return compare(np.array(rows, dtype=np.int32), truth_of(targets, n_items))
-
-
-def all_cuts(ranked: RankedLists) -> list[int]:
-    return list(range(1, ranked.items.shape[1] + 1))
-
-
-@given(rankings())
-def test_all_values_lie_between_0_and_1(ranked: RankedLists) -> None:
-    for metric in METRICS.values():
-        values = metric(ranked, all_cuts(ranked))
-        assert values.min() >= 0.0
-        assert values.max() <= 1.0 + 1e-12
-
-
-@given(rankings())
-def test_mrr_recall_and_hr_never_fall_with_k(ranked: RankedLists) -> None:
-    for name in ("mrr", "recall", "hr"):
-        assert (np.diff(METRICS[name](ranked, all_cuts(ranked)), axis=1) >= 0).all()
-
-
-@given(rankings())
-def test_order_between_definitions(ranked: RankedLists) -> None:
-    cuts = all_cuts(ranked)
-    value = {name: metric(ranked, cuts) for name, metric in METRICS.items()}
-    assert (value["ndcg"] <= value["ndcg_hit"] + 1e-12).all()
-    assert (value["recall"] <= value["recall_min"]).all()
-    assert (value["precision"] <= value["recall_min"]).all()
-    assert (value["recall_min"] <= value["hr"]).all()
-    assert (value["mrr"] <= value["hr"]).all()
+# ---------------------------------------------------------------------- lists of all users
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 1000])

@@ -85,6 +85,7 @@ ERRORS: dict[str, tuple[Callable, str]] = {
     "unknown item": (rows(lambda f: changed(f, 7, item="Sku-900")),
                      r"line 9: unknown item 'Sku-900': 1 of \d+ items are not among the 80"),
     "unknown row": (rows(lambda f: changed(f, 40, user="u900"), "parquet"), r"row 41: unknown user 'u900'"),
+    "items that look like digits": (rows(lambda f: f.assign(item="²")), "line 2: unknown item '²': 1 of 1"),
     "items by other case": (rows(lambda f: f.assign(item=f["item"].str.lower())),
                             r"unknown item 'sku-\d+', .*'Sku-\d+' is: upper and lower case differ"),
     "a user twice, by other case": (rows(lambda f: pd.concat([f, f.head(K).assign(user="U001")])),

@@ -38,7 +38,8 @@ def test_an_unknown_id_is_named_with_the_nearest() -> None:
 def test_saved_ids_come_back(tmp_path: Path) -> None:
     IDS.save(tmp_path / "ids.parquet")
     again = Ids.load(tmp_path / "ids.parquet")
-    assert again == IDS and again.items.dtype == np.int64
+    assert again == IDS and again.items.dtype == np.int64 and again.digest == IDS.digest
+    assert Ids(IDS.users[::-1], IDS.items).digest != IDS.digest
     (tmp_path / "ids.parquet").write_bytes(b"PAR1 nothing")
     with pytest.raises(ArtifactError, match="no readable file of ids"):
         Ids.load(tmp_path / "ids.parquet")

@@ -20,10 +20,15 @@ def popularity(data: rs.Data) -> rs.Model:
     return rs.fit("popularity", data)
 
 
+def lists_by_hand(model: rs.Model, data: rs.Data, k: int) -> np.ndarray:
+    """The lists that a run of the workflow keeps."""
+    inputs = Inputs(data.train, data.valid, True, {})
+    return all_lists(model.system.score, inputs, "train", k)["test_train+valid_train+valid"]
+
+
 def recall_by_hand(model: rs.Model, data: rs.Data, k: int) -> np.ndarray:
     """Recall of each user from the lists that a run of the workflow keeps."""
-    lists = all_lists(model.system.score, Inputs(data.train, data.valid, True, {}), "train", k)
-    top = lists["test_train+valid_train+valid"]
+    top = lists_by_hand(model, data, k)
     return np.array(
         [len(set(top[u]) & set(data.test.sequence(u))) / len(set(data.test.sequence(u))) for u in range(120)]
     )
@@ -58,8 +63,7 @@ def test_a_narrow_terminal_shows_whose_numbers_they_are(data: rs.Data, ease: rs.
 
 
 def test_lists_from_elsewhere_stand_beside_models(data: rs.Data, ease: rs.Model) -> None:
-    inputs = Inputs(data.train, data.valid, True, {})
-    top = all_lists(ease.system.score, inputs, "train", 10)["test_train+valid_train+valid"]
+    top = lists_by_hand(ease, data, 10)
     rows, places = np.nonzero(top >= 0)
     frame = pd.DataFrame(
         {"user": data.users[rows], "item": data.items[top[rows, places]], "rank": places + 1}
@@ -109,8 +113,7 @@ def test_seeds_widen_an_interval(data: rs.Data) -> None:
 
 def test_numbers_of_all_lists_together_have_no_interval(data: rs.Data, ease: rs.Model) -> None:
     found = rs.evaluate(ease, data, metrics=["coverage", "novelty"], k=10).set_index("metric")
-    inputs = Inputs(data.train, data.valid, True, {})
-    top = all_lists(ease.system.score, inputs, "train", 10)["test_train+valid_train+valid"]
+    top = lists_by_hand(ease, data, 10)
     assert found.loc["coverage", "value"] == pytest.approx(len(np.unique(top)) / 80)
     assert found.loc["coverage", ["low", "high"]].isna().all()
     assert found.loc["novelty", "low"] < found.loc["novelty", "value"] < found.loc["novelty", "high"]
@@ -119,8 +122,7 @@ def test_numbers_of_all_lists_together_have_no_interval(data: rs.Data, ease: rs.
 
 
 def test_a_file_of_lists_is_read_and_measured(data: rs.Data, ease: rs.Model, tmp_path: Path) -> None:
-    inputs = Inputs(data.train, data.valid, True, {})
-    top = all_lists(ease.system.score, inputs, "train", 10)["test_train+valid_train+valid"]
+    top = lists_by_hand(ease, data, 10)
     lists = rs.Lists(np.arange(120), top, None, "theirs", data.ids)
     lists.frame().drop(columns="score").to_csv(tmp_path / "theirs.csv", index=False)
     with warnings.catch_warnings():
@@ -168,8 +170,7 @@ def test_a_cut_off_does_not_depend_on_how_far_others_look(data: rs.Data, popular
 
 
 def test_what_a_view_masks_is_taken_out_of_given_lists(data: rs.Data, ease: rs.Model) -> None:
-    inputs = Inputs(data.train, data.valid, True, {})
-    top = all_lists(ease.system.score, inputs, "train", 10)["test_train+valid_train+valid"]
+    top = lists_by_hand(ease, data, 10)
     seen = data.train.merged(data.valid)
     first = np.array([[seen.sequence(user)[0]] for user in range(120)], dtype=np.int32)
     lists = rs.Lists(np.arange(120), np.concatenate([first, top], axis=1), None, "theirs", data.ids)
@@ -197,14 +198,10 @@ def test_models_of_other_data_and_of_the_test_part_are_refused(data: rs.Data, cl
 def test_lists_that_cannot_be_measured_are_refused(data: rs.Data, ease: rs.Model) -> None:
     with pytest.raises(rs.DataError, match=r"at most 5 items, and 20 are measured; give longer.*k=\[5\]"):
         rs.evaluate(ease.lists(k=5), data)
-    with pytest.raises(rs.DataError, match="unknown item 'film 999'"):
-        rs.evaluate(pd.DataFrame({"user": ["u1"], "item": ["film 999"], "rank": [1]}), data, k=1)
     with pytest.raises(rs.DataError, match="has the ids of other data"):
         lists = ease.lists(k=20)
         swapped = dataclasses.replace(lists, ids=dataclasses.replace(lists.ids, users=lists.ids.users[::-1]))
         rs.evaluate(swapped, data)
-    with pytest.raises(rs.ConfigError, match="'x' is a int; give a Model, a Lists or a frame"):
-        rs.evaluate({"x": 3}, data)
 
 
 def test_recommendations_are_no_lists_to_be_measured(data: rs.Data, ease: rs.Model) -> None:
@@ -212,13 +209,6 @@ def test_recommendations_are_no_lists_to_be_measured(data: rs.Data, ease: rs.Mod
         UserWarning, match="holds nothing that is to be found: lists of `recommend` leave out all"
     ):
         rs.evaluate({"mine": ease.recommend(k=20)}, data)
-
-
-def test_an_unknown_protocol_or_metric_is_named(data: rs.Data, ease: rs.Model) -> None:
-    with pytest.raises(rs.ConfigError, match="unknown protocol 'standrad'.*did you mean 'standard'"):
-        rs.evaluate(ease, data, protocol="standrad")
-    with pytest.raises(rs.ConfigError, match="unknown metric 'ndgc'.*did you mean 'ndcg'"):
-        rs.compare(ease, ease, data, metric="ndgc")
 
 
 def test_choices_are_made_by_the_validation_part(data: rs.Data, ease: rs.Model) -> None:

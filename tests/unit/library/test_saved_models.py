@@ -26,17 +26,24 @@ def path(ease: rs.Model, tmp_path: Path) -> Path:
     return ease.save(tmp_path / "ease.rs")
 
 
+def rewritten(path: Path, member: str, change: Callable[[bytes], bytes]) -> Path:
+    """A copy of a model file with another content of a member, its CRC in order."""
+    other = path.with_name("other.rs")
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(other, "w") as copy:
+        for name in archive.namelist():
+            content = archive.read(name)
+            copy.writestr(name, change(content) if name == member else content)
+    return other
+
+
 def changed(path: Path, **about: Any) -> Path:
     """A copy of a model file that says something else of itself."""
-    with zipfile.ZipFile(path) as archive:
-        parts = {name: archive.read(name) for name in archive.namelist()}
-    known = json.loads(parts[saved.ABOUT]) | about
-    parts[saved.ABOUT] = json.dumps({k: v for k, v in known.items() if v is not None}).encode()
-    other = path.with_name("other.rs")
-    with zipfile.ZipFile(other, "w") as archive:
-        for name, content in parts.items():
-            archive.writestr(name, content)
-    return other
+
+    def change(content: bytes) -> bytes:
+        known = json.loads(content) | about
+        return json.dumps({k: v for k, v in known.items() if v is not None}).encode()
+
+    return rewritten(path, saved.ABOUT, change)
 
 
 def test_a_loaded_model_recommends_the_same(ease: rs.Model, path: Path, data: rs.Data) -> None:
@@ -171,17 +178,13 @@ def test_a_file_that_no_memory_holds_is_refused(path: Path, monkeypatch: pytest.
 
 
 def with_array(path: Path, name: str, change: Callable[[np.ndarray], Any]) -> Path:
-    """A copy of a model file with another array, its CRC in order."""
-    with zipfile.ZipFile(path) as archive:
-        parts = {member: archive.read(member) for member in archive.namelist()}
-    content = io.BytesIO()
-    np.save(content, change(np.load(io.BytesIO(parts[f"{name}.npy"]))))
-    parts[f"{name}.npy"] = content.getvalue()
-    other = path.with_name("other.rs")
-    with zipfile.ZipFile(other, "w") as archive:
-        for member, text in parts.items():
-            archive.writestr(member, text)
-    return other
+    """A copy of a model file with another array."""
+
+    def change_content(content: bytes) -> bytes:
+        np.save(stream := io.BytesIO(), change(np.load(io.BytesIO(content))))
+        return stream.getvalue()
+
+    return rewritten(path, f"{name}.npy", change_content)
 
 
 ARRAYS: list[tuple[str, Callable[[np.ndarray], Any], str]] = [

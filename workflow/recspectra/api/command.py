@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import csv
+import re
+import sys
 from pathlib import Path
 
 import pandas as pd
 
 from recspectra.api.model import Model, load, words_of
 from recspectra.config.base import ConfigError
+from recspectra.data.columns import WHOLE, number_problem
 from recspectra.data.text import READ_ERRORS
 from recspectra.evaluation.list_files import table
 from recspectra.files import MODEL_FILE, atomic, open_regular
@@ -30,6 +33,7 @@ and, if its rows are not in the order of time, time. docs/library.md describes t
 `make help` lists what runs studies."""
 
 IDS = ("user", "item")  # columns of what is written
+FORMULA = re.compile(r"[=@+-]")  # how a cell begins that a spreadsheet runs
 
 
 def run() -> None:
@@ -45,6 +49,8 @@ def run() -> None:
         print(found.to_string(index=False))
         return
     write(found, args.out)
+    if args.out.suffix != ".parquet" and (risky := _formula_in(found)):
+        print(f"note: {args.out}: a spreadsheet may run ids such as {risky!r} as a formula", file=sys.stderr)
     print(f"{args.out}: {len(found):,} rows for {found['user'].nunique():,} users of {_name(model)}")
 
 
@@ -72,11 +78,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     whom.add_argument("--all", action="store_true", help="all users of the model")
     whom.add_argument("--history", type=Path, help="a CSV file: users, new ones too, and what they have")
-    own.add_argument("--k", type=int, default=10, help="items a user (default 10)")
+    own.add_argument("--k", type=_whole, default=10, help="items a user (default 10)")
     own.add_argument("--seen", action="store_true", help="do not leave out what a user has")
     own.add_argument("--out", type=Path, help="a .csv, .tsv or .parquet file; else they are printed")
     own.add_argument("--any-code", action="store_true", help="accept a model that other code saved")
     return parser
+
+
+def _whole(text: str) -> int:
+    """Return a whole number; Python would read `1_0` as 10."""
+    if not WHOLE.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number")
+    return int(text)
 
 
 def find(given: str, runs: Path = Path("results/runs")) -> Path:
@@ -132,6 +145,12 @@ def write(frame: pd.DataFrame, path: Path) -> None:
             frame.to_csv(temporary, index=False, lineterminator="\n", **how)
         else:
             frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def _formula_in(frame: pd.DataFrame) -> str:
+    """Return an id that a spreadsheet would take for a formula, or an empty text."""
+    texts = (str(value) for role in IDS for value in frame[role].unique())
+    return next((text for text in texts if FORMULA.match(text) and number_problem(text)), "")
 
 
 def _read_history(path: Path) -> pd.DataFrame:

@@ -22,11 +22,9 @@ from recspectra.config.settings import load_settings
 from recspectra.config.yaml_io import validate
 from recspectra.data import splits
 from recspectra.data.ids import Ids
-from recspectra.data.interactions import DataError, Interactions, from_pairs
-from recspectra.data.leaks import has_times
+from recspectra.data.interactions import DataError, Interactions
 from recspectra.data.prepare import prepare
 from recspectra.data.sources import how_to_get
-from recspectra.data.tables import InteractionTable
 from recspectra.files import PACKAGE_DIR, open_regular
 from recspectra.fitting.scoring import Inputs
 from recspectra.planning import mirror_of
@@ -63,8 +61,6 @@ class Data:
     ids: Ids
     ordered: bool
     said: tuple[str, ...] = ()
-    _timed: bool = True  # else the times of the parts are places, not those of the file
-    _in_order: Interactions | None = None  # all, where the parts together do not say their order
     _spectra: dict[tuple[str, str, int], Spectrum] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -85,8 +81,6 @@ class Data:
     @cached_property
     def known(self) -> Interactions:
         """All interactions, those of the test part included."""
-        if self._in_order is not None:
-            return self._in_order
         return self.train.merged(self.valid).merged(self.test)
 
     @cached_property
@@ -100,8 +94,7 @@ class Data:
             raise ConfigError(f"part: '{part}' is none of train, valid, test, all")
         found = self.known if part == "all" else getattr(self, part)
         columns = {"user": self.ids.users[found.users], "item": self.ids.items[found.items]}
-        timed = self._timed and found.times is not None
-        return pd.DataFrame(columns | {"time": found.times} if timed else columns)
+        return pd.DataFrame(columns if found.times is None else columns | {"time": found.times})
 
     def inputs(self, on: str, needs: Iterable[tuple[str, int]] = ()) -> tuple[Inputs, str]:
         """Return what a fit on a part is given, and what the fit calls that part.
@@ -292,22 +285,7 @@ def _prepared(config: DatasetConfig, mirror: str | Path | None = None) -> Data:
     table, said = prepare(config, _folder(config, mirror), files_of(catalog(), config))
     pieces, ids, also = splits.split_with_ids(table, config)
     also += splits.check_counts(config, splits.statistics(config, pieces))
-    return Data(
-        config.name, config.title, **pieces, ids=ids, ordered=config.ordered, said=(*said, *also),
-        _timed=has_times(config, table), _in_order=_in_order(table, config, pieces["train"].shape),
-    )  # fmt: skip
-
-
-def _in_order(table: InteractionTable, config: DatasetConfig, shape: tuple[int, int]) -> Interactions | None:
-    """Return all interactions of drawn parts in the order of the file.
-
-    The parts put together lack it where times are equal, and where there are none: then the parts' own times
-    put test items last, so that no fit learns where they lie.
-    """
-    if not config.ordered or config.split.recipe not in splits.DRAWN:
-        return None
-    dense, _, _ = table.densified()
-    return from_pairs(dense.users, dense.items, dense.times, shape)
+    return Data(config.name, config.title, **pieces, ids=ids, ordered=config.ordered, said=(*said, *also))
 
 
 def nothing_of(part: Interactions) -> Interactions:

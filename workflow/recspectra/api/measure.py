@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -19,8 +19,9 @@ from recspectra.config.metric_names import of_users
 from recspectra.config.study import ProtocolConfig, View
 from recspectra.config.yaml_io import validate
 from recspectra.data.ids import Ids
-from recspectra.data.interactions import DataError, Interactions
+from recspectra.data.interactions import DataError
 from recspectra.evaluation.hits import RankedLists
+from recspectra.evaluation.hits import compare as compare_lists
 from recspectra.evaluation.lists import Lists
 from recspectra.evaluation.measure import of_every_user, ranked_lists
 from recspectra.evaluation.metrics import METRICS
@@ -408,11 +409,9 @@ def _given(name: str, model: Lists | pd.DataFrame, data: Data, plan: ProtocolCon
     if isinstance(lists, ReadLists):
         _check_history(name, lists, plan, view)
     allowed = lists.without(Inputs(data.train, data.valid, data.ordered, {}).part(view.mask))
-    _warn_of_seen(name, lists, allowed, view)
     top = allowed.cut(max(plan.k)).of_all(data.train.n_users)
-    _warn_without_lists(name, top, getattr(data, plan.target))
-    _warn_of_short(name, top, getattr(data, plan.target), min(max(plan.k), data.train.n_items))
-    _warn_without_hits(name, top, getattr(data, plan.target))
+    for words in _oddities(lists, allowed, top, data, plan, view):
+        warnings.warn(f"'{name}'{words}", stacklevel=2)
     places = np.tile(np.arange(1, top.shape[1] + 1, dtype=np.int32), (len(top), 1))
     return _padded(Ranking(top, places, NO_CUTS), max(plan.k))
 
@@ -433,44 +432,27 @@ def _check_history(name: str, lists: ReadLists, plan: ProtocolConfig, view: View
     )
 
 
-def _warn_of_seen(name: str, lists: Lists, allowed: Lists, view: View) -> None:
-    if taken := int((lists.items >= 0).sum() - (allowed.items >= 0).sum()):
-        warnings.warn(
-            f"'{name}': {taken:,} of {int((lists.items >= 0).sum()):,} entries are items that the user has "
-            f"in {view.mask}; they are taken out, as for all models",
-            stacklevel=2,
+def _oddities(
+    lists: Lists, allowed: Lists, top: np.ndarray, data: Data, plan: ProtocolConfig, view: View
+) -> Iterator[str]:
+    """Yield what a reader of the numbers should know of given lists: what was taken out, what is missing."""
+    truth, most = getattr(data, plan.target), min(max(plan.k), data.train.n_items)
+    entries, lengths = int((lists.items >= 0).sum()), (top >= 0).sum(axis=1)[truth.lengths > 0]
+    if taken := entries - int((allowed.items >= 0).sum()):
+        yield (
+            f": {taken:,} of {entries:,} entries are items that the user has in {view.mask}; they are taken "
+            "out, as for all models"
         )
-
-
-def _warn_without_lists(name: str, top: np.ndarray, truth: Interactions) -> None:
-    measured = truth.lengths > 0
-    if lost := int((measured & (top < 0).all(axis=1)).sum()):
-        warnings.warn(
-            f"'{name}' has no list for {lost:,} of the {int(measured.sum()):,} users that are measured; they "
-            "count as misses",
-            stacklevel=2,
-        )
-
-
-def _warn_of_short(name: str, top: np.ndarray, truth: Interactions, most: int) -> None:
-    """Warn of lists that end before the largest cut-off, those of users without any left out."""
-    lengths = (top >= 0).sum(axis=1)[truth.lengths > 0]
+    if lost := int((lengths == 0).sum()):
+        of_all = f"{lost:,} of the {len(lengths):,} users"
+        yield f" has no list for {of_all} that are measured; they count as misses"
     if short := int(((lengths > 0) & (lengths < most)).sum()):
-        warnings.warn(
-            f"'{name}' has lists of fewer than {most:,} items for {short:,} of the {len(lengths):,} users "
-            "that are measured; what is not there counts as a miss",
-            stacklevel=2,
+        yield (
+            f" has lists of fewer than {most:,} items for {short:,} of the {len(lengths):,} users that are "
+            "measured; what is not there counts as a miss"
         )
-
-
-def _warn_without_hits(name: str, top: np.ndarray, truth: Interactions) -> None:
-    """Warn of lists that hold nothing of what is to be found, which nobody's lists do by chance."""
-    rows, places = np.nonzero(top >= 0)
-    pairs = truth.users * truth.n_items + truth.items
-    wanted = np.isin(rows * truth.n_items + top[rows, places], pairs)
-    if len(rows) and not wanted.any():
-        warnings.warn(
-            f"'{name}' holds nothing that is to be found: lists of `recommend` leave out all that "
-            "a user has, the test part included; give the model itself",
-            stacklevel=2,
+    if lengths.any() and not compare_lists(top, truth).hits.any():
+        yield (
+            " holds nothing that is to be found: lists of `recommend` leave out all that a user has, the "
+            "test part included; give the model itself"
         )

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from recspectra.config.base import ConfigError
-from recspectra.data.columns import BadCell, TimeColumn, as_ids
+from recspectra.data.columns import BadCell, TimeColumn, as_ids, id_problem
 from recspectra.data.ids import Ids, spelled
 from recspectra.data.interactions import DataError, Interactions, from_pairs
 
@@ -68,6 +68,8 @@ def asked_users(model: Model, users: Any, history: Any) -> Asked:
 def _with_history(model: Model, names: list[str], given: Mapping[str, list[str]]) -> Asked:
     known = model.ids.known_users(names)
     unknown = dict.fromkeys(name for name, place in zip(names, known, strict=True) if place < 0)
+    if problem := next(filter(None, map(id_problem, unknown)), ""):
+        raise DataError(f"history: user {problem}")
     new = {name: len(model.ids.users) + number for number, name in enumerate(unknown)}
     users = np.array([*model.ids.users.astype(str), *new]) if new else model.ids.users
     rows = known.copy()

@@ -1,8 +1,7 @@
 """The order of a user's interactions, taken from another source with the same ids.
 
-Only train and valid pairs are looked up, and only their order is kept: a fit sees train
-times 1, 2, 3, ..., not the places in the other source's sequences, whose gaps would tell
-where the held-out pairs lie.
+Only train and valid pairs are looked up, and the split keeps only their order: a fit does not see
+the places in the other source's sequences, whose gaps would tell where the held-out pairs lie.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import numpy as np
 from recspectra.data.interactions import DataError
 from recspectra.data.tables import PARTS, InteractionTable
 
-TRAIN, VALID, TEST = range(len(PARTS))
+TEST = PARTS.index("test")
 
 
 def in_order_of(table: InteractionTable, other: InteractionTable) -> InteractionTable:
@@ -32,7 +31,8 @@ def in_order_of(table: InteractionTable, other: InteractionTable) -> Interaction
     Returns
     -------
     InteractionTable
-        The same rows in the same order, with new times (see `times_by_part`).
+        The same rows in the same order; as times the places in the other source, of test pairs after them
+        all the rows of the file.
 
     Raises
     ------
@@ -42,35 +42,9 @@ def in_order_of(table: InteractionTable, other: InteractionTable) -> Interaction
     if table.parts is None:
         raise DataError("an order can be taken from another source for a shipped split alone")
     known = table.parts != TEST
-    place = np.arange(len(table))
-    place[known] = _places(table, known, other)
-    users = np.unique(table.users, return_inverse=True)[1]
-    return replace(table, times=times_by_part(users, place, table.parts))
-
-
-def times_by_part(users: np.ndarray, place: np.ndarray, parts: np.ndarray) -> np.ndarray:
-    """Return times that order each user's pairs; those of train depend on train alone.
-
-    A user's train pairs get 1, 2, 3, ... in the order of `place`; a valid pair gets a
-    time between its neighbours in train, or before or after all of them; test pairs
-    follow in file order.
-
-    Parameters
-    ----------
-    users, place, parts : int arrays
-        User, place in time (comparable within a user) and part of each row.
-    """
-    order = np.lexsort((np.where(parts == TEST, 0, place), parts == TEST, users))
-    owner, part = users[order], parts[order]
-    first = np.flatnonzero(np.diff(owner, prepend=-1))
-    start = np.repeat(first, np.diff(first, append=len(owner)))
-    trained = np.cumsum(part == TRAIN)
-    seen = trained - np.concatenate([[0], trained])[start]  # of the user, this row included
-    known = np.bincount(users, parts != TEST)[owner]
-    rank = np.arange(len(owner)) - start
-    times = np.empty(len(owner))
-    times[order] = np.choose(part, [seen, seen + (rank + 1) / (known + 1), seen + 1 + rank - known])
-    return times
+    places = np.arange(len(table)) + len(other)
+    places[known] = _places(table, known, other)
+    return replace(table, times=places.astype(np.float64))
 
 
 # ----------------------------------------------------------------------------- details

@@ -83,6 +83,27 @@ def as_ids(labels: Sequence[str]) -> np.ndarray:
     return np.array(labels, dtype=str)
 
 
+def id_problem(label: str) -> str:
+    """Return why a text is no id, or an empty text."""
+    if len(label) > LONGEST_ID:
+        return f"an id of {len(label):,} characters; is this the right column?"
+    if "\n" in label or "\r" in label:
+        return f"{label!r} holds a line break; is a quote not closed?"
+    if len(label) > 1 and label[0] == label[-1] == '"':
+        return (
+            f"the quotes of {label} would be part of the id; write it without them (a comma-separated "
+            "file may have quotes, with no blank before them)"
+        )
+    if "\0" in label:
+        return f"{label!r} holds a NUL character"
+    if BYTE_ORDER_MARK in label:
+        return (
+            f"{label!r} holds a byte order mark (U+FEFF), which stands at the start of a file; "
+            "were files joined? Take it out"
+        )
+    return ""
+
+
 class IdColumn:
     """Ids of users or items; with `whole` all must be whole numbers from 0.
 
@@ -120,22 +141,8 @@ class IdColumn:
         return codes, np.isin(codes, self._missing) if self._missing else None
 
     def _problem(self, label: str) -> str:
-        if len(label) > LONGEST_ID:
-            return f"an id of {len(label):,} characters; is this the right column?"
-        if "\n" in label or "\r" in label:
-            return f"{label!r} holds a line break; is a quote not closed?"
-        if len(label) > 1 and label[0] == label[-1] == '"':
-            return (
-                f"the quotes of {label} would be part of the id; write it without them (a comma-separated "
-                "file may have quotes, with no blank before them)"
-            )
-        if "\0" in label:
-            return f"{label!r} holds a NUL character"
-        if BYTE_ORDER_MARK in label:
-            return (
-                f"{label!r} holds a byte order mark (U+FEFF), which stands at the start of a file; "
-                "were files joined? Take it out"
-            )
+        if problem := id_problem(label):
+            return problem
         if not self.whole:
             return ""
         if not re.fullmatch("[+-]?[0-9]+", label):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -146,15 +145,11 @@ def positions(known: pd.Index, given: Any, role: str) -> np.ndarray:
     """
     texts = spelled(given)
     found = known.get_indexer(texts)
-    if len(lost := np.flatnonzero(found < 0)):
-        raise DataError(unknown([texts[i] for i in lost], known, role))
-    return found
-
-
-def unknown(lost: Sequence[str], known: Sequence[str], role: str) -> str:
-    """Return the message for ids that are not there."""
-    first = lost[0][:SHOWN]
+    lost = np.flatnonzero(found < 0)
+    if not len(lost):
+        return found
+    first = texts[lost[0]][:SHOWN]
     near = difflib.get_close_matches(first, known[:100_000], n=1, cutoff=0.6)
     hint = f"; did you mean '{near[0]}'?" if near else f" (such as {', '.join(map(str, known[:3]))})"
     more = f" and {len(lost) - 1:,} more" if len(lost) > 1 else ""
-    return f"unknown {role} {first!r}{more}: the data have {len(known):,} {role}s{hint}"
+    raise DataError(f"unknown {role} {first!r}{more}: the data have {len(known):,} {role}s{hint}")

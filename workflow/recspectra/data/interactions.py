@@ -31,16 +31,20 @@ class Interactions:
         Time stamps in seconds, where the source has them.
     n_items : int
         Number of items.
+    preceding : int32 array, shape (n_interactions,), or None
+        Of a part of a split: how many interactions of the same user in earlier parts come before each. None
+        where times say so, and where all do.
     """
 
     indptr: np.ndarray
     items: np.ndarray
     times: np.ndarray | None
     n_items: int
+    preceding: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Lock the arrays: masks, other lists and other trials read the same ones."""
-        for name in ("indptr", "items", "times"):
+        for name in ("indptr", "items", "times", "preceding"):
             if (array := getattr(self, name)) is not None:
                 object.__setattr__(self, name, read_only(array))
 
@@ -102,26 +106,32 @@ class Interactions:
         return self.items[self.indptr[user] : self.indptr[user + 1]]
 
     def merged(self, other: Interactions) -> Interactions:
-        """Return the union with later interactions, in time order where times exist."""
+        """Return the union with later interactions, in the order of `preceding`, of times, or as given."""
         users = np.concatenate([self.users, other.users])
         items = np.concatenate([self.items, other.items])
         times = None
         if self.times is not None and other.times is not None:
             times = np.concatenate([self.times, other.times])
+        if other.preceding is not None:
+            own = np.arange(self.nnz) - np.repeat(self.indptr[:-1], self.lengths)
+            order = np.argsort(np.concatenate([2 * own + 1, 2 * other.preceding]), kind="stable")
+            users, items, times = users[order], items[order], None if times is None else times[order]
         return from_pairs(users, items, times, self.shape)
 
     def save(self, path: Path | str) -> None:
         """Write to an npz file, atomically."""
-        times = {} if self.times is None else {"times": self.times}
+        optional = {"times": self.times, "preceding": self.preceding}
+        present = {name: array for name, array in optional.items() if array is not None}
         shape = np.array(self.shape, dtype=np.int64)
-        write_npz(path, indptr=self.indptr, items=self.items, shape=shape, **times)
+        write_npz(path, indptr=self.indptr, items=self.items, shape=shape, **present)
 
     @classmethod
     def load(cls, path: Path | str) -> Interactions:
         """Read what `save` wrote, and check that it is consistent."""
         arrays = read_npz(path)
         try:
-            loaded = cls(arrays["indptr"], arrays["items"], arrays.get("times"), int(arrays["shape"][1]))
+            times, preceding = arrays.get("times"), arrays.get("preceding")
+            loaded = cls(arrays["indptr"], arrays["items"], times, int(arrays["shape"][1]), preceding)
         except KeyError as error:
             raise ArtifactError(f"{path}: array {error} is missing; delete it and run again") from None
         inside = loaded.nnz == 0 or (loaded.items.min() >= 0 and loaded.items.max() < loaded.n_items)

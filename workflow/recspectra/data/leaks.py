@@ -7,25 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from recspectra.config.dataset import DatasetConfig
 from recspectra.data.interactions import Interactions
-from recspectra.data.tables import InteractionTable
 
 
-def has_times(config: DatasetConfig, table: InteractionTable) -> bool:
-    """Return whether times mean time, and are no places in an order that was taken from another file."""
-    return config.ordered and table.times is not None and config.reader.order_from is None
-
-
-def leaks(pieces: Mapping[str, Interactions], timed: bool) -> dict[str, Any]:
+def leaks(pieces: Mapping[str, Interactions]) -> dict[str, Any]:
     """Return checks of a split for `stats.json`.
 
     Parameters
     ----------
     pieces : mapping
-        `train`, `valid` and `test`.
-    timed : bool
-        Whether their times are those of the file; else nothing can be said of time.
+        `train`, `valid` and `test`; without times nothing can be said of time.
 
     Returns
     -------
@@ -42,7 +33,7 @@ def leaks(pieces: Mapping[str, Interactions], timed: bool) -> dict[str, Any]:
         "test_in_valid": _both(test, valid),
         "valid_in_train": _both(valid, train),
     }
-    return found | (_in_time(train, valid, test) if timed else dict.fromkeys(OF_TIME))
+    return found | (_in_time(train, valid, test) if train.times is not None else dict.fromkeys(OF_TIME))
 
 
 OF_TIME = (

@@ -55,7 +55,7 @@ def _steps(config: DatasetConfig, folder: Path) -> Iterator[list[tuple[str, str]
     yield [("" if said else "filter", _counted(kept, "kept" if said else "drops nothing:"))]
     yield [("split", _split_in_words(config))]
     pieces, said = splits.split(kept, config)
-    told = leaks.describe(leaks.leaks(pieces, leaks.has_times(config, kept)))
+    told = leaks.describe(leaks.leaks(pieces))
     yield [*(("", words) for words in said), *_parts(config, pieces), *(("", words) for words in told)]
 
 

@@ -8,6 +8,7 @@ raises `DataError` with file and line.
 from __future__ import annotations
 
 import csv
+import functools
 import inspect
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from recspectra.config import inter_files
 from recspectra.config.base import check_known
 from recspectra.config.dataset import ROLES, DatasetConfig, SourceFile
 from recspectra.data import alignment, synthetic
-from recspectra.data.columns import IdColumn, NumberColumn, TimeColumn
+from recspectra.data.columns import NUMBER, IdColumn, NumberColumn, TimeColumn
 from recspectra.data.gather import Gathered
 from recspectra.data.interactions import DataError
 from recspectra.data.tables import PARTS, Account, InteractionTable, concatenate
@@ -111,16 +112,10 @@ def _check_regular(dataset: str, path: Path) -> None:
 
 def _check_reader(dataset: str, name: str, options: Mapping[str, Any]) -> None:
     """Refuse a reader that does not exist and an option that it does not have."""
-    check_known(
-        [name], READERS, f"dataset '{dataset}': unknown reader '{{name}}'; known: {{known}}", DataError
-    )
-    _check_options(dataset, name, options)
-
-
-def _check_options(dataset: str, name: str, options: Mapping[str, Any]) -> None:
-    """Refuse an option that the reader does not have."""
-    known = [n for n in inspect.signature(READERS[name]).parameters if n not in ("path", "file")]
+    said = f"dataset '{dataset}': unknown reader '{{name}}'; known: {{known}}"
+    check_known([name], READERS, said, DataError)
     kinds = get_type_hints(READERS[name])
+    known = [n for n in inspect.signature(READERS[name]).parameters if n not in ("path", "file")]
     said = f"dataset '{dataset}': reader '{name}' has no option '{{name}}'; known: {{known}}"
     check_known(options, known, said, DataError)
     for option, value in options.items():
@@ -177,7 +172,7 @@ def _gather(
 ) -> InteractionTable:  # fmt: skip
     """Read all records of a text file; `places` says in which column (from 0) a role stands."""
     columns: dict[str, Any] = {}
-    if header and all(_is_number(header[places[role]]) for role in ("user", "item")):
+    if header and all(NUMBER.fullmatch(header[places[role]]) for role in ("user", "item")):
         header = ()  # pandas calls columns 0 and 1, which user 0 and item 1 are as well
     for role, place in places.items():
         if role in ("user", "item"):
@@ -368,18 +363,8 @@ def read_table(
     if ending.endswith((".parquet", ".pq")):
         return _parquet(path, file, names, missing)
     chosen = separator or ("\t" if ending.endswith((".tsv", ".inter")) else ",")
-    rows = records(path, file, chosen)
-    present = _first_row(path, file, rows)
-    if header:
-        places = _places(path, file, names, present, chosen)
-    else:
-        places = _numbered(path, file, names, present, chosen)
-        rows = records(path, file, chosen)  # once more, from the top
-    names_row = present if header else ()
-    table = _gather(path, file, rows, places, len(present), missing, header=names_row)
-    _need_rows(path, table, header)
-    shown = _named(places, names_row)
-    return _laid_out(table, f"text, separator {_shown(chosen)}{'' if header else ', no header'}", shown)
+    form = f"text, separator {_shown(chosen)}{'' if header else ', no header'}"
+    return _read_columns(path, file, lambda _: names, chosen, header, missing, form)
 
 
 def read_inter(
@@ -398,14 +383,26 @@ def read_inter(
     named are RecBole's own (`user_id`, `item_id`, and where they are there `rating`, `timestamp`).
     """
     given = {"user": user_column, "item": item_column, "rating": rating_column, "time": time_column}
-    _check_distinct(path, {role: column for role, column in given.items() if column})
+    given = {role: column for role, column in given.items() if column}
+    _check_distinct(path, given)
+    names_in = functools.partial(inter_files.columns_of, given)
+    return _read_columns(path, file, names_in, separator, True, missing, "RecBole's .inter, separator tab")
+
+
+def _read_columns(
+    path: Path, file: SourceFile | None, names_in: Callable[[list[str]], Mapping[str, Any]], separator: str,
+    header: bool, missing: str, form: str,
+) -> InteractionTable:  # fmt: skip
+    """Read a text with a column for each role; `names_in` says which, given the cells of the first line."""
     rows = records(path, file, separator)
     present = _first_row(path, file, rows)
-    names = inter_files.columns_of({role: column for role, column in given.items() if column}, present)
-    places = _places(path, file, names, present, separator)
-    table = _gather(path, file, rows, places, len(present), missing, header=present)
-    _need_rows(path, table, header=True)
-    return _laid_out(table, "RecBole's .inter, separator tab", _named(places, present))
+    find = _places if header else _numbered
+    places = find(path, file, names_in(present), present, separator)
+    rows = rows if header else records(path, file, separator)  # once more, from the top
+    names_row = present if header else ()
+    table = _gather(path, file, rows, places, len(present), missing, header=names_row)
+    _need_rows(path, table, header)
+    return _laid_out(table, form, _named(places, names_row))
 
 
 def _named(places: Mapping[str, int], names: Sequence[str]) -> dict[str, str]:
@@ -465,7 +462,7 @@ def _why_absent(
         return _separator_hint(found)
     if any(f'"{column}"' in present for column in wanted.values()):
         return "; the names are in quotes, which tab-separated files do not have: write it without quotes"
-    if not set(wanted.values()) & set(present) and any(_is_number(cell) for cell in present):
+    if not set(wanted.values()) & set(present) and any(NUMBER.fullmatch(cell) for cell in present):
         return "; if the first line holds data, write `header: false` and number the columns from 1"
     return ""
 
@@ -477,14 +474,6 @@ def _separator_hint(separator: str) -> str:
 
 def _shown(separator: str) -> str:
     return {"\t": "tab", " ": "blank"}.get(separator, f"'{separator}'")
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
 
 
 def _numbered(

@@ -8,6 +8,7 @@ quarter of MovieLens-1M's leave-one-out targets.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ import numpy as np
 
 from recspectra.config.dataset import DatasetConfig, SplitConfig
 from recspectra.config.moments import moment
-from recspectra.data import alignment
 from recspectra.data.filters import keep
 from recspectra.data.ids import Ids
 from recspectra.data.interactions import DataError, Interactions, from_pairs
@@ -236,14 +236,11 @@ def split_with_ids(
             f"dataset '{config.name}' has {shape[0]} user(s) and {shape[1]} item(s) after filter and "
             "split; at least two of each are needed"
         )
-    pieces, times = {}, _times_of(dense, parts, config)
     for code, name in enumerate(PARTS):
-        rows = parts == code
-        if not rows.any():
+        if not (parts == code).any():
             why = _why_empty(name, dense, config)
             raise DataError(f"dataset '{config.name}': the {name} part of the split is empty{why}")
-        of_part = None if times is None else times[rows]
-        pieces[name] = from_pairs(dense.users[rows], dense.items[rows], of_part, shape)
+    pieces = _pieces(dense, parts, config, shape)
     refuse_masked(config.name, pieces)
     return pieces, Ids(user_labels, item_labels), said
 
@@ -269,19 +266,53 @@ def _why_dropped(config: SplitConfig) -> str:
     return f"with fewer than {least} interactions"
 
 
-def _times_of(table: InteractionTable, parts: np.ndarray, config: DatasetConfig) -> np.ndarray | None:
-    """Return the times of a dense table's rows; None where the order of parts says all.
+def _pieces(
+    table: InteractionTable, parts: np.ndarray, config: DatasetConfig, shape: tuple[int, int]
+) -> dict[str, Interactions]:
+    """Return the parts of a dense table, each user's rows from the oldest to the newest."""
+    order = _positions(table, _by_time(table) if config.ordered else np.arange(len(table)))[0]
+    # An order that was taken from another file says nothing of moments.
+    times = table.times if config.ordered and config.reader.order_from is None else None
+    pieces: dict[str, Interactions] = {}
+    for code, name in enumerate(PARTS):
+        known = order[parts[order] <= code]
+        held = parts[known] == code
+        rows = known[held]
+        of_part = None if times is None else times[rows]
+        piece = from_pairs(table.users[rows], table.items[rows], of_part, shape)
+        mixed = config.ordered and _is_mixed(config)
+        preceding = _preceding(table.users[known], None if times is None else times[known], held)
+        pieces[name] = replace(piece, preceding=preceding if mixed else None)
+    return pieces
 
-    Drawn parts of rows that are ordered without times get 1, 2, 3, ... in the order of the file,
-    so that train and valid together stand in it too. Row numbers would tell a fit where the
-    held-out rows lie (see `alignment.times_by_part`).
+
+def _is_mixed(config: DatasetConfig) -> bool:
+    """Return whether a user's held-out rows may stand between those of train."""
+    split = config.split
+    return split.recipe in DRAWN or split.draws_valid or config.reader.order_from is not None
+
+
+def _preceding(owner: np.ndarray, times: np.ndarray | None, held: np.ndarray) -> np.ndarray | None:
+    """Return how many of the user's rows of earlier parts come before each row of a part.
+
+    Row numbers would say the same, and tell a fit where test rows lie.
+
+    Parameters
+    ----------
+    owner, times, held : arrays
+        User and time of each row of the part and of earlier ones, and which are of the part. Rows are
+        grouped by user, the oldest first.
+
+    Returns
+    -------
+    int32 array or None
+        None where times, and behind equal ones the rows of the part, give the same order.
     """
-    if not config.ordered:
+    keys = (held, owner) if times is None else (held, times, owner)
+    if np.array_equal(np.lexsort(keys), np.arange(len(owner))):
         return None
-    interleaved = config.split.recipe in DRAWN or config.split.draws_valid  # a user's train and valid
-    if table.times is None and interleaved:
-        return alignment.times_by_part(table.users, np.arange(len(table)), parts)
-    return table.times
+    counts = np.concatenate([[0], np.cumsum(~held)])
+    return (counts[1:] - counts[np.searchsorted(owner, owner)])[held].astype(np.int32)
 
 
 def check_counts(config: DatasetConfig, found: dict[str, Any]) -> list[str]:

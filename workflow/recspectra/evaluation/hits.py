@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import scipy.sparse as sp
 
 from recspectra.data.interactions import Interactions
+
+DENSE = 100_000_000  # cells, a byte each, up to which hits are looked up in a dense matrix: six times faster
 
 
 @dataclass(frozen=True)
@@ -83,11 +86,6 @@ class RankedLists:
         places = np.arange(1.0, self.hits.shape[1] + 1) if self.positions is None else self.positions
         return np.where(self.hits, places, np.inf).min(axis=1, initial=np.inf)
 
-    @cached_property
-    def reordered(self) -> dict[int, RankedLists]:
-        """The first K items in another order, by K: filled by metrics that share it."""
-        return {}
-
 
 def discounts(depth: int) -> np.ndarray:
     """Return 1 / log2(p + 1) for positions p = 1..depth."""
@@ -117,12 +115,20 @@ def compare(
         What may not be recommended, for metrics that need whole lists.
     """
     users = np.flatnonzero(truth.lengths > 0)
-    items = lists[users]
-    wanted = np.unique(truth.users * truth.n_items + truth.items)
-    keys = users[:, None] * truth.n_items + items
-    place = np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)
-    hits = (wanted[place] == keys) & (items >= 0)
-    targets = np.bincount(wanted // truth.n_items, minlength=truth.n_users)[users]
+    items, wanted = lists[users], truth.matrix[users]
+    targets = np.diff(wanted.indptr).astype(np.int64)
     places = None if positions is None else positions[users]
     candidates = None if masked is None else masked.n_items - masked.distinct.lengths[users]
-    return RankedLists(items, hits, targets, users, places, train, candidates)
+    return RankedLists(items, _held(wanted, items), targets, users, places, train, candidates)
+
+
+def _held(rows: sp.csr_array, items: np.ndarray) -> np.ndarray:
+    """Return whether each row of a matrix holds the items that are listed for it; -1 is none."""
+    if np.prod(rows.shape, dtype=np.int64) <= DENSE:
+        held = np.take_along_axis(rows.astype(bool).toarray(), np.maximum(items, 0).astype(np.intp), axis=1)
+    else:
+        count, n_items = rows.shape
+        known = np.repeat(np.arange(count), np.diff(rows.indptr)) * n_items + rows.indices
+        asked = np.arange(count)[:, None] * n_items + items
+        held = known[np.minimum(np.searchsorted(known, asked), len(known) - 1)] == asked
+    return held & (items >= 0)

@@ -20,6 +20,7 @@ from recspectra.evaluation.list_files import read_rows
 from recspectra.evaluation.read_lists import BOTH, rankings
 from recspectra.files import provenance, read_npz, write_json, write_npz
 from recspectra.fitting.ranking import list_name
+from recspectra.fitting.scoring import NOT_LISTS
 from recspectra.paths import Paths
 
 MASKED = [list_name("test", history, BOTH) for history in (BOTH, "train")]
@@ -77,8 +78,7 @@ def import_lists(
     lists = rankings(placed, train, valid, job.histories, job.config.fit, job.config.top)
     record = _record(job, data) | {"lists": _counts(job, placed), "doubts": as_dicts(odd)}
     write_json(folder / "run.json", record)
-    words = {"status": "ok", "data": data, "code": job.code}
-    write_npz(folder / "rankings.npz", **{name: np.str_(word) for name, word in words.items()}, **lists)
+    write_npz(folder / "rankings.npz", **{name: np.str_(record[name]) for name in NOT_LISTS}, **lists)
     return record
 
 

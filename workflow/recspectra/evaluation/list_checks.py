@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recspectra.data.columns import clean_id
+from recspectra.data.columns import WHOLE, clean_id
 from recspectra.data.ids import Ids
 from recspectra.data.interactions import DataError
 from recspectra.evaluation.list_files import ListRows
@@ -109,7 +109,7 @@ def _why(lost: list[str], given: list[str], known: list[str], other: list[str]) 
         return f"; {near!r} is: upper and lower case differ"
     if len(lost) > MOSTLY * len(given) and len(set(lost) & set(other)) > MOSTLY * len(lost):
         return "; they are ids of the other kind: are the columns of user and item swapped?"
-    if all(text.isdigit() and int(text) <= len(known) for text in given):
+    if all(WHOLE.fullmatch(text) and int(text) <= len(known) for text in given):
         return (
             f"; all are whole numbers up to {len(known):,}: a program's own numbers (RecBole counts from 1) "
             "in place of the ids of your file? Map them back, in RecBole by `dataset.id2token(field, ids)`"

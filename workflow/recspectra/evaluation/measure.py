@@ -75,18 +75,14 @@ def measure(
     Raises
     ------
     ArtifactError
-        Rankings are missing, damaged, of another split or other code, or lack a list.
+        Rankings are missing, damaged, of another run, split or code, or lack a list.
     """
     rows: list[dict[str, Any]] = []
     users = PerUser()
     masks = {"train": pieces["train"], "train+valid": pieces["train"].merged(pieces["valid"])}
     own_members = {target: _members(pieces, target) for target in ("test", "valid")}
     for item in _distinct(planned):
-        folder = Paths(results).planned(item)
-        lists = read_npz(folder / "rankings.npz")
-        check_made_from(folder / "rankings.npz", str(lists.get("data", "")), data, folder)
-        if code is not None:
-            check_code(folder / "rankings.npz", str(lists.get("code", "")), code(item.run.model), folder)
+        lists = read_rankings(item, results, data, code)
         for protocol, view in _views(protocols, item.run.fit):
             status = _status(item, lists, list_name(protocol.target, view.history, view.mask))
             head, truth = _labels(item, protocol, view), pieces[protocol.target]
@@ -106,6 +102,32 @@ def measure(
                 if group == protocol.users and there:
                     users.add(head, everyone.within(members), _kept(values, members))
     return Measured(pd.DataFrame(rows, columns=COLUMNS), users)
+
+
+def read_rankings(
+    item: PlannedRun, results: Path, data: str, code: Callable[[str], str] | None = None
+) -> dict[str, np.ndarray]:
+    """Return the arrays of a run's `rankings.npz`; see `measure` for what is compared.
+
+    Raises
+    ------
+    ArtifactError
+        The file is missing, damaged, or of another run, split or code; the message names it.
+    """
+    folder = Paths(results).planned(item)
+    path = folder / "rankings.npz"
+    lists = read_npz(path)
+    wanted = {"key": item.run.key, "seed": str(item.seed)}
+    found = {name: str(lists.get(name, word)) for name, word in wanted.items()}  # older files have neither
+    if found != wanted:
+        raise ArtifactError(
+            f"{path}: holds the lists of run {found['key']}, seed {found['seed']}; was it moved here? "
+            f"`make redo WHAT={folder}` makes it again"
+        )
+    check_made_from(path, str(lists.get("data", "")), data, folder)
+    if code is not None:
+        check_code(path, str(lists.get("code", "")), code(item.run.model), folder)
+    return lists
 
 
 def _status(item: PlannedRun, lists: dict[str, np.ndarray], name: str) -> str:
@@ -233,10 +255,11 @@ def run_records(
         folder = Paths(results).planned(item)
         record = read_json(folder / "run.json")
         check_made_from(folder / "run.json", record.get("data"), data[item.dataset], folder)
-        if record["key"] != item.run.key or record["config"] != item.run.model_dump():
+        made = record["key"], record.get("seed", item.seed), record["config"]
+        if made != (item.run.key, item.seed, item.run.model_dump()):
             raise ArtifactError(
-                f"{folder / 'run.json'}: its configuration is not that of key {item.run.key} (a collision "
-                f"or an edited file); `make redo WHAT={folder}` makes it again"
+                f"{folder / 'run.json'}: is not of run {item.run.key}, seed {item.seed} (a collision, or the "
+                f"file was moved or edited); `make redo WHAT={folder}` makes it again"
             )
         log = record.get("log", {})
         model = titles[item.run.model]

@@ -399,88 +399,31 @@ def _over_sets(ranked: RankedLists, k: Sequence[int], metric: Callable) -> np.nd
 
 
 def _in_set_order(ranked: RankedLists, cut: int) -> RankedLists:
-    """Return the first `cut` items in set order; both set metrics share the result."""
-    if cut not in ranked.reordered:
-        order = set_order(ranked.items[:, :cut])
-        hits = np.take_along_axis(ranked.hits[:, :cut], order, axis=1)
-        items = np.take_along_axis(ranked.items[:, :cut], order, axis=1)
-        ranked.reordered[cut] = RankedLists(items, hits, ranked.targets, ranked.users, train=ranked.train)
-    return ranked.reordered[cut]
-
-
-# -------------------------------------------------------------- the order of CPython sets
-
-_MINIMUM_TABLE, _LINEAR_PROBES, _PERTURB_SHIFT = 8, 9, 5
+    """Return the first `cut` items in set order."""
+    order = set_order(ranked.items[:, :cut])
+    items, hits = (np.take_along_axis(a[:, :cut], order, axis=1) for a in (ranked.items, ranked.hits))
+    return RankedLists(items, hits, ranked.targets, ranked.users, train=ranked.train)
 
 
 def set_order(items: np.ndarray) -> np.ndarray:
-    """Return, per row, the positions of `items` in the order `set(row)` iterates.
-
-    CPython keeps a set of small integers in an open-addressing table with hash(i) = i:
-    the slot is i modulo the table size, collisions look at the next 9 slots and then
-    jump; the table grows when 3/5 full. Iterating walks the slots. Rows must hold
-    distinct non-negative ids; -1 pads come last, and stay there.
+    """Return, per row, the positions of `items` in the order in which Python iterates `set(row)`.
 
     Parameters
     ----------
     items : int array, shape (u, k)
-        Distinct ids in the order of insertion.
+        Distinct ids in the order of insertion; -1 pads come last, and stay there.
 
     Returns
     -------
     int64 array, shape (u, k)
         Column indices into `items`.
     """
-    lengths = (items >= 0).sum(axis=1)
-    order = np.tile(np.arange(items.shape[1], dtype=np.int64), (len(items), 1))
-    for length in np.unique(lengths):  # the table grows with the items, not with the pads
-        rows = lengths == length
-        order[rows, :length] = _order_of_full(items[rows, :length])
+    order = np.tile(np.arange(items.shape[1]), (len(items), 1))
+    for columns, row in zip(order, items.tolist(), strict=True):
+        listed = [item for item in row if item >= 0]
+        place = {item: column for column, item in enumerate(listed)}
+        columns[: len(listed)] = [place[item] for item in set(listed)]
     return order
-
-
-def _order_of_full(items: np.ndarray) -> np.ndarray:
-    """Return `set_order` of rows without pads."""
-    rows, k = items.shape
-    size = _MINIMUM_TABLE
-    table = np.full((rows, size), -1, dtype=np.int64)
-    for column in range(k):
-        _insert(table, items, np.full(rows, column), np.ones(rows, dtype=bool))
-        if (column + 1) * 5 >= (size - 1) * 3:
-            wanted = (column + 1) * (4 if column + 1 <= 50_000 else 2)
-            while size <= wanted:
-                size *= 2
-            table = _grown(table, items, size)
-    slots = np.argsort(table < 0, axis=1, kind="stable")[:, :k]
-    return np.take_along_axis(table, slots, axis=1)
-
-
-def _insert(table: np.ndarray, items: np.ndarray, columns: np.ndarray, active: np.ndarray) -> None:
-    """Put column `columns[r]` of row r into the table, for the active rows at once."""
-    mask = table.shape[1] - 1
-    rows = np.flatnonzero(active)
-    keys = items[rows, columns[rows]].astype(np.int64)
-    perturb, slot = keys.copy(), keys & mask
-    while len(rows):
-        probes = np.where(slot + _LINEAR_PROBES <= mask, _LINEAR_PROBES, 0)
-        placed = np.zeros(len(rows), dtype=bool)
-        for step in range(_LINEAR_PROBES + 1):
-            spot = np.minimum(slot + step, mask)
-            free = ~placed & (step <= probes) & (table[rows, spot] < 0)
-            table[rows[free], spot[free]] = columns[rows[free]]
-            placed |= free
-        left = ~placed
-        rows, slot, perturb = rows[left], slot[left], perturb[left] >> _PERTURB_SHIFT
-        slot = (slot * 5 + 1 + perturb) & mask
-
-
-def _grown(table: np.ndarray, items: np.ndarray, size: int) -> np.ndarray:
-    """Return a larger table with the entries put in again in slot order."""
-    larger = np.full((len(table), size), -1, dtype=np.int64)
-    for slot in range(table.shape[1]):
-        columns = table[:, slot]
-        _insert(larger, items, np.maximum(columns, 0), columns >= 0)
-    return larger
 
 
 # What needs only lists and test items.

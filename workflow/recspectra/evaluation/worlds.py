@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,12 +17,13 @@ from recspectra.config.scale import USABLE
 from recspectra.config.study import QUARTERS, View
 from recspectra.data.interactions import Interactions
 from recspectra.evaluation.hits import RankedLists, compare
+from recspectra.evaluation.measure import read_rankings
 from recspectra.evaluation.metrics import METRICS
 from recspectra.evaluation.per_user import Members
 from recspectra.evaluation.turning import COLUMNS, DIMENSIONS, RUN
-from recspectra.files import read_json, read_npz
+from recspectra.files import read_json
 from recspectra.fitting.ranking import Ranking, from_arrays, list_name, smaller_ids_first
-from recspectra.identity import check_code, check_made_from, data_digest
+from recspectra.identity import check_made_from, data_digest
 from recspectra.paths import Paths
 
 VIEWS = (
@@ -41,45 +41,6 @@ TIES = {
     "smaller-id": PLAIN,
     "half": ("recall", "hr", "ndcg", "mrr"),
 }
-
-
-class Truth(NamedTuple):
-    """What is to be found, made ready once for all lists.
-
-    Attributes
-    ----------
-    test : Interactions
-        The test items.
-    users : int64 array, shape (u,)
-        Users with test items.
-    targets : int64 array, shape (u,)
-        How many each has.
-    wanted : bool array, shape (u, n_items), or None
-        Whether an item is one of them; None where that would be large.
-    """
-
-    test: Interactions
-    users: np.ndarray
-    targets: np.ndarray
-    wanted: np.ndarray | None
-
-    @classmethod
-    def of(cls, test: Interactions, most: int = 256_000_000) -> Truth:
-        """Prepare test items; `most` is how many bytes may be taken."""
-        users = np.flatnonzero(test.lengths > 0)
-        size = len(users) * test.n_items
-        wanted = np.asarray(test.matrix[users].toarray(), dtype=bool) if size <= most else None
-        targets = wanted.sum(axis=1) if wanted is not None else test.lengths[users]
-        return cls(test, users, targets.astype(np.int64), wanted)
-
-    def find(self, lists: np.ndarray, positions: np.ndarray | None = None) -> RankedLists:
-        """Return what `compare` does, faster."""
-        if self.wanted is None:
-            return compare(lists, self.test, positions)
-        items = lists[self.users]
-        hits = np.take_along_axis(self.wanted, np.maximum(items, 0).astype(np.intp), axis=1) & (items >= 0)
-        shown = None if positions is None else positions[self.users]
-        return RankedLists(items, hits, self.targets, self.users, shown)
 
 
 @dataclass(frozen=True)
@@ -148,20 +109,16 @@ def score(
     Raises
     ------
     ArtifactError
-        Rankings are missing, damaged, of another split or of other code.
+        Rankings are missing, damaged, or of another run, split or code.
     """
-    truth = Truth.of(pieces["test"])
-    groups = Groups.of(pieces["train"], truth.users)
+    test = pieces["test"]
+    groups = Groups.of(pieces["train"], np.flatnonzero(test.lengths > 0))
     runs: dict[tuple, list[pd.Series]] = {}
     for item in {(p.run.model, p.variant, p.run.key, p.run.fit, p.seed): p for p in planned}.values():
-        folder = paths.planned(item)
-        lists = read_npz(folder / "rankings.npz")
-        check_made_from(folder / "rankings.npz", str(lists.get("data", "")), data, folder)
-        if code is not None:
-            check_code(folder / "rankings.npz", str(lists.get("code", "")), code(item.run.model), folder)
+        lists = read_rankings(item, paths.root, data, code)
         if str(lists["status"]) in USABLE:
             place = item.dataset, item.run.model, item.variant, item.run.key, item.run.fit
-            runs.setdefault(place, []).append(pd.Series(worlds_of(lists, truth, groups)))
+            runs.setdefault(place, []).append(pd.Series(worlds_of(lists, test, groups)))
     return pd.concat(
         [_rows(place, found) for place, found in runs.items()] or [pd.DataFrame(columns=COLUMNS)]
     )
@@ -175,14 +132,14 @@ def _rows(place: tuple, found: list[pd.Series]) -> pd.DataFrame:
     return frame.assign(**head, value=values.mean(axis=1).to_numpy(), seeds=values.shape[1])[COLUMNS]
 
 
-def worlds_of(lists: Mapping[str, np.ndarray], truth: Truth, groups: Groups) -> dict[tuple, float]:
+def worlds_of(lists: Mapping[str, np.ndarray], test: Interactions, groups: Groups) -> dict[tuple, float]:
     """Return the mean of one run's lists in every world: {`DIMENSIONS`: value}."""
     found: dict[tuple, float] = {}
     for view in VIEWS:
         name = list_name("test", view.history, view.mask)
         if name not in lists:
             continue
-        for ties, values in _by_order(from_arrays(name, lists), truth):
+        for ties, values in _by_order(from_arrays(name, lists), test):
             for (metric, k), column in values.items():
                 means = groups.members @ column
                 place = (metric, k, ties, view.history, view.mask)
@@ -190,19 +147,21 @@ def worlds_of(lists: Mapping[str, np.ndarray], truth: Truth, groups: Groups) -> 
     return found
 
 
-def _by_order(ranking: Ranking, truth: Truth) -> Iterator[tuple[str, dict[tuple[str, int], np.ndarray]]]:
+def _by_order(
+    ranking: Ranking, test: Interactions
+) -> Iterator[tuple[str, dict[tuple[str, int], np.ndarray]]]:
     """Yield the values of every user under each order of equals; where none are equal they are one."""
     depth = ranking.lists.shape[1]
-    larger = measured(truth.find(ranking.lists), TIES["larger-id"], depth)
+    larger = measured(compare(ranking.lists, test), TIES["larger-id"], depth)
     yield "larger-id", larger
-    top = smaller_ids_first(ranking)
+    top, equals = smaller_ids_first(ranking), not _no_equals(ranking, np.flatnonzero(test.lengths > 0))
     # Items that share a place may stand twice as deep as it: the end of a list must lie beyond them.
     orders = (("smaller-id", top, None, depth), ("half", ranking.lists, ranking.positions, depth // 2))
     for ties, lists, positions, known in orders:
-        if _no_equals(ranking, truth.users):
-            yield ties, {point: larger[point] for point in larger if point[0] in TIES[ties]}
+        if equals:
+            yield ties, measured(compare(lists, test, positions), TIES[ties], known)
         else:
-            yield ties, measured(truth.find(lists, positions), TIES[ties], known)
+            yield ties, {point: larger[point] for point in larger if point[0] in TIES[ties]}
 
 
 def _no_equals(ranking: Ranking, users: np.ndarray) -> bool:

