@@ -41,7 +41,7 @@ MODULES = {
     "fitting/ranking": "ties fast_ranking",
     "evaluation/hits": "hits ties",
     "training/losses": "losses",
-    "data/splits": "split_recipes folds_and_cuts splits",
+    "data/splits": "split_recipes folds_and_cuts",
     "data/filters": "filters",
     "evaluation/simultaneous": "simultaneous columns",
 }
