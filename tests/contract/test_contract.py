@@ -357,6 +357,7 @@ def test_a_run_writes_its_lists_and_its_record(name: str, bench: Bench) -> None:
     status, record, lists = run.status, run.record, dict(run.lists)
     assert status == record["status"] == str(lists.pop("status")) == "ok"
     assert record["data"] == str(lists.pop("data")) and record["code"] == str(lists.pop("code")) == "code"
+    assert record["key"] == str(lists.pop("key")) and record["seed"] == int(lists.pop("seed"))
     names = LISTS | {list_name("valid", "train", "train")}
     cut = {n for n in lists if n in sum(map(cut_names, names), [])}  # where the end of a list cuts equals
     assert set(lists) - cut == names | {positions_name(n) for n in names}
