@@ -81,7 +81,12 @@ def test_a_dry_run_names_runs_counts_jobs_and_makes_nothing(finished: Finished) 
     models = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("synthetic ")}
     assert models == {"ease", "gfcf"} and not (project.root / "results").exists()
     (counts,) = [line for line in done.stderr.splitlines() if " jobs to do: " in line]
-    assert counts.startswith("12 jobs to do: ") and "fit 4, " in counts and "Job stats" not in done.stderr
+    assert (
+        counts.startswith("13 jobs to do: ")
+        and "fit 4, " in counts
+        and "draw 2, " in counts
+        and "Job stats" not in done.stderr
+    )
 
 
 @needs_make

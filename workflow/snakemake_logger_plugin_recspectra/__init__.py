@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from logging import WARNING, LogRecord
 from pathlib import Path
 
@@ -94,8 +95,11 @@ class LogHandler(LogHandlerBase):
         """Return how many jobs of each stage a quiet dry run would do, said once, and what goes wrong."""
         if event != LogEvent.RUN_INFO:
             return self._formatted(record) if _worth_showing(event, record) else ""
-        stages = {name: count for name, count in record.stats.items() if name not in ("all", "total")}
-        said, self.total = bool(self.total), sum(stages.values())
+        stages: Counter[str] = Counter()
+        for name, count in record.stats.items():
+            if name not in ("all", "total"):
+                stages["draw" if name.startswith("draw_") else name] += count  # two rules for each study
+        said, self.total = bool(self.total), stages.total()
         return "" if said else f"{self.total} jobs to do: {', '.join(f'{n} {c}' for n, c in stages.items())}"
 
     def _formatted(self, record: LogRecord) -> str:
