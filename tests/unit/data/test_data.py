@@ -65,7 +65,16 @@ def test_interactions_come_back_from_disk(tmp_path: Path, tiny: dict[str, Intera
 
 @pytest.mark.parametrize(
     "changes",
-    [{"items": [0, 9]}, {"items": [0, -1]}, {"indptr": [0, 1, 3]}, {"shape": [3, 5]}, {"items": None}],
+    [
+        {"items": [0, 9]},
+        {"items": [0, -1]},
+        {"indptr": [0, 1, 3]},
+        {"shape": [3, 5]},
+        {"items": None},
+        {"times": [1.0]},
+        {"preceding": [0]},
+        {"preceding": [0, -1]},
+    ],
 )
 def test_inconsistent_interactions_are_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
     good = {"indptr": [0, 1, 2], "items": [0, 4], "shape": [2, 5]} | changes

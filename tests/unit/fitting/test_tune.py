@@ -381,3 +381,5 @@ def test_a_spectrum_that_no_parameter_fills_is_refused(need: dict[str, str], wor
     with pytest.raises(ConfigError, match=rf"hill\.yaml: .*{words}"):
         model(spectra=[plain | need])
     assert model(spectra=[plain, plain | {"rank": "8"}])
+    with pytest.raises(ConfigError, match=r"rank: '\{none\}' is not a whole number of at least 1"):
+        model(params=PARAMS | {"none": {"type": "int", "default": 0}}, spectra=[plain | {"rank": "{none}"}])

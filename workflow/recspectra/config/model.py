@@ -133,7 +133,7 @@ class ModelConfig(Strict):
                 raise ValueError(f"{where}.{key}: '{text}' cannot be filled in; write `{{name}}` alone")
             said = f"{where}.{key}: the model has no parameter '{{name}}'; it has {{known}}"
             check_known(FIELD.findall(text), self.params, said, ValueError)
-        whole = [f"{{{name}}}" for name, spec in self.params.items() if spec.type == "int"]
+        whole = [f"{{{n}}}" for n, spec in self.params.items() if spec.type == "int" and spec.default >= 1]
         if need.rank not in whole and not re.fullmatch("[1-9][0-9]*", need.rank):
             raise ValueError(
                 f"{where}.rank: '{need.rank}' is not a whole number of at least 1; write one, or one of "

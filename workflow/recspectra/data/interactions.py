@@ -134,10 +134,15 @@ class Interactions:
             loaded = cls(arrays["indptr"], arrays["items"], times, int(arrays["shape"][1]), preceding)
         except KeyError as error:
             raise ArtifactError(f"{path}: array {error} is missing; delete it and run again") from None
-        inside = loaded.nnz == 0 or (loaded.items.min() >= 0 and loaded.items.max() < loaded.n_items)
-        if loaded.n_users != arrays["shape"][0] or loaded.indptr[-1] != loaded.nnz or not inside:
+        if loaded.n_users != arrays["shape"][0] or not loaded._is_consistent():
             raise ArtifactError(f"{path}: inconsistent arrays; delete it and run again")
         return loaded
+
+    def _is_consistent(self) -> bool:
+        inside = self.nnz == 0 or (self.items.min() >= 0 and self.items.max() < self.n_items)
+        beside = [array for array in (self.times, self.preceding) if array is not None]
+        paired = self.indptr[-1] == self.nnz and all(len(array) == self.nnz for array in beside)
+        return bool(inside and paired and (self.preceding is None or self.preceding.min(initial=0) >= 0))
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
