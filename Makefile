@@ -10,7 +10,7 @@ ASKED := $(if $(value STUDY),yes)
 STUDY ?= quickstart
 # A name of config/datasets/ or the path of a YAML file.
 DATA ?=
-# Of the field's standard tables: what a core runs in about an hour, with the settings of the authors.
+# Of the field's standard tables: what two cores run in a quarter of an hour, with the settings of the authors.
 SOON := popularity,itemknn,rp3beta,gfcf,turbocf,pgsp,bspm,chebycf,sgfcf
 # What `make redo` forgets. DRY=1 only says what that would be; of a study, what would run, in how many jobs.
 WHAT ?=
