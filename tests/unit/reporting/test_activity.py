@@ -41,10 +41,8 @@ def test_a_mean_is_that_of_the_users_of_its_quarter(tmp_path: Path) -> None:
     sgl = frame[frame["row"] == "SGL"].sort_values("quarter")
     assert sgl["mean"].to_numpy() == pytest.approx(0.75 * quarters.mean(axis=1))
     laid = activity.lay_out(files, table, None, frame)
-    assert [column.title for column in laid.columns][1:3] == [
-        "fewest interactions (20 users)",
-        "2nd quarter (20 users)",
-    ]
+    assert [column.title for column in laid.columns][1:3] == ["fewest interactions", "2nd quarter"]
+    assert laid.notes[-1] == "LASTFM.LOO: 20, 20, 20, 20 users, from the fewest interactions to the most."
     assert [cell.rank for cell in laid.rows[0]][1:] == [1] * 4
 
 

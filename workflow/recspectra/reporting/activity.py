@@ -58,15 +58,23 @@ def lay_out(files: StudyResults, table: TableConfig, published: Published, frame
     for (dataset, metric, k, quarter), part in frame.groupby(
         ["dataset", "metric", "k", "quarter"], sort=False
     ):
-        heading = f"{WORDS[int(quarter) - 1]} ({part['users'].iloc[0]:,.0f} users)"
-        columns.append(Column(heading, (titles.get(dataset, dataset), f"{metric}@{k:.0f}")))
+        columns.append(Column(WORDS[int(quarter) - 1], (titles.get(dataset, dataset), f"{metric}@{k:.0f}")))
         found.append(dict(zip(part["row"], _cells(part["mean"]), strict=True)))
     names = dict.fromkeys(frame["row"])
     rows = [[Cell(name), *(cells.get(name, Cell(DASH)) for cells in found)] for name in names]
     told = [
         "Users in quarters by how many training interactions each has; equal numbers stand in one quarter."
     ]
+    for name, part in frame.groupby("dataset", sort=False):
+        told.append(
+            f"{titles.get(name, name)}: {_sizes(part)} users, from the fewest interactions to the most."
+        )
     return Table(table.title, columns, rows, table.caption, told)
+
+
+def _sizes(part: pd.DataFrame) -> str:
+    """Return how many users are in each quarter; in a heading they would keep datasets from sharing it."""
+    return ", ".join(f"{count:,.0f}" for count in part.drop_duplicates("quarter")["users"])
 
 
 def _cells(means: pd.Series) -> list[Cell]:
