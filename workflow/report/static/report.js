@@ -56,8 +56,9 @@ function addControls(section) {
   const metrics = unique(boards.flatMap((board) => [...board.querySelectorAll("[data-metric]")].map((th) => th.dataset.metric)));
   const views = unique(boards.map((board) => board.dataset.view));
   const full = views.find((view) => view.startsWith("history train+valid, mask train+valid")) ?? views[0];
-  const [metricLabel, metric] = select(metrics.every((one) => one.includes("@")) ? "metric" : "column", metrics, metrics.includes("ndcg@10") ? "ndcg@10" : metrics[0]);
-  const [viewLabel, view] = select("what models are shown", views, full);
+  const name = (values, other) => (values.every((one) => /^\S+@\d+$/.test(one)) ? "metric" : other);
+  const [metricLabel, metric] = select(name(metrics, "column"), metrics, metrics.includes("ndcg@10") ? "ndcg@10" : metrics[0]);
+  const [viewLabel, view] = select(name(views, "what models are shown"), views, full);
   const all = make("input", { type: "checkbox" });
   const filter = make("input", { type: "search" });
   const show = () => {
