@@ -17,7 +17,8 @@ from recspectra.files import read_npz, sha256_of_arrays
 from recspectra.running import damage
 
 # They hold seconds, versions or the place of a run; all else has the same bytes every time.
-TIMED = ("run.json", "study.json", "runs.csv", "tuning.csv", "trials.csv", "index.html", ".sqlite")
+TIMED = ("run.json", "study.json", "runs.csv", "tuning.csv", "trials.csv", "standings.svg", ".sqlite", ".zip")
+TIMED_FOLDERS = ("logs/", "checkpoints/", "report/")
 
 
 def started(project: Project, folder: Path, *args: str, cores: int = 2) -> subprocess.Popen:
@@ -100,7 +101,7 @@ def same_every_time(results: Path) -> dict[str, str]:
     """Return a digest of everything in a results folder that two runs must agree on, by name."""
     found = {}
     for name, path in files_below(results).items():
-        timed = name.endswith(TIMED) or "/fig-timing" in name or name.startswith(("logs/", "checkpoints/"))
+        timed = name.endswith(TIMED) or "/fig-timing" in name or name.startswith(TIMED_FOLDERS)
         if timed or path.name.startswith("."):
             continue
         if path.suffix == ".npz":  # a spectrum holds its seconds
