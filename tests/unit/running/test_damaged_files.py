@@ -38,6 +38,17 @@ def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-9])
 
 
+def test_a_file_of_another_run_is_damaged(results: Path) -> None:
+    own, other = (results / "runs/tiny/ease" / key / "seed-3" for key in ("aa11", "bb22"))
+    for folder in (own, other):
+        write_npz(folder / "rankings.npz", key="aa11", seed=3)
+        write_json(folder / "run.json", {"key": folder.parent.name, "seed": 3})
+    assert listed(results) == ["runs/tiny/ease/bb22/seed-3/rankings.npz"]
+    write_json(own / "run.json", {"key": "aa11", "seed": 4})
+    found = [reason for path, reason in damage.damaged(results) if path.name == "run.json"]
+    assert found == [f"{own / 'run.json'}: is of run aa11/seed-4; was it moved here?"]
+
+
 # A stand-in for Snakemake: writes again what it is told to make.
 AGAIN = """
 import sys

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from recspectra.files import ArtifactError, read_json, read_npz
 
@@ -15,14 +16,26 @@ READERS = {".npz": read_npz, ".json": read_json}
 
 
 def damaged(results: Path) -> Iterator[tuple[Path, str]]:
-    """Yield every npz and JSON of a results folder that cannot be read to its end, and why."""
+    """Yield every npz and JSON of a results folder that is cut short or of another run, and why."""
     for path in sorted(results.rglob("*")):
         inside = path.relative_to(results).parts
         if path.suffix in READERS and inside[0] not in LEFT_OUT and not path.name.startswith("."):
             try:
-                READERS[path.suffix](path)
+                content = READERS[path.suffix](path)
             except ArtifactError as error:
                 yield path, str(error)
+            else:
+                if inside[0] == "runs" and (other := _of_another_run(path, content)):
+                    yield path, f"{path}: is of run {other}; was it moved here?"
+
+
+def _of_another_run(path: Path, content: Any) -> str:
+    """Return which run a file of a run's folder says that it is of, or an empty text."""
+    if not isinstance(content, dict):
+        return ""
+    own = path.parent.parent.name, path.parent.name
+    told = str(content.get("key", own[0])), f"seed-{content['seed']}" if "seed" in content else own[1]
+    return "" if told == own else "/".join(told)
 
 
 def half_written(results: Path) -> list[Path]:
