@@ -118,9 +118,9 @@ class Results:
         lines = [f"{kind}: {', '.join(names) or 'none'}" for kind, names in here.items()]
         every = [*self.datasets, *self.models, *self.statuses, DAMAGED]
         return (
-            f"WHAT: '{what}' is no dataset, model, status or run folder{nearest(what, every)}. In "
+            f"WHAT: '{what}' is no dataset, model, status or run folder{nearest(what, every) or '.'} In "
             f"{self.folder} there are {'; '.join(lines)}. A run folder is "
-            f"{self.folder}/runs/DATASET/SYSTEM/KEY or one seed-N in it; '{DAMAGED}' stands for what "
+            f"{self.folder}/runs/DATASET/MODEL/KEY or one seed-N in it; '{DAMAGED}' stands for what "
             "`make check` lists"
         )
 
