@@ -7,8 +7,8 @@
 Both sides train on the same interactions with the same sizes, rates and batches, each in
 a process of its own, one after the other. Times are medians over the epochs after the
 first. The recall shows that both learned the same: it is measured on validation after
-the same number of epochs. `ratio` is how many times faster this project is. WPGRec stands beside
-itself with its plain propagation, layer by layer, which needs no peer.
+the same number of epochs. `ratio` is how many times faster this project is. WPGRec is timed
+against its own plain propagation, layer by layer, which needs no peer.
 """
 
 import argparse

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,17 @@ def test_trials_are_compared_on_users_drawn_once(
     assert few == again and len(few) == len(other) == 5 and few != other and few <= whole
     for user in few:
         assert seen[2].sequence(user).tolist() == inputs.valid.sequence(user).tolist()
+
+
+def test_users_that_trials_are_compared_on_keep_the_order_of_their_items(inputs: Inputs) -> None:
+    place = np.arange(inputs.valid.nnz, dtype=np.int32)
+    ordered = replace(inputs.valid, preceding=place)
+    config = TuneConfig(model="hill", params={}, search={"rank": [1, 2]}, trials=2, seed=0, users=5)
+    few = module._compared_on(ordered, config)
+    kept = np.isin(ordered.users, few.users)
+    assert (
+        few.preceding.tolist() == place[kept].tolist() and few.items.tolist() == ordered.items[kept].tolist()
+    )
 
 
 def test_a_number_of_users_is_part_of_a_searchs_key_and_its_absence_is_not() -> None:

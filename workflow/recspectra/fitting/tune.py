@@ -152,8 +152,8 @@ def _compared_on(valid: Interactions, config: TuneConfig) -> Interactions:
         return valid
     drawn = np.random.default_rng(axis_seed(config.seed, "validation-users"))
     kept = np.isin(valid.users, drawn.choice(users, config.users, replace=False))
-    times = None if valid.times is None else valid.times[kept]
-    return from_pairs(valid.users[kept], valid.items[kept], times, valid.shape)
+    times, preceding = (None if a is None else a[kept] for a in (valid.times, valid.preceding))
+    return replace(from_pairs(valid.users[kept], valid.items[kept], times, valid.shape), preceding=preceding)
 
 
 def _suggestions(job: TuneJob, study: optuna.Study) -> Iterator[Params]:

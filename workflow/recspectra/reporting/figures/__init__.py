@@ -108,25 +108,7 @@ def alt_text(what: FigureData, figure: FigureConfig) -> str:
 
 
 def draw_figures(folder: Path | str, root: Path | str) -> list[str]:
-    """Make the figures of a study.
-
-    Parameters
-    ----------
-    folder : Path
-        `results/studies/{study}`, with `study.json`, `metrics.csv`, `runs.csv`, ...
-    root : Path
-        The project folder that holds `config/published/`.
-
-    Returns
-    -------
-    list of str
-        Names of the files written, in `folder`.
-
-    Raises
-    ------
-    StudyError, ConfigError, ArtifactError
-        A file is missing or wrong, or cannot be written.
-    """
+    """Make the figures of a study; arguments, result and errors are those of `draw.draw_tables`."""
     files, published = StudyResults(folder), Published(root)
     return [name for figure in files.config.figures for name in draw_figure(files, figure, published)]
 
