@@ -84,10 +84,10 @@ preview: .venv/installed  ## Print what is understood of a dataset: make preview
 datasets: .venv/installed  ## Prepare every dataset whose files are in MIRROR; print the table
 	@$(RUN) datasets $(OPTIONS) $(QUIETLY)
 
-report: .venv/installed  ## Build the HTML report
+report: .venv/installed  ## Build the quickstart study and the HTML report of all studies that have run
 	@$(RUN) report $(OPTIONS) $(QUIETLY)
 
-figures: .venv/installed  ## Redraw every figure and table from the metrics on disk
+figures: .venv/installed  ## Redraw the figures and tables of all studies that have run; fits nothing
 	@$(RUN) figures $(OPTIONS) $(QUIETLY)
 
 freeze: .venv/installed  ## Keep the numbers of a finished study in results/reference: make freeze STUDY=wpgrec

@@ -312,8 +312,9 @@ def test_files_of_another_run_are_refused(
         one.rename(tmp_path / name)
         other.rename(one)
         (tmp_path / name).rename(other)
-    what = r"holds the lists of run .*, seed .*`make redo WHAT=.*seed-0`"
-    with pytest.raises(ArtifactError, match=r"rankings\.npz: " + what):
+    what = r"rankings\.npz: holds the lists of run .*, seed .*`make redo WHAT=.*seed-{}`"
+    both = what.format(0) + r" makes it again\n.*" + what.format(planned[1].seed)
+    with pytest.raises(ArtifactError, match=both):
         measure(planned, [(protocol, protocol.views)], tiny, tmp_path, inputs.digest)
     with pytest.raises(ArtifactError, match=r"run\.json: is not of run .*, seed 0"):
         run_records(planned, {"popularity": model}, tmp_path, {"tiny": inputs.digest})

@@ -82,7 +82,7 @@ def test_command_line_values_override_the_settings_file() -> None:
     assert load_settings(ROOT, {}).study == "quickstart"
 
 
-@pytest.mark.parametrize("minutes", [float("inf"), "1_0"])
+@pytest.mark.parametrize("minutes", [float("inf"), "1_0", "\u0663"])  # three, in Arabic digits
 def test_a_budget_that_is_no_number_is_refused(minutes: object) -> None:
     with pytest.raises(ConfigError, match=r"budget\.minutes"):
         load_settings(ROOT, {"budget": {"minutes": minutes}})

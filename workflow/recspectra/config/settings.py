@@ -101,8 +101,8 @@ def _typed(value: Any) -> Any:
     """Give numbers back their type: Snakemake reads `budget={minutes: 5}` as text."""
     if isinstance(value, dict):
         return {k: _typed(v) for k, v in value.items()}
-    # Python reads `1_0` as 10, YAML and people do not.
-    for number in (int, float) if isinstance(value, str) and "_" not in value else ():
+    # Python reads `1_0` and the digits of all scripts, YAML and people do not.
+    for number in (int, float) if isinstance(value, str) and value.isascii() and "_" not in value else ():
         with contextlib.suppress(ValueError):
             return number(value)
     return value

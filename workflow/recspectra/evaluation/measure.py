@@ -75,14 +75,21 @@ def measure(
     Raises
     ------
     ArtifactError
-        Rankings are missing, damaged, of another run, split or code, or lack a list.
+        Rankings are missing, damaged, of another run, split or code (all such files are named), or lack
+        a list.
     """
     rows: list[dict[str, Any]] = []
     users = PerUser()
     masks = {"train": pieces["train"], "train+valid": pieces["train"].merged(pieces["valid"])}
     own_members = {target: _members(pieces, target) for target in ("test", "valid")}
+    refused: list[str] = []
     for item in _distinct(planned):
-        lists = read_rankings(item, results, data, code)
+        try:
+            lists = read_rankings(item, results, data, code)
+        except ArtifactError as error:
+            refused.append(str(error))
+        if refused:
+            continue
         for protocol, view in _views(protocols, item.run.fit):
             status = _status(item, lists, list_name(protocol.target, view.history, view.mask))
             head, truth = _labels(item, protocol, view), pieces[protocol.target]
@@ -101,6 +108,8 @@ def measure(
                 rows += _rows(head | {"users": group}, means, status if there else NO_USERS)
                 if group == protocol.users and there:
                     users.add(head, everyone.within(members), _kept(values, members))
+    if refused:
+        raise ArtifactError("\n".join(refused))
     return Measured(pd.DataFrame(rows, columns=COLUMNS), users)
 
 
