@@ -191,11 +191,11 @@ def test_views_of_the_study_widen_test_protocols_alone(study: MakeStudy) -> None
 def test_spectra_are_asked_for_on_the_rank_ladder() -> None:
     model = CATALOG.model("gfcf")
     asked = {}
-    for wanted in (1, 16, 17, 200, 2048, 3000):
+    for wanted in (1, 16, 17, 200, 1267, 2048, 3000):
         run = RunConfig(model="gfcf", params=model.resolve({"rank": wanted}))
         [(operator, asked[wanted])] = spectra_of(model, run)
         assert operator == "item-similarity@train"
-    assert asked == {1: 16, 16: 16, 17: 32, 200: 256, 2048: 2048, 3000: 3000}
+    assert asked == {1: 16, 16: 16, 17: 32, 200: 256, 1267: 1280, 2048: 2048, 3000: 3000}
     assert list(RANK_LADDER) == sorted(RANK_LADDER)
 
 

@@ -289,9 +289,10 @@ class Budget(Strict):
 
 # ---------------------------------------------------------------------------- spectra
 
-# A ladder makes a run ask for the same spectrum whatever else a study asks for.
+# A ladder makes a run ask for the same spectrum whatever else a study asks for; its rungs are close
+# together where a thousand pairs take minutes.
 MOST_SPECTRA = 1000  # of one model on one dataset
-RANK_LADDER = (16, 32, 64, 128, 256, 512, 1024, 2048)
+RANK_LADDER = (16, 32, 64, 128, 256, 512, 1024, 1280, 1536, 2048)
 
 
 def spectra_of(model: ModelConfig, run: RunConfig) -> list[tuple[str, int]]:
