@@ -248,6 +248,19 @@ def test_live_line_shows_how_far_a_fit_is(handler: object) -> None:
     assert handler._fits() == []
 
 
+def test_time_left_of_a_resumed_fit_counts_its_own_epochs(
+    handler: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Epochs of before the interrupt took none of its time."""
+    now = iter([100.0, 102.0, 104.0])
+    monkeypatch.setattr(runtime, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    progress = runtime.Progress("sdiff tiny seed 0", 40)
+    progress.update(21)
+    progress.update(22)
+    assert "epoch 22/40 ETA 36 s" in handler._fits()[0]  # 2 s an epoch
+    progress.close()
+
+
 def test_live_line_forgets_a_fit_that_was_killed(handler: object) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()

@@ -76,12 +76,24 @@ class Task:
         if operator not in self.spectra:
             raise KeyError(f"spectrum '{operator}' was not prepared; add it to `spectra` in the model's YAML")
         limit = self.spectra[operator].vectors.shape[0]
-        if rank > limit:
-            raise Refused(
-                f"rank {rank} exceeds the size {limit} of the graph; take at most `rank={limit}` (in a study "
-                f"`params: {{rank: {limit}}}`)"
-            )
+        refuse_large_rank(rank, limit)
         return self.spectra[operator].top(rank)
+
+
+def refuse_large_rank(rank: int, size: int) -> None:
+    """Refuse more eigenpairs than a graph of `size` nodes has.
+
+    Raises
+    ------
+    Refused
+        The message names a rank that filters something.
+    """
+    if rank > size:
+        few = max(1, size // 4)
+        raise Refused(
+            f"rank {rank} exceeds the size {size} of the graph; take one well below it, such as `rank={few}` "
+            f"(in a study `params: {{rank: {few}}}`): at {size} nothing is filtered"
+        )
 
 
 def refuse_without_order(task: Task, who: str, instead: str = "") -> None:

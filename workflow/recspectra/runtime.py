@@ -164,7 +164,7 @@ class Progress:
 
     def __init__(self, label: str, total: int, unit: str = "epoch") -> None:
         self.label, self.total, self.unit, self.started = label, total, unit, time.monotonic()
-        self._last_write = 0.0
+        self._last_write, self._before = 0.0, -1
         folder = os.environ.get("RECSPECTRA_PROGRESS")
         self._file = Path(folder) / f"{os.getpid()}.json" if folder else None
         self._bar = None
@@ -174,7 +174,14 @@ class Progress:
             self._bar = tqdm(total=total, desc=label, unit=unit, leave=False)
 
     def update(self, step: int, **values: float) -> None:
-        """Show that `step` steps are done, with the values to print beside it."""
+        """Show that `step` steps are done, with the values to print beside it.
+
+        The first call comes after one step; those before it were made by a run that was interrupted.
+        """
+        if self._before < 0:
+            self._before = step - 1
+            if self._bar is not None:
+                self._bar.initial = self._bar.n = step - 1
         shown = " ".join(f"{k} {v:.4g}" for k, v in values.items() if v is not None)
         if self._bar is not None:
             self._bar.set_postfix_str(shown)
@@ -182,7 +189,7 @@ class Progress:
         now = time.monotonic()
         if self._file is not None and now - self._last_write > 1.0:
             self._last_write = now
-            eta = (now - self.started) / max(step, 1) * (self.total - step)
+            eta = (now - self.started) / max(step - self._before, 1) * (self.total - step)
             text = f"{self.label}: {self.unit} {step}/{self.total} ETA {eta:.0f} s {shown}"
             with contextlib.suppress(Exception):
                 write_json(self._file, {"text": text, "pid": os.getpid()})

@@ -45,7 +45,8 @@ def run() -> None:
     inputs = Inputs(*parts, catalog.dataset(name).ordered, spectra)
     budget = Budget(minutes=args.minutes, memory_gb=args.memory_gb)
     code = args.code or tune_code(model.name, Path(__file__))
-    job = TuneJob(name, model, config, device, budget, code, args.caps.minutes, args.caps_text)
+    sizes = {"items": parts[0].shape[1], "nodes": sum(parts[0].shape)}
+    job = TuneJob(name, model, config, device, budget, code, args.caps.minutes, args.caps_text, sizes)
     progress = Progress(f"tune {model.name} {name}", config.trials, unit="trial")
     study = tune(job, inputs, args.folder / trials_file(job, inputs), progress)
     progress.close()

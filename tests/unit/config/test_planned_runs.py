@@ -199,6 +199,14 @@ def test_spectra_are_asked_for_on_the_rank_ladder() -> None:
     assert list(RANK_LADDER) == sorted(RANK_LADDER)
 
 
+def test_every_rank_that_is_searched_has_a_bound() -> None:
+    """Trials went to ranks above the number of items, which no graph of these items has."""
+    for model in map(CATALOG.model, CATALOG.names("models")):
+        for name in model.search:
+            if name.startswith("rank"):
+                assert model.params[name].below in ("items", "nodes"), model.name
+
+
 def test_spectra_carry_the_parameters_of_the_operator_and_the_data() -> None:
     model = CATALOG.model("gsprec")
     params = model.resolve({"depth": 3, "decay": 0.25, "rank": 40})

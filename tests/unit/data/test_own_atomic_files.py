@@ -147,5 +147,5 @@ def test_a_byte_order_mark_within_a_file_is_refused(tmp_path: Path, name: str, h
     text = (part * 2).replace(",", "\t" if name == "a.tsv" else ",")
     columns = PAIRS if header else {"user": 1, "item": 2}
     said = complaint(tmp_path, name, text, columns, header=header)
-    assert f"line {4 if header else 3}, column 'user': " in said
+    assert ("line 4, column 'user_id' (user): " if header else "line 3, column 'user': ") in said
     assert "byte order mark" in said and "were files joined?" in said

@@ -93,18 +93,18 @@ def test_ids_of_any_type_are_whole_numbers_or_texts(tmp_path: Path, ids: pa.Arra
 @pytest.mark.parametrize(
     ("columns", "why"),
     [
-        ({"user_id": [True, False]}, "row 1, column 'user': the column holds bool"),
-        ({"user_id": [1.0, 2.0**60]}, "row 2, column 'user': .* floats skip whole numbers"),
-        ({"user_id": [1.0, np.inf]}, "row 2, column 'user': inf is not finite"),
+        ({"user_id": [True, False]}, "row 1, column 'user_id' .user.: the column holds bool"),
+        ({"user_id": [1.0, 2.0**60]}, "row 2, column 'user_id' .user.: .* floats skip whole numbers"),
+        ({"user_id": [1.0, np.inf]}, "row 2, column 'user_id' .user.: inf is not finite"),
         ({"user_id": pa.array([b"\xff\xfe"], pa.binary())}, "is not UTF-8"),
         ({"user_id": pa.array([1], pa.timestamp("s"))}, "holds timestamp"),
         ({"user_id": [[1], [2]]}, "holds list"),
-        ({"user_id": pa.array([None, None])}, "row 1, column 'user': the value is missing; 2 rows"),
-        ({"timestamp": [5.0, np.nan]}, "row 2, column 'time': the value is missing; 1 row has"),
-        ({"user_id": ["a", " "]}, "row 2, column 'user': the value is missing"),
-        ({"timestamp": [True]}, "column 'time': the column holds bool"),
-        ({"timestamp": [1.0, np.inf]}, "row 2, column 'time': inf is not finite"),
-        ({"timestamp": ["2020-01-01", "x"]}, "row 2, column 'time': 'x' is not a date"),
+        ({"user_id": pa.array([None, None])}, "row 1, column 'user_id' .user.: the value is missing; 2 rows"),
+        ({"timestamp": [5.0, np.nan]}, "row 2, column 'timestamp' .time.: the value is missing; 1 row has"),
+        ({"user_id": ["a", " "]}, "row 2, column 'user_id' .user.: the value is missing"),
+        ({"timestamp": [True]}, "column 'timestamp' .time.: the column holds bool"),
+        ({"timestamp": [1.0, np.inf]}, "row 2, column 'timestamp' .time.: inf is not finite"),
+        ({"timestamp": ["2020-01-01", "x"]}, "row 2, column 'timestamp' .time.: 'x' is not a date"),
     ],
 )
 def test_parquet_columns_that_cannot_be_meant_are_refused(

@@ -88,14 +88,14 @@ def test_csv_is_that_of_rfc_4180(tmp_path: Path, content: str | bytes, columns: 
 @pytest.mark.parametrize(
     ("content", "place"),
     [
-        (FOUR + '1,10,5,"a, b"\n1,11,6,c\n2,12,x,d\n', "line 4, column 'time': 'x'"),
-        (FOUR + '1,10,5,"a\nb\r\nc"\n\n1,11,6,c\n2,12,x,d\n', "line 7, column 'time'"),
+        (FOUR + '1,10,5,"a, b"\n1,11,6,c\n2,12,x,d\n', "line 4, column 'timestamp' (time): 'x'"),
+        (FOUR + '1,10,5,"a\nb\r\nc"\n\n1,11,6,c\n2,12,x,d\n', "line 7, column 'timestamp' (time)"),
         (FOUR + '1,10,5,"a\nb"\n1,11,6\n', "line 4: 3 columns, expected 4"),
         (FOUR + '1,10,5,a\n1,10,6,"Blue\n1,11,6,c\n', "line 3: a quote (\") is opened"),
         (FOUR + '1,10,5,a\n1,10,6,"Blue\n1,11,6,"Grey"\n', "line 3: text follows a closing"),
-        (FOUR + '1,10,,a\n1,10,6,"Blue\n1,11,6,c\n', "line 2, column 'time': the value is"),
+        (FOUR + '1,10,,a\n1,10,6,"Blue\n1,11,6,c\n', "line 2, column 'timestamp' (time): the value is"),
         ('user_id,item_id,"timestamp\n1,10,5\n', "line 1: a quote (\") is opened"),
-        ('user_id,item_id,timestamp\n1,"1\n0",5\n', "line 2, column 'item': '1\\n0' holds a line break"),
+        ('user_id,item_id,timestamp\n1,"1\n0",5\n', "line 2, column 'item_id' (item): '1\\n0' holds a line"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("packed", [False, True])
@@ -110,7 +110,7 @@ def test_lines_are_counted_through_many_chunks(tmp_path: Path) -> None:
     rows = [f'{i},{i % 7},{i},"a\nb, c"\n' for i in range(5000)]
     rows[4321] = '4321,1,soon,""\n'
     said = complaint(tmp_path, "a.csv", "user_id,item_id,timestamp,t\n" + "".join(rows))
-    assert f"line {2 * 4321 + 2}, column 'time': 'soon' is not a number" in said
+    assert f"line {2 * 4321 + 2}, column 'timestamp' (time): 'soon' is not a number" in said
 
 
 # ---------------------------------------------------------------- rows in = read + dropped
@@ -119,7 +119,7 @@ def test_lines_are_counted_through_many_chunks(tmp_path: Path) -> None:
 def test_rows_without_a_value_are_an_error_with_count_and_first_line(tmp_path: Path) -> None:
     text = HEAD + "1,10,5\n1,11,\n2, ,6\n2,12,7\n"
     said = complaint(tmp_path, "a.csv", text)
-    assert "line 3, column 'time': the value is missing; 2 rows have a missing value" in said
+    assert "line 3, column 'timestamp' (time): the value is missing; 2 rows have a missing value" in said
     assert "`missing: drop`" in said
 
 
@@ -156,7 +156,7 @@ def test_words_for_missing_numbers_are_ids_among_ids(tmp_path: Path) -> None:
 def test_what_is_no_number_is_named(tmp_path: Path, cell: str, why: str) -> None:
     columns = PAIRS | {"rating": "stars"}
     said = complaint(tmp_path, "a.csv", f"user_id,item_id,stars\n1,2,4\n1,3,{cell}\n", columns)
-    assert "line 3, column 'rating'" in said and why in said
+    assert "line 3, column 'stars' (rating)" in said and why in said
 
 
 @pytest.mark.parametrize("cell", ["1e3", " 1000 ", "+1000.0", "1000."])
@@ -345,4 +345,4 @@ def test_quotes_that_would_be_part_of_an_id_are_refused(tmp_path: Path, name: st
     """After a blank, or in a tab-separated file, a quote is a letter: "11" would be another item than 11."""
     head = HEAD if name.endswith(".csv") else HEAD.replace(",", "\t")
     said = complaint(tmp_path, name, head + line)
-    assert "line 2, column 'item'" in said and 'the quotes of "11" would be part of the id' in said
+    assert "line 2, column 'item_id' (item)" in said and 'the quotes of "11" would be part of the id' in said

@@ -100,14 +100,14 @@ def test_dates_and_numbers_are_times(
 @pytest.mark.parametrize(
     ("cells", "why"),
     [
-        (["2020-01-01", "1577836800"], "line 3, column 'time': '1577836800' is a number, the values above"),
-        (["1577836800", "2020-01-01"], "line 3, column 'time': '2020-01-01' is a date, the values above"),
+        (["2020-01-01", "1577836800"], "line 3, column 'timestamp' (time): '1577836800' is a number, the"),
+        (["1577836800", "2020-01-01"], "line 3, column 'timestamp' (time): '2020-01-01' is a date, the"),
         (["2020-01-01", "2020-01-01 10:00:00"], "is a date with time, the values above it are dates"),
         (["2020-01-01 10:00", "2020-01-01 10:00Z"], "is a date with time and zone"),
         (["01/02/2020"], "may mean different days; write dates as 2020-01-31"),
         (["1/2/20 10:00"], "may mean different days"),
-        (["2020-01-01", "01.02.2020"], "line 3, column 'time': '01.02.2020'"),
-        (["2020-02-28", "2020-02-30"], "line 3, column 'time': '2020-02-30' is no date of the calendar"),
+        (["2020-01-01", "01.02.2020"], "line 3, column 'timestamp' (time): '01.02.2020'"),
+        (["2020-02-28", "2020-02-30"], "line 3, column 'timestamp' (time): '2020-02-30' is no date of"),
         (["2020-01-01 24:00:00"], "is no date of the calendar"),
         (["9999-12-31"], "from 1678 to 2261"),
         (["yesterday"], "'yesterday' is not a number or a date such as 2020-01-31"),

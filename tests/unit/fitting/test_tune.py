@@ -99,6 +99,20 @@ def test_every_budget_is_spent_and_no_point_is_tried_twice(
     assert len(points) == len(set(points)) == len(study.trials) == 12
 
 
+def test_a_search_spends_no_trial_on_what_the_data_cannot_have(
+    job: Callable[..., TuneJob], inputs: Inputs, tmp_path: Path
+) -> None:
+    """With few items trials went to ranks above them, the defaults among these."""
+    bounded = PARAMS | {"rank": PARAMS["rank"] | {"default": 500, "below": "items"}}
+    made = job({"rank": [1, 3, 5, 9, 10, 400], "alpha": [0.1, 0.2, 0.3]}, trials=8, params=bounded)
+    made.sizes = {"items": 10}
+    study = tune(made, inputs, tmp_path / "a.sqlite")
+    assert [p["rank"] for p in Hill.fitted][0] == 9
+    assert len(study.trials) == 8 and max(p["rank"] for p in Hill.fitted) == 9
+    made.sizes = {"items": 1}  # nothing fits: what is refused says so
+    assert made.first[0]["rank"] == 500
+
+
 def test_trials_are_compared_on_users_drawn_once(
     job: Callable[..., TuneJob], inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

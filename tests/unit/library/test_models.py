@@ -90,8 +90,10 @@ def test_a_model_that_knows_its_users_by_number_says_so(data: rs.Data, ease: rs.
     assert not individual.takes_new_users and rs.fit("sgfcf", data, rank=8).takes_new_users
 
 
-def test_a_rank_that_is_too_large_names_the_largest(data: rs.Data) -> None:
-    with pytest.raises(rs.Refused, match=r"size 80 .*`rank=80` \(in a study `params: {rank: 80}`"):
+def test_a_rank_that_is_too_large_names_one_that_filters(data: rs.Data) -> None:
+    with pytest.raises(
+        rs.Refused, match=r"size 80 .*`rank=20` \(in a study `params: {rank: 20}`\): at 80 nothing"
+    ):
         rs.fit("gfcf", data, rank=500)
 
 

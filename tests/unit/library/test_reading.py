@@ -122,7 +122,7 @@ def test_what_is_wrong_is_named(
 
 def test_content_that_cannot_be_read_is_named(clicks: pd.DataFrame, tmp_path: Path) -> None:
     lost = clicks.assign(user_id=clicks["user_id"].where(np.arange(len(clicks)) != 4))
-    with pytest.raises(rs.DataError, match="the frame, row 5, column 'user': the value is missing"):
+    with pytest.raises(rs.DataError, match="the frame, row 5, column 'user_id' .user.: the value is missing"):
         rs.read(lost, user="user_id", item="item_id")
     assert rs.read(lost, user="user_id", item="item_id", missing="drop").known.nnz == len(clicks) - 1
     mixed = clicks.astype({"user_id": object})

@@ -311,7 +311,7 @@ def test_leading_vectors_of_few_and_of_many() -> None:
     r = normalised(sp.csr_array((np.random.default_rng(7).random((90, 40)) < 0.3).astype(np.float32)))
     few, many = fagsp.leading_vectors(r, 5), fagsp.leading_vectors(r, 20)[:, :5]
     assert np.allclose(few @ few.T, many @ many.T, atol=1e-5)
-    with pytest.raises(Refused, match="rank 41 exceeds the size 40 of the graph; take at most `rank=40`"):
+    with pytest.raises(Refused, match="rank 41 exceeds the size 40 of the graph; .* such as `rank=10`"):
         fagsp.leading_vectors(r, 41)
 
 

@@ -233,6 +233,7 @@ def test_each_run_has_its_numbers_and_its_learning_curve_in_the_report(tmp_path:
     lines = runs.runs_of(view, Place(report), runs.tables_of(view))
     ok = [line for line in lines if line["status"] == "ok"]
     assert ok and all("metrics" in line["links"] for line in ok)
+    assert {line["metric"] for line in lines} == {"recall@10"}  # not the address of a file
     metrics = pd.read_csv(folder / "metrics.csv")
     for line in ok:
         own = pd.read_csv(report / unquote(line["links"]["metrics"]))

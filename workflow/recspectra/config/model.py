@@ -15,7 +15,11 @@ from recspectra.identity import key_of
 
 
 class ParamSpec(Strict):
-    """Name, type, bounds and default of one hyperparameter."""
+    """Type, bounds and default of one hyperparameter.
+
+    Where `below` says so, a search tries only values below the number of items, or of users and items
+    (`nodes`).
+    """
 
     type: Literal["int", "float", "bool", "choice"]
     default: Scalar
@@ -23,6 +27,7 @@ class ParamSpec(Strict):
     gt: float | None = None
     le: float | None = None
     lt: float | None = None
+    below: Literal["items", "nodes"] | None = None
     choices: list[str] | None = None
     help: str = ""
 
@@ -159,12 +164,12 @@ class ModelConfig(Strict):
     def resolve(self, overrides: dict[str, Any], where: str = "") -> dict[str, Scalar]:
         """Return all parameters, defaults filled in; raise `ConfigError` on a bad one."""
         values = {name: spec.default for name, spec in self.params.items()}
-        prefix = where or f"model '{self.name}'"
-        said = f"{prefix}: unknown parameter '{{name}}' of model '{self.name}'; allowed: {{known}}"
+        prefix = f"{where}: " if where else ""
+        said = f"{prefix}unknown parameter '{{name}}' of model '{self.name}'; allowed: {{known}}"
         check_known(overrides, sorted(self.params), said)
         for name, value in overrides.items():
             if problem := self.params[name].check(value):
-                raise ConfigError(f"{prefix}: parameter '{name}' of model '{self.name}': {problem}")
+                raise ConfigError(f"{prefix}parameter '{name}' of model '{self.name}': {problem}")
             values[name] = float(value) if self.params[name].type == "float" else value
         return {k: float(v) if self.params[k].type == "float" else v for k, v in values.items()}
 

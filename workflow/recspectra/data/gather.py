@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -25,12 +26,16 @@ class Gathered:
         What to do with a row in which a value is missing.
     unit : str
         `line` or `row`: what the numbers of rows count.
+    names : dict
+        Role -> what its column is called there, for messages; the role itself by default.
     """
 
     def __init__(
-        self, place: str, columns: Mapping[str, Any], missing: str = "error", unit: str = "line"
-    ) -> None:
+        self, place: str, columns: Mapping[str, Any], missing: str = "error", unit: str = "line",
+        names: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
         self.place, self.columns, self.missing, self.unit = place, columns, missing, unit
+        self.names = names
         self.rows_in = 0
         self.dropped: Counter[str] = Counter()
         self._first, self._at, self._count = "", 0, 0
@@ -43,7 +48,7 @@ class Gathered:
             try:
                 parsed[role] = column.parse(cells[role])
             except BadCell as bad:
-                self.refuse(f"{self.unit} {numbers[bad.index]}, column '{role}': {bad.problem}")
+                self.refuse(f"{self.unit} {numbers[bad.index]}, {self._called(role)}: {bad.problem}")
         self._refuse_header(numbers, parsed)
         lost = np.zeros(len(numbers), dtype=bool)
         for role, (_, missing) in parsed.items():
@@ -80,7 +85,11 @@ class Gathered:
             found = isinstance(self.columns[role], NumberColumn) and text
             problem = number_problem(text) if found else "the value is missing"
             self._at = number
-            self._first = f"{self.unit} {number}, column '{role}': {problem}"
+            self._first = f"{self.unit} {number}, {self._called(role)}: {problem}"
+
+    def _called(self, role: str) -> str:
+        name = self.names.get(role, role)
+        return f"column '{name}'" + (f" ({role})" if name != role else "")
 
     def drop(self, reason: str, rows: int) -> None:
         """Count rows that are left out."""
@@ -105,7 +114,7 @@ class Gathered:
             rows = "1 row has" if self._count == 1 else f"{self._count:,} rows have"
             raise DataError(
                 f"{self.place}, {self._first}; {rows} a missing value: fill it in, "
-                "or write `missing: drop` into the dataset's YAML to leave such rows out"
+                'or leave such rows out: `missing: drop` in the dataset\'s YAML, `missing="drop"` for rs.read'
             )
         return {role: column.finish(_joined(self._kept[role])) for role, column in self.columns.items()}
 

@@ -179,7 +179,8 @@ def _gather(
             columns[role] = IdColumn(whole, header[place] if place < len(header) else "")
         else:
             columns[role] = NumberColumn() if role == "rating" else TimeColumn()
-    gathered = Gathered(place_of(path, file), columns, missing)
+    names = {role: header[place].strip() for role, place in places.items() if place < len(header)}
+    gathered = Gathered(place_of(path, file), columns, missing, names=names)
     for chunk in chunks:
         lines, rows = chunk.lines, chunk.rows
         uneven = set(map(len, rows)) != {width}
@@ -526,7 +527,7 @@ def _parquet(path: Path, file: SourceFile | None, names: Mapping[str, Any], miss
         raise DataError(f"{path}: the file holds no rows")
     kinds = {"rating": parquet.ArrowNumbers, "time": parquet.ArrowTimes}
     gathered = Gathered(
-        str(path), {role: kinds.get(role, parquet.ArrowIds)() for role in wanted}, missing, unit="row"
+        str(path), {role: kinds.get(role, parquet.ArrowIds)() for role in wanted}, missing, "row", wanted
     )
     gathered.add(range(1, len(source) + 1), {role: source.column(column) for role, column in wanted.items()})
     table = _table(gathered, file)

@@ -53,7 +53,8 @@ class TuneJob:
     """Everything that says what one tuning job is.
 
     `minutes` are the most that a trial learns; `caps_text` is written down for the workflow (see
-    `config.scale.caps_text`).
+    `config.scale.caps_text`). `sizes` are the numbers of `items` and of `nodes`: what a parameter must be
+    `below` in its YAML. Without them every value is tried.
     """
 
     dataset: str
@@ -64,6 +65,7 @@ class TuneJob:
     code: str = ""
     minutes: float | None = None
     caps_text: str = ""
+    sizes: dict[str, int] = field(default_factory=dict)
     cache: dict = field(default_factory=dict)
 
     @property
@@ -79,11 +81,28 @@ class TuneJob:
 
     @property
     def first(self) -> list[Params]:
-        """Return what is tried first: the defaults, then the authors' values for the dataset."""
+        """Return what is tried first: the defaults, then the authors' values for the dataset.
+
+        A value that the data cannot have gives way to the largest of the search that they can.
+        """
         defaults = self.model.resolve({})
         known = {**defaults, **self.model.resolve(self.model.best.get(self.dataset, {}))}
-        blocks = [{name: values[name] for name in self.config.search} for values in (defaults, known)]
+        blocks = [
+            {name: self._fitting(name, values[name]) for name in self.config.search}
+            for values in (defaults, known)
+        ]
         return [b for i, b in enumerate(blocks) if b not in blocks[:i]]
+
+    def _fits(self, name: str, value: Scalar) -> bool:
+        """Return whether the data can have a value of a parameter."""
+        size = self.sizes.get(self.model.params[name].below or "")
+        return size is None or value < size
+
+    def _fitting(self, name: str, value: Scalar) -> Scalar:
+        space = self.config.search[name]
+        if self._fits(name, value) or not isinstance(space, list):
+            return value
+        return max((v for v in space if self._fits(name, v)), default=value)
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """Return the search space; what is tried first belongs to it, a range reaches that far."""
@@ -91,7 +110,8 @@ class TuneJob:
         for name, space in self.config.search.items():
             extra = [params[name] for params in self.first]
             if isinstance(space, list):
-                found[name] = CategoricalDistribution(list(dict.fromkeys([*space, *extra])))
+                fitting = [value for value in space if self._fits(name, value)]
+                found[name] = CategoricalDistribution(list(dict.fromkeys([*fitting, *extra])))
                 continue
             low, high = min(space.low, *extra), max(space.high, *extra)
             if self.model.params[name].type == "int":

@@ -34,7 +34,7 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 
-from recspectra.recommender import History, Recommender, Refused, Run, Task
+from recspectra.recommender import History, Recommender, Refused, Run, Task, refuse_large_rank
 from recspectra.spectral.eigen import leading
 from recspectra.spectral.operators import Gram, degrees, normalised, power
 from recspectra.spectral.places import Array, Rows, beside, host, scaled
@@ -251,9 +251,5 @@ def leading_factors(weighted: sp.csr_array, rank: int, device: str = "cpu") -> t
 def leading_vectors(r: sp.csr_array, rank: int, device: str = "cpu") -> np.ndarray:
     """Return the leading eigenvectors of R^T R, shape (n, rank), of a normalised R."""
     items = r.shape[1]
-    if rank > items:
-        raise Refused(
-            f"rank {rank} exceeds the size {items} of the graph; take at most `rank={items}` (in a study "
-            f"`params: {{rank: {items}}}`)"
-        )
+    refuse_large_rank(rank, items)
     return leading(Gram(r, 1.0), rank, device=device).vectors

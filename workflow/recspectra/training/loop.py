@@ -173,7 +173,7 @@ class TrainingLoop:
             self._validate_if_due()
             self.state.seconds += time.monotonic() - started
             metric = self.state.validation[-1][1] if self.state.validation else None
-            progress.update(self.state.epoch, loss=loss, validation=metric)
+            progress.update(self.state.epoch, validation=metric, loss=loss)
             if time.monotonic() - saved_at > self.settings.checkpoint_seconds:
                 self._checkpoint()
                 saved_at = time.monotonic()

@@ -34,13 +34,13 @@ def runs_of(view: StudyView, place: Place, tables: Collection[str]) -> list[dict
     """Return one line a run of a study; `tables` are the names of those that the report holds."""
     files = view.files
     runs = view.runs.drop_duplicates(JOIN)
-    shown, name = _numbers(view)
+    shown, metric = _numbers(view)
     curves = _curves(files.learning)
     return [
         {
             "study": view.name, "dataset": files.titles.get(run.dataset, run.dataset), "label": run.label,
             "group": run.group, "fit": run.fit, "seed": run.seed, "status": run.status,
-            "reason": run.reason, "key": run.key, "metric": name, "value": shown.get(_place_of(run)),
+            "reason": run.reason, "key": run.key, "metric": metric, "value": shown.get(_place_of(run)),
             "seconds": run.fit_seconds, "memory": run.peak_memory_mb, "epoch": _whole(run.best_epoch),
             "params": params_text(run.params, "none"),
             "curve": curves.get((run.dataset, run.model, run.variant, run.group, run.seed, run.fit)),
