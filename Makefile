@@ -20,6 +20,10 @@ HASHES ?= yes
 # What a user gives is text: `value` keeps make from running a $(shell ...) in it, and recipes take
 # it from their environment, in quotes, so that a shell does not run it either.
 GIVEN := PYTHON CORES GPUS MIRROR STUDY SCALE TRIALS SEEDS EPOCHS MINUTES DATASETS MODELS MODEL_GROUPS KEEP DATA WHAT DRY MODULES MOST HASHES
+OWN := BIN
+# A misspelt name would do nothing, in silence.
+WRONG := $(filter-out $(GIVEN) $(OWN) SHELL MAKEFLAGS -%,$(foreach name,$(.VARIABLES),$(if $(findstring command,$(origin $(name))),$(name))))
+$(if $(WRONG),$(error $(WRONG): no such variable; make takes $(GIVEN)))
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 BIN := .venv/bin
@@ -70,6 +74,7 @@ quickstart: .venv/installed  ## Run the quickstart study and print where its rep
 	@$(RUN) study --study=quickstart $(OPTIONS) $(QUIETLY)
 
 study: .venv/installed  ## Run another study: make study STUDY=first-light MIRROR=/path/to/mirror [SCALE=paper] [TRIALS=2] [SEEDS=1] [EPOCHS=20] [DATASETS=a,b] [MODELS=a,b] [MODEL_GROUPS=a,b] [KEEP=1] [DRY=1: only say what would run]
+	@test -n "$(ASKED)" || { echo "say which study: make study STUDY=quickstart, a name of config/studies or a YAML file" >&2; exit 2; }
 	@$(RUN) study --study="$$STUDY" $(if $(value DRY),--dry) $(OPTIONS) $(QUIETLY)
 
 standard: export MODELS := $(if $(MODELS),$(MODELS),$(SOON))

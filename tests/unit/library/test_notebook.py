@@ -34,7 +34,7 @@ def test_the_notebook_runs_and_shows_what_it_promises(
     assert "in ndcg@10: " in texts["print(difference)"] and "p = " in texts["print(difference)"]
     shown = next(text for last, text in texts.items() if "titles" in last)
     assert shown.count("film-") == 9 and "title" in shown
-    assert texts['again.recommend(["u17", "u99", "u3"], k=3).equals(three)'] == "True"
+    assert texts["again.recommend(users, k=3).equals(three)"] == "True"
     (plot,) = (cell for last, cell in cells.items() if last == "plt.tight_layout()")
     assert any("image/png" in out.get("data", {}) for out in plot["outputs"])
     bar = [out for cell in book.cells for out in cell.get("outputs", []) if out.get("name") == "stderr"]

@@ -224,7 +224,7 @@ def test_tuning_figure_and_table(drawn: Path) -> None:
     (row,) = tuning_table(files).rows
     assert [cell.text for cell in row] == [
         "ML-100K", "GSPRec", "center 0.0001 to 1 (log); rank in {32, 64}", "4 of 5", "1",
-        "center = 0.2, rank = 96", "0.3000", "1",
+        "center = 0.2, rank = 96", "0.3000", "3,600",
     ]  # fmt: skip
 
 

@@ -53,7 +53,10 @@ def snr_data(files: StudyResults, figure: FigureConfig, rows: pd.DataFrame) -> F
     """Return log SNR against the diffusion step."""
     from recspectra.reporting.curves import curve_data
 
-    caption = "Logarithm of the signal-to-noise ratio at each diffusion step."
+    caption = (
+        "Logarithm of the signal-to-noise ratio at each diffusion step: mean signal power over mean noise "
+        "power of the K frequencies."
+    )
     return curve_data(files, rows, caption, *AXES)
 
 

@@ -251,6 +251,7 @@ def _legend(frame: pd.DataFrame, reference: str) -> dict[str, str]:
         "legend.j2",
         known=bool(frame["low"].notna().any()),
         tied=bool((frame["standing"] == intervals.TIED).any()),
+        seeded=bool(np.isfinite(frame["seeds_df"]).any()),
         few=int(df) if df < FEWEST_DF else None,
         least=FEWEST_DF,
         unknown=bool(np.isinf(frame["low"]).any()),

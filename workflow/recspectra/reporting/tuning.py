@@ -16,7 +16,7 @@ from recspectra.reporting.table import Table, plain_table
 
 def tuning_table(files: StudyResults) -> Table:
     """Return one line a tuning job; without any, a table without rows."""
-    header = ["dataset", "model", "searched", "trials", "failed", "chosen", "validation recall@20", "hours"]
+    header = ["dataset", "model", "searched", "trials", "failed", "chosen", "validation recall@20", "seconds"]
     trials = files.tuning
     trials = trials.assign(label=tuning_labels(trials)) if len(trials) else trials
     rows = []
@@ -32,7 +32,7 @@ def tuning_table(files: StudyResults) -> Table:
                 str(failed or ""),
                 _chosen(best),
                 "" if best is None else f"{best['value']:.4f}",
-                f"{part['seconds'].sum() / 3600.0:.2g}",
+                f"{(took := part['seconds'].sum()):,.{0 if took >= 10 else 2}f}",
             ]
         )
     return plain_table(header, rows, words={0, 1, 2, 5})

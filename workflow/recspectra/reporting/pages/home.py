@@ -47,10 +47,17 @@ def status(views: Sequence[StudyView]) -> dict[str, str]:
         "runs ok": f"{len(runs) - failed - capped:,}",
         "still gaining": f"{len({_fit_of(run) for view in views for run in view.gaining}):,}",
         "capped": f"{capped:,}",
+        "trials a search": _all(_trials_cut(view) for view in views),
         "failed": f"{failed:,}",
         "machine": _all(f"{a.get('processor', '')}, {a.get('machine', '')}".strip(", ") for a in made),
     }
     return {name: text for name, text in facts.items() if text}
+
+
+def _trials_cut(view: StudyView) -> str:
+    """Return how many trials of those that a study asks for the scale left; "" where it left all."""
+    asked, most = view.files.config.tuning, scale_of(view.files).trials
+    return f"{most} of {asked.trials}" if asked and most and most < asked.trials else ""
 
 
 def _fit_of(run: tuple[str, ...]) -> tuple[str, ...]:
@@ -76,8 +83,24 @@ def leaders(view: StudyView, published: Published) -> list[dict[str, Any]]:
             "rows": _lines(part, _gaining_rows(view)), "printed": bool(part["published"].notna().any()),
             "sure": bool(part["low"].notna().any()),
             "seeds_told": bool(part["seeds_df"].min() >= FEWEST_DF),
-            "users": first["users"], "marks": marks,
+            "users": first["users"], "marks": marks, "others": _other_leaders(view, part, table),
         })  # fmt: skip
+    return found
+
+
+def _other_leaders(view: StudyView, part: pd.DataFrame, table: TableConfig | None) -> dict[str, list[str]]:
+    """Return who has the highest mean by other metrics of the table: model -> metrics."""
+    first = part.iloc[0]
+    at = {name: first[name] for name in ("dataset", "protocol", "history", "mask")}
+    names = ["model", "variant", "key", "fit"]
+    rows = rows_at(view.files.metrics, at).merge(part[[*names, "row"]], on=names)
+    means = rows.groupby(["metric", "k", "row"])["value"].mean().dropna()
+    found: dict[str, list[str]] = {}
+    for metric, k in ((m, k) for m in (table.metrics if table else []) for k in table.k):
+        if (metric, k) in means.index.droplevel("row"):
+            best = means[metric, k].idxmax()
+            if best != first["row"]:
+                found.setdefault(best, []).append(f"{metric}@{k}")
     return found
 
 
