@@ -38,7 +38,7 @@ rule prepare:
         reader=lambda w: PLAN.reader_params(w.dataset),
         code=PLAN.prepare_code,
     message:
-        "prepare {NAMES:data {wildcards.dataset}}"
+        "prepare {NAMES:data {wildcards.dataset} }"
     shell:
         "{resources.python}/prepare.py --dataset {wildcards.dataset} --raw results/raw"
         " --output {output:q} > {log:q} 2>&1"
@@ -64,7 +64,7 @@ rule split:
         code=PLAN.split_code,
         made_with=lambda w: json.dumps(PLAN.made_with(w.dataset)),
     message:
-        "split {NAMES:data {wildcards.dataset}}"
+        "split {NAMES:data {wildcards.dataset} }"
     shell:
         "{resources.python}/split.py --dataset {wildcards.dataset} --interactions {input:q}"
         " --folder results/data/{wildcards.dataset} --made-with {params.made_with:q} > {log:q} 2>&1"

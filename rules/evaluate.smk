@@ -25,7 +25,7 @@ rule evaluate:
         plan=lambda w: PLAN.evaluation_params(w.study, w.dataset),
         code=code_hash("recspectra.evaluation.measure", scripts=[SCRIPTS / "evaluate.py"]),
     message:
-        "evaluate {wildcards.study} on {NAMES:data {wildcards.dataset}}"
+        "evaluate {wildcards.study} on {NAMES:data {wildcards.dataset} }"
     shell:
         "{resources.python}/evaluate.py --study {resources.study:q} --dataset {wildcards.dataset}"
         " --choice {resources.choice:q}"

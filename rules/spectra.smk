@@ -20,7 +20,7 @@ rule spectrum:
         device=PLAN.settings.device,
         code=spectrum_code(SCRIPTS / "spectrum.py"),
     message:
-        "spectrum {wildcards.operator} on {NAMES:data {wildcards.dataset}}, {wildcards.rank} pairs"
+        "spectrum {wildcards.operator} on {NAMES:data {wildcards.dataset} }, {wildcards.rank} pairs"
     shell:
         "OMP_NUM_THREADS={threads} {resources.python}/spectrum.py"
         " --data results/data/{wildcards.dataset} --operator {wildcards.operator}"

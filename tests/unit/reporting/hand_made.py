@@ -38,6 +38,7 @@ class Model:
     variant: str = "default"
     swept: dict = field(default_factory=dict)
     key: str = ""
+    fit: str = "train"
 
 
 def above(base: np.ndarray, gap: float, seed: int, noise: float = 0.02) -> np.ndarray:
@@ -109,6 +110,7 @@ def run_row(dataset: str, model: str, one: Model, seed: int) -> dict:
         "variant": one.variant,
         "seed": seed,
         "key": one.key,
+        "fit": one.fit,
     }
     return study_rows.run_row(dataset, model, **named, **ended)
 

@@ -17,6 +17,8 @@ from recspectra.reporting import activity
 from recspectra.reporting.figures import render
 from recspectra.reporting.figures.trade_off import Box, on_front, trade_off
 from recspectra.reporting.results import StudyResults
+from recspectra.reporting.table import BEST
+from recspectra.reporting.tables import CAPPED_NOTE
 
 TABLE = {"name": "activity", "title": "Users", "kind": "activity", "protocol": "wpgrec", "metrics": ["ndcg"],
          "k": [10]}  # fmt: skip
@@ -44,6 +46,28 @@ def test_a_mean_is_that_of_the_users_of_its_quarter(tmp_path: Path) -> None:
     assert [column.title for column in laid.columns][1:3] == ["fewest interactions", "2nd quarter"]
     assert laid.notes[-1] == "LASTFM.LOO: 20, 20, 20, 20 users, from the fewest interactions to the most."
     assert [cell.rank for cell in laid.rows[0]][1:] == [1] * 4
+
+
+def test_underlined_is_what_cannot_be_told_from_the_best(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    like = FIRST + random.normal(0.0, 0.2, FIRST.shape)
+    models = {"ease": Model(FIRST + 0.5), "dgrec": Model(FIRST, status="capped"), "sgl": Model(like)}
+    table = validate(TableConfig, TABLE, "study.yaml")
+    files = study(tmp_path / "clear", **models)
+    frame = activity.build(files, table, None)
+    assert frame.groupby("row")["standing"].unique().map(list).to_dict() == {
+        "EASE": ["best"], "DGRec": ["below"], "SGL": ["below"]
+    }  # fmt: skip
+    laid = activity.lay_out(files, table, None, frame)
+    assert [[cell.rank for cell in row[1:]] for row in laid.rows] == [[BEST] * 4, [0] * 4, [0] * 4]
+    assert all(cell.text.endswith("\u00b6") for cell in laid.rows[1][1:]) and CAPPED_NOTE in laid.notes
+    (told,) = laid.legend()
+    assert told.startswith("Best in bold. Every other model of a column can be told from its best.")
+    files = study(tmp_path / "near", dgrec=Model(FIRST), sgl=Model(like))
+    frame = activity.build(files, table, None)
+    assert set(frame["standing"]) == {"best", "tied"}
+    laid = activity.lay_out(files, table, None, frame)
+    assert any(line.startswith("Underlined: cannot be told from the best") for line in laid.legend())
 
 
 def test_a_table_without_metrics_is_refused() -> None:

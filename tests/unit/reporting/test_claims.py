@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,24 @@ def test_verdicts(tmp_path: Path, changes: dict, expected: str, reason: str) -> 
     found, why = verdict(write(tmp_path / "s", {LOO: three(**changes)}, [GAIN]))
     assert found == expected
     assert reason in why if reason else not why
+
+
+@pytest.mark.parametrize(
+    ("gaining", "expected"), [("wpgrec", CANNOT_TELL), ("dgrec", CANNOT_TELL), ("", REPRODUCED)]
+)
+def test_a_refit_of_a_run_that_was_still_gaining_is_no_more_told_than_that(
+    tmp_path: Path, gaining: str, expected: str
+) -> None:
+    """It learns for as many epochs as did best, which were all there were."""
+    both = {
+        name: [replace(one, kind="trained", curve=[0.1, 0.2] if name == gaining else [0.2, 0.1]),
+               replace(one, kind="trained", fit="train+valid", key=f"{name}-refit")]
+        for name, one in three().items()
+    }  # fmt: skip
+    found, why = verdict(write(tmp_path / "s", {LOO: both}, [GAIN | {"fit": "train+valid"}]))
+    assert found == expected and ("still gaining on validation when its epochs ran out" in why) == bool(
+        gaining
+    )
 
 
 def test_a_number_that_lists_do_not_give_says_why(tmp_path: Path) -> None:

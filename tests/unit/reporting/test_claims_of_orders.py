@@ -53,6 +53,17 @@ def test_places_count_models_that_have_a_number_everywhere(tmp_path: Path) -> No
     assert rows["rank"].max() == 5
 
 
+@pytest.mark.parametrize("failed", ["one", "two"])
+@pytest.mark.parametrize(("second", "expected"), [(FALLING, CANNOT_TELL), (FALLING[::-1], NOT_REPRODUCED)])
+def test_an_order_does_not_come_out_where_a_model_has_no_number(
+    tmp_path: Path, failed: str, second: list[float], expected: str
+) -> None:
+    data = {"one": ranked(FALLING, 0.02), "two": ranked(second, 0.02)}
+    data[failed]["m1"] = Model(None, status="oom", kind="closed-form")
+    found, why = verdict(write(tmp_path / "s", data, [ORDER]), "two")
+    assert (found, why) == (expected, "m1: no number (oom)")
+
+
 def test_an_order_of_models_that_had_no_epochs_left_is_not_told(tmp_path: Path) -> None:
     data = {"one": ranked(FALLING, 0.02), "two": ranked(FALLING, 0.02, curve=[0.1, 0.2])}
     found, why = verdict(write(tmp_path / "s", data, [ORDER]), "two")
@@ -106,3 +117,8 @@ def test_an_order_is_set_against_the_printed_one(tmp_path: Path) -> None:
     assert "EASE" not in set(rows["subject"])
     turned = {name: closed(0.02 * i, i) for i, name in enumerate(order)}
     assert verdict(write(tmp_path / "t", {LOO: turned}, [claim]))[0] == NOT_REPRODUCED
+    failed = Model(None, status="oom")  # EASE is not in the table
+    assert verdict(write(tmp_path / "u", {LOO: same | {"ease": failed}}, [claim])) == (REPRODUCED, "")
+    assert verdict(write(tmp_path / "v", {LOO: same | {"sgl": failed}}, [claim])) == (
+        CANNOT_TELL, "SGL: no number (oom)"
+    )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -226,6 +227,28 @@ def test_tuning_figure_and_table(drawn: Path) -> None:
         "ML-100K", "GSPRec", "center 0.0001 to 1 (log); rank in {32, 64}", "4 of 5", "1",
         "center = 0.2, rank = 96", "0.3000", "3,600",
     ]  # fmt: skip
+
+
+def test_a_search_by_another_metric_is_not_called_one_by_recall(drawn: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(drawn, tmp_path / "s"))
+    trials = pd.read_csv(folder / "tuning.csv", keep_default_na=False)
+    title = trials["title"].iloc[0]
+
+    def said(*titles: str) -> tuple[str, str, str]:
+        parts = [trials.assign(title=name, key=f"key{i}") for i, name in enumerate(titles)]
+        pd.concat(parts).to_csv(folder / "tuning.csv", index=False)
+        files = StudyResults(folder)
+        figure = figure_data(files, files.config.figures[0])
+        return figure.y, figure.caption, [column.title for column in tuning_table(files).columns][6]
+
+    for titles, by in (
+        ([title], "recall@20"),
+        ([f"{title} (by ndcg@10)"], "ndcg@10"),
+        ([f"{title} (rank=32, by ndcg@10)", title], "ndcg@10 or recall@20"),
+    ):
+        axis, caption, column = said(*titles)
+        assert axis == f"best validation {by} so far" and column == f"validation {by}"
+        assert caption.startswith(f"Best {by} on the validation data")
 
 
 def test_energy_figure_draws_shares(drawn: Path) -> None:

@@ -22,6 +22,7 @@ from recspectra.config.study import FigureConfig, TableConfig
 from recspectra.files import PACKAGE_DIR
 from recspectra.reporting.figures import alt_text, draw_figure, figure_data, svg, theme
 from recspectra.reporting.figures.base import FigureData
+from recspectra.reporting.figures.heatmap import heat
 from recspectra.reporting.figures.lines import lines, named_directly
 from recspectra.reporting.figures.published import impossible_rows, largest_gaps
 from recspectra.reporting.figures.timing import DOTS, dots
@@ -77,6 +78,49 @@ def test_ablation_is_set_against_the_named_reference(parts: StudyResults) -> Non
     assert list(frame["series"]) == ["full", "no-gate"]
     assert (frame["gain_low"] > 0).all()
     assert "no-nothing" in figure_data(parts, figure("ablation", reference="no-nothing")).reason
+
+
+# ------------------------------------------------------------------- sweeps with a refit
+
+
+def points_of(fit: str, gaps: dict[tuple[int, int], float], noise: float = 0.002) -> list[Model]:
+    """Return points of a sweep of `a` and `b`, each above `BASE` by a gap."""
+    return [
+        Model(above(BASE, gap, 10 * a + b, noise), variant=f"a={a},b={b}", swept={"a": a, "b": b}, fit=fit,
+              key=f"{fit}-{a}-{b}", **EXACT)
+        for (a, b), gap in gaps.items()
+    ]  # fmt: skip
+
+
+TRAIN = {(1, 1): 0.0, (2, 1): 0.02, (1, 2): 0.0001, (2, 2): 0.0199}
+REFIT = {(1, 1): 0.05, (2, 1): 0.03, (1, 2): 0.0501, (2, 2): 0.03}
+
+
+@pytest.fixture
+def both_fits(tmp_path: Path) -> StudyResults:
+    points = points_of("train", TRAIN) + points_of("train+valid", REFIT)
+    return write(tmp_path / "s", {LOO: {"wpgrec": points}}, [])
+
+
+def test_each_fit_has_a_map_of_its_own_and_ties_with_its_own_best(both_fits: StudyResults) -> None:
+    what = figure_data(both_fits, figure("heatmap", param="a", other_param="b"))
+    frame = what.frame
+    assert not frame.duplicated(["panel", "x", "y"]).any()
+    for fit, gaps, tied in (("train", TRAIN, 2), ("train+valid", REFIT, 1)):
+        own = frame[frame["panel"] == fit].set_index(["x", "y"])
+        means = {place: BASE.mean() + gap for place, gap in gaps.items()}
+        assert own["value"].to_dict() == pytest.approx(means)
+        assert set(own.index[own["tied"].astype(bool)]) == {place for place in gaps if place[0] == tied}
+    with theme.themed("t"):
+        titles = [axis.get_title(loc="left") for axis in heat(what).axes]
+    assert titles[:2] == ["train", "train+valid"]
+
+
+def test_lines_of_both_fits_have_differences(both_fits: StudyResults) -> None:
+    frame = figure_data(both_fits, figure("sensitivity", param="a")).frame
+    assert frame[["y", "low", "high"]].notna().all(axis=None)
+    found = frame[frame["x"] == 2].groupby(frame["series"].str.contains("valid"))["y"].max()
+    assert found.to_dict() == pytest.approx({False: 0.02, True: -0.02}, abs=2e-4)
 
 
 # --------------------------------------------------------------------------------- forest

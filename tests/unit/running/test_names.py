@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -66,6 +68,22 @@ def test_data_and_searches_have_names_too(plan: planning.Plan) -> None:
     names, tune = Names(plan), plan.studies["named"].runs[-1].run.tune
     assert f"{names:data synthetic}" == "Synthetic (embedded)"
     assert f"{names:tune synthetic gfcf {tune.key}}" == "GF-CF (rank 32) on Synthetic (embedded)"
+
+
+@pytest.mark.parametrize("dataset", ["my-faq", "my-menu"])
+def test_messages_know_datasets_whose_names_end_like_a_format_of_snakemake(dataset: str, root: Path) -> None:
+    from snakemake.utils import format as filled_in  # as Snakemake fills in messages
+
+    class Said:
+        def __format__(self, spec: str) -> str:
+            return spec.split()[1]
+
+    rules = "".join(path.read_text() for path in sorted((root / "rules").glob("*.smk")))
+    words = SimpleNamespace(dataset=dataset, study="s", operator="o", rank="8", model="m", key="0a", seed="0")
+    messages = re.findall(r'^ +"(.*NAMES:.*)"$', rules, re.MULTILINE)
+    assert len(messages) >= 6
+    for message in messages:
+        assert dataset in filled_in(message, NAMES=Said(), wildcards=words)
 
 
 @pytest.mark.parametrize(("given", "expected"), [

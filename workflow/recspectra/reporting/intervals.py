@@ -136,15 +136,19 @@ def ranked(metric: str) -> bool:
 def _cell(one: Standing, models: int, has_best: bool) -> dict:
     """Return the numbers and words of one model in one column."""
     cell: dict = {"low": one.value.low, "high": one.value.high}
-    if not has_best:
-        pass
-    elif one.behind is None:
-        cell |= {"behind": 0.0, "standing": BEST if models > 1 else ""}
-    else:
-        cell |= _named("behind", one.behind) | {"standing": TIED if one.tied else BELOW}
+    if has_best:
+        behind = _named("behind", one.behind) if one.behind else {"behind": 0.0}
+        cell |= behind | {"standing": standing(one, models)}
     if one.against is not None:
         cell |= _named("against", one.against) | {"verdict": verdict(one.against)}
     return cell
+
+
+def standing(one: Standing, models: int) -> str:
+    """Return whether a model is the best of a column of so many, cannot be told from it, or is below."""
+    if one.behind is None:
+        return BEST if models > 1 else ""
+    return TIED if one.tied else BELOW
 
 
 def _named(name: str, found: Comparison) -> dict[str, float]:

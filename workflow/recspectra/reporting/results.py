@@ -346,6 +346,7 @@ def not_converged(files: StudyResults, runs: pd.DataFrame) -> pd.DataFrame:
 
     Early stopping ends a run some epochs after its best one; the last validation of these was above all
     before it. A last one that equals an earlier best gained nothing.
+    A refit learns for as many epochs as did best on train, so it is as far as the run there.
 
     Parameters
     ----------
@@ -359,10 +360,11 @@ def not_converged(files: StudyResults, runs: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         Columns `dataset`, `model`, `variant`, `label`, `seed`.
     """
-    by = ["dataset", "model", "variant", "group", "seed", "fit"]
+    by = ["dataset", "model", "variant", "group", "seed"]
     curves = files.learning[files.learning["curve"] != "loss"].dropna(subset=["epoch", "value"])
-    rows = runs[[*by, "label"]].drop_duplicates().merge(curves, on=by)  # epoch by epoch
-    whole = rows.assign(place=rows.index).groupby([*by, "label"], sort=False)
+    curves = curves[curves["fit"] == "train"].drop(columns="fit")  # a refit has no validation
+    rows = runs[[*by, "fit", "label"]].drop_duplicates().merge(curves, on=by)  # epoch by epoch
+    whole = rows.assign(place=rows.index).groupby([*by, "fit", "label"], sort=False)
     ends = pd.DataFrame({"last": whole["place"].last(), "best": whole["value"].idxmax()}).reset_index()
     return ends.loc[ends["last"] == ends["best"], ["dataset", "model", "variant", "label", "seed"]]
 

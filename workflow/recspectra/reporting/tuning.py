@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from recspectra.config.scale import USABLE
-from recspectra.reporting.figures.tuning import tuning_labels
+from recspectra.reporting.figures.tuning import searched_by, tuning_labels
 from recspectra.reporting.footnotes import params_text, values_text
 from recspectra.reporting.results import StudyResults
 from recspectra.reporting.table import Table, plain_table
@@ -16,8 +16,9 @@ from recspectra.reporting.table import Table, plain_table
 
 def tuning_table(files: StudyResults) -> Table:
     """Return one line a tuning job; without any, a table without rows."""
-    header = ["dataset", "model", "searched", "trials", "failed", "chosen", "validation recall@20", "seconds"]
     trials = files.tuning
+    value = f"validation {searched_by(trials)}"
+    header = ["dataset", "model", "searched", "trials", "failed", "chosen", value, "seconds"]
     trials = trials.assign(label=tuning_labels(trials)) if len(trials) else trials
     rows = []
     for (dataset, model, _), part in trials.groupby(["dataset", "model", "key"], sort=False):

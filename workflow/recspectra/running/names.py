@@ -15,6 +15,8 @@ class Names:
     """Names that a rule's `message` can ask for by a format: `{NAMES:fit DATASET MODEL KEY}`.
 
     A message may not depend on a function, and what is in a rule's parameters reruns it when a title changes.
+    Of a format that ends in q or u Snakemake takes that letter away, as a sign to quote or not; so a blank
+    stands behind a name that may end so: `{NAMES:data DATASET }`.
     """
 
     def __init__(self, plan: Plan) -> None:

@@ -27,12 +27,16 @@ ALONE = "no other dataset or view has numbers to set this order against"
 
 
 class Standing(NamedTuple):
-    """Models of one dataset and view, and their means under other users and seeds, shape (draws, models)."""
+    """Models of one dataset and view, and their means under other users and seeds, shape (draws, models).
+
+    `lacking` are those whose run gave no number.
+    """
 
     dataset: str
     view: View
     sides: list[Side]
     drawn: np.ndarray
+    lacking: list[Side]
 
     @property
     def means(self) -> np.ndarray:
@@ -43,23 +47,23 @@ class Standing(NamedTuple):
 def judge_order(case: Case) -> list[dict[str, Any]]:
     """Return, for each dataset and view, Kendall's tau with the reference, and each model's place."""
     views = case.claim.views or [view for view in [case.view(case.measures[0])] if view]
-    settings = {(d, v): [s for s in case.sides(d, None, v) if s.values is not None]
-                for d, v in product(case.datasets, views)}  # fmt: skip
-    settings = {place: sides for place, sides in settings.items() if sides}
-    measured = [{(s.model, s.variant) for s in sides} for sides in settings.values()]
+    settings = {(d, v): case.sides(d, None, v) for d, v in product(case.datasets, views)}
+    known = {place: [s for s in sides if s.values is not None] for place, sides in settings.items()}
+    known = {place: sides for place, sides in known.items() if sides}
+    measured = [{(s.model, s.variant) for s in sides} for sides in known.values()]
     common = set.intersection(*measured) if measured else set()
-    standings = [_standing(case, *place, sides, common) for place, sides in settings.items()]
+    standings = [_standing(case, *place, settings[place], common) for place in known]
     count = len(standings) - (not case.claim.published)
     return [row for one in standings
             for row in [_order_row(case, one, standings[0], count), *_place_rows(case, one)]]  # fmt: skip
 
 
 def _standing(case: Case, dataset: str, view: View, sides: list[Side], common: set) -> Standing:
-    own = [s for s in sides if (s.model, s.variant) in common]
     if case.claim.published:
-        own = [s for s in own if not s.mismatch and not math.isnan(s.printed)]
+        sides = [s for s in sides if not s.mismatch and not math.isnan(s.printed)]
+    own = [s for s in sides if (s.model, s.variant) in common]
     drawn = simultaneous.resample_means(panel_of(case, dataset, own)) if own else np.empty((0, 0))
-    return Standing(dataset, view, own, drawn)
+    return Standing(dataset, view, own, drawn, [s for s in sides if s.values is None])
 
 
 def _order_row(case: Case, one: Standing, first: Standing, count: int) -> dict[str, Any]:
@@ -83,14 +87,15 @@ def _order_row(case: Case, one: Standing, first: Standing, count: int) -> dict[s
     same_runs = not printed and one.dataset == first.dataset
     bars = [] if same_runs else bars_of([*one.sides, *([] if printed else first.sides)])
     bars += case.left_out(case.lost(one.dataset))
+    lacking = bars_of([*one.lacking, *([] if printed else first.lacking)])
     notes = (
         [] if low > 0 else [CHANCE if len(one.sides) == 2 else f"{SAMPLES} agree no better than {low:.2f}"]
     )
     panel = panel_of(case, one.dataset, one.sides)
     return row | {
         "ours": tau, "ci_low": low, "ci_high": high, "p": min(1.0, count * (1 + lower) / (len(chance) + 1)),
-        "verdict": decide(low > 0, tau < low, bars, []),
-        "reason": "; ".join([*bars, *notes, *few_seeds(panel)]), "users": panel.users,
+        "verdict": decide(low > 0, tau < low, bars, lacking),
+        "reason": "; ".join([*bars, *lacking, *notes, *few_seeds(panel)]), "users": panel.users,
         "df": simultaneous.seed_variance(panel).df,
     }  # fmt: skip
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+MAP = ["dataset", "title", "base", "fit", "rest"]  # what tells one map from another
 CELLS = ["panel", "series", "x", "y", "value", "se", "seeds", "tied"]
 MOST_ACROSS = 9  # numbers that fit side by side in half of a picture
 BEST = "#d55e00"
@@ -27,7 +28,8 @@ BEST = "#d55e00"
 def heatmap(files: StudyResults, figure: FigureConfig) -> FigureData:
     """Return a metric over the points of two swept parameters, averaged over seeds.
 
-    `tied` says which points cannot be told from the best of their dataset.
+    What differs in more than these (model, variant, fit, another parameter) has a map of its own. `tied` says
+    which points cannot be told from the best of their map.
     """
     label, view = f"{figure.metric}@{figure.k}", view_of(files, figure)
     axes = (figure.param or "parameter", figure.other_param or "other parameter")
@@ -35,17 +37,36 @@ def heatmap(files: StudyResults, figure: FigureConfig) -> FigureData:
     runs = runs[[{figure.param, figure.other_param} <= set(swept) for swept in runs["swept"]]]
     frame, noise = pd.DataFrame(columns=CELLS), ""
     if len(runs):
-        runs = runs.assign(y=[swept[figure.other_param] for swept in runs["swept"]])
-        by = ["dataset", "title", "x", "y", "model", "variant", "key"]
-        points = aggregate(measured(files, figure, runs, view, "y"), by)
+        runs = runs.assign(
+            y=[swept[figure.other_param] for swept in runs["swept"]],
+            rest=[_rest(swept, figure) for swept in runs["swept"]],
+        )
+        by = [*MAP, "x", "y", "model", "variant", "key"]
+        points = aggregate(measured(files, figure, runs, view, "y", "rest"), by)
         points, noise = _told_apart(files, figure, points[points["mean"].notna()], runs)
-        frame = points.assign(panel=panels(files, points["dataset"]), series=points["title"])
-        frame = by_dataset(frame.sort_values(["y", "x"], kind="stable"), files)
+        frame = points.assign(panel=_panels(files, points), series=points["title"])
+        frame = by_dataset(frame.sort_values([*MAP[1:], "y", "x"], kind="stable"), files)
         frame = frame.rename(columns={"mean": "value"})[CELLS]
     reason = f"no finished run sweeps '{axes[0]}' and '{axes[1]}' and has {label}"
     words = f"{label} over {axes[0]} and {axes[1]}; {seen(view)}; protocol {figure.protocol}." if view else ""
     words += " The best cell has a frame; cells in bold cannot be told from it."
     return drawn(frame, words, *axes, reason, _alt(frame, label, axes), f"{label}; {noise}")
+
+
+def _rest(swept: dict, figure: FigureConfig) -> str:
+    """Return the swept values besides the two of the axes."""
+    axes = (figure.param, figure.other_param)
+    return ", ".join(f"{name}={value}" for name, value in swept.items() if name not in axes)
+
+
+def _panels(files: StudyResults, points: pd.DataFrame) -> pd.Series:
+    """Return a panel for each map, named by what tells maps apart."""
+    parts = [
+        panels(files, points["dataset"]),
+        *(points[name] for name in MAP[1:] if points[name].nunique() > 1),
+    ]
+    names = [", ".join(filter(None, row)) for row in zip(*parts, strict=True)]
+    return pd.Series(names, index=points.index, dtype=object)
 
 
 def _alt(frame: pd.DataFrame, label: str, axes: tuple[str, str]) -> str:
@@ -59,10 +80,10 @@ def _alt(frame: pd.DataFrame, label: str, axes: tuple[str, str]) -> str:
 def _told_apart(
     files: StudyResults, figure: FigureConfig, points: pd.DataFrame, runs: pd.DataFrame
 ) -> tuple[pd.DataFrame, str]:
-    """Add which points are tied with the best of their dataset; return the level of noise in words too."""
+    """Add which points are tied with the best of their map; return the level of noise in words too."""
     points = points.assign(name=names_of(points))
-    best = points.loc[points.groupby("dataset")["mean"].idxmax()].set_index("dataset")["name"]
-    asked = [Asked(row.dataset, best[row.dataset], row.name) for row in points.itertuples()]
+    best = points.loc[points.groupby(MAP)["mean"].transform("idxmax"), "name"]
+    asked = [Asked(row.dataset, top, row.name) for row, top in zip(points.itertuples(), best, strict=True)]
     found = differences(panels_of(files, figure, runs), asked)
     tied = [pair.subject == pair.rival or (pair in found and found[pair].low <= 0.0) for pair in asked]
     spans = [(one.high - one.low) / 2 for one in found.values() if np.isfinite(one.high - one.low)]

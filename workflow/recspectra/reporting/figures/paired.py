@@ -41,7 +41,7 @@ def panels_of(files: StudyResults, figure: FigureConfig, runs: pd.DataFrame) -> 
     figure : FigureConfig
         Names protocol, metric, cut-off and view.
     runs : DataFrame
-        Rows of `select_runs`, all fitted on the same part.
+        Rows of `select_runs`.
 
     Returns
     -------
@@ -54,10 +54,12 @@ def panels_of(files: StudyResults, figure: FigureConfig, runs: pd.DataFrame) -> 
     point = {"protocol": figure.protocol, "metric": figure.metric, "k": figure.k, **view.model_dump()}
     runs = runs.assign(name=names_of(runs))
     found: dict[str, Panel] = {}
-    for (dataset, fit), part in runs.groupby(["dataset", "fit"], sort=False):
-        values = _values(files, str(dataset), {**point, "fit": fit}, set(part["name"]))
-        if values and dataset not in found:
-            trained = set(part.loc[part["kind"].isin(VARYING), "name"])
+    for dataset, own in runs.groupby("dataset", sort=False):
+        values = {}
+        for fit, part in own.groupby("fit", sort=False):
+            values |= _values(files, str(dataset), {**point, "fit": fit}, set(part["name"]))
+        if values:
+            trained = set(own.loc[own["kind"].isin(VARYING), "name"])
             varying = {name for name, array in values.items() if name in trained or (array != array[0]).any()}
             fits = {name: fit_of(name) for name in values}
             found[str(dataset)] = Panel(str(dataset), values, frozenset(varying), fits)

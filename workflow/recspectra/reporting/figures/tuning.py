@@ -1,13 +1,15 @@
-"""The best validation recall so far against the trials of a search."""
+"""The best value on validation so far against the trials of a search."""
 
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from recspectra.config.model import BY_RECALL
 from recspectra.config.scale import USABLE
 from recspectra.config.study import FigureConfig
 from recspectra.reporting.figures import theme
@@ -23,22 +25,22 @@ MOST_LINES = 8  # that can be told apart in one panel
 
 
 def tuning(files: StudyResults, figure: FigureConfig) -> FigureData:
-    """Return the best validation recall@20 so far against the number of trials."""
-    axes = ("trials", "best validation recall@20 so far")
+    """Return the best value on validation so far against the number of trials."""
     rows = files.tuning
     for column, wanted in (("dataset", figure.datasets), ("model", [figure.model] if figure.model else None)):
         rows = rows[rows[column].isin(wanted)] if wanted else rows
-    failed = int((~rows["status"].isin(USABLE)).sum())
+    by, failed = searched_by(rows), int((~rows["status"].isin(USABLE)).sum())
+    axes = ("trials", f"best validation {by} so far")
     rows = rows.dropna(subset=["trial", "best"]).sort_values("trial", kind="stable")
     rows = rows.assign(panel=panels(files, rows["dataset"]), series=tuning_labels(rows), se=float("nan"))
     frame = rows.assign(x=rows["trial"].astype("int64"), y=rows["best"], seeds=1)
     order = {name: i for i, name in enumerate(dict.fromkeys(files.tuning["dataset"]))}
     frame = frame.assign(place=frame["dataset"].map(order)).sort_values("place", kind="stable")[LINES]
-    caption = "Best recall@20 on the validation data after each trial of the search"
+    caption = f"Best {by} on the validation data after each trial of the search"
     caption += ", as a share of the best at its end; a panel a model." if is_crowded(frame) else "."
     caption += f" {failed} trial(s) failed and leave the line where it was." if failed else ""
     names = listed(list(dict.fromkeys(frame["series"])))
-    alt = f"Rising steps: the best validation recall@20 so far against trials, of {names}."
+    alt = f"Rising steps: the best validation {by} so far against trials, of {names}."
     return drawn(frame, caption, *axes, "no model of this figure was tuned", alt)
 
 
@@ -46,6 +48,12 @@ def tuning_labels(trials: pd.DataFrame) -> pd.Series:
     """Name tuning jobs by model, and by key where a model has several jobs on a dataset."""
     jobs = trials.groupby(["dataset", "model"])["key"].transform("nunique")
     return trials["title"].where(jobs <= 1, trials["title"] + " [" + trials["key"] + "]")
+
+
+def searched_by(trials: pd.DataFrame) -> str:
+    """Return by which metrics searches chose, in words; titles name another than the usual one."""
+    found = (re.search(r"\bby (\S+)\)$", title) for title in dict.fromkeys(trials["title"]))
+    return " or ".join(dict.fromkeys(match[1] if match else BY_RECALL for match in found)) or BY_RECALL
 
 
 def is_crowded(frame: pd.DataFrame) -> bool:
@@ -80,7 +88,7 @@ def _small_panels(what: FigureData) -> Figure:
     for axis in every[max(0, len(models) - columns) : len(models)]:
         axis.set_xlabel(what.x, fontsize=7)
         axis.tick_params(labelbottom=True)
-    picture.supylabel("share of the search's best recall@20", fontsize=9)
+    picture.supylabel("share of the search's best value", fontsize=9)
     if len(datasets) > 1:
         theme.legend(picture, theme.handles(datasets))
     return picture

@@ -22,8 +22,8 @@ TERMS = (
     ),
     (
         "tuned",
-        "Hyperparameters chosen by recall@20 on the validation data, with the same number of trials for "
-        "every model. Test data play no part in it.",
+        "Hyperparameters chosen on the validation data, by recall@20 or what a study names instead, with the "
+        "same number of trials for every model. Test data play no part in it.",
     ),
     (
         "95% interval, p",
