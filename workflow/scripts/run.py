@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from recspectra import planning
+from recspectra.config.base import ConfigError
 from recspectra.running import cli, command, costs
 
 
@@ -21,6 +22,8 @@ def run() -> None:
     args = parser.parse_args()
     words = {"study": args.study} if args.target == "study" else {}
     words |= command.config(args)
+    if args.mirror and not Path(args.mirror).expanduser().is_dir():
+        raise ConfigError(f"MIRROR={args.mirror}: there is no such folder")
     given = {key: value for key, value in words.items() if value}
     plan = planning.load(cli.catalog().root, given, [])
     target = "" if args.target == "study" else args.target

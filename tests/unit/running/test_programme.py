@@ -109,7 +109,11 @@ def test_the_table_sums_what_was_measured_and_says_what_was_not() -> None:
     assert ease.split() == ["d", "ease", "2", "1800.0", "results,", "cpu", "0", "-", "-"]
     assert mf.split() == ["d", "mf", "3", "not", "measured", "-", "5", "720.0", "reference"]
     assert (ease[heads.index("trials")], mf[heads.index("trials")]) == ("0", "5")
-    assert count == "5 runs and 5 trials; 7 of them (70 %) have a measured time."
+    assert (
+        count
+        == "5 runs and 5 trials in all, done or not; 7 of them (70 %) have a measured time, with whatever "
+        "settings and epochs."
+    )
     assert total == (
         "The measured 7 of 10 take 7,200 s (2.0 hours) one after another; the others are not measured. "
         "Starts of jobs, eigenpairs, evaluation and drawing come on top."

@@ -231,6 +231,25 @@ A **study** (`config/studies/`, or a YAML file anywhere) says what is run and dr
 measured. A wrong key, type or value is an error that names the file, the place and the nearest match.
 `config/studies/quickstart.yaml` is a complete example.
 """
+MODELS_EXAMPLE = """models:
+  - {model: [popularity, ease], tune: true}               # in group main, as nothing else is said
+  - {model: gfcf, group: ranks, sweep: {rank: [8, 16]}}   # two runs; all other parameters have their defaults
+tables:
+  - {name: main, title: All models, metrics: [ndcg], k: [10], groups: [main]}
+figures:
+  - {name: ranks, title: Rank of GF-CF, kind: sensitivity, group: ranks, param: rank, metric: ndcg, k: 10}
+claims:
+  - {name: rank, title: Is rank 16 the best?, statement: Rank 16 is the best, kind: optimum, model: gfcf,
+     groups: [ranks], settings: {rank: 16}, metric: ndcg, k: 10}
+"""
+MODELS_WORDS = f"""A sweep, its figure and its claim find each other by the group. Tables and claims take
+several groups (`groups`), a figure takes one (`group`).
+
+```yaml
+{MODELS_EXAMPLE}```
+
+Errors count entries from 0: `models[3]` is the fourth.
+"""
 
 
 def page(root: Path) -> str:
@@ -243,7 +262,7 @@ def page(root: Path) -> str:
     """
     parts = [HEAD]
     for title, schema, kinds in SECTIONS:
-        parts += [f"## {title}\n", _table(schema)]
+        parts += [f"## {title}\n", _table(schema), *([MODELS_WORDS] if schema is ModelEntry else [])]
         if kinds:
             parts += list(_kinds(kinds, _examples(root, kinds)))
     return "\n".join(parts)

@@ -8,9 +8,10 @@ from recspectra import registry
 from recspectra.config.scale import USABLE
 from recspectra.config.study import TableConfig
 from recspectra.files import write_text
-from recspectra.reporting import activity, runtime, sizes, tables
+from recspectra.reporting import activity, claims, runtime, sizes, tables
 from recspectra.reporting.audit import draw_audit
 from recspectra.reporting.claims import draw_claims
+from recspectra.reporting.claims.common import VERDICTS
 from recspectra.reporting.escape import one_line
 from recspectra.reporting.figures import draw_costs, draw_figures
 from recspectra.reporting.latex import to_latex
@@ -87,9 +88,21 @@ def draw_tables(folder: Path | str, root: Path | str) -> list[str]:
 
 
 def summary_text(files: StudyResults, published: Published) -> str:
-    """Return the first table of a drawn study as text of at most 100 columns, and why runs failed."""
-    lost = failures(files)
-    return _first_table(files, published) + "".join(f"{line}\n" for line in ["", *lost] if lost)
+    """Return the first table of a drawn study as text, its verdicts, and why runs failed."""
+    blocks = [_verdicts(files), failures(files)]
+    return _first_table(files, published) + "".join(
+        f"{line}\n" for block in blocks if block for line in ["", *block]
+    )
+
+
+def _verdicts(files: StudyResults) -> list[str]:
+    """Return how many claims of a drawn study have each verdict, in a line; nothing without claims."""
+    if not files.config.claims:
+        return []
+    rows = claims.read(files.folder)
+    judged = rows.loc[rows["scope"].isin(["claim", "listed"]), "verdict"].value_counts()
+    counts = ", ".join(f"{judged.get(verdict, 0)} {verdict}" for verdict in VERDICTS)
+    return [f"Claims: {counts} (claims.csv; the report says why)"]
 
 
 def failures(files: StudyResults) -> list[str]:

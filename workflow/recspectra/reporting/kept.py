@@ -33,9 +33,9 @@ from recspectra.config.base import ConfigError, Strict
 from recspectra.config.scale import CAPPED, USABLE
 from recspectra.config.yaml_io import parse_yaml, validate
 from recspectra.reporting.claims import give_reasons
-from recspectra.reporting.claims.common import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED
 from recspectra.reporting.claims.common import COLUMNS as CLAIM_COLUMNS
 from recspectra.reporting.claims.common import NUMBERS as CLAIM_NUMBERS
+from recspectra.reporting.claims.common import VERDICTS
 from recspectra.reporting.published import Published
 from recspectra.reporting.results import ABSENT, COLUMNS, read_csv
 from recspectra.reporting.table import plain_table, to_markdown
@@ -44,7 +44,6 @@ from recspectra.reporting.words import paragraphs
 BEGIN, END = "<!-- kept\n", "<!-- end -->"
 BLOCK = re.compile(rf"({BEGIN}(.*?)-->\n)(.*?)({END})", re.DOTALL)
 Point = Annotated[str, Field(pattern=r"^[a-z_]+@[1-9][0-9]*$")]  # such as ndcg@10
-VERDICTS = (REPRODUCED, NOT_REPRODUCED, CANNOT_TELL)
 ENDED, OTHER, UNKNOWN = "*", "\u2020", "\u2021"
 NOTES = [
     (ENDED, "\\*", "A cap ended it."),

@@ -109,11 +109,13 @@ def _sum_up(work: dict[Cell, tuple[Work, Work]]) -> str:
     measured, seconds = sum(part.measured for part in parts), sum(part.seconds for part in parts)
     every = runs + trials
     share, took = 100 * measured / max(every, 1), f"{seconds:,.0f} s ({seconds / 3600:.1f} hours)"
+    took = took if seconds >= 1 else "less than a second"
     said = (
         f"The measured {measured:,} of {every:,} take {took} one after another; the others are not measured."
     )
     return (
-        f"{runs:,} runs and {trials:,} trials; {measured:,} of them ({share:.0f} %) have a measured time.\n"
+        f"{runs:,} runs and {trials:,} trials in all, done or not; {measured:,} of them ({share:.0f} %) have "
+        "a measured time, with whatever settings and epochs.\n"
         + (said if measured < every else f"One after another these take {took}.")
         + " Starts of jobs, eigenpairs, evaluation and drawing come on top."
     )

@@ -44,7 +44,7 @@ TEXTS = {"claim", "paper", "place", "statement", "kind", "scope", "reading", "da
          "outside", "unlike", "unlike_rival"}  # fmt: skip
 NUMBERS = [name for name in COLUMNS if name not in TEXTS]
 
-REPRODUCED, NOT_REPRODUCED, CANNOT_TELL = "reproduced", "not reproduced", "cannot tell"
+VERDICTS = REPRODUCED, NOT_REPRODUCED, CANNOT_TELL = "reproduced", "not reproduced", "cannot tell"
 ALPHA = 1.0 - simultaneous.LEVEL
 TOO_FEW = "too few seeds"
 TOO_FEW_USERS = "too few users tell"  # two models apart
