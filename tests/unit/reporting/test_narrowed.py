@@ -13,7 +13,7 @@ from small_study import draw_numbers
 from study_rows import change_study
 
 from recspectra.config.catalog import Catalog
-from recspectra.config.narrowed import LeftOut
+from recspectra.config.narrowed import LeftOut, words_of
 from recspectra.config.scale import Choice
 from recspectra.config.yaml_io import validate
 from recspectra.reporting import claims
@@ -32,6 +32,13 @@ def narrowed(folder: Path, claim: dict = CLAIM, gap: float = -0.02) -> StudyResu
     rival = Model(above(BASE, gap, 1), kind="closed-form")
     write(folder, {LOO: {"wpgrec": Model(BASE, kind="closed-form"), "bsarec": rival}}, [claim])
     return change_study(folder, left_out=OUT)
+
+
+def test_a_study_narrowed_to_many_models_names_a_few() -> None:
+    """Every claim repeated the fourteen names that took part."""
+    choice = Choice(models=["popularity", "ease", "gfcf", "bspm", "pgsp"], datasets=["ml-1m"])
+    said = words_of(choice, ["models", "datasets"])
+    assert said == "DATASETS=ml-1m MODELS=popularity,ease,gfcf,... (5 names)"
 
 
 def test_a_rival_that_was_left_out_is_the_reason_and_stands_first(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from recspectra.config.study import (
 )
 
 WORDS = {"datasets": "DATASETS", "models": "MODELS", "groups": "MODEL_GROUPS"}  # as `make` knows them
+MOST_WORDS = 3  # that say by what a study was narrowed
 MOST_LABELS = 10_000  # of one entry; a longer sweep is refused where it is run
 
 
@@ -83,8 +84,13 @@ def find_left_out(
 
 
 def words_of(choice: Choice, used: Collection[str]) -> str:
-    """Return what a user narrowed a study by: `MODELS=popularity,ease`."""
-    return " ".join(f"{WORDS[key]}={','.join(getattr(choice, key))}" for key in WORDS if key in used)
+    """Return what a user narrowed a study by: `MODELS=popularity,ease`; of many names the first few."""
+    return " ".join(f"{WORDS[key]}={_shortened(getattr(choice, key))}" for key in WORDS if key in used)
+
+
+def _shortened(names: list[str]) -> str:
+    few = names if len(names) <= MOST_WORDS else [*names[:MOST_WORDS], f"... ({len(names)} names)"]
+    return ",".join(few)
 
 
 def _runs_of(config: StudyConfig) -> dict[tuple[str, str], None]:
