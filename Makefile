@@ -21,9 +21,9 @@ HASHES ?= yes
 # it from their environment, in quotes, so that a shell does not run it either.
 GIVEN := PYTHON CORES GPUS MIRROR STUDY SCALE TRIALS SEEDS EPOCHS MINUTES DATASETS MODELS MODEL_GROUPS KEEP DATA WHAT DRY MODULES MOST HASHES
 OWN := BIN
-# A misspelt name would do nothing, in silence.
+# A misspelt name would do nothing, in silence. A make that calls this one hands its own variables on.
 WRONG := $(filter-out $(GIVEN) $(OWN) SHELL MAKEFLAGS -%,$(foreach name,$(.VARIABLES),$(if $(findstring command,$(origin $(name))),$(name))))
-$(if $(WRONG),$(error $(WRONG): no such variable; make takes $(GIVEN)))
+$(if $(filter 0,$(MAKELEVEL)),$(if $(WRONG),$(error $(WRONG): no such variable; make takes $(GIVEN))))
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 BIN := .venv/bin

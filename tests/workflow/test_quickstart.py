@@ -60,6 +60,36 @@ def test_make_has_the_targets_and_lists_them() -> None:
 
 
 @needs_make
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["study", "STUDY=first-light", "TRAILS=10"], "TRAILS: no such variable; make takes PYTHON"),
+        (["lint", "Study=mine.yaml"], "Study: no such variable"),
+        (["study"], "say which study: make study STUDY="),
+        (["study", "STUDY=first-light", "MIRROR=/nowhere/at/all"], "there is no folder /nowhere/at/all"),
+        (["study", "STUDY=first-light", "MIRROR=~nobody-here/x"], "there is no folder .*nobody-here/x"),
+    ],
+)
+def test_a_word_that_make_does_not_know_is_refused(words: list[str], expected: str) -> None:
+    """They did nothing, in silence."""
+    done = subprocess.run(
+        [MAKE, "-o", ".venv/installed", f"BIN={Path(sys.executable).parent}", *words],
+        cwd=ROOT, env=REPO.environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0 and re.search(expected, done.stderr), done.stderr
+
+
+@needs_make
+def test_a_make_that_calls_ours_may_have_variables_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "Makefile").write_text(f"all:\n\t$(MAKE) -C '{ROOT}' help\n")
+    environment = {"PATH": os.environ["PATH"]}
+    done = subprocess.run(
+        [MAKE, "OUT=x"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and "quickstart" in done.stdout, done.stderr
+
+
+@needs_make
 def test_make_redo_hands_its_words_on_without_the_shell_reading_them() -> None:
     (line,) = make("redo", "WHAT=a b", "DRY=1", "STUDY=/my studies/mine.yaml", "MIRROR=/m").splitlines()
     assert '--what="$WHAT" --study="$STUDY" --dry --mirror="$MIRROR"' in line
@@ -148,6 +178,7 @@ def test_make_with_a_wrong_study_is_one_clear_line(
 def test_make_study_runs_a_study_in_flow_style_under_a_strange_name(tmp_path: Path) -> None:
     project = Project.copied(tmp_path / "it's a checkout")
     (project.root / "o'clock {x}").mkdir()
+    (tmp_path / "a {mirror}").mkdir()
     flow = "{name: flow, title: T, datasets: [synthetic], models: [{model: popularity}], tables: [%s]}"
     table = "{name: main, title: Flow, metrics: [recall], k: [10]}"
     (project.root / "o'clock {x}" / "my flow.yaml").write_text(flow % table, encoding="utf-8")

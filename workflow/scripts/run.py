@@ -22,10 +22,10 @@ def run() -> None:
     args = parser.parse_args()
     words = {"study": args.study} if args.target == "study" else {}
     words |= command.config(args)
-    if args.mirror and not Path(args.mirror).expanduser().is_dir():
-        raise ConfigError(f"MIRROR={args.mirror}: there is no such folder")
     given = {key: value for key, value in words.items() if value}
     plan = planning.load(cli.catalog().root, given, [])
+    if plan.mirror and not Path(plan.mirror).is_dir():
+        raise ConfigError(f"MIRROR (or RECSPECTRA_MIRROR): there is no folder {plan.mirror}")
     target = "" if args.target == "study" else args.target
     build = command.snakemake(target, args.cores, args.gpus, words)
     if args.dry:

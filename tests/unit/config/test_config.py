@@ -88,6 +88,13 @@ def test_a_budget_that_is_no_number_is_refused(minutes: object) -> None:
         load_settings(ROOT, {"budget": {"minutes": minutes}})
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"), [("dim", "dimensions"), ("reg", "regularization"), ("rnk", "rank")]
+)
+def test_a_word_that_begins_one_known_word_means_that(given: str, meant: str) -> None:
+    assert f"'{meant}'" in nearest(given, ["sigma", "rank", "dimensions", "regularization"])
+
+
 # --------------------------------------------------------------------------------- names
 
 

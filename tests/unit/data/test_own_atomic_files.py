@@ -138,6 +138,9 @@ def test_names_that_are_numbers_or_stand_in_one_column_are_ids(tmp_path: Path) -
     assert (table.users.tolist(), table.items.tolist()) == ([0, 0], [1, 2])
     table = table_of(tmp_path, "b.csv", "user_id,item_id\nuser_id,x\ny,item_id\n", PAIRS)
     assert table.users.tolist() == ["user_id", "y"]
+    numbered = {"user": "0", "item": "1", "time": "stamp"}
+    said = complaint(tmp_path, "c.csv", "0,1,stamp\n1,2,3\n1,3,x\n", numbered)
+    assert "line 3, column 'stamp' (time): 'x'" in said
 
 
 @pytest.mark.parametrize("header", [True, False])

@@ -111,6 +111,25 @@ def test_a_search_spends_no_trial_on_what_the_data_cannot_have(
     assert len(study.trials) == 8 and max(p["rank"] for p in Hill.fitted) == 9
     made.sizes = {"items": 1}  # nothing fits: what is refused says so
     assert made.first[0]["rank"] == 500
+    Hill.fitted = []
+    made = job({"rank": SearchRange(low=1, high=400)}, trials=8, params=bounded)
+    made.sizes = {"items": 10}
+    tune(made, inputs, tmp_path / "b.sqlite")
+    assert [p["rank"] for p in Hill.fitted][0] == max(p["rank"] for p in Hill.fitted) == 9
+
+
+def test_trials_of_another_space_are_not_used(job: Callable[..., TuneJob], inputs: Inputs) -> None:
+    bounded = PARAMS | {"rank": PARAMS["rank"] | {"below": "items"}}
+    one, other = (job({"rank": [1, 4, 400]}, params=params) for params in (PARAMS, bounded))
+    one.sizes = other.sizes = {"items": 10}
+    assert one.first == other.first
+    assert module.trials_file(one, inputs) != module.trials_file(other, inputs)
+
+
+def test_only_whole_numbers_are_below_a_count() -> None:
+    kind = PARAMS["kind"] | {"below": "items"}
+    with pytest.raises(ConfigError, match=r"params\.kind\.below: .*only a parameter of type int"):
+        model(search={}, params=PARAMS | {"kind": kind})
 
 
 def test_trials_are_compared_on_users_drawn_once(

@@ -456,7 +456,7 @@ def test_a_claim_without_any_run_says_so(tmp_path: Path) -> None:
     frame = claims.read(files.folder)
     judged = (frame["scope"] == "claim") & (frame["verdict"] == "cannot tell")
     summary = (files.folder / "summary.txt").read_text(encoding="utf-8")
-    assert f"Claims: 0 reproduced, 0 not reproduced, {judged.sum()} cannot tell (" in summary
+    assert f"Judged statements: 0 reproduced, 0 not reproduced, {judged.sum()} cannot tell (" in summary
     said = [" ".join(claims.tell(files, c, frame[frame["claim"] == c.name])) for c in files.config.claims]
     assert "LASTFM.LOO: cannot tell." in said[0] and "WPGRec: no number (no run)" in said[0]
     assert "WPGRec (full): no number (no run); WPGRec (a): no number (no run)" in said[1]

@@ -64,6 +64,16 @@ def test_an_order_does_not_come_out_where_a_model_has_no_number(
     assert (found, why) == (expected, "m1: no number (oom)")
 
 
+def test_a_model_that_failed_on_a_third_dataset_is_missed_by_all(tmp_path: Path) -> None:
+    """What is compared has a number everywhere, so m1, which would refute `two`, is in no comparison."""
+    moved = [FALLING[0], FALLING[-1] - 0.02, *FALLING[2:]]
+    data = {"one": ranked(FALLING, 0.002), "two": ranked(moved, 0.002), "three": ranked(FALLING, 0.002)}
+    assert verdict(write(tmp_path / "s", data, [ORDER]), "two")[0] == NOT_REPRODUCED
+    data["three"]["m1"] = Model(None, status="oom", kind="closed-form")
+    found, why = verdict(write(tmp_path / "t", data, [ORDER]), "two")
+    assert found == CANNOT_TELL and "m1: no number (oom)" in why
+
+
 def test_an_order_of_models_that_had_no_epochs_left_is_not_told(tmp_path: Path) -> None:
     data = {"one": ranked(FALLING, 0.02), "two": ranked(FALLING, 0.02, curve=[0.1, 0.2])}
     found, why = verdict(write(tmp_path / "s", data, [ORDER]), "two")

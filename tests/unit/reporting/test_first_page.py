@@ -72,6 +72,28 @@ def test_the_spread_of_a_search_is_that_of_its_best_three_trials(tmp_path: Path)
     assert "median over 2 searches" in page and "the data are split once" in page
 
 
+def test_trials_that_a_scale_left_are_on_the_first_page(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, {LOO: {"sgl": Model(values(2))}})
+    change_study(folder, tuning={"trials": 20}, scale={"name": "laptop", "trials": 4})
+    assert "trials a search" not in home.status([viewed(folder)])  # nothing was searched
+    trials(folder, sgl=[0.1, 0.4])
+    view = viewed(folder)
+    assert home.status([view])["trials a search"] == "4 of 20"
+    assert home.status([view, view])["trials a search"] == "4 of 20 (hand)"
+
+
+def test_who_is_above_the_leader_by_another_metric_is_said(tmp_path: Path) -> None:
+    low, high = values(1), values(1) + 0.1
+    by = ({"metric": "ndcg"}, {"metric": "recall"}, {"metric": "average_popularity"}, {"metric": "mrr"})
+    of = {"sgl": (high, low, low, low), "ease": (low, high, high, low)}
+    models = {m: [Model(one, kind="closed-form", **at) for one, at in zip(found, by, strict=True)]
+              for m, found in of.items()}  # fmt: skip
+    folder = folder_of(tmp_path, {LOO: models})
+    change_study(folder, tables=[TABLE | {"metrics": [at["metric"] for at in by]}])
+    (board,) = home.leaders(viewed(folder), Published(ROOT))
+    assert board["others"] == {"EASE": ["recall@10"]}  # not by what is no gain, nor where both are level
+
+
 def test_the_spread_of_a_split_is_that_of_its_folds(tmp_path: Path) -> None:
     models = {fold: {"sgl": Model(np.full((1, 20), 0.2 + 0.1 * i)), "ease": Model(np.full((1, 20), 0.3))}
               for i, fold in enumerate(FOLDS)}  # fmt: skip

@@ -36,9 +36,10 @@ def narrowed(folder: Path, claim: dict = CLAIM, gap: float = -0.02) -> StudyResu
 
 def test_a_study_narrowed_to_many_models_names_a_few() -> None:
     """Every claim repeated the fourteen names that took part."""
-    choice = Choice(models=["popularity", "ease", "gfcf", "bspm", "pgsp"], datasets=["ml-1m"])
+    models = ["popularity", "ease", "gfcf", "bspm", "pgsp", "sgfcf", "slim"]
+    choice = Choice(models=models, datasets=["ml-1m"])
     said = words_of(choice, ["models", "datasets"])
-    assert said == "DATASETS=ml-1m MODELS=popularity,ease,gfcf,... (5 names)"
+    assert said == "DATASETS=ml-1m MODELS=popularity,ease,gfcf and 4 more"
 
 
 def test_a_rival_that_was_left_out_is_the_reason_and_stands_first(tmp_path: Path) -> None:

@@ -124,14 +124,14 @@ def check_known(
 
 
 def nearest(word: Any, words: Any) -> str:
-    """Return "; did you mean 'x'?" for the closest of `words`, or the only one that begins so; or nothing."""
+    """Return "; did you mean 'x'?" for the only one of `words` that begins so, else the closest; or ""."""
     known = [str(w) for w in words]
     begun = [w for w in known if len(str(word)) > 1 and w.casefold().startswith(str(word).casefold())]
     lower = {w.casefold(): w for w in reversed(known)}
     match = (
-        difflib.get_close_matches(str(word), known, n=1, cutoff=0.5)
+        begun * (len(begun) == 1)
+        or difflib.get_close_matches(str(word), known, n=1, cutoff=0.5)
         or [lower[w] for w in difflib.get_close_matches(str(word).casefold(), lower, n=1, cutoff=0.5)]
-        or begun * (len(begun) == 1)
     )
     return f"; did you mean '{match[0]}'?" if match else ""
 

@@ -8,7 +8,7 @@ import re
 import sys
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_serializer, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_serializer, model_validator
 
 from recspectra.config.base import ConfigError, Part, Scalar, Strict, check_known, nearest
 from recspectra.identity import key_of
@@ -30,6 +30,13 @@ class ParamSpec(Strict):
     below: Literal["items", "nodes"] | None = None
     choices: list[str] | None = None
     help: str = ""
+
+    @field_validator("below")
+    @classmethod
+    def _bounds_a_count(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value and info.data.get("type") != "int":
+            raise ValueError(f"only a parameter of type int can be below the number of {value}")
+        return value
 
     def check(self, value: Any) -> str | None:
         """Return what is wrong with `value`, or None when it is fine."""

@@ -21,7 +21,7 @@ from recspectra.config.study import (
 )
 
 WORDS = {"datasets": "DATASETS", "models": "MODELS", "groups": "MODEL_GROUPS"}  # as `make` knows them
-MOST_WORDS = 3  # that say by what a study was narrowed
+MOST_WORDS, FIRST_WORDS = 6, 3  # names that say by what a study was narrowed; of more, the first
 MOST_LABELS = 10_000  # of one entry; a longer sweep is refused where it is run
 
 
@@ -89,8 +89,9 @@ def words_of(choice: Choice, used: Collection[str]) -> str:
 
 
 def _shortened(names: list[str]) -> str:
-    few = names if len(names) <= MOST_WORDS else [*names[:MOST_WORDS], f"... ({len(names)} names)"]
-    return ",".join(few)
+    if len(names) <= MOST_WORDS:
+        return ",".join(names)
+    return f"{','.join(names[:FIRST_WORDS])} and {len(names) - FIRST_WORDS} more"
 
 
 def _runs_of(config: StudyConfig) -> dict[tuple[str, str], None]:

@@ -172,6 +172,7 @@ def _gather(
 ) -> InteractionTable:  # fmt: skip
     """Read all records of a text file; `places` says in which column (from 0) a role stands."""
     columns: dict[str, Any] = {}
+    names = {role: header[place].strip() for role, place in places.items() if place < len(header)}
     if header and all(NUMBER.fullmatch(header[places[role]]) for role in ("user", "item")):
         header = ()  # pandas calls columns 0 and 1, which user 0 and item 1 are as well
     for role, place in places.items():
@@ -179,7 +180,6 @@ def _gather(
             columns[role] = IdColumn(whole, header[place] if place < len(header) else "")
         else:
             columns[role] = NumberColumn() if role == "rating" else TimeColumn()
-    names = {role: header[place].strip() for role, place in places.items() if place < len(header)}
     gathered = Gathered(place_of(path, file), columns, missing, names=names)
     for chunk in chunks:
         lines, rows = chunk.lines, chunk.rows

@@ -25,6 +25,7 @@ from optuna.distributions import (
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
+    distribution_to_json,
 )
 from optuna.trial import FrozenTrial, TrialState
 
@@ -100,8 +101,10 @@ class TuneJob:
 
     def _fitting(self, name: str, value: Scalar) -> Scalar:
         space = self.config.search[name]
-        if self._fits(name, value) or not isinstance(space, list):
+        if self._fits(name, value):
             return value
+        if not isinstance(space, list):
+            return max(space.low, self.sizes[self.model.params[name].below] - 1)
         return max((v for v in space if self._fits(name, v)), default=value)
 
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -113,7 +116,7 @@ class TuneJob:
                 fitting = [value for value in space if self._fits(name, value)]
                 found[name] = CategoricalDistribution(list(dict.fromkeys([*fitting, *extra])))
                 continue
-            low, high = min(space.low, *extra), max(space.high, *extra)
+            low, high = min(space.low, *extra), max(self._fitting(name, space.high), *extra)
             if self.model.params[name].type == "int":
                 found[name] = IntDistribution(int(low), int(high), log=space.log)
             else:
@@ -125,12 +128,13 @@ def trials_file(job: TuneJob, inputs: Inputs) -> str:
     """Return the name of the SQLite file of a job's trials.
 
     It follows from all that a trial's value is made from and that the job's key does not say: code, data,
-    eigenpairs, the cap on minutes, the values that are fixed and those that are tried first. Trials made from
-    anything else stay, in a file of their own.
+    eigenpairs, the cap on minutes, the values that are fixed, those that are tried first and those that the
+    data can have. Trials made from anything else stay, in a file of their own.
     """
     made_from = {
         "code": job.code, "data": inputs.digest, "fixed": job.fixed, "first": job.first,
         "spectra": {name: spectrum.digest for name, spectrum in inputs.spectra.items()},
+        "space": {name: distribution_to_json(space) for name, space in job.distributions().items()},
     }  # fmt: skip
     if job.minutes:
         made_from["minutes"] = job.minutes

@@ -6,6 +6,7 @@ nor any numerical library.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from functools import cached_property
@@ -50,8 +51,10 @@ def plain(title: str) -> str:
 
 def mirror_of(settings: Settings) -> str:
     """Return the folder of local copies, absolute, or an empty text."""
-    given = settings.mirror or os.environ.get("RECSPECTRA_MIRROR") or ""
-    return str(Path(given).expanduser().resolve()) if given else ""
+    given = Path(settings.mirror or os.environ.get("RECSPECTRA_MIRROR") or "")
+    with contextlib.suppress(RuntimeError):  # there is no such user
+        given = given.expanduser()
+    return str(given.resolve()) if given.parts else ""
 
 
 class Present:

@@ -96,13 +96,13 @@ def summary_text(files: StudyResults, published: Published) -> str:
 
 
 def _verdicts(files: StudyResults) -> list[str]:
-    """Return how many claims of a drawn study have each verdict, in a line; nothing without claims."""
+    """Return how many statements of a drawn study have each verdict, in a line; nothing without claims."""
     if not files.config.claims:
         return []
     rows = claims.read(files.folder)
     judged = rows.loc[rows["scope"].isin(["claim", "listed"]), "verdict"].value_counts()
     counts = ", ".join(f"{judged.get(verdict, 0)} {verdict}" for verdict in VERDICTS)
-    return [f"Claims: {counts} (claims.csv; the report says why)"]
+    return [f"Judged statements: {counts} (claims.csv; the report says why)"]
 
 
 def failures(files: StudyResults) -> list[str]:

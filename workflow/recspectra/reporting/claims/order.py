@@ -29,7 +29,7 @@ ALONE = "no other dataset or view has numbers to set this order against"
 class Standing(NamedTuple):
     """Models of one dataset and view, and their means under other users and seeds, shape (draws, models).
 
-    `lacking` are those whose run gave no number.
+    `lacking` are those of its models that have no number in some dataset or view, so that none is compared.
     """
 
     dataset: str
@@ -52,18 +52,22 @@ def judge_order(case: Case) -> list[dict[str, Any]]:
     known = {place: sides for place, sides in known.items() if sides}
     measured = [{(s.model, s.variant) for s in sides} for sides in known.values()]
     common = set.intersection(*measured) if measured else set()
-    standings = [_standing(case, *place, settings[place], common) for place in known]
+    lacking = {(s.model, s.variant): s for place in known for s in settings[place] if s.values is None}
+    standings = [_standing(case, *place, settings[place], common, lacking) for place in known]
     count = len(standings) - (not case.claim.published)
     return [row for one in standings
             for row in [_order_row(case, one, standings[0], count), *_place_rows(case, one)]]  # fmt: skip
 
 
-def _standing(case: Case, dataset: str, view: View, sides: list[Side], common: set) -> Standing:
+def _standing(
+    case: Case, dataset: str, view: View, sides: list[Side], common: set, lacking: dict[tuple, Side]
+) -> Standing:
     if case.claim.published:
         sides = [s for s in sides if not s.mismatch and not math.isnan(s.printed)]
     own = [s for s in sides if (s.model, s.variant) in common]
     drawn = simultaneous.resample_means(panel_of(case, dataset, own)) if own else np.empty((0, 0))
-    return Standing(dataset, view, own, drawn, [s for s in sides if s.values is None])
+    lost = [lacking[s.model, s.variant] for s in sides if (s.model, s.variant) in lacking]
+    return Standing(dataset, view, own, drawn, lost)
 
 
 def _order_row(case: Case, one: Standing, first: Standing, count: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,7 @@ from recspectra.evaluation.simultaneous import FEWEST_DF
 from recspectra.reporting import tables
 from recspectra.reporting.figures.published import impossible_rows
 from recspectra.reporting.footnotes import scale_of
+from recspectra.reporting.intervals import ranked
 from recspectra.reporting.pages import charts
 from recspectra.reporting.pages.study import RUN, StudyView
 from recspectra.reporting.published import Published
@@ -47,17 +49,19 @@ def status(views: Sequence[StudyView]) -> dict[str, str]:
         "runs ok": f"{len(runs) - failed - capped:,}",
         "still gaining": f"{len({_fit_of(run) for view in views for run in view.gaining}):,}",
         "capped": f"{capped:,}",
-        "trials a search": _all(_trials_cut(view) for view in views),
+        "trials a search": _all(_trials_cut(view, len(views) > 1) for view in views),
         "failed": f"{failed:,}",
         "machine": _all(f"{a.get('processor', '')}, {a.get('machine', '')}".strip(", ") for a in made),
     }
     return {name: text for name, text in facts.items() if text}
 
 
-def _trials_cut(view: StudyView) -> str:
+def _trials_cut(view: StudyView, named: bool) -> str:
     """Return how many trials of those that a study asks for the scale left; "" where it left all."""
     asked, most = view.files.config.tuning, scale_of(view.files).trials
-    return f"{most} of {asked.trials}" if asked and most and most < asked.trials else ""
+    if view.files.tuning.empty or not asked or not most or most >= asked.trials:
+        return ""
+    return f"{most} of {asked.trials}" + (f" ({view.name})" if named else "")
 
 
 def _fit_of(run: tuple[str, ...]) -> tuple[str, ...]:
@@ -89,18 +93,17 @@ def leaders(view: StudyView, published: Published) -> list[dict[str, Any]]:
 
 
 def _other_leaders(view: StudyView, part: pd.DataFrame, table: TableConfig | None) -> dict[str, list[str]]:
-    """Return who has the highest mean by other metrics of the table: model -> metrics."""
+    """Return who is above the leader by other metrics of the table: row -> metrics."""
     first = part.iloc[0]
-    at = {name: first[name] for name in ("dataset", "protocol", "history", "mask")}
-    names = ["model", "variant", "key", "fit"]
-    rows = rows_at(view.files.metrics, at).merge(part[[*names, "row"]], on=names)
-    means = rows.groupby(["metric", "k", "row"])["value"].mean().dropna()
+    at = {name: first[name] for name in ("dataset", "history", "mask")}
     found: dict[str, list[str]] = {}
-    for metric, k in ((m, k) for m in (table.metrics if table else []) for k in table.k):
-        if (metric, k) in means.index.droplevel("row"):
-            best = means[metric, k].idxmax()
-            if best != first["row"]:
-                found.setdefault(best, []).append(f"{metric}@{k}")
+    if table is None or (drawn := rows_at(tables.read(view.files.folder, table.name), at)).empty:
+        return found
+    drawn = drawn[drawn["users"] == drawn["users"].iloc[0]].merge(part[["row", "fit"]])
+    for (metric, k), rows in drawn.groupby(["metric", "k"], sort=False):
+        means = rows.set_index("row")["mean"].dropna()
+        if ranked(metric) and means.max() > means.get(first["row"], math.inf):
+            found.setdefault(means.idxmax(), []).append(f"{metric}@{k:.0f}")
     return found
 
 
