@@ -199,6 +199,13 @@ def test_spectra_are_asked_for_on_the_rank_ladder() -> None:
     assert list(RANK_LADDER) == sorted(RANK_LADDER)
 
 
+def test_a_spectrum_is_asked_for_only_with_the_values_that_need_it() -> None:
+    model = CATALOG.model("svdae")
+    for triplets, count in (("exact", 1), ("randomised", 0)):
+        run = RunConfig(model="svdae", params=model.resolve({"triplets": triplets}))
+        assert len(spectra_of(model, run)) == count
+
+
 def test_every_rank_that_is_searched_has_a_bound() -> None:
     """Trials went to ranks above the number of items, which no graph of these items has."""
     for model in map(CATALOG.model, CATALOG.names("models")):

@@ -125,6 +125,26 @@ def test_svdae_is_the_solution_of_smallest_norm(
     assert relative_error(scores_of(system, both), inputs @ weights) < 1e-5
 
 
+def test_svdae_with_randomised_triplets_is_exact_at_full_rank_and_smooths_below(
+    train: Interactions, x: np.ndarray
+) -> None:
+    """At full rank nothing is approximate; below, the authors' way gives other scores at the same rank."""
+    r = to_power(x.sum(axis=1), -0.5) @ x @ to_power(x.sum(axis=0), -0.5)
+    u = np.linalg.svd(r, full_matrices=False)[0]
+    full = min(x.shape)
+    whole = scores_of(fitted("svdae", train, rank=full, triplets="randomised"), train)
+    rank = np.linalg.matrix_rank(r)
+    assert relative_error(whole, u[:, :rank] @ u[:, :rank].T @ x) < 1e-4
+    exact, drawn = (
+        scores_of(fitted("svdae", train, rank=12, triplets=t), train) for t in ("exact", "randomised")
+    )
+    assert 1e-3 < relative_error(drawn, exact) < 0.5
+    again = scores_of(fitted("svdae", train, rank=12, triplets="randomised"), train)
+    assert np.array_equal(drawn, again)
+    with pytest.raises(Refused, match=f"rank {full + 1} exceeds the size {full}"):
+        fitted("svdae", train, rank=full + 1, triplets="randomised")
+
+
 def test_svdae_leaves_out_what_has_no_singular_value() -> None:
     users, items = np.repeat(np.arange(6), 3), np.tile(np.arange(3), 6)
     equal = from_pairs(users, items, None, (6, 4))  # of rank 1

@@ -83,10 +83,14 @@ FIELD = re.compile(r"\{(\w+)\}")
 
 
 class SpectrumNeed(Strict):
-    """A spectrum that a model asks for; `{param}` is filled from its parameters."""
+    """A spectrum that a model asks for; `{param}` is filled from its parameters.
+
+    With `when` it is asked for only where these parameters have these values.
+    """
 
     operator: str
     rank: str
+    when: dict[str, Scalar] = {}
 
 
 LISTS = "lists"  # class and kind of what stands for a model that was fitted elsewhere
@@ -145,6 +149,11 @@ class ModelConfig(Strict):
                 raise ValueError(f"{where}.{key}: '{text}' cannot be filled in; write `{{name}}` alone")
             said = f"{where}.{key}: the model has no parameter '{{name}}'; it has {{known}}"
             check_known(FIELD.findall(text), self.params, said, ValueError)
+        said = f"{where}.when: the model has no parameter '{{name}}'; it has {{known}}"
+        check_known(need.when, self.params, said, ValueError)
+        for name, value in need.when.items():
+            if problem := self.params[name].check(value):
+                raise ValueError(f"{where}.when.{name}: {problem}")
         whole = [f"{{{n}}}" for n, spec in self.params.items() if spec.type == "int" and spec.default >= 1]
         if need.rank not in whole and not re.fullmatch("[1-9][0-9]*", need.rank):
             raise ValueError(
@@ -355,6 +364,8 @@ def _operators(model: ModelConfig, values: dict[str, list[Scalar]]) -> list[tupl
     """Return (operator, rank on the ladder), every operator once and at its largest rank."""
     needs: dict[str, int] = {}
     for need in model.spectra:
+        if any(value not in values[name] for name, value in need.when.items()):
+            continue
         for operator in map(plain_operator, _filled(need.operator, values)):
             rank = max(int(text) for text in _filled(need.rank, values))
             needs[operator] = max(rank, needs.get(operator, 0))
