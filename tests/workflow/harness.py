@@ -29,6 +29,8 @@ COPIED = (
     "Snakefile", "rules", "envs", "config", "workflow", "pyproject.toml", "constraints.txt", "locks",
     "Makefile",
 )  # fmt: skip
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+MAKE_VARIABLES = re.findall(r"^GIVEN := (.*)$", MAKEFILE, re.MULTILINE)[0].split()
 SECONDS = 600.0  # that a call may take; on a busy machine it takes ten times as long
 
 
@@ -85,10 +87,10 @@ class Project:
 
     def environment(self, *paths: Path, **extra: str) -> dict[str, str]:
         """Return the variables of a subprocess; a copy's scripts must import the copy."""
-        # Of `make test` nothing is handed down to a make that a test calls.
-        left_out = ("RECSPECTRA_", "SNAKEMAKE_", "MAKE", "MFLAGS", "CORES")
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(left_out)}
-        kept.pop("PYTHONPATH", None)
+        # Of `make test` nothing is handed down to a make that a test calls: it exports what users may give.
+        left_out = ("RECSPECTRA_", "SNAKEMAKE_", "MAKE", "MFLAGS")
+        names = {*MAKE_VARIABLES, "PYTHONPATH"}
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(left_out) and k not in names}
         places = [*paths] if self.root == ROOT else [self.root / "workflow", *paths]
         if places:
             kept["PYTHONPATH"] = os.pathsep.join(str(p) for p in places)
