@@ -129,18 +129,49 @@ def test_models_have_means_over_seeds_and_what_is_printed(kept: Path, published:
     assert "\\* A cap ended it." in found
 
 
+def test_what_ran_counts_each_fit_once_and_patience_in_the_main_table(
+    tmp_path: Path, published: Published
+) -> None:
+    """Half an hour of fits, one of them in two groups, and as much of trials."""
+    fit = {"dataset": "d", "model": "mf", "title": "MF", "kind": "trained", "variant": "default", "fit": "train",
+           "status": "ok", "spectrum_seconds": 0, "score_seconds": 0, "key": "k",
+           "params": '{"epochs": 50}'}  # fmt: skip
+    rows = [
+        fit | {"group": "main", "seed": 0, "fit_seconds": 500, "epochs": 20},
+        fit | {"group": "main", "seed": 1, "fit_seconds": 600, "epochs": 50},
+        fit | {"group": "main", "seed": 2, "fit_seconds": 100, "epochs": 20, "status": "capped"},
+        fit | {"group": "parts", "seed": 0, "fit_seconds": 500, "epochs": 20},
+        fit | {"group": "parts", "seed": 0, "fit_seconds": 600, "epochs": 20, "key": "other"},
+    ]
+    trials = [
+        {"dataset": "d", "model": "mf", "key": "k", "budget": 2, "trial": i, "seconds": 900} for i in (1, 2)
+    ]
+    folder = tmp_path / PLACE
+    folder.mkdir(parents=True)
+    for name, lines in (("runs", rows), ("tuning", trials)):
+        frame = pd.DataFrame(lines).reindex(columns=COLUMNS[name].split())
+        frame.to_csv(folder / f"{name}.csv", index=False)
+    found = fill(page("table: runs", f"of: [{PLACE}]"), tmp_path, published)
+    assert "| tiny | paper | ml-100k.higsp | 1 | 4 | 2 | 1 of 3 | 1.0 |" in found
+    rows = [row | {"kind": "closed-form", "params": "{}", "epochs": None} for row in rows]
+    pd.DataFrame(rows).reindex(columns=COLUMNS["runs"].split()).to_csv(folder / "runs.csv", index=False)
+    pd.DataFrame(columns=COLUMNS["tuning"].split()).to_csv(folder / "tuning.csv", index=False)
+    found = fill(page("table: runs", f"of: [{PLACE}]"), tmp_path, published)
+    assert "| 1 | 4 |  | none is trained | 0.5 |" in found
+
+
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        (("table: figure",), "neither claims nor models"),
-        (("of: [a]",), "neither claims nor models"),
+        (("table: figure",), "neither claims, models nor runs"),
+        (("of: [a]",), "neither claims, models nor runs"),
         (("table: claims", "of: []"), "of"),
         ((*CLAIMS, "claims: [nothing]"), "no row"),
         ((*CLAIMS, "colour: red"), "colour"),
         ((*MODELS, f"  - {{title: x, of: {PLACE}, history: train}}"), "no number of ndcg@10 for column x"),
         ((*MODELS, f"  - {{title: x, of: {PLACE}}}", "group: parts"), "no run has group parts"),
         (("table: [",), "not valid YAML"),
-        (("table: [claims]",), "neither claims nor models"),
+        (("table: [claims]",), "neither claims, models nor runs"),
         ((*CLAIMS, "claims: [best, nothing]"), "no row has claims ['nothing']"),
         ((*MODELS, f"  - {{title: x, of: {PLACE}, metrics: [ndcg]}}"), "columns[0].metrics[0]"),
     ],

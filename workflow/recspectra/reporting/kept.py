@@ -18,10 +18,17 @@ A page says in a comment which table it wants; what stands between the comment a
       - {title: printed, of: wpgrec/laptop/lastfm.loo, printed: wpgrec/table1}
     -->
     <!-- end -->
+
+    <!-- kept
+    table: runs
+    of: [wpgrec/paper/lastfm.loo]
+    -->
+    <!-- end -->
 """
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -37,7 +44,7 @@ from recspectra.reporting.claims.common import COLUMNS as CLAIM_COLUMNS
 from recspectra.reporting.claims.common import NUMBERS as CLAIM_NUMBERS
 from recspectra.reporting.claims.common import VERDICTS
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import ABSENT, COLUMNS, read_csv
+from recspectra.reporting.results import ABSENT, COLUMNS, NUMBERS, read_csv
 from recspectra.reporting.table import plain_table, to_markdown
 from recspectra.reporting.words import paragraphs
 
@@ -87,6 +94,13 @@ class ModelsTable(Strict):
     columns: list[ModelColumn]
 
 
+class RunsTable(Strict):
+    """What was run: a row for each kept dataset."""
+
+    table: Literal["runs"]
+    of: list[str]
+
+
 def fill(page: str, kept: Path, published: Published, origin: str = "RESULTS.md") -> str:
     """Return a page with its tables written anew.
 
@@ -113,11 +127,14 @@ def fill(page: str, kept: Path, published: Published, origin: str = "RESULTS.md"
         if BEGIN in found[3]:
             raise ConfigError(f"{origin}: no {END} before the next table; what stands between would be lost")
         entry = parse_yaml(found[2], origin)
-        kind = {"claims": ClaimsTable, "models": ModelsTable}.get(str(entry.get("table")))
+        kind = {"claims": ClaimsTable, "models": ModelsTable, "runs": RunsTable}.get(str(entry.get("table")))
         if not kind:
-            raise ConfigError(f"{origin}: table: {entry.get('table')!r} is neither claims nor models")
+            raise ConfigError(f"{origin}: table: {entry.get('table')!r} is neither claims, models nor runs")
         asked = validate(kind, entry, origin)
-        table = claims(asked, kept) if kind is ClaimsTable else models(asked, kept, published)
+        if isinstance(asked, ModelsTable):
+            table = models(asked, kept, published)
+        else:
+            table = claims(asked, kept) if isinstance(asked, ClaimsTable) else what_ran(asked, kept)
         return f"{found[1]}\n{table}\n{found[4]}"
 
     filled, count = BLOCK.subn(written, page)
@@ -234,6 +251,43 @@ def _printed(column: ModelColumn, runs: pd.DataFrame, published: Published) -> d
             found[model, variant] = " / ".join(_short(v.value if v else None) for v in values)
             found[model, variant] += OTHER if False in same else UNKNOWN if None in same else ""
     return found
+
+
+# ------------------------------------------------------------------------------------ runs
+
+
+def what_ran(asked: RunsTable, kept: Path) -> str:
+    """Return as Markdown how much was run: models, fits, how training ended, trials, hours of a core."""
+    header = [
+        "study",
+        "scale",
+        "dataset",
+        "models",
+        "fits",
+        "trials",
+        "training ended by patience",
+        "hours of a core",
+    ]
+    return _markdown(header, [[*Path(place).parts, *_spent(kept / place)] for place in asked.of])
+
+
+def _spent(folder: Path) -> list[str]:
+    """Return the cells of `what_ran`. Trained fits are those of the main table; a fit of two groups counts once."""
+    rows = read_csv(folder / "runs.csv", COLUMNS["runs"].split(), NUMBERS["runs"])
+    trials = read_csv(folder / "tuning.csv", COLUMNS["tuning"].split(), NUMBERS["tuning"])
+    fits = rows.drop_duplicates(["model", "key", "seed", "fit"])
+    trained = rows[(rows["kind"] == "trained") & (rows["group"] == "main") & (rows["fit"] == "train")]
+    most = trained["params"].map(lambda text: json.loads(text)["epochs"]).astype(float)
+    early = (trained["status"] == "ok") & (trained["epochs"].astype(float) < most)
+    most_trials = trials.groupby("key")["trial"].max().max()
+    seconds = fits[["fit_seconds", "score_seconds"]].sum().sum() + trials["seconds"].sum()
+    return [
+        str(rows["model"].nunique()),
+        str(len(fits)),
+        "" if pd.isna(most_trials) else str(int(most_trials)),
+        f"{early.sum()} of {len(trained)}" if len(trained) else "none is trained",
+        f"{seconds / 3600:.1f}",
+    ]
 
 
 def _markdown(header: list[str], lines: list[list[str]]) -> str:
