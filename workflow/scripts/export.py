@@ -7,7 +7,8 @@ from recspectra.data import export
 from recspectra.data.ids import Ids
 from recspectra.data.interactions import DataError, Interactions
 from recspectra.data.tables import PARTS
-from recspectra.files import ArtifactError, read_json, read_npz, write_text
+from recspectra.evaluation.measure import read_lists
+from recspectra.files import ArtifactError, read_json, write_text
 from recspectra.fitting.scoring import NOT_LISTS
 from recspectra.identity import check_made_from
 from recspectra.running import cli
@@ -32,8 +33,10 @@ def run() -> None:
     if args.run is None:
         print("\n".join(map(str, export.recbole(pieces, ids, args.data.name, args.folder))))
         return
-    lists = read_npz(args.run / "rankings.npz")
-    check_made_from(args.run / "rankings.npz", str(lists.get("data", "")), digests.get("fit", ""), args.run)
+    *_, key, seed = args.run.resolve().parts
+    lists = read_lists(
+        args.run, key, seed.removeprefix("seed-"), digests.get("fit", ""), pieces["train"].shape
+    )
     if args.list not in lists:
         known = [n for n in lists if n not in NOT_LISTS and "." not in n]
         raise ArtifactError(f"{args.run}: no list '{args.list}'; lists: {', '.join(known)}")

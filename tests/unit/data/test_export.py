@@ -173,8 +173,19 @@ def test_lists_as_csv_keep_every_id(tmp_path: Path) -> None:
     assert of_six["rank"].tolist() == [str(rank) for rank in range(1, 21)]
 
 
-def test_a_run_of_another_dataset_is_not_exported(root: Path, tmp_path: Path) -> None:
-    """Its items would be named by the other dataset's numbers."""
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        ({"data": "another"}, "its numbers are not of this split"),
+        ({"key": "1111111111"}, "holds the lists of run 1111111111, seed 0; was it moved here"),
+        ({"seed": "7"}, "holds the lists of run 0123456789, seed 7; was it moved here"),
+    ],
+    ids=["split", "key", "seed"],
+)
+def test_lists_of_another_dataset_or_run_are_not_exported(
+    named: dict[str, str], expected: str, root: Path, tmp_path: Path
+) -> None:
+    """Items would be named by the other dataset's numbers, or lists by the other run."""
     pieces = {name: made(i, 0.3) for i, name in enumerate(("train", "valid", "test"))}
     for name, piece in pieces.items():
         piece.save(tmp_path / "data" / f"{name}.npz")
@@ -183,10 +194,11 @@ def test_a_run_of_another_dataset_is_not_exported(root: Path, tmp_path: Path) ->
     digests = split_digests(pieces, True) | {"ids": ids.digest}
     write_json(tmp_path / "data" / "stats.json", {"digests": digests})
     run = tmp_path / "runs/other/ease/0123456789/seed-0"
-    write_npz(run / "rankings.npz", status=np.str_("ok"), data=np.str_("another"), code=np.str_(""))
+    own = {"status": "ok", "key": "0123456789", "seed": "0", "data": digests["fit"], "code": ""} | named
+    write_npz(run / "rankings.npz", **{name: np.str_(word) for name, word in own.items()})
     command = [sys.executable, str(root / "workflow/scripts/export.py"), "--data", str(tmp_path / "data")]
     done = subprocess.run(
         [*command, "--run", str(run), "--folder", str(tmp_path / "out")], capture_output=True, text=True
     )
-    assert done.returncode == 1 and "its numbers are not of this split" in done.stderr
+    assert done.returncode == 1 and expected in done.stderr
     assert not (tmp_path / "out").exists()

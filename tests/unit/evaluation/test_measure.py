@@ -14,7 +14,7 @@ from recspectra.config.study import ProtocolConfig, View
 from recspectra.data.interactions import Interactions, from_pairs
 from recspectra.evaluation.measure import Measured, measure
 from recspectra.evaluation.per_user import activity
-from recspectra.files import ArtifactError, write_npz
+from recspectra.files import ArtifactError, read_npz, write_npz
 from recspectra.fitting.ranking import list_name, positions_name
 from recspectra.paths import Paths
 
@@ -163,3 +163,23 @@ def test_a_list_that_is_not_there_is_named(tmp_path: Path, truth: dict) -> None:
     write_npz(Paths(tmp_path).planned(item) / "rankings.npz", status=np.str_("ok"), data=SPLIT)
     with pytest.raises(ArtifactError, match="no list 'test_train_train' for protocol 'odd'"):
         measure([item], [(protocol("odd"), VIEWS)], truth, tmp_path, SPLIT)
+
+
+@pytest.mark.parametrize("harm", ["beyond", "below", "users", "kind"])
+def test_a_list_that_cannot_be_of_these_items_and_users_is_refused_by_its_file(
+    harm: str, tmp_path: Path, truth: dict
+) -> None:
+    """An id beyond the catalogue ended in an IndexError that named nothing."""
+    item = planned("ease")
+    write_lists(tmp_path, item)
+    path = Paths(tmp_path).planned(item) / "rankings.npz"
+    arrays = read_npz(path)
+    lists = arrays["test_train_train"].copy()
+    if harm in ("beyond", "below"):
+        lists[0, 0] = ITEMS if harm == "beyond" else -2
+    arrays["test_train_train"] = {"users": lists[:-1], "kind": lists + 0.5}.get(harm, lists)
+    write_npz(path, **arrays)
+    with pytest.raises(
+        ArtifactError, match=r"rankings.npz: 'test_train_train' is no table of item ids .*redo"
+    ):
+        measure([item], [(protocol(), VIEWS)], truth, tmp_path, SPLIT)

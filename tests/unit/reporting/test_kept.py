@@ -133,8 +133,8 @@ def test_what_ran_counts_each_fit_once_and_patience_in_the_main_table(
     tmp_path: Path, published: Published
 ) -> None:
     """Half an hour of fits, one of them in two groups, and as much of trials."""
-    fit = {"dataset": "d", "model": "mf", "title": "MF", "kind": "trained", "variant": "default", "fit": "train",
-           "status": "ok", "spectrum_seconds": 0, "score_seconds": 0, "key": "k",
+    fit = {"dataset": "d", "model": "mf", "title": "MF", "kind": "trained", "variant": "default",
+           "fit": "train", "status": "ok", "spectrum_seconds": 0, "score_seconds": 0, "key": "k",
            "params": '{"epochs": 50}'}  # fmt: skip
     rows = [
         fit | {"group": "main", "seed": 0, "fit_seconds": 500, "epochs": 20},

@@ -85,7 +85,7 @@ def measure(
     refused: list[str] = []
     for item in _distinct(planned):
         try:
-            lists = read_rankings(item, results, data, code)
+            lists = read_rankings(item, results, data, pieces["train"].shape, code)
         except ArtifactError as error:
             refused.append(str(error))
         if refused:
@@ -114,9 +114,12 @@ def measure(
 
 
 def read_rankings(
-    item: PlannedRun, results: Path, data: str, code: Callable[[str], str] | None = None
-) -> dict[str, np.ndarray]:
-    """Return the arrays of a run's `rankings.npz`; see `measure` for what is compared.
+    item: PlannedRun, results: Path, data: str, shape: tuple[int, int],
+    code: Callable[[str], str] | None = None,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Return the arrays of a run's `rankings.npz`, lists of `shape` (users, items) among them.
+
+    See `measure` for what is compared.
 
     Raises
     ------
@@ -124,9 +127,25 @@ def read_rankings(
         The file is missing, damaged, or of another run, split or code; the message names it.
     """
     folder = Paths(results).planned(item)
+    lists = read_lists(folder, item.run.key, item.seed, data, shape)
+    if code is not None:
+        check_code(folder / "rankings.npz", str(lists.get("code", "")), code(item.run.model), folder)
+    return lists
+
+
+def read_lists(
+    folder: Path, key: str, seed: int | str, data: str, shape: tuple[int, int]
+) -> dict[str, np.ndarray]:
+    """Return the arrays of the `rankings.npz` of a run's folder; of what code is not asked.
+
+    Raises
+    ------
+    ArtifactError
+        The file is missing, damaged, or of another run or split; the message names it.
+    """
     path = folder / "rankings.npz"
     lists = read_npz(path)
-    wanted = {"key": item.run.key, "seed": str(item.seed)}
+    wanted = {"key": key, "seed": str(seed)}
     found = {name: str(lists.get(name, word)) for name, word in wanted.items()}  # older files have neither
     if found != wanted:
         raise ArtifactError(
@@ -134,9 +153,19 @@ def read_rankings(
             f"`make redo WHAT={folder}` makes it again"
         )
     check_made_from(path, str(lists.get("data", "")), data, folder)
-    if code is not None:
-        check_code(path, str(lists.get("code", "")), code(item.run.model), folder)
+    for name in lists:
+        if name.startswith(("test_", "valid_")) and "." not in name and not _fits(lists[name], shape):
+            raise ArtifactError(
+                f"{path}: '{name}' is no table of item ids of {shape[0]} users among {shape[1]} items; was "
+                f"the file changed? `make redo WHAT={folder}` makes it again"
+            )
     return lists
+
+
+def _fits(lists: np.ndarray, shape: tuple[int, int]) -> bool:
+    """Say whether an array may hold the lists of all users; -1 ends a short one."""
+    ids = lists.ndim == 2 and lists.dtype.kind == "i" and len(lists) == shape[0]
+    return ids and lists.min(initial=-1) >= -1 and lists.max(initial=-1) < shape[1]
 
 
 def _status(item: PlannedRun, lists: dict[str, np.ndarray], name: str) -> str:

@@ -115,7 +115,7 @@ def score(
     groups = Groups.of(pieces["train"], np.flatnonzero(test.lengths > 0))
     runs: dict[tuple, list[pd.Series]] = {}
     for item in {(p.run.model, p.variant, p.run.key, p.run.fit, p.seed): p for p in planned}.values():
-        lists = read_rankings(item, paths.root, data, code)
+        lists = read_rankings(item, paths.root, data, pieces["train"].shape, code)
         if str(lists["status"]) in USABLE:
             place = item.dataset, item.run.model, item.variant, item.run.key, item.run.fit
             runs.setdefault(place, []).append(pd.Series(worlds_of(lists, test, groups)))

@@ -272,7 +272,7 @@ def what_ran(asked: RunsTable, kept: Path) -> str:
 
 
 def _spent(folder: Path) -> list[str]:
-    """Return the cells of `what_ran`. Trained fits are those of the main table; a fit of two groups counts once."""
+    """Return the cells of `what_ran`: training of the main table; a fit of two groups counts once."""
     rows = read_csv(folder / "runs.csv", COLUMNS["runs"].split(), NUMBERS["runs"])
     trials = read_csv(folder / "tuning.csv", COLUMNS["tuning"].split(), NUMBERS["tuning"])
     fits = rows.drop_duplicates(["model", "key", "seed", "fit"])
