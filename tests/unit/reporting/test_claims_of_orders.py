@@ -74,6 +74,17 @@ def test_a_model_that_failed_on_a_third_dataset_is_missed_by_all(tmp_path: Path)
     assert found == CANNOT_TELL and "m1: no number (oom)" in why
 
 
+def test_a_dataset_where_every_model_failed_has_a_verdict(tmp_path: Path) -> None:
+    """It had no row: a reader did not learn that the order was asked for there."""
+    failed = dict.fromkeys(ranked(FALLING, 0.02), Model(None, status="oom", kind="closed-form"))
+    data = {"one": ranked(FALLING, 0.02), "two": failed, "three": ranked(FALLING, 0.02)}
+    files = write(tmp_path / "s", data, [ORDER])
+    assert verdict(files, "two") == (CANNOT_TELL, "m0, m1, m2, m3, m4, m5: no number (oom)")
+    assert verdict(files, "three")[0] == REPRODUCED
+    text = "\n".join(claims.tell(files, files.config.claims[0], judged(files)))
+    assert "TWO, history train+valid, mask train+valid: cannot tell. Reason: m0, m1, m2" in text
+
+
 def test_an_order_of_models_that_had_no_epochs_left_is_not_told(tmp_path: Path) -> None:
     data = {"one": ranked(FALLING, 0.02), "two": ranked(FALLING, 0.02, curve=[0.1, 0.2])}
     found, why = verdict(write(tmp_path / "s", data, [ORDER]), "two")

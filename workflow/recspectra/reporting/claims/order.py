@@ -23,6 +23,7 @@ from recspectra.reporting.claims.common import (
 
 SAMPLES = "two samples of users of one setting"
 CHANCE = f"{SAMPLES} may disagree on which of the two models is above"
+NONE = "no model has a number"
 ALONE = "no other dataset or view has numbers to set this order against"
 
 
@@ -55,8 +56,11 @@ def judge_order(case: Case) -> list[dict[str, Any]]:
     lacking = {(s.model, s.variant): s for place in known for s in settings[place] if s.values is None}
     standings = [_standing(case, *place, settings[place], common, lacking) for place in known]
     count = len(standings) - (not case.claim.published)
-    return [row for one in standings
+    rows = [row for one in standings
             for row in [_order_row(case, one, standings[0], count), *_place_rows(case, one)]]  # fmt: skip
+    untold = [case.row("claim", *place, verdict=CANNOT_TELL, reason="; ".join(bars_of(sides) or [NONE]))
+              for place, sides in settings.items() if sides and place not in known]  # fmt: skip
+    return rows + untold
 
 
 def _standing(
