@@ -78,6 +78,16 @@ def test_lists_from_elsewhere_stand_beside_models(data: rs.Data, ease: rs.Model)
     assert found["value"][0] == pytest.approx(values.mean())
 
 
+def test_lists_that_begin_with_the_test_items_get_a_warning(data: rs.Data) -> None:
+    """They had ndcg 1 and no word about it."""
+    lists = enumerate(map(data.test.sequence, range(data.test.n_users)))
+    rows = [(data.users[u], data.items[i], place) for u, top in lists for place, i in enumerate(top.tolist())]
+    frame = pd.DataFrame(rows, columns=["user", "item", "rank"])
+    short = int(frame.groupby("user").size().max())
+    with pytest.warns(UserWarning, match="begin with exactly their test items: were test data used"):
+        rs.evaluate({"leak": frame}, data, metrics=["ndcg"], k=short)
+
+
 def test_a_comparison_has_its_interval_p_value_and_smallest_difference(
     data: rs.Data, ease: rs.Model, popularity: rs.Model
 ) -> None:

@@ -32,6 +32,7 @@ from recspectra.config.base import ConfigError
 from recspectra.config.study import ClaimConfig
 from recspectra.config.yaml_io import validate
 from recspectra.evaluation.simultaneous import Pair, Panel, compare
+from recspectra.files import write_json
 from recspectra.reporting import claims
 from recspectra.reporting.claims.common import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED
 from recspectra.reporting.draw import draw
@@ -447,6 +448,27 @@ def test_every_kind_is_told_and_laid_out(tmp_path: Path) -> None:
         assert len(told) >= 2 and told[-1].startswith("Measured: ndcg@10, protocol wpgrec")
         assert table.rows and all(len(row) == len(table.columns) for row in table.rows)
         assert not any("nan" in part.lower().split() for part in told)
+
+
+@pytest.mark.parametrize(
+    ("leaky", "by", "before"),
+    [("wpgrec", -0.01, REPRODUCED), ("dgrec", -0.01, REPRODUCED), ("dgrec", 0.01, NOT_REPRODUCED)],
+)
+def test_lists_that_may_know_the_test_part_decide_nothing(
+    leaky: str, by: float, before: str, tmp_path: Path
+) -> None:
+    """A list that held the test items made a claim "reproduced"; only a note below a table said so."""
+    files = write(tmp_path / "s", {LOO: three(dgrec=closed(by, 2))}, [GAIN])
+    key = files.runs.loc[files.runs["model"] == leaky, "key"].iloc[0]
+    lists = {"dataset": LOO, "model": leaky, "key": key, "seed": 0, "history": "train", "doubts": []}
+    assert verdict(files)[0] == before
+    files.study["elsewhere"] = [lists | {"leaks": ["they begin with the test items"]}]
+    found, reason = verdict(files)
+    assert found == CANNOT_TELL and "not compared: they begin with the test items" in reason
+    write_json(files.folder / "study.json", files.study)
+    draw_numbers(files.folder)
+    summary = (files.folder / "summary.txt").read_text(encoding="utf-8")
+    assert f"on {LOO.upper()}: they begin with the test items" in summary
 
 
 def test_a_claim_without_any_run_says_so(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from recspectra.data.ids import Ids
 from recspectra.data.interactions import DataError
 from recspectra.evaluation.hits import RankedLists
 from recspectra.evaluation.hits import compare as compare_lists
+from recspectra.evaluation.list_doubts import leaks
 from recspectra.evaluation.lists import Lists
 from recspectra.evaluation.measure import of_every_user, ranked_lists
 from recspectra.evaluation.metrics import METRICS
@@ -451,6 +452,8 @@ def _oddities(
             f" has lists of fewer than {most:,} items for {short:,} of the {len(lengths):,} users that are "
             "measured; what is not there counts as a miss"
         )
+    for finding in leaks(top, truth) if plan.target == "test" else ():
+        yield f": {finding.text}"
     if lengths.any() and not compare_lists(top, truth).hits.any():
         yield (
             " holds nothing that is to be found: lists of `recommend` leave out all that a user has, the "

@@ -19,6 +19,7 @@ IN_ORDER = 0.9  # share of users whose hits stand in the order of the test part
 HIT_ODDS, HIT_ERRORS = 2.5, 5.0  # test hits above validation hits: ratio of odds, difference in errors
 LIKE_CHANCE = (0.5, 2.0)
 LEAKED = "were test data used to make the lists?"
+LEAKS = ("test items first", "test order", "test above validation")  # checks that ask this
 
 
 # -------------------------------------------------------------------------- by train and validation
@@ -136,10 +137,14 @@ def doubts_at_test(
     found = [
         *_absent(lists, test),
         *_short(lists, pieces, k),
-        *_perfect(lists, test),
-        *_in_order(lists, test),
+        *leaks(lists, test),
     ]
     return found if unmasked is None else [*found, *_above_validation(unmasked, pieces, k)]
+
+
+def leaks(lists: np.ndarray, test: Interactions) -> list[Finding]:
+    """Return what in lists of shape (n_users, depth) speaks for knowledge of the test items."""
+    return [*_perfect(lists, test), *_in_order(lists, test)]
 
 
 def _absent(lists: np.ndarray, test: Interactions) -> Iterator[Finding]:

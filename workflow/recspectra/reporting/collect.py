@@ -13,6 +13,7 @@ from recspectra.config.planned import Study
 from recspectra.config.scale import Choice
 from recspectra.data import reach
 from recspectra.data.tables import counts_in_words
+from recspectra.evaluation.list_doubts import LEAKS
 from recspectra.evaluation.measure import learning_curves, run_records
 from recspectra.files import (
     ArtifactError,
@@ -123,6 +124,7 @@ def elsewhere(study: Study, results: Path) -> list[dict[str, Any]]:
         found.append(
             dict(zip(("dataset", "model", "key", "seed"), run, strict=True))
             | {"history": record["params"]["history"], **record["lists"], "doubts": [d["text"] for d in odd]}
+            | {"leaks": [d["text"] for d in odd if d["check"] in LEAKS]}
         )
     return found
 

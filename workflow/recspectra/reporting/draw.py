@@ -14,9 +14,17 @@ from recspectra.reporting.claims import draw_claims
 from recspectra.reporting.claims.common import VERDICTS
 from recspectra.reporting.escape import one_line
 from recspectra.reporting.figures import draw_costs, draw_figures
+from recspectra.reporting.footnotes import scale_of
 from recspectra.reporting.latex import to_latex
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import StudyResults, read_csv, select_runs, write_csv
+from recspectra.reporting.results import (
+    StudyResults,
+    leaked_lists,
+    not_converged,
+    read_csv,
+    select_runs,
+    write_csv,
+)
 from recspectra.reporting.standings import draw_standings
 from recspectra.reporting.table import Table, to_csv, to_markdown, to_text
 from recspectra.reporting.worlds import draw_worlds
@@ -88,11 +96,26 @@ def draw_tables(folder: Path | str, root: Path | str) -> list[str]:
 
 
 def summary_text(files: StudyResults, published: Published) -> str:
-    """Return the first table of a drawn study as text, its verdicts, and why runs failed."""
-    blocks = [_verdicts(files), failures(files)]
+    """Return the first table of a drawn study as text, what to mind, its verdicts, and why runs failed."""
+    blocks = [_cautions(files), _verdicts(files), failures(files)]
     return _first_table(files, published) + "".join(
         f"{line}\n" for block in blocks if block for line in ["", *block]
     )
+
+
+def _cautions(files: StudyResults) -> list[str]:
+    """Return what a reader of the numbers must know: cut searches, short training, leaked lists."""
+    runs, found = select_runs(files), []
+    asked = files.config.tuning.trials if not files.tuning.empty and files.config.tuning else 0
+    if asked > (most := scale_of(files).count_trials(asked)):
+        found.append(f"Searches had {most} of the study's {asked} trials.")
+    if ended := list(dict.fromkeys(not_converged(files, runs)["label"])):
+        found.append(f"Still gaining when their epochs ran out, more may lift them: {', '.join(ended)}")
+    for (dataset, model, key), told in leaked_lists(files).items():
+        same = (runs["dataset"] == dataset) & (runs["model"] == model) & (runs["key"] == key)
+        title = files.titles.get(dataset, dataset)
+        found += [f"{label} on {title}: {'; '.join(told)}" for label in runs.loc[same, "label"].unique()]
+    return [one_line(line) for line in found]
 
 
 def _verdicts(files: StudyResults) -> list[str]:

@@ -369,6 +369,14 @@ def not_converged(files: StudyResults, runs: pd.DataFrame) -> pd.DataFrame:
     return ends.loc[ends["last"] == ends["best"], ["dataset", "model", "variant", "label", "seed"]]
 
 
+def leaked_lists(files: StudyResults) -> dict[tuple[str, str, str], list[str]]:
+    """Return which lists from elsewhere look as if made with test items: (dataset, model, key) -> why."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for lists in files.study.get("elsewhere", []):
+        found.setdefault((lists["dataset"], lists["model"], lists["key"]), []).extend(lists.get("leaks", []))
+    return {place: list(dict.fromkeys(told)) for place, told in found.items() if told}
+
+
 def models_of(files: StudyResults, groups: list[str], datasets: list[str] | None, fit: str) -> pd.DataFrame:
     """Return one row a model, variant and dataset: `label`, `title`, `key` and joint `status` of its seeds.
 

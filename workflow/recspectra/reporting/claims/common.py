@@ -24,6 +24,7 @@ from recspectra.reporting.results import (
     StudyError,
     StudyResults,
     joint_status,
+    leaked_lists,
     models_of,
     not_converged,
     preferred,
@@ -161,6 +162,7 @@ class Case:
         rows = models_of(files, claim.groups, self.datasets, claim.fit)
         names = rows[["dataset", "model", "variant", "label", "key", "status"]].itertuples(index=False)
         self.models = {tuple(row[:3]): tuple(row[3:]) for row in names}
+        self.leaked = leaked_lists(files)
         self._values: dict[tuple, dict[str, np.ndarray]] = {}
 
     def side(
@@ -170,12 +172,16 @@ class Case:
         place, measure = (dataset, model, variant), measure or self.measures[0]
         none = self._title(model, variant), "", self.files.left_out.why(model, variant) or "no run"
         label, key, status = self.models.get(place, none)
+        told = self.leaked.get((dataset, model, key), [])
         values = self._measured(dataset, measure, view).get("\0".join((model, variant, key)))
+        values = None if told else values  # a number that test items made is above or below nobody
         runs = self.runs[(self.runs["dataset"] == dataset) & (self.runs["model"] == model)]
         runs = runs[(runs["variant"] == variant) & (runs["key"] == key)]
         varies = values is not None and (runs["kind"].isin(VARYING).any() or (values != values[0]).any())
         lack = ""
-        if values is None:
+        if told:
+            lack = f"not compared: {'; '.join(told)}"
+        elif values is None:
             why = self._why_none(place, measure, view) if status.startswith(USABLE) else ""
             lack = f"no number ({why or status})"
         elif (runs["status"] == CAPPED).any():

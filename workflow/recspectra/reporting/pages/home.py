@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,7 +21,7 @@ from recspectra.reporting.intervals import ranked
 from recspectra.reporting.pages import charts
 from recspectra.reporting.pages.study import RUN, StudyView
 from recspectra.reporting.published import Published
-from recspectra.reporting.results import JOIN, StudyResults, rows_at, select_runs
+from recspectra.reporting.results import JOIN, StudyResults, leaked_lists, rows_at, select_runs
 
 GAPS = 12  # lines of the list of largest gaps
 TOP_TRIALS = 3  # of a search, that are set against each other
@@ -84,7 +84,8 @@ def leaders(view: StudyView, published: Published) -> list[dict[str, Any]]:
         found.append({
             "title": titles.get(name, name), "metric": f"{first['metric']}@{first['k']:.0f}",
             "view": f"protocol {first['protocol']}, history {first['history']}, mask {first['mask']}",
-            "rows": _lines(part, _gaining_rows(view)), "printed": bool(part["published"].notna().any()),
+            "rows": _lines(part, _gaining_rows(view), leaked_lists(view.files)),
+            "printed": bool(part["published"].notna().any()),
             "sure": bool(part["low"].notna().any()),
             "seeds_told": bool(part["seeds_df"].min() >= FEWEST_DF),
             "users": first["users"], "marks": marks, "others": _other_leaders(view, part, table),
@@ -113,10 +114,14 @@ def _gaining_rows(view: StudyView) -> set[tuple[str, ...]]:
     return {(folds.get(dataset, dataset), *rest[:3]) for dataset, *rest in view.gaining}
 
 
-def _lines(part: pd.DataFrame, gaining: set[tuple[str, ...]]) -> list[dict[str, Any]]:
+def _lines(
+    part: pd.DataFrame, gaining: set[tuple[str, ...]], leaked: Collection[tuple[str, ...]]
+) -> list[dict[str, Any]]:
     """Return models with the ends of their intervals as shares of the field that all of them span."""
     names = part[["dataset", "model", "variant", "key"]].itertuples(index=False, name=None)
     part = part.assign(gaining=[name in gaining for name in names])
+    places = part[["dataset", "model", "key"]].itertuples(index=False, name=None)
+    part = part.assign(leaked=[place in leaked for place in places])
     part = part.replace([np.inf, -np.inf], np.nan)  # too few users tell
     ends = part[["low", "high", "value"]].to_numpy()
     least, most = pd.Series(ends.ravel()).min(), pd.Series(ends.ravel()).max()
