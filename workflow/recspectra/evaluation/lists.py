@@ -13,7 +13,7 @@ from recspectra.data.interactions import Interactions
 COLUMNS = ("user", "item", "score", "rank")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Lists:
     """Top lists of some users.
 
@@ -36,6 +36,9 @@ class Lists:
     scores: np.ndarray | None
     name: str
     ids: Ids
+
+    def __repr__(self) -> str:
+        return f"<lists '{self.name}': {len(self.users):,} users, {self.depth} items each at most>"
 
     def __post_init__(self) -> None:
         if self.items.ndim != 2 or len(self.items) != len(self.users):

@@ -25,7 +25,7 @@ from recspectra.fitting.ranking import NO_CUTS, Ranking, as_arrays, list_name
 BOTH = "train+valid"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ReadLists(Lists):
     """Lists from a file.
 
@@ -39,6 +39,9 @@ class ReadLists(Lists):
 
     doubts: tuple[Finding, ...] = ()
     history: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}, history {' and '.join(self.history) or 'not said'}>"
 
 
 def read_lists(

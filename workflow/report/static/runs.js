@@ -8,4 +8,4 @@ words.addEventListener("input", () => {
   for (const [row, text] of runs) row.hidden = !wanted.every((word) => text.includes(word));
   count.textContent = `${runs.filter(([row]) => !row.hidden).length} of ${runs.length} runs`;
 });
-document.querySelector(".scroll:has(#runs)").before(make("div", { className: "controls" }, make("label", {}, "rows that hold every word of", words), count));
+document.querySelector(".scroll:has(#runs)").before(make("div", { className: "controls" }, make("label", {}, "show rows that hold all of these words", words), count));
