@@ -71,7 +71,7 @@ help:  ## Show this list
 	@touch $@
 
 quickstart: .venv/installed  ## Run the quickstart study and print where its report is
-	@$(RUN) study --study=quickstart $(OPTIONS) $(QUIETLY)
+	@$(RUN) study --study=quickstart $(if $(value DRY),--dry) $(OPTIONS) $(QUIETLY)
 
 study: .venv/installed  ## Run another study: make study STUDY=first-light MIRROR=/path/to/mirror [SCALE=paper] [TRIALS=2] [SEEDS=1] [EPOCHS=20] [DATASETS=a,b] [MODELS=a,b] [MODEL_GROUPS=a,b] [KEEP=1] [DRY=1: only say what would run]
 	@test -n "$(ASKED)" || { echo "say which study: make study STUDY=quickstart, a name of config/studies or a YAML file" >&2; exit 2; }

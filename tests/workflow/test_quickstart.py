@@ -99,7 +99,7 @@ def test_make_redo_hands_its_words_on_without_the_shell_reading_them() -> None:
 
 
 @needs_make
-@pytest.mark.parametrize("target", ["study", "standard"])
+@pytest.mark.parametrize("target", ["quickstart", "study", "standard"])
 def test_make_says_what_a_study_would_run(target: str) -> None:
     assert "--dry" in make(target, "DRY=1") and "--dry" not in make(target)
 
@@ -116,6 +116,21 @@ def test_a_dry_run_names_runs_counts_jobs_and_makes_nothing(finished: Finished) 
         and "fit 4, " in counts
         and "draw 2, " in counts
         and "Job stats" not in done.stderr
+    )
+
+
+def test_a_dry_run_names_the_files_that_the_mirror_lacks(finished: Finished, tmp_path: Path) -> None:
+    """A mistyped or empty MIRROR= looked like a full one."""
+    project, words = finished.project, ("study", "--study=standard", "--dry", "--models=popularity")
+    (project.root / "config/studies").mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "config/studies/standard.yaml", project.root / "config/studies")
+    try:
+        done = project.script("run", project.root, *words, f"--mirror={tmp_path}")
+    finally:
+        (project.root / "config/studies/standard.yaml").unlink()
+    assert done.returncode == 0, done.stderr
+    assert (
+        f"gowalla: not in results/raw or {tmp_path}, so downloaded: lightgcn/gowalla/train.txt" in done.stdout
     )
 
 

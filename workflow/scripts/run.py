@@ -30,7 +30,7 @@ def run() -> None:
     build = command.snakemake(target, args.cores, args.gpus, words)
     if args.dry:
         work = costs.count_work([plan.studies[plan.default]], Path("results"))
-        print(costs.format_work(work), flush=True)
+        print("\n".join([costs.format_work(work), *absent_files(plan)]), flush=True)
         sys.exit(command.run([*build, "--dry-run", "--quiet", "all"]))
     if status := command.run(build):
         sys.exit(status)
@@ -39,6 +39,17 @@ def run() -> None:
         print(f"Report: {Path('results/report/index.html').resolve()}")
     if args.target == "datasets":
         print(Path("results/logs/datasets.log").read_text(encoding="utf-8"), end="")
+
+
+def absent_files(plan: planning.Plan) -> list[str]:
+    """Return a line for each dataset of the study whose files must be downloaded."""
+    present = planning.Present(plan.catalog, plan.mirror)
+    absent = {name: present.missing(name) for name in plan.studies[plan.default].config.datasets}
+    where = f"results/raw or {plan.mirror}" if plan.mirror else "results/raw, and no MIRROR= is given"
+    return [
+        f"{name}: not in {where}, so downloaded: {', '.join(files)}"
+        for name, files in absent.items() if files
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":
