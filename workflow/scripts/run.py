@@ -44,7 +44,8 @@ def run() -> None:
 def absent_files(plan: planning.Plan) -> list[str]:
     """Return a line for each dataset of the study whose files must be downloaded."""
     present = planning.Present(plan.catalog, plan.mirror)
-    absent = {name: present.missing(name) for name in plan.studies[plan.default].config.datasets}
+    names = [n for n in plan.studies[plan.default].config.datasets if not plan.catalog.dataset(n).path]
+    absent = {name: present.missing(name) for name in names}
     where = f"results/raw or {plan.mirror}" if plan.mirror else "results/raw, and no MIRROR= is given"
     return [
         f"{name}: not in {where}, so downloaded: {', '.join(files)}"

@@ -84,7 +84,7 @@ def leaders(view: StudyView, published: Published) -> list[dict[str, Any]]:
         found.append({
             "title": titles.get(name, name), "metric": f"{first['metric']}@{first['k']:.0f}",
             "view": f"protocol {first['protocol']}, history {first['history']}, mask {first['mask']}",
-            "rows": _lines(part, _gaining_rows(view), leaked_lists(view.files)),
+            "rows": _lines(part, _gaining_rows(view), _leaked_rows(view)),
             "printed": bool(part["published"].notna().any()),
             "sure": bool(part["low"].notna().any()),
             "seeds_told": bool(part["seeds_df"].min() >= FEWEST_DF),
@@ -112,6 +112,12 @@ def _gaining_rows(view: StudyView) -> set[tuple[str, ...]]:
     """Return dataset, model, variant and key of what was still gaining with some seed."""
     folds = {fold: name for name, several in view.files.folds.items() for fold in several}
     return {(folds.get(dataset, dataset), *rest[:3]) for dataset, *rest in view.gaining}
+
+
+def _leaked_rows(view: StudyView) -> set[tuple[str, ...]]:
+    """Return dataset, model and key of lists that look as if made with test items, in some fold."""
+    folds = {fold: name for name, several in view.files.folds.items() for fold in several}
+    return {(folds.get(dataset, dataset), *rest) for dataset, *rest in leaked_lists(view.files)}
 
 
 def _lines(
